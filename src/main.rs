@@ -1,0 +1,2 @@
+//! The `phantom-gpu` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! One DRAM channel.

@@ -1,0 +1,3 @@
+//! The memory system: caches, address map and DRAM.
+
+pub mod dram;
