@@ -1,4 +1,7 @@
 //! phantom-gpu: a cycle-level, discrete-event GPU microarchitecture simulator.
 
+pub mod error;
 pub mod ids;
+pub mod isa;
 pub mod mem;
+pub mod trace;

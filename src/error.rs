@@ -1,0 +1,80 @@
+//! User errors. Each says which file, which place, what was expected and what to do about it.
+//!
+//! Our own faults are assertions, not errors.
+
+use std::path::{Path, PathBuf};
+
+/// Everything that a user's input or environment can get wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Bad use of the command line (exit status 2).
+    #[error("{0}")]
+    Usage(String),
+    /// A file could not be opened, read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file was read, but its content is wrong.
+    #[error("{file}: {place}: {what}; {remedy}")]
+    Input {
+        /// The file, or the name of the generated input.
+        file: String,
+        /// Line, byte offset or key.
+        place: String,
+        /// What was found and what was expected.
+        what: String,
+        /// What the user can do.
+        remedy: String,
+    },
+    /// One or more faults of a configuration, all of them.
+    #[error("{file}: {n} fault(s) in the configuration:\n{faults}", n = faults.len(), faults = faults.join("\n"))]
+    Config {
+        /// The configuration's file or built-in name.
+        file: String,
+        /// One line a fault: key, value, allowed range.
+        faults: Vec<String>,
+    },
+    /// The simulated machine made no progress, or ran out of an allowed bound.
+    #[error("{0}")]
+    Run(String),
+}
+
+impl Error {
+    /// An I/O error at `path`.
+    pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Error::Io {
+            path: path.as_ref().to_path_buf(),
+            source,
+        }
+    }
+
+    /// A content error in `file` at `place`.
+    pub fn input(
+        file: impl Into<String>,
+        place: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Error::Input {
+            file: file.into(),
+            place: place.into(),
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// The process exit status that this error asks for: 2 for bad usage, 1 for a failed run.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Error::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Shorthand for results with a user [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,1 @@
+//! The opcode table: SASS mnemonic to timing class.

@@ -1,0 +1,173 @@
+//! The kernel: header, static code, and where its CTAs' instruction streams come from.
+
+use super::pattern::LanePattern;
+use super::stream::{EncodedCta, WarpStream};
+use crate::error::Result;
+use crate::isa::StaticInst;
+use bincode::{Decode, Encode};
+use std::sync::Arc;
+
+/// Grid, block or cluster dimensions: x, y, z.
+pub type Dim3 = [u32; 3];
+
+/// What a launch says about a kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct KernelHeader {
+    /// Function name, mangled or not.
+    pub name: String,
+    /// Number in the source, from 1.
+    pub id: u32,
+    /// CTAs.
+    pub grid: Dim3,
+    /// Threads of a CTA.
+    pub block: Dim3,
+    /// CTAs of a cluster; all ones without clusters.
+    pub cluster: Dim3,
+    /// Registers per thread as allocated.
+    pub registers_per_thread: u16,
+    /// Static plus dynamic shared memory of a CTA, bytes.
+    pub smem_bytes: u32,
+    /// CUDA stream.
+    pub stream: u64,
+    /// SASS version, e.g. 70, 75, 80, 86, 89, 90.
+    pub sm_version: u16,
+    /// Base of the shared window in the generic address space; 0 = unknown.
+    pub shared_base: u64,
+    /// Base of the local window in the generic address space; 0 = unknown.
+    pub local_base: u64,
+    /// Where it came from: file, or generator with parameters.
+    pub source: String,
+}
+
+impl KernelHeader {
+    /// CTAs of the grid.
+    pub fn cta_count(&self) -> u64 {
+        self.grid.iter().map(|&d| u64::from(d)).product()
+    }
+
+    /// Threads of a CTA.
+    pub fn threads_per_cta(&self) -> u32 {
+        self.block.iter().product()
+    }
+
+    /// Warps of a CTA.
+    pub fn warps_per_cta(&self) -> u32 {
+        self.threads_per_cta().div_ceil(32)
+    }
+}
+
+/// The static side of a kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Code {
+    /// Distinct instructions in order of first appearance; streams name them by index.
+    pub insts: Vec<StaticInst>,
+    /// Full mnemonics.
+    pub mnemonics: Vec<String>,
+    /// Lane-offset patterns that the streams name by number.
+    pub patterns: Vec<LanePattern>,
+    /// Mnemonics that the opcode table does not know, with their dynamic counts.
+    pub unknown: Vec<(String, u64)>,
+}
+
+/// Makes the stream of any CTA of a synthetic kernel on demand. Pure: the same CTA gives the same
+/// stream, from any thread, in any order.
+pub trait CtaGenerator: Send + Sync {
+    /// Appends all warps of CTA number `cta` (x fastest) to `out`.
+    fn generate(&self, cta: u64, out: &mut super::stream::CtaEncoder);
+}
+
+/// Reads CTA streams from a trace file.
+pub trait CtaReader: Send + Sync {
+    /// Loads the first chunk of every warp of `cta`; `warps` has one entry for each warp of the CTA.
+    fn load(&self, cta: u64, warps: &mut [WarpStream]) -> Result<()>;
+    /// Loads chunk number `chunk` (from 1) of one warp.
+    fn load_chunk(&self, cta: u64, warp: u32, chunk: u32, into: &mut WarpStream) -> Result<()>;
+}
+
+/// Where the CTA streams of a kernel come from.
+#[derive(Clone)]
+pub enum CtaSource {
+    /// Encoded in memory, one entry per CTA.
+    Memory(Arc<Vec<EncodedCta>>),
+    /// Made on demand.
+    Generated(Arc<dyn CtaGenerator>),
+    /// Read from a file on demand.
+    File(Arc<dyn CtaReader>),
+}
+
+impl CtaSource {
+    /// Loads the first chunk of every warp of `cta`. `scratch` is reused between calls.
+    pub fn load(
+        &self,
+        cta: u64,
+        warps: &mut [WarpStream],
+        scratch: &mut super::stream::CtaEncoder,
+    ) -> Result<()> {
+        match self {
+            CtaSource::Memory(ctas) => {
+                ctas[cta as usize].load(warps);
+                Ok(())
+            }
+            CtaSource::Generated(generator) => {
+                scratch.clear();
+                generator.generate(cta, scratch);
+                scratch.load(warps);
+                Ok(())
+            }
+            CtaSource::File(reader) => reader.load(cta, warps),
+        }
+    }
+
+    /// Loads chunk number `chunk` (from 1) of `warp` of `cta`.
+    pub fn load_chunk(&self, cta: u64, warp: u32, chunk: u32, into: &mut WarpStream) -> Result<()> {
+        match self {
+            CtaSource::Memory(ctas) => {
+                ctas[cta as usize].load_chunk(warp, chunk, into);
+                Ok(())
+            }
+            CtaSource::Generated(generator) => {
+                let mut encoder = super::stream::CtaEncoder::default();
+                generator.generate(cta, &mut encoder);
+                encoder.load_chunk(warp, chunk, into);
+                Ok(())
+            }
+            CtaSource::File(reader) => reader.load_chunk(cta, warp, chunk, into),
+        }
+    }
+}
+
+/// One kernel launch.
+#[derive(Clone)]
+pub struct Kernel {
+    /// What the launch says.
+    pub header: KernelHeader,
+    /// Static code.
+    pub code: Arc<Code>,
+    /// Streams.
+    pub ctas: CtaSource,
+}
+
+/// One command of a workload, in program order.
+#[derive(Clone)]
+pub enum Command {
+    /// A host-to-device copy, which leaves its sectors in L2 without taking time.
+    MemcpyHtoD {
+        /// First byte.
+        address: u64,
+        /// Length.
+        bytes: u64,
+    },
+    /// A kernel launch.
+    Launch(Box<Kernel>),
+}
+
+/// Everything that one simulation runs.
+#[derive(Clone, Default)]
+pub struct Workload {
+    /// The input as the user named it.
+    pub source: String,
+    /// Content hash of the input, hexadecimal.
+    pub hash: String,
+    /// Commands in program order.
+    pub commands: Vec<Command>,
+}
