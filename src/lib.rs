@@ -1,8 +1,12 @@
 //! phantom-gpu: a cycle-level, discrete-event GPU microarchitecture simulator.
 
 pub mod config;
+pub mod engine;
 pub mod error;
 pub mod ids;
 pub mod isa;
 pub mod mem;
+pub mod probe;
+pub mod sm;
+pub mod stats;
 pub mod trace;
