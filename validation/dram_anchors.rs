@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use phantom_gpu::mem::dram::replay::{self, Pattern, Record, Replay, Report};
-use phantom_gpu::mem::dram::{ChannelSpec, Kind, Map, NoDramProbe, PagePolicy, Policy, RefreshMode, standard};
+use phantom_gpu::mem::dram::{
+    ChannelSpec, Kind, Map, NoDramProbe, PagePolicy, Policy, RefreshMode, standard,
+};
 
 /// One line of `dram_anchors.csv`.
 #[derive(Clone, Debug)]
@@ -84,8 +86,19 @@ impl Outcome {
 fn run(anchor: &Anchor, records: &[Record]) -> Outcome {
     let spec = spec_for(anchor);
     let mlp = (anchor.mlp > 0).then_some(anchor.mlp);
-    let run = Replay { spec: spec.clone(), mlp, every_cycle: false }.run(records, &mut NoDramProbe);
-    assert_eq!(run.stats.bus.total(), run.stats.cycles, "{} {}", anchor.standard, anchor.trace);
+    let run = Replay {
+        spec: spec.clone(),
+        mlp,
+        every_cycle: false,
+    }
+    .run(records, &mut NoDramProbe);
+    assert_eq!(
+        run.stats.bus.total(),
+        run.stats.cycles,
+        "{} {}",
+        anchor.standard,
+        anchor.trace
+    );
     let report = Report::new(&spec, &run, 1.0);
     Outcome {
         anchor: anchor.clone(),
@@ -99,7 +112,11 @@ fn run(anchor: &Anchor, records: &[Record]) -> Outcome {
 fn percentile(values: &[f64], p: f64) -> f64 {
     let mut v: Vec<f64> = values.iter().map(|e| e.abs()).collect();
     v.sort_by(f64::total_cmp);
-    if v.is_empty() { 0.0 } else { v[((v.len() - 1) as f64 * p).ceil() as usize] }
+    if v.is_empty() {
+        0.0
+    } else {
+        v[((v.len() - 1) as f64 * p).ceil() as usize]
+    }
 }
 
 fn has_writes(records: &[Record]) -> bool {
@@ -124,7 +141,9 @@ fn every_reference_trace_is_within_the_targets() {
     let mut groups: BTreeMap<(String, &str), Group> = BTreeMap::new();
     let mut traces: BTreeMap<String, Vec<Record>> = BTreeMap::new();
     for a in anchors() {
-        let records = traces.entry(a.trace.clone()).or_insert_with(|| load(Path::new(&folder), &a.trace));
+        let records = traces
+            .entry(a.trace.clone())
+            .or_insert_with(|| load(Path::new(&folder), &a.trace));
         let o = run(&a, records);
         let mixed = has_writes(records) || a.class == "streams";
         let kind = match a.trace.as_str() {
@@ -138,7 +157,12 @@ fn every_reference_trace_is_within_the_targets() {
         let unsaturated = a.bandwidth < 0.6 * o.peak && !a.trace.ends_with("_sat");
         let mut note = String::new();
         if let Some(e) = o.latency_error() {
-            note = format!("latency {:8.2} vs {:8.2} {:+6.2} %", o.latency, a.latency.unwrap_or(0.0), 100.0 * e);
+            note = format!(
+                "latency {:8.2} vs {:8.2} {:+6.2} %",
+                o.latency,
+                a.latency.unwrap_or(0.0),
+                100.0 * e
+            );
             if unsaturated {
                 group.latency.push(e);
             }
@@ -159,7 +183,10 @@ fn every_reference_trace_is_within_the_targets() {
 }
 
 fn print_summary(groups: &BTreeMap<(String, &str), Group>) {
-    println!("\n{:24} {:9} {:>4}  bandwidth % median/p90/worst   latency % median/worst   hit rate median", "config", "traces", "n");
+    println!(
+        "\n{:24} {:9} {:>4}  bandwidth % median/p90/worst   latency % median/worst   hit rate median",
+        "config", "traces", "n"
+    );
     for ((config, kind), g) in groups {
         let pc = |v: &[f64], p: f64| 100.0 * percentile(v, p);
         println!(
@@ -193,6 +220,13 @@ fn generated_sequential_and_row_conflict_reads_match_the_anchors() {
             continue;
         }
         let o = run(&a, &records);
-        assert!(o.bandwidth_error().abs() < 0.01, "{} {}: {} vs {}", a.standard, a.trace, o.bandwidth, a.bandwidth);
+        assert!(
+            o.bandwidth_error().abs() < 0.01,
+            "{} {}: {} vs {}",
+            a.standard,
+            a.trace,
+            o.bandwidth,
+            a.bandwidth
+        );
     }
 }

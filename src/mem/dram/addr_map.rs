@@ -43,7 +43,9 @@ impl Map {
 
     /// The name of the map.
     pub fn name(self) -> &'static str {
-        MAPS.iter().find(|&&(_, m)| m == self).map_or("", |&(n, _)| n)
+        MAPS.iter()
+            .find(|&&(_, m)| m == self)
+            .map_or("", |&(n, _)| n)
     }
 }
 
@@ -125,7 +127,11 @@ impl Decoder {
             Hash::Xor => flat ^ (row & ((1 << index_bits) - 1)),
             Hash::Ipoly => flat ^ polynomial_remainder(row, index_bits),
         };
-        Location { bank: bank as u8, row, column: low | (high << self.low_column_bits) }
+        Location {
+            bank: bank as u8,
+            row,
+            column: low | (high << self.low_column_bits),
+        }
     }
 }
 
@@ -154,7 +160,13 @@ mod tests {
 
     #[test]
     fn every_map_is_a_bijection_on_a_small_device() {
-        let org = Organisation { bank_groups: 4, banks_per_group: 4, rows: 16, row_bytes: 256, burst_bytes: 32 };
+        let org = Organisation {
+            bank_groups: 4,
+            banks_per_group: 4,
+            rows: 16,
+            row_bytes: 256,
+            burst_bytes: 32,
+        };
         for (name, map) in MAPS {
             let decoder = Decoder::new(map, &org);
             let mut seen: Vec<(u8, u32, u32)> = (0..org.capacity_bytes() / 32)
@@ -170,16 +182,58 @@ mod tests {
     #[test]
     fn m0_walks_bank_groups_then_banks_then_columns() {
         let decoder = Decoder::new(Map::M0, &standard("HBM2_2000").unwrap().org);
-        assert_eq!(decoder.decode(32), Location { bank: 4, row: 0, column: 0 });
-        assert_eq!(decoder.decode(128), Location { bank: 1, row: 0, column: 0 });
-        assert_eq!(decoder.decode(512), Location { bank: 0, row: 0, column: 1 });
-        assert_eq!(decoder.decode(16 * 1024), Location { bank: 0, row: 1, column: 0 });
+        assert_eq!(
+            decoder.decode(32),
+            Location {
+                bank: 4,
+                row: 0,
+                column: 0
+            }
+        );
+        assert_eq!(
+            decoder.decode(128),
+            Location {
+                bank: 1,
+                row: 0,
+                column: 0
+            }
+        );
+        assert_eq!(
+            decoder.decode(512),
+            Location {
+                bank: 0,
+                row: 0,
+                column: 1
+            }
+        );
+        assert_eq!(
+            decoder.decode(16 * 1024),
+            Location {
+                bank: 0,
+                row: 1,
+                column: 0
+            }
+        );
     }
 
     #[test]
     fn m1_keeps_a_row_together() {
         let decoder = Decoder::new(Map::M1, &standard("GDDR6_14000").unwrap().org);
-        assert_eq!(decoder.decode(2047), Location { bank: 0, row: 0, column: 63 });
-        assert_eq!(decoder.decode(2048), Location { bank: 4, row: 0, column: 0 });
+        assert_eq!(
+            decoder.decode(2047),
+            Location {
+                bank: 0,
+                row: 0,
+                column: 63
+            }
+        );
+        assert_eq!(
+            decoder.decode(2048),
+            Location {
+                bank: 4,
+                row: 0,
+                column: 0
+            }
+        );
     }
 }

@@ -135,7 +135,11 @@ impl Channel {
             opened_mask: 0,
             mode: Kind::Read,
             changed_at: 0,
-            refresh: Refresh::new(spec.refresh, u64::from(t.refi) * ticks, u64::from(t.refi_pb) * ticks),
+            refresh: Refresh::new(
+                spec.refresh,
+                u64::from(t.refi) * ticks,
+                u64::from(t.refi_pb) * ticks,
+            ),
             memory: Memory::new(spec.policy),
             order: VecDeque::with_capacity(depth),
             arrivals: 0,
@@ -176,7 +180,10 @@ impl Channel {
         if self.now < tick {
             let mut nothing = Vec::new();
             self.advance(now, &mut nothing, &mut NoDramProbe);
-            assert!(nothing.is_empty(), "accept({now}) before advance({now}), which had completions to hand over");
+            assert!(
+                nothing.is_empty(),
+                "accept({now}) before advance({now}), which had completions to hand over"
+            );
         }
         let place = self.decoder.decode(addr);
         let bank = place.bank as usize & (MAX_BANKS - 1);
@@ -232,7 +239,11 @@ impl Channel {
             }
             Kind::Write => self.stats.merged_writes += 1,
         }
-        self.forwarded.push_back(Completion { tag, kind, at: now + 1 });
+        self.forwarded.push_back(Completion {
+            tag,
+            kind,
+            at: now + 1,
+        });
     }
 
     /// The open row of `bank`.
@@ -274,7 +285,12 @@ impl Channel {
     }
 
     /// As [`Channel::advance`], but looks at every slot anew and trusts no cached plan: slow, for tests.
-    pub fn advance_every_cycle<P: DramProbe>(&mut self, until: u64, done: &mut Vec<Completion>, probe: &mut P) {
+    pub fn advance_every_cycle<P: DramProbe>(
+        &mut self,
+        until: u64,
+        done: &mut Vec<Completion>,
+        probe: &mut P,
+    ) {
         let limit = until << self.shift;
         while self.now < limit {
             let slot = self.now + 1;
@@ -323,6 +339,10 @@ impl Channel {
     /// The counters up to the cycle to which the channel was advanced.
     pub fn stats(&self) -> DramStats {
         let now = self.now >> self.shift;
-        DramStats { cycles: now, bus: self.ledger.closed_at(self.stats.bus, now), ..self.stats }
+        DramStats {
+            cycles: now,
+            bus: self.ledger.closed_at(self.stats.bus, now),
+            ..self.stats
+        }
     }
 }

@@ -64,7 +64,10 @@ impl Command {
     /// True for commands that move data.
     #[inline(always)]
     pub const fn is_column(self) -> bool {
-        matches!(self, Command::Read | Command::Write | Command::ReadAuto | Command::WriteAuto)
+        matches!(
+            self,
+            Command::Read | Command::Write | Command::ReadAuto | Command::WriteAuto
+        )
     }
 
     /// True for commands that move data from the controller to the device.

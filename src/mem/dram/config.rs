@@ -51,9 +51,14 @@ impl ChannelSpec {
     /// All faults at once; each says which field, its value and the allowed range.
     pub fn check(&self) -> Result<(), Vec<String>> {
         let mut faults = Vec::new();
-        for (name, size) in [("read_queue", self.read_queue), ("write_queue", self.write_queue)] {
+        for (name, size) in [
+            ("read_queue", self.read_queue),
+            ("write_queue", self.write_queue),
+        ] {
             if !(1..=MAX_QUEUE).contains(&size) {
-                faults.push(format!("{name} = {size}: expected 1 to {MAX_QUEUE} entries"));
+                faults.push(format!(
+                    "{name} = {size}: expected 1 to {MAX_QUEUE} entries"
+                ));
             }
         }
         if self.write_high_percent > 100 || self.write_low_percent > self.write_high_percent {
@@ -63,11 +68,20 @@ impl ChannelSpec {
             ));
         }
         if self.standard.org.banks() as usize > super::MAX_BANKS {
-            faults.push(format!("{} banks: at most {}", self.standard.org.banks(), super::MAX_BANKS));
+            faults.push(format!(
+                "{} banks: at most {}",
+                self.standard.org.banks(),
+                super::MAX_BANKS
+            ));
         }
         if let PagePolicy::Timeout { cycles: 0 } = self.page {
-            faults.push("page timeout = 0: expected at least 1 cycle (or page = closed)".to_owned());
+            faults
+                .push("page timeout = 0: expected at least 1 cycle (or page = closed)".to_owned());
         }
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
     }
 }

@@ -12,7 +12,12 @@ use super::stats::Cause;
 
 impl Channel {
     /// Runs slot `slot`; the plan is fresh and has something in it for this slot.
-    pub(super) fn step<P: DramProbe>(&mut self, slot: u64, done: &mut Vec<Completion>, probe: &mut P) {
+    pub(super) fn step<P: DramProbe>(
+        &mut self,
+        slot: u64,
+        done: &mut Vec<Completion>,
+        probe: &mut P,
+    ) {
         self.deliver_before(slot, done);
         self.floor = slot;
         if slot == self.refresh.due {
@@ -113,7 +118,13 @@ impl Channel {
     }
 
     /// Issues a read or write.
-    fn issue_column<P: DramProbe>(&mut self, pick: Pick, slot: u64, done: &mut Vec<Completion>, probe: &mut P) {
+    fn issue_column<P: DramProbe>(
+        &mut self,
+        pick: Pick,
+        slot: u64,
+        done: &mut Vec<Completion>,
+        probe: &mut P,
+    ) {
         let bank = pick.bank as usize & (MAX_BANKS - 1);
         let entry = match pick.source {
             Source::Queued(kind, index) => self.take_hit(kind, index, bank),
@@ -133,10 +144,22 @@ impl Channel {
             self.stats.auto_precharges += 1;
             self.close(bank);
         } else if let Source::Queued(kind, _) = pick.source {
-            self.queues[side(kind)].rescan(bank, Some(entry.row), self.overtaken[bank], &self.rules);
+            self.queues[side(kind)].rescan(
+                bank,
+                Some(entry.row),
+                self.overtaken[bank],
+                &self.rules,
+            );
         }
         let (row, column, tag) = (entry.row, entry.column, entry.tag);
-        probe.command_issued(&Issued { tick: slot, command, bank: pick.bank, row, column, tag });
+        probe.command_issued(&Issued {
+            tick: slot,
+            command,
+            bank: pick.bank,
+            row,
+            column,
+            tag,
+        });
         self.serve(&entry, slot, pick.source == Source::Opened, done, probe);
     }
 
@@ -145,7 +168,11 @@ impl Channel {
         let queue = &mut self.queues[side(kind)];
         let entry = queue.remove(index);
         let row = entry.row;
-        if queue.iter(bank).next().is_some_and(|e| e.row != row && e.key & AGE_MASK < entry.key & AGE_MASK) {
+        if queue
+            .iter(bank)
+            .next()
+            .is_some_and(|e| e.row != row && e.key & AGE_MASK < entry.key & AGE_MASK)
+        {
             self.overtaken[bank] += 1;
         }
         if self.rules.strict {
@@ -182,7 +209,11 @@ impl Channel {
         let t = &self.spec.standard.timing;
         let (cl, cwl, bl) = (u64::from(t.cl), u64::from(t.cwl), u64::from(t.bl));
         // Data to data: what the turnaround costs at most.
-        let turn = if entry.write { (u64::from(t.rtw) + cwl).saturating_sub(cl + bl) } else { cl + u64::from(t.wtr_l) };
+        let turn = if entry.write {
+            (u64::from(t.rtw) + cwl).saturating_sub(cl + bl)
+        } else {
+            cl + u64::from(t.wtr_l)
+        };
         let ck = (slot + self.edge) >> self.shift;
         let start = ck + if entry.write { cwl } else { cl };
         let cause = match (entry.write != self.ledger.writing, opened) {
@@ -208,39 +239,76 @@ impl Channel {
             RowOutcome::Conflict => self.stats.row_conflicts += 1,
         }
         let kind = if entry.write { Kind::Write } else { Kind::Read };
-        let at = if entry.write { ck } else { (slot + self.read_ticks + self.edge) >> self.shift };
+        let at = if entry.write {
+            ck
+        } else {
+            (slot + self.read_ticks + self.edge) >> self.shift
+        };
         if entry.write {
             self.stats.writes += 1;
-            done.push(Completion { tag: entry.tag, kind, at });
+            done.push(Completion {
+                tag: entry.tag,
+                kind,
+                at,
+            });
         } else {
             self.stats.reads += 1;
             self.record_latency(at - entry.accepted);
-            self.returning.push_back(Completion { tag: entry.tag, kind, at });
+            self.returning.push_back(Completion {
+                tag: entry.tag,
+                kind,
+                at,
+            });
         }
         let (bank, row, tag, accepted) = (entry.bank, entry.row, entry.tag, entry.accepted);
-        probe.request_served(&Served { kind, bank, row, tag, accepted, done: at, outcome });
+        probe.request_served(&Served {
+            kind,
+            bank,
+            row,
+            tag,
+            accepted,
+            done: at,
+            outcome,
+        });
         self.after_service(entry.stream, ck);
     }
 
     /// Issues an activate, precharge or refresh.
     fn issue_row<P: DramProbe>(&mut self, pick: Pick, slot: u64, probe: &mut P) {
         let bank = pick.bank as usize & (MAX_BANKS - 1);
-        let mut issued =
-            Issued { tick: slot, command: pick.command, bank: pick.bank, row: 0, column: 0, tag: u32::MAX };
+        let mut issued = Issued {
+            tick: slot,
+            command: pick.command,
+            bank: pick.bank,
+            row: 0,
+            column: 0,
+            tag: u32::MAX,
+        };
         if let Source::Queued(kind, index) = pick.source {
             let entry = &mut self.queues[side(kind)].entries[index as usize];
             if entry.outcome == UNTOUCHED {
                 let closed = pick.command == Command::Activate;
-                entry.outcome = if closed { RowOutcome::Miss } else { RowOutcome::Conflict } as u8;
+                entry.outcome = if closed {
+                    RowOutcome::Miss
+                } else {
+                    RowOutcome::Conflict
+                } as u8;
             }
-            issued = Issued { row: entry.row, column: entry.column, tag: entry.tag, ..issued };
+            issued = Issued {
+                row: entry.row,
+                column: entry.column,
+                tag: entry.tag,
+                ..issued
+            };
         }
         self.row_free = slot + 1;
         if !self.bus.dual {
             self.column_free = slot + 1;
         }
         match (pick.command, pick.source) {
-            (Command::Activate, Source::Queued(kind, index)) => self.activate(kind, index, bank, slot),
+            (Command::Activate, Source::Queued(kind, index)) => {
+                self.activate(kind, index, bank, slot)
+            }
             (Command::Precharge, _) => {
                 self.stats.precharges += 1;
                 self.close(bank);
@@ -253,7 +321,9 @@ impl Channel {
                     open &= open - 1;
                 }
             }
-            (Command::RefreshAll, _) | (Command::RefreshBank, _) => self.refreshed(pick.command, slot),
+            (Command::RefreshAll, _) | (Command::RefreshBank, _) => {
+                self.refreshed(pick.command, slot)
+            }
             other => unreachable!("{other:?} on the row bus"),
         }
         self.start_gaps(pick.command, bank, slot);
@@ -285,7 +355,8 @@ impl Channel {
         let t = &self.spec.standard.timing;
         if command == Command::RefreshAll {
             self.stats.refreshes += 1;
-            self.ledger.refreshed(ck(self.refresh.since), ck(slot) + u64::from(t.rfc));
+            self.ledger
+                .refreshed(ck(self.refresh.since), ck(slot) + u64::from(t.rfc));
             // The drain decision waits until the refresh has gone out.
             self.changed_at = self.changed_at.max(slot);
         } else {
@@ -304,7 +375,12 @@ impl Channel {
     pub(super) fn rescan(&mut self, bank: usize) {
         let open = self.row_of(bank);
         for queue in &mut self.queues {
-            queue.rescan(bank, open, self.overtaken[bank & (MAX_BANKS - 1)], &self.rules);
+            queue.rescan(
+                bank,
+                open,
+                self.overtaken[bank & (MAX_BANKS - 1)],
+                &self.rules,
+            );
         }
     }
 }

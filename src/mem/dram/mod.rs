@@ -22,6 +22,7 @@
 
 mod addr_map;
 mod channel;
+pub mod checker;
 mod command;
 mod config;
 mod issue;
@@ -31,6 +32,7 @@ mod probe;
 mod queue;
 mod refresh;
 pub mod replay;
+pub mod research;
 mod sched;
 pub mod spec;
 mod stats;

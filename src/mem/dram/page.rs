@@ -29,7 +29,9 @@ impl PagePolicy {
             "open" => Some(PagePolicy::Open),
             "closed" => Some(PagePolicy::Closed),
             "closed-batch" => Some(PagePolicy::ClosedBatch),
-            "timeout" => Some(PagePolicy::Timeout { cycles: DEFAULT_TIMEOUT }),
+            "timeout" => Some(PagePolicy::Timeout {
+                cycles: DEFAULT_TIMEOUT,
+            }),
             other => {
                 let cycles = other.strip_prefix("timeout=")?.parse().ok()?;
                 (cycles > 0).then_some(PagePolicy::Timeout { cycles })

@@ -39,13 +39,19 @@ const REFRESH_KEY: u64 = QUEUED - 1;
 
 impl Pick {
     /// No command.
-    pub const NEVER: Pick =
-        Pick { at: u64::MAX, key: u64::MAX, bank: 0, command: Command::Precharge, source: Source::Refresh };
+    pub const NEVER: Pick = Pick {
+        at: u64::MAX,
+        key: u64::MAX,
+        bank: 0,
+        command: Command::Precharge,
+        source: Source::Refresh,
+    };
 
     /// Whether this one goes before `other`.
     #[inline(always)]
     fn before(&self, other: &Pick) -> bool {
-        (u128::from(self.at) << 64 | u128::from(self.key)) < (u128::from(other.at) << 64 | u128::from(other.key))
+        (u128::from(self.at) << 64 | u128::from(self.key))
+            < (u128::from(other.at) << 64 | u128::from(other.key))
     }
 }
 
@@ -77,7 +83,10 @@ impl Channel {
     /// The next slot in which anything happens.
     #[inline]
     pub(super) fn next_slot(&self) -> u64 {
-        self.column_pick.at.min(self.row_pick.at).min(self.refresh.due)
+        self.column_pick
+            .at
+            .min(self.row_pick.at)
+            .min(self.refresh.due)
     }
 
     /// Whether an all-bank refresh holds up queued requests.
@@ -93,7 +102,9 @@ impl Channel {
             return 0;
         }
         let bank = self.refresh.bank as usize;
-        let waiting = self.queues[0].has(bank) || self.queues[1].has(bank) || self.opened_mask >> bank & 1 == 1;
+        let waiting = self.queues[0].has(bank)
+            || self.queues[1].has(bank)
+            || self.opened_mask >> bank & 1 == 1;
         u64::from(self.refresh.wanted(waiting)) << bank
     }
 
@@ -111,7 +122,9 @@ impl Channel {
 
     /// Write-aware draining: hits are left.
     fn drains_on(&self) -> bool {
-        self.rules.drain_hits && self.queues[1].column_mask != 0 && self.queues[0].len < self.queues[0].capacity
+        self.rules.drain_hits
+            && self.queues[1].column_mask != 0
+            && self.queues[0].len < self.queues[0].capacity
     }
 
     /// Makes the drain decision that is due.
@@ -129,7 +142,10 @@ impl Channel {
     #[inline(always)]
     fn column_slot(&self, bank: usize, class: usize, base: u64) -> u64 {
         let group = self.group_of(bank);
-        self.bank_next[bank][class].max(self.group_next[group][class]).max(base) | self.edge
+        self.bank_next[bank][class]
+            .max(self.group_next[group][class])
+            .max(base)
+            | self.edge
     }
 
     /// The best command for the column bus.
@@ -138,10 +154,20 @@ impl Channel {
         let floor = self.column_free.max(self.floor);
         each_bank!(self.opened_mask, bank, {
             let e = &self.opened[bank];
-            let command = if e.write { Command::Write } else { Command::Read };
+            let command = if e.write {
+                Command::Write
+            } else {
+                Command::Read
+            };
             let base = floor.max(self.channel_next[command as usize]);
             let at = self.column_slot(bank, command as usize, base);
-            let pick = Pick { at, key: e.key & !QUEUED, bank: bank as u8, command, source: Source::Opened };
+            let pick = Pick {
+                at,
+                key: e.key & !QUEUED,
+                bank: bank as u8,
+                command,
+                source: Source::Opened,
+            };
             if pick.before(&best) {
                 best = pick;
             }
@@ -150,16 +176,30 @@ impl Channel {
             return best;
         }
         if self.rules.strict {
-            return if self.opened_mask == 0 { self.plan_strict(true) } else { best };
+            return if self.opened_mask == 0 {
+                self.plan_strict(true)
+            } else {
+                best
+            };
         }
         let queue = &self.queues[side(mode)];
-        let command = if mode == Kind::Write { Command::Write } else { Command::Read };
+        let command = if mode == Kind::Write {
+            Command::Write
+        } else {
+            Command::Read
+        };
         let base = floor.max(self.channel_next[command as usize]);
         each_bank!(queue.column_mask & !self.refreshing_banks(), bank, {
             let c = queue.column[bank];
             let at = self.column_slot(bank, command as usize, base);
             let source = Source::Queued(mode, c.index);
-            let pick = Pick { at, key: c.key, bank: bank as u8, command, source };
+            let pick = Pick {
+                at,
+                key: c.key,
+                bank: bank as u8,
+                command,
+                source,
+            };
             if pick.before(&best) {
                 best = pick;
             }
@@ -174,9 +214,17 @@ impl Channel {
             return self.plan_refresh_all();
         }
         let held = self.refreshing_banks();
-        let mut best = if held != 0 { self.plan_refresh_bank() } else { Pick::NEVER };
+        let mut best = if held != 0 {
+            self.plan_refresh_bank()
+        } else {
+            Pick::NEVER
+        };
         if self.rules.strict {
-            let pick = if self.opened_mask == 0 { self.plan_strict(false) } else { Pick::NEVER };
+            let pick = if self.opened_mask == 0 {
+                self.plan_strict(false)
+            } else {
+                Pick::NEVER
+            };
             if pick.before(&best) {
                 best = pick;
             }
@@ -187,7 +235,13 @@ impl Channel {
                 let c = queue.row[bank];
                 let (command, at) = self.row_slot(bank, bases);
                 let source = Source::Queued(mode, c.index);
-                let pick = Pick { at, key: c.key, bank: bank as u8, command, source };
+                let pick = Pick {
+                    at,
+                    key: c.key,
+                    bank: bank as u8,
+                    command,
+                    source,
+                };
                 if pick.before(&best) {
                     best = pick;
                 }
@@ -206,8 +260,13 @@ impl Channel {
     #[inline(always)]
     fn row_bases(&self, floor: u64) -> (u64, u64) {
         let window = self.activates[self.oldest_activate & 3];
-        let act = floor.max(self.channel_next[Command::Activate as usize]).max(window);
-        (act, floor.max(self.channel_next[Command::Precharge as usize]))
+        let act = floor
+            .max(self.channel_next[Command::Activate as usize])
+            .max(window);
+        (
+            act,
+            floor.max(self.channel_next[Command::Precharge as usize]),
+        )
     }
 
     /// The row command that `bank` needs for a request that does not hit, and its earliest slot.
@@ -215,15 +274,26 @@ impl Channel {
     fn row_slot(&self, bank: usize, (act, pre): (u64, u64)) -> (Command, u64) {
         let next = &self.bank_next[bank];
         if self.open_mask >> bank & 1 == 1 {
-            return (Command::Precharge, next[Command::Precharge as usize].max(pre));
+            return (
+                Command::Precharge,
+                next[Command::Precharge as usize].max(pre),
+            );
         }
         let class = Command::Activate as usize;
-        (Command::Activate, next[class].max(self.group_next[self.group_of(bank)][class]).max(act) | self.edge)
+        (
+            Command::Activate,
+            next[class]
+                .max(self.group_next[self.group_of(bank)][class])
+                .max(act)
+                | self.edge,
+        )
     }
 
     /// The next command of the oldest request, if it belongs on the asked bus.
     fn plan_strict(&self, column: bool) -> Pick {
-        let Some(&(which, index)) = self.order.front() else { return Pick::NEVER };
+        let Some(&(which, index)) = self.order.front() else {
+            return Pick::NEVER;
+        };
         let e = &self.queues[which as usize].entries[index as usize];
         let bank = e.bank as usize & (MAX_BANKS - 1);
         let hits = self.row_of(bank) == Some(e.row);
@@ -233,13 +303,26 @@ impl Channel {
         let kind = if e.write { Kind::Write } else { Kind::Read };
         let source = Source::Queued(kind, index);
         let (command, at) = if column {
-            let command = if e.write { Command::Write } else { Command::Read };
-            let base = self.column_free.max(self.floor).max(self.channel_next[command as usize]);
+            let command = if e.write {
+                Command::Write
+            } else {
+                Command::Read
+            };
+            let base = self
+                .column_free
+                .max(self.floor)
+                .max(self.channel_next[command as usize]);
             (command, self.column_slot(bank, command as usize, base))
         } else {
             self.row_slot(bank, self.row_bases(self.row_free.max(self.floor)))
         };
-        Pick { at, key: e.key, bank: e.bank, command, source }
+        Pick {
+            at,
+            key: e.key,
+            bank: e.bank,
+            command,
+            source,
+        }
     }
 
     /// The next command of an all-bank refresh: wait for opened requests, close all rows, refresh.
@@ -254,7 +337,13 @@ impl Channel {
         } else {
             (Command::RefreshAll, next(Command::RefreshAll) | self.edge)
         };
-        Pick { at, key: REFRESH_KEY, bank: 0, command, source: Source::Refresh }
+        Pick {
+            at,
+            key: REFRESH_KEY,
+            bank: 0,
+            command,
+            source: Source::Refresh,
+        }
     }
 
     /// The next command of a per-bank refresh.
@@ -264,25 +353,44 @@ impl Channel {
             return Pick::NEVER;
         }
         let floor = self.row_free.max(self.floor).max(self.refresh.since);
-        let next = |c: Command| floor.max(self.channel_next[c as usize]).max(self.bank_next[bank][c as usize]);
+        let next = |c: Command| {
+            floor
+                .max(self.channel_next[c as usize])
+                .max(self.bank_next[bank][c as usize])
+        };
         let (command, at) = if self.open_mask >> bank & 1 == 1 {
             (Command::Precharge, next(Command::Precharge))
         } else {
             (Command::RefreshBank, next(Command::RefreshBank) | self.edge)
         };
-        Pick { at, key: REFRESH_KEY, bank: bank as u8, command, source: Source::Refresh }
+        Pick {
+            at,
+            key: REFRESH_KEY,
+            bank: bank as u8,
+            command,
+            source: Source::Refresh,
+        }
     }
 
     /// The next idle row to close.
     fn plan_timeout(&self, held: u64) -> Pick {
         let mut best = Pick::NEVER;
-        let wanted = self.queues[0].column_mask | self.queues[1].column_mask | self.opened_mask | held;
+        let wanted =
+            self.queues[0].column_mask | self.queues[1].column_mask | self.opened_mask | held;
         let (_, base) = self.row_bases(self.row_free.max(self.floor));
         each_bank!(self.open_mask & !wanted, bank, {
             let idle = self.last_access[bank] + self.timeout;
-            let at = idle.max(self.bank_next[bank][Command::Precharge as usize]).max(base);
+            let at = idle
+                .max(self.bank_next[bank][Command::Precharge as usize])
+                .max(base);
             let command = Command::Precharge;
-            let pick = Pick { at, key: u64::MAX, bank: bank as u8, command, source: Source::Timeout };
+            let pick = Pick {
+                at,
+                key: u64::MAX,
+                bank: bank as u8,
+                command,
+                source: Source::Timeout,
+            };
             if pick.before(&best) {
                 best = pick;
             }

@@ -41,7 +41,10 @@ pub(super) struct Candidate {
     pub index: u16,
 }
 
-const NOBODY: Candidate = Candidate { key: u64::MAX, index: NIL };
+const NOBODY: Candidate = Candidate {
+    key: u64::MAX,
+    index: NIL,
+};
 
 /// One queue.
 #[derive(Clone, Debug)]
@@ -64,7 +67,11 @@ impl Queue {
     pub fn new(capacity: u32) -> Queue {
         let mut entries = vec![Entry::default(); capacity as usize];
         for (i, e) in entries.iter_mut().enumerate() {
-            e.next = if i + 1 == capacity as usize { NIL } else { i as u16 + 1 };
+            e.next = if i + 1 == capacity as usize {
+                NIL
+            } else {
+                i as u16 + 1
+            };
         }
         Queue {
             entries,
@@ -161,11 +168,19 @@ impl Queue {
         let mut at = self.head[bank];
         while at != NIL {
             let e = &self.entries[at as usize];
-            let best = if open_row == Some(e.row) { &mut hit } else { &mut miss };
+            let best = if open_row == Some(e.row) {
+                &mut hit
+            } else {
+                &mut miss
+            };
             if e.key < best.key {
-                *best = Candidate { key: e.key, index: at };
+                *best = Candidate {
+                    key: e.key,
+                    index: at,
+                };
             }
-            if rules.age_ordered && (open_row.is_none() || (hit.index != NIL && miss.index != NIL)) {
+            if rules.age_ordered && (open_row.is_none() || (hit.index != NIL && miss.index != NIL))
+            {
                 break;
             }
             at = e.next;
@@ -182,8 +197,16 @@ impl Queue {
             miss.key |= ROW_PENALTY;
         }
         let bit = 1u64 << bank;
-        self.column_mask = if hit.index == NIL { self.column_mask & !bit } else { self.column_mask | bit };
-        self.row_mask = if miss.index == NIL { self.row_mask & !bit } else { self.row_mask | bit };
+        self.column_mask = if hit.index == NIL {
+            self.column_mask & !bit
+        } else {
+            self.column_mask | bit
+        };
+        self.row_mask = if miss.index == NIL {
+            self.row_mask & !bit
+        } else {
+            self.row_mask | bit
+        };
         self.column[bank] = hit;
         self.row[bank] = miss;
     }
@@ -196,7 +219,9 @@ impl Queue {
         let bit = 1u64 << bank;
         match open_row {
             Some(row) if row == entry.row => rules.age_ordered && self.column_mask & bit != 0,
-            Some(_) if rules.protect == Protect::PreferredHits => (self.row_mask | self.column_mask) & bit != 0,
+            Some(_) if rules.protect == Protect::PreferredHits => {
+                (self.row_mask | self.column_mask) & bit != 0
+            }
             Some(_) => rules.age_ordered && self.row_mask & bit != 0,
             None => rules.age_ordered && self.row_mask & bit != 0,
         }

@@ -49,7 +49,15 @@ impl Refresh {
             RefreshMode::AllBank { postpone } => (refi, postpone, false),
             RefreshMode::PerBank { postpone } => (refi_pb, postpone, true),
         };
-        Refresh { due: interval, interval, debt: 0, postpone, per_bank, bank: 0, since: 0 }
+        Refresh {
+            due: interval,
+            interval,
+            debt: 0,
+            postpone,
+            per_bank,
+            bank: 0,
+            since: 0,
+        }
     }
 
     /// A refresh falls due.
@@ -66,7 +74,11 @@ impl Refresh {
         self.debt -= 1;
         self.since += self.interval;
         if self.per_bank {
-            self.bank = if self.bank + 1 == banks { 0 } else { self.bank + 1 };
+            self.bank = if self.bank + 1 == banks {
+                0
+            } else {
+                self.bank + 1
+            };
         }
     }
 

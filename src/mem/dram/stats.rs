@@ -20,7 +20,12 @@ pub struct BusCycles {
 impl BusCycles {
     /// Sum of all labels: the elapsed CK.
     pub fn total(&self) -> u64 {
-        self.data + self.idle + self.activate_wait + self.turnaround + self.refresh + self.column_wait
+        self.data
+            + self.idle
+            + self.activate_wait
+            + self.turnaround
+            + self.refresh
+            + self.column_wait
     }
 }
 
@@ -97,12 +102,20 @@ impl DramStats {
     /// 1 − activates per access: the share of accesses that needed no activate of their own.
     pub fn row_hit_rate(&self) -> f64 {
         let accesses = self.reads + self.writes;
-        if accesses == 0 { 0.0 } else { 1.0 - self.activates as f64 / accesses as f64 }
+        if accesses == 0 {
+            0.0
+        } else {
+            1.0 - self.activates as f64 / accesses as f64
+        }
     }
 
     /// Mean read latency, CK.
     pub fn read_latency_avg(&self) -> f64 {
-        if self.read_latency_count == 0 { 0.0 } else { self.read_latency_sum as f64 / self.read_latency_count as f64 }
+        if self.read_latency_count == 0 {
+            0.0
+        } else {
+            self.read_latency_sum as f64 / self.read_latency_count as f64
+        }
     }
 }
 
@@ -138,7 +151,10 @@ pub(super) enum Cause {
 impl BusLedger {
     /// A channel starts idle.
     pub fn new() -> BusLedger {
-        BusLedger { idle_from: Some(0), ..BusLedger::default() }
+        BusLedger {
+            idle_from: Some(0),
+            ..BusLedger::default()
+        }
     }
 
     /// The last pending request is served at `now`; its burst is already in the ledger.
@@ -178,7 +194,11 @@ impl BusLedger {
         }
         let idle = self.idle.min(gap);
         let waiting_from = self.labelled_to + idle;
-        let covered = self.refresh.1.min(end).saturating_sub(self.refresh.0.max(waiting_from));
+        let covered = self
+            .refresh
+            .1
+            .min(end)
+            .saturating_sub(self.refresh.0.max(waiting_from));
         let rest = gap - idle - covered;
         bus.idle += idle;
         bus.refresh += covered;
@@ -199,9 +219,14 @@ impl BusLedger {
         if copy.labelled_to > now {
             // Column commands are labelled when issued, up to CL + BL CK ahead; take back what is not over.
             let mut ahead = copy.labelled_to - now;
-            for label in
-                [&mut bus.data, &mut bus.column_wait, &mut bus.activate_wait, &mut bus.turnaround, &mut bus.refresh, &mut bus.idle]
-            {
+            for label in [
+                &mut bus.data,
+                &mut bus.column_wait,
+                &mut bus.activate_wait,
+                &mut bus.turnaround,
+                &mut bus.refresh,
+                &mut bus.idle,
+            ] {
                 let cut = ahead.min(*label);
                 *label -= cut;
                 ahead -= cut;

@@ -13,7 +13,10 @@ use super::command::{COMMANDS, Command, FOLLOW_CLASSES};
 
 /// The timing numbers of a standard, in CK. Names follow the data sheets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the data-sheet names are the documentation; see the rows that use them")]
+#[allow(
+    missing_docs,
+    reason = "the data-sheet names are the documentation; see the rows that use them"
+)]
 pub struct Timing {
     pub bl: u32,
     pub cl: u32,
@@ -102,13 +105,28 @@ pub fn rows(t: &Timing, bus: CommandBus) -> Vec<Row> {
     if bus.activate_ticks > 1 {
         use Command::*;
         for following in [Activate, Precharge, PrechargeAll, RefreshAll, RefreshBank] {
-            push_as(&mut out, Scope::Channel, &[Activate], &[following], bus.activate_ticks, Count::BusTicks, "ACT length");
+            push_as(
+                &mut out,
+                Scope::Channel,
+                &[Activate],
+                &[following],
+                bus.activate_ticks,
+                Count::BusTicks,
+                "ACT length",
+            );
         }
     }
     out
 }
 
-fn push(out: &mut Vec<Row>, scope: Scope, from: &[Command], to: &[Command], gap: u32, formula: &'static str) {
+fn push(
+    out: &mut Vec<Row>,
+    scope: Scope,
+    from: &[Command],
+    to: &[Command],
+    gap: u32,
+    formula: &'static str,
+) {
     push_as(out, scope, from, to, gap, Count::After, formula);
 }
 
@@ -123,7 +141,14 @@ fn push_as(
 ) {
     for &preceding in from {
         for &following in to {
-            out.push(Row { scope, preceding, following, gap, count, formula });
+            out.push(Row {
+                scope,
+                preceding,
+                following,
+                gap,
+                count,
+                formula,
+            });
         }
     }
 }
@@ -134,19 +159,75 @@ fn column_rows(out: &mut Vec<Row>, t: &Timing) {
     use Scope::*;
     const RD: &[Command] = &[Read, ReadAuto];
     const WR: &[Command] = &[Write, WriteAuto];
-    push(out, Channel, RD, &[Read], t.ccd_s.max(t.bl), "max(tCCD_S, BL)");
-    push(out, Channel, WR, &[Write], t.ccd_s.max(t.bl), "max(tCCD_S, BL)");
+    push(
+        out,
+        Channel,
+        RD,
+        &[Read],
+        t.ccd_s.max(t.bl),
+        "max(tCCD_S, BL)",
+    );
+    push(
+        out,
+        Channel,
+        WR,
+        &[Write],
+        t.ccd_s.max(t.bl),
+        "max(tCCD_S, BL)",
+    );
     push(out, Channel, RD, &[Write], t.rtw, "tRTW");
-    push(out, Channel, WR, &[Read], t.cwl + t.bl + t.wtr_s, "CWL + BL + tWTR_S");
+    push(
+        out,
+        Channel,
+        WR,
+        &[Read],
+        t.cwl + t.bl + t.wtr_s,
+        "CWL + BL + tWTR_S",
+    );
     push(out, BankGroup, RD, &[Read], t.ccd_l, "tCCD_L");
     push(out, BankGroup, WR, &[Write], t.ccd_l, "tCCD_L");
-    push(out, BankGroup, WR, &[Read], t.cwl + t.bl + t.wtr_l, "CWL + BL + tWTR_L");
+    push(
+        out,
+        BankGroup,
+        WR,
+        &[Read],
+        t.cwl + t.bl + t.wtr_l,
+        "CWL + BL + tWTR_L",
+    );
     push(out, Bank, &[Read], &[Precharge], t.rtp, "tRTP");
-    push(out, Bank, &[Write], &[Precharge], t.cwl + t.bl + t.wr, "CWL + BL + tWR");
+    push(
+        out,
+        Bank,
+        &[Write],
+        &[Precharge],
+        t.cwl + t.bl + t.wr,
+        "CWL + BL + tWR",
+    );
     push(out, Channel, &[Read], &[PrechargeAll], t.rtp, "tRTP");
-    push(out, Channel, &[Write], &[PrechargeAll], t.cwl + t.bl + t.wr, "CWL + BL + tWR");
-    push(out, Bank, &[ReadAuto], &[Activate, RefreshBank], t.rtp + t.rp, "tRTP + tRP");
-    push(out, Bank, &[WriteAuto], &[Activate, RefreshBank], t.cwl + t.bl + t.wr + t.rp, "CWL + BL + tWR + tRP");
+    push(
+        out,
+        Channel,
+        &[Write],
+        &[PrechargeAll],
+        t.cwl + t.bl + t.wr,
+        "CWL + BL + tWR",
+    );
+    push(
+        out,
+        Bank,
+        &[ReadAuto],
+        &[Activate, RefreshBank],
+        t.rtp + t.rp,
+        "tRTP + tRP",
+    );
+    push(
+        out,
+        Bank,
+        &[WriteAuto],
+        &[Activate, RefreshBank],
+        t.cwl + t.bl + t.wr + t.rp,
+        "CWL + BL + tWR + tRP",
+    );
 }
 
 /// Activates and precharges.
@@ -155,7 +236,15 @@ fn row_rows(out: &mut Vec<Row>, t: &Timing) {
     use Scope::*;
     push(out, Channel, &[Activate], &[Activate], t.rrd_s, "tRRD_S");
     push(out, BankGroup, &[Activate], &[Activate], t.rrd_l, "tRRD_L");
-    push_as(out, Channel, &[Activate], &[Activate], t.faw, Count::Window4, "tFAW");
+    push_as(
+        out,
+        Channel,
+        &[Activate],
+        &[Activate],
+        t.faw,
+        Count::Window4,
+        "tFAW",
+    );
     push(out, Bank, &[Activate], &[Activate], t.rc, "tRC");
     push(out, Bank, &[Activate], &[Read], t.rcd_rd, "tRCD_RD");
     push(out, Bank, &[Activate], &[Write], t.rcd_wr, "tRCD_WR");
@@ -173,13 +262,62 @@ fn refresh_rows(out: &mut Vec<Row>, t: &Timing) {
     use Command::*;
     use Scope::*;
     push(out, Channel, &[Activate], &[RefreshAll], t.rc, "tRC");
-    push(out, Channel, &[Precharge, PrechargeAll], &[RefreshAll], t.rp, "tRP");
-    push(out, Channel, &[ReadAuto], &[RefreshAll], t.rtp + t.rp, "tRTP + tRP");
-    push(out, Channel, &[WriteAuto], &[RefreshAll], t.cwl + t.bl + t.wr + t.rp, "CWL + BL + tWR + tRP");
-    push(out, Channel, &[RefreshAll], &[Activate, PrechargeAll, RefreshAll, RefreshBank], t.rfc, "tRFC");
-    push(out, Bank, &[RefreshBank], &[Activate, RefreshBank], t.rfc_pb, "tRFCpb");
-    push(out, Channel, &[RefreshBank], &[Activate, RefreshBank], t.rrefd, "tRREFD");
-    push(out, Channel, &[RefreshBank], &[RefreshAll], t.rfc_pb, "tRFCpb");
+    push(
+        out,
+        Channel,
+        &[Precharge, PrechargeAll],
+        &[RefreshAll],
+        t.rp,
+        "tRP",
+    );
+    push(
+        out,
+        Channel,
+        &[ReadAuto],
+        &[RefreshAll],
+        t.rtp + t.rp,
+        "tRTP + tRP",
+    );
+    push(
+        out,
+        Channel,
+        &[WriteAuto],
+        &[RefreshAll],
+        t.cwl + t.bl + t.wr + t.rp,
+        "CWL + BL + tWR + tRP",
+    );
+    push(
+        out,
+        Channel,
+        &[RefreshAll],
+        &[Activate, PrechargeAll, RefreshAll, RefreshBank],
+        t.rfc,
+        "tRFC",
+    );
+    push(
+        out,
+        Bank,
+        &[RefreshBank],
+        &[Activate, RefreshBank],
+        t.rfc_pb,
+        "tRFCpb",
+    );
+    push(
+        out,
+        Channel,
+        &[RefreshBank],
+        &[Activate, RefreshBank],
+        t.rrefd,
+        "tRREFD",
+    );
+    push(
+        out,
+        Channel,
+        &[RefreshBank],
+        &[RefreshAll],
+        t.rfc_pb,
+        "tRFCpb",
+    );
     push(out, Channel, &[Activate], &[RefreshBank], t.rrd_s, "tRRD_S");
     push(out, Bank, &[Activate], &[RefreshBank], t.rc, "tRC");
     push(out, Bank, &[Precharge], &[RefreshBank], t.rp, "tRP");

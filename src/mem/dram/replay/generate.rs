@@ -36,7 +36,13 @@ pub enum Pattern {
 }
 
 /// `count` requests, all due at cycle 0, within `span` bytes; of every `of` requests the first `writes` write.
-pub fn generate(pattern: Pattern, count: usize, (writes, of): (usize, usize), span: u64, seed: u64) -> Vec<Record> {
+pub fn generate(
+    pattern: Pattern,
+    count: usize,
+    (writes, of): (usize, usize),
+    span: u64,
+    seed: u64,
+) -> Vec<Record> {
     let mut rng = Pcg64::seed_from_u64(seed);
     let mut block = 0;
     (0..count)
@@ -59,8 +65,16 @@ pub fn generate(pattern: Pattern, count: usize, (writes, of): (usize, usize), sp
                     stream * (span / streams) + round * chunk + burst % chunk
                 }
             };
-            let kind = if i % of < writes { Kind::Write } else { Kind::Read };
-            Record { cycle: 0, addr: addr % span, kind }
+            let kind = if i % of < writes {
+                Kind::Write
+            } else {
+                Kind::Read
+            };
+            Record {
+                cycle: 0,
+                addr: addr % span,
+                kind,
+            }
         })
         .collect()
 }

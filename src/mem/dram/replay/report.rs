@@ -88,7 +88,9 @@ impl Report {
         sorted.sort_unstable();
         let percentile = |p: f64| {
             let rank = (p * sorted.len() as f64).ceil() as usize;
-            sorted.get(rank.max(1) - 1).map_or(0.0, |&l| f64::from(l) * ns)
+            sorted
+                .get(rank.max(1) - 1)
+                .map_or(0.0, |&l| f64::from(l) * ns)
         };
         let sum: u64 = sorted.iter().map(|&l| u64::from(l)).sum();
         let bytes = (s.reads + s.writes) * u64::from(spec.standard.org.burst_bytes);
@@ -102,7 +104,11 @@ impl Report {
             tck_ps: spec.standard.tck_ps,
             bandwidth_gbps: bytes as f64 / (run.cycles.max(1) as f64 * ns),
             peak_gbps: spec.standard.peak_gbps(),
-            read_latency_avg_ns: if sorted.is_empty() { 0.0 } else { sum as f64 * ns / sorted.len() as f64 },
+            read_latency_avg_ns: if sorted.is_empty() {
+                0.0
+            } else {
+                sum as f64 * ns / sorted.len() as f64
+            },
             read_latency_p50_ns: percentile(0.50),
             read_latency_p95_ns: percentile(0.95),
             read_latency_p99_ns: percentile(0.99),
@@ -125,7 +131,78 @@ impl Report {
 
 impl From<&BusCycles> for BusReport {
     fn from(b: &BusCycles) -> BusReport {
-        let &BusCycles { data, idle, activate_wait, turnaround, refresh, column_wait } = b;
-        BusReport { data, idle, activate_wait, turnaround, refresh, column_wait }
+        let &BusCycles {
+            data,
+            idle,
+            activate_wait,
+            turnaround,
+            refresh,
+            column_wait,
+        } = b;
+        BusReport {
+            data,
+            idle,
+            activate_wait,
+            turnaround,
+            refresh,
+            column_wait,
+        }
+    }
+}
+
+impl Report {
+    /// A table for people.
+    pub fn table(&self) -> String {
+        let share = |ck: u64| 100.0 * ck as f64 / self.bus_total().max(1) as f64;
+        let b = &self.bus;
+        let mut text = format!(
+            "{} {} page={} map={} queues={}+{}\n",
+            self.standard, self.policy, self.page, self.map, self.read_queue, self.write_queue
+        );
+        text += &format!(
+            "bandwidth      {:10.3} GB/s ({:.1} % of {:.3})\n",
+            self.bandwidth_gbps,
+            100.0 * self.bandwidth_gbps / self.peak_gbps,
+            self.peak_gbps
+        );
+        text += &format!(
+            "read latency   {:10.1} ns mean, {:.1} p50, {:.1} p95, {:.1} p99, {:.1} max\n",
+            self.read_latency_avg_ns,
+            self.read_latency_p50_ns,
+            self.read_latency_p95_ns,
+            self.read_latency_p99_ns,
+            self.read_latency_max_ns
+        );
+        text += &format!("row hit rate   {:10.4}\n", self.row_hit_rate);
+        text += &format!(
+            "commands       {} RD, {} WR, {} ACT, {} PRE, {} auto-PRE, {} REF\n",
+            self.reads,
+            self.writes,
+            self.activates,
+            self.precharges,
+            self.auto_precharges,
+            self.refreshes
+        );
+        text += &format!(
+            "bus cycles     {} = data {:.1} %, idle {:.1} %, activate wait {:.1} %, turnaround {:.1} %, \
+             refresh {:.1} %, column wait {:.1} %\n",
+            self.bus_total(),
+            share(b.data),
+            share(b.idle),
+            share(b.activate_wait),
+            share(b.turnaround),
+            share(b.refresh),
+            share(b.column_wait)
+        );
+        text += &format!(
+            "speed          {:.2} M requests/s\n",
+            self.requests_per_s / 1e6
+        );
+        text
+    }
+
+    fn bus_total(&self) -> u64 {
+        let b = &self.bus;
+        b.data + b.idle + b.activate_wait + b.turnaround + b.refresh + b.column_wait
     }
 }

@@ -67,10 +67,21 @@ impl Replay {
             }
             if blocked && !self.every_cycle {
                 // Nothing can be offered before the channel does something or the next record's cycle comes.
-                let arrival = records.get(next).map_or(u64::MAX, |r| if r.cycle >= now { r.cycle + 1 } else { u64::MAX });
+                let arrival = records.get(next).map_or(u64::MAX, |r| {
+                    if r.cycle >= now {
+                        r.cycle + 1
+                    } else {
+                        u64::MAX
+                    }
+                });
                 now = channel.next_event().min(arrival).max(now + 1) - 1;
             }
         }
-        Run { stats: channel.stats(), cycles: end, latencies, requests: records.len() as u64 }
+        Run {
+            stats: channel.stats(),
+            cycles: end,
+            latencies,
+            requests: records.len() as u64,
+        }
     }
 }

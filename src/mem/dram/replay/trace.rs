@@ -29,7 +29,9 @@ pub enum TraceError {
         source: std::io::Error,
     },
     /// A line is not a record.
-    #[error("{file}:{line}: {found:?} is not a record; expected `<cycle> 0x<address> R` or `… W` ({why})")]
+    #[error(
+        "{file}:{line}: {found:?} is not a record; expected `<cycle> 0x<address> R` or `… W` ({why})"
+    )]
     Garbage {
         /// Trace.
         file: String,
@@ -70,7 +72,9 @@ pub enum TraceError {
         previous: u64,
     },
     /// No record at all.
-    #[error("{file}: the trace is empty; expected at least one record `<cycle> 0x<address> R` or `… W`")]
+    #[error(
+        "{file}: the trace is empty; expected at least one record `<cycle> 0x<address> R` or `… W`"
+    )]
     Empty {
         /// Trace.
         file: String,
@@ -81,27 +85,51 @@ pub enum TraceError {
 /// `capacity` bytes.
 pub fn read(path: &Path, capacity: u64, standard: &str) -> Result<Vec<Record>, TraceError> {
     let file = path.display().to_string();
-    let io = |source| TraceError::Io { file: file.clone(), source };
+    let io = |source| TraceError::Io {
+        file: file.clone(),
+        source,
+    };
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
-    let raw: Box<dyn Read> =
-        if file == "-" { Box::new(std::io::stdin().lock()) } else { Box::new(File::open(path).map_err(io)?) };
+    let raw: Box<dyn Read> = if file == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(File::open(path).map_err(io)?)
+    };
     let text: Box<dyn Read> = match extension {
         "xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(raw)),
         "gz" => Box::new(flate2::read::MultiGzDecoder::new(raw)),
         _ => raw,
     };
-    parse(BufReader::with_capacity(1 << 16, text), &file, capacity, standard)
+    parse(
+        BufReader::with_capacity(1 << 16, text),
+        &file,
+        capacity,
+        standard,
+    )
 }
 
 /// Parses records from `text`; `file` is for messages.
-pub fn parse(mut text: impl BufRead, file: &str, capacity: u64, standard: &str) -> Result<Vec<Record>, TraceError> {
+pub fn parse(
+    mut text: impl BufRead,
+    file: &str,
+    capacity: u64,
+    standard: &str,
+) -> Result<Vec<Record>, TraceError> {
     let mut out = Vec::new();
     let mut buffer = Vec::new();
     let mut line = 0;
     loop {
         buffer.clear();
-        let io = |source| TraceError::Io { file: file.to_owned(), source };
-        if (&mut text).take(MAX_LINE).read_until(b'\n', &mut buffer).map_err(io)? == 0 {
+        let io = |source| TraceError::Io {
+            file: file.to_owned(),
+            source,
+        };
+        if (&mut text)
+            .take(MAX_LINE)
+            .read_until(b'\n', &mut buffer)
+            .map_err(io)?
+            == 0
+        {
             break;
         }
         line += 1;
@@ -109,19 +137,41 @@ pub fn parse(mut text: impl BufRead, file: &str, capacity: u64, standard: &str) 
         if trimmed.is_empty() || trimmed.starts_with(b"#") {
             continue;
         }
-        let garbage = |why| TraceError::Garbage { file: file.to_owned(), line, found: shorten(trimmed), why };
+        let garbage = |why| TraceError::Garbage {
+            file: file.to_owned(),
+            line,
+            found: shorten(trimmed),
+            why,
+        };
         let record = parse_line(trimmed).map_err(garbage)?;
         if record.addr >= capacity {
             let (addr, standard) = (record.addr, standard.to_owned());
-            return Err(TraceError::Beyond { file: file.to_owned(), line, addr, end: capacity, standard });
+            return Err(TraceError::Beyond {
+                file: file.to_owned(),
+                line,
+                addr,
+                end: capacity,
+                standard,
+            });
         }
-        if let Some(previous) = out.last().map(|r: &Record| r.cycle).filter(|&p| p > record.cycle) {
-            return Err(TraceError::Unsorted { file: file.to_owned(), line, cycle: record.cycle, previous });
+        if let Some(previous) = out
+            .last()
+            .map(|r: &Record| r.cycle)
+            .filter(|&p| p > record.cycle)
+        {
+            return Err(TraceError::Unsorted {
+                file: file.to_owned(),
+                line,
+                cycle: record.cycle,
+                previous,
+            });
         }
         out.push(record);
     }
     if out.is_empty() {
-        return Err(TraceError::Empty { file: file.to_owned() });
+        return Err(TraceError::Empty {
+            file: file.to_owned(),
+        });
     }
     Ok(out)
 }
@@ -133,9 +183,14 @@ fn parse_line(line: &[u8]) -> Result<Record, &'static str> {
     let text = std::str::from_utf8(line).map_err(|_| "not text")?;
     let mut fields = text.split_ascii_whitespace();
     let mut next = |why| fields.next().ok_or(why);
-    let cycle = next("no cycle")?.parse().map_err(|_| "the cycle is not a number")?;
+    let cycle = next("no cycle")?
+        .parse()
+        .map_err(|_| "the cycle is not a number")?;
     let address = next("no address")?;
-    let addr = match address.strip_prefix("0x").or_else(|| address.strip_prefix("0X")) {
+    let addr = match address
+        .strip_prefix("0x")
+        .or_else(|| address.strip_prefix("0X"))
+    {
         Some(hex) => u64::from_str_radix(hex, 16),
         None => address.parse(),
     }
@@ -145,7 +200,11 @@ fn parse_line(line: &[u8]) -> Result<Record, &'static str> {
         "W" | "w" => Kind::Write,
         _ => return Err("neither R nor W"),
     };
-    if fields.next().is_some() { Err("more than three fields") } else { Ok(Record { cycle, addr, kind }) }
+    if fields.next().is_some() {
+        Err("more than three fields")
+    } else {
+        Ok(Record { cycle, addr, kind })
+    }
 }
 
 fn shorten(line: &[u8]) -> String {
@@ -158,14 +217,30 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        parse(text.as_bytes(), "t.txt", 1 << 20, "HBM2_2000").unwrap_err().to_string()
+        parse(text.as_bytes(), "t.txt", 1 << 20, "HBM2_2000")
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
     fn records_comments_and_blank_lines_are_read() {
         let records = parse("# c\n\n0 0x20 R\n5 64 W\n".as_bytes(), "t", 1 << 20, "X").unwrap();
-        assert_eq!(records[0], Record { cycle: 0, addr: 32, kind: Kind::Read });
-        assert_eq!(records[1], Record { cycle: 5, addr: 64, kind: Kind::Write });
+        assert_eq!(
+            records[0],
+            Record {
+                cycle: 0,
+                addr: 32,
+                kind: Kind::Read
+            }
+        );
+        assert_eq!(
+            records[1],
+            Record {
+                cycle: 5,
+                addr: 64,
+                kind: Kind::Write
+            }
+        );
     }
 
     #[test]

@@ -40,7 +40,11 @@ impl Bliss {
             self.blacklist = 0;
             self.clear_at = now + CLEAR_CK;
         }
-        self.streak = if stream == self.last { self.streak + 1 } else { 1 };
+        self.streak = if stream == self.last {
+            self.streak + 1
+        } else {
+            1
+        };
         self.last = stream;
         if self.streak >= STREAK {
             self.blacklist |= 1 << stream;

@@ -20,7 +20,14 @@ pub(super) const RULES: Rules = Rules {
 };
 
 /// Without protection of hits.
-pub(super) const PLAIN: Rules = Rules { protect: Protect::Never, ..RULES };
+pub(super) const PLAIN: Rules = Rules {
+    protect: Protect::Never,
+    ..RULES
+};
 
 /// Hits first.
-pub(super) const ROW_HIT: Rules = Rules { protect: Protect::ClassHits, hit_first: true, ..RULES };
+pub(super) const ROW_HIT: Rules = Rules {
+    protect: Protect::ClassHits,
+    hit_first: true,
+    ..RULES
+};

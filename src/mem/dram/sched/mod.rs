@@ -22,7 +22,6 @@ mod frfcfs;
 mod parbs;
 mod write_aware;
 
-
 /// The policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
@@ -53,7 +52,12 @@ pub const POLICIES: [(&str, Policy); 8] = [
     ("fr-fcfs", Policy::FrFcfs),
     ("fr-fcfs-plain", Policy::FrFcfsPlain),
     ("fr-fcfs-rowhit", Policy::FrFcfsRowHit),
-    ("fr-fcfs-cap", Policy::FrFcfsCap { hits: frfcfs::DEFAULT_CAP }),
+    (
+        "fr-fcfs-cap",
+        Policy::FrFcfsCap {
+            hits: frfcfs::DEFAULT_CAP,
+        },
+    ),
     ("bliss", Policy::Bliss),
     ("par-bs", Policy::ParBs),
     ("write-aware", Policy::WriteAware),
@@ -72,7 +76,10 @@ impl Policy {
     /// The name of the policy, without its numbers.
     pub fn name(self) -> &'static str {
         let kind = std::mem::discriminant(&self);
-        POLICIES.iter().find(|(_, p)| std::mem::discriminant(p) == kind).map_or("", |&(n, _)| n)
+        POLICIES
+            .iter()
+            .find(|(_, p)| std::mem::discriminant(p) == kind)
+            .map_or("", |&(n, _)| n)
     }
 
     /// The fixed part of the policy.
@@ -81,7 +88,10 @@ impl Policy {
             Policy::FrFcfs => frfcfs::RULES,
             Policy::FrFcfsPlain => frfcfs::PLAIN,
             Policy::FrFcfsRowHit => frfcfs::ROW_HIT,
-            Policy::FrFcfsCap { hits } => Rules { overtake_cap: hits, ..frfcfs::ROW_HIT },
+            Policy::FrFcfsCap { hits } => Rules {
+                overtake_cap: hits,
+                ..frfcfs::ROW_HIT
+            },
             Policy::Fcfs => fcfs::RULES,
             Policy::Bliss => bliss::RULES,
             Policy::ParBs => parbs::RULES,

@@ -83,17 +83,29 @@ mod tests {
     fn a_batch_holds_the_oldest_of_each_stream_and_bank_and_ranks_short_streams_first() {
         let mut queue = Queue::new(16);
         let mut push = |age: u64, stream: u8, bank: u8| {
-            queue.push(Entry { key: key(UNMARKED, 0, age), stream, bank, tag: age as u32, ..Entry::default() })
+            queue.push(Entry {
+                key: key(UNMARKED, 0, age),
+                stream,
+                bank,
+                tag: age as u32,
+                ..Entry::default()
+            })
         };
         for age in 0..8 {
             push(age, 0, 0);
         }
         push(8, 1, 3);
         mark(&mut queue, 16);
-        let marked: Vec<u32> =
-            queue.iter(0).filter(|e| e.key >> CLASS_SHIFT & 7 == MARKED).map(|e| e.tag).collect();
+        let marked: Vec<u32> = queue
+            .iter(0)
+            .filter(|e| e.key >> CLASS_SHIFT & 7 == MARKED)
+            .map(|e| e.tag)
+            .collect();
         assert_eq!(marked, [0, 1, 2, 3, 4]);
-        let (short, long) = (queue.iter(3).next().unwrap().key, queue.iter(0).next().unwrap().key);
+        let (short, long) = (
+            queue.iter(3).next().unwrap().key,
+            queue.iter(0).next().unwrap().key,
+        );
         assert!(short < long);
     }
 }

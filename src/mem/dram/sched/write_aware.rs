@@ -5,4 +5,7 @@
 use super::{Rules, frfcfs};
 
 /// FR-FCFS rules plus the longer drain.
-pub(super) const RULES: Rules = Rules { drain_hits: true, ..frfcfs::RULES };
+pub(super) const RULES: Rules = Rules {
+    drain_hits: true,
+    ..frfcfs::RULES
+};

@@ -19,8 +19,13 @@ pub(super) const GRADES: &[&StandardSpec] = &[
 ];
 
 /// 8 Gb device in x16 mode: 16 banks of 16384 rows of 2 KB.
-const ORG_8GB: Organisation =
-    Organisation { bank_groups: 4, banks_per_group: 4, rows: 16_384, row_bytes: 2048, burst_bytes: 32 };
+const ORG_8GB: Organisation = Organisation {
+    bank_groups: 4,
+    banks_per_group: 4,
+    rows: 16_384,
+    row_bytes: 2048,
+    burst_bytes: 32,
+};
 
 /// Ramulator 2.1 preset GDDR6_14000_1350mV_double / GDDR6_8Gb_x16; tRTW = CL + 1; tREFI per bank = tREFI / 16.
 const T_14000: Timing = Timing {
@@ -90,7 +95,12 @@ const T_X19000: Timing = Timing {
     ..T_14000
 };
 
-const fn grade(name: &'static str, source: &'static str, tck_ps: u32, timing: Timing) -> StandardSpec {
+const fn grade(
+    name: &'static str,
+    source: &'static str,
+    tck_ps: u32,
+    timing: Timing,
+) -> StandardSpec {
     StandardSpec {
         name: Cow::Borrowed(name),
         source: Cow::Borrowed(source),
@@ -102,21 +112,50 @@ const fn grade(name: &'static str, source: &'static str, tck_ps: u32, timing: Ti
 }
 
 const fn scaled(name: &'static str, source: &'static str, tck_ps: u32) -> StandardSpec {
-    grade(name, source, tck_ps, super::requantise(&T_14000, 570, tck_ps))
+    grade(
+        name,
+        source,
+        tck_ps,
+        super::requantise(&T_14000, 570, tck_ps),
+    )
 }
 
 const fn scaled_x(name: &'static str, source: &'static str, tck_ps: u32) -> StandardSpec {
-    grade(name, source, tck_ps, super::requantise(&T_X19000, 421, tck_ps))
+    grade(
+        name,
+        source,
+        tck_ps,
+        super::requantise(&T_X19000, 421, tck_ps),
+    )
 }
 
-static GDDR6_14000: StandardSpec =
-    grade("GDDR6_14000", "Ramulator 2.1 GDDR6_14000_1350mV_double/GDDR6_8Gb_x16", 570, T_14000);
-static GDDR6_14000_1250MV: StandardSpec =
-    grade("GDDR6_14000_1250MV", "Ramulator 2.1 GDDR6_14000_1250mV", 570, T_14000_1250MV);
-static GDDR6X_19000: StandardSpec = grade("GDDR6X_19000", "assumed: GDDR6_14000 ns at 0.421 ns", 421, T_X19000);
-static GDDR6_12000: StandardSpec = scaled("GDDR6_12000", "assumed: GDDR6_14000 ns at 0.667 ns", 667);
-static GDDR6_16000: StandardSpec = scaled("GDDR6_16000", "assumed: GDDR6_14000 ns at 0.500 ns", 500);
-static GDDR6_18000: StandardSpec = scaled("GDDR6_18000", "assumed: GDDR6_14000 ns at 0.444 ns", 444);
-static GDDR6_20000: StandardSpec = scaled("GDDR6_20000", "assumed: GDDR6_14000 ns at 0.400 ns", 400);
-static GDDR6X_21000: StandardSpec = scaled_x("GDDR6X_21000", "assumed: GDDR6X_19000 ns at 0.381 ns", 381);
-static GDDR6X_22400: StandardSpec = scaled_x("GDDR6X_22400", "assumed: GDDR6X_19000 ns at 0.357 ns", 357);
+static GDDR6_14000: StandardSpec = grade(
+    "GDDR6_14000",
+    "Ramulator 2.1 GDDR6_14000_1350mV_double/GDDR6_8Gb_x16",
+    570,
+    T_14000,
+);
+static GDDR6_14000_1250MV: StandardSpec = grade(
+    "GDDR6_14000_1250MV",
+    "Ramulator 2.1 GDDR6_14000_1250mV",
+    570,
+    T_14000_1250MV,
+);
+static GDDR6X_19000: StandardSpec = grade(
+    "GDDR6X_19000",
+    "assumed: GDDR6_14000 ns at 0.421 ns",
+    421,
+    T_X19000,
+);
+static GDDR6_12000: StandardSpec =
+    scaled("GDDR6_12000", "assumed: GDDR6_14000 ns at 0.667 ns", 667);
+static GDDR6_16000: StandardSpec =
+    scaled("GDDR6_16000", "assumed: GDDR6_14000 ns at 0.500 ns", 500);
+static GDDR6_18000: StandardSpec =
+    scaled("GDDR6_18000", "assumed: GDDR6_14000 ns at 0.444 ns", 444);
+static GDDR6_20000: StandardSpec =
+    scaled("GDDR6_20000", "assumed: GDDR6_14000 ns at 0.400 ns", 400);
+static GDDR6X_21000: StandardSpec =
+    scaled_x("GDDR6X_21000", "assumed: GDDR6X_19000 ns at 0.381 ns", 381);
+static GDDR6X_22400: StandardSpec =
+    scaled_x("GDDR6X_22400", "assumed: GDDR6X_19000 ns at 0.357 ns", 357);

@@ -9,8 +9,13 @@ use crate::mem::dram::timing::Timing;
 pub(super) const GRADES: &[&StandardSpec] = &[&GDDR7_28000, &GDDR7_30000, &GDDR7_32000];
 
 /// No bank groups: a group of one bank gives the same-bank column spacing its place in the table.
-const ORG: Organisation =
-    Organisation { bank_groups: 16, banks_per_group: 1, rows: 16_384, row_bytes: 2048, burst_bytes: 32 };
+const ORG: Organisation = Organisation {
+    bank_groups: 16,
+    banks_per_group: 1,
+    rows: 16_384,
+    row_bytes: 2048,
+    burst_bytes: 32,
+};
 
 /// Ramulator 2.1 preset GDDR7_28000_PAM3, which its authors mark as no vendor table.
 const T_28000: Timing = Timing {
@@ -41,7 +46,12 @@ const T_28000: Timing = Timing {
     rrefd: 21,
 };
 
-const fn grade(name: &'static str, source: &'static str, tck_ps: u32, timing: Timing) -> StandardSpec {
+const fn grade(
+    name: &'static str,
+    source: &'static str,
+    tck_ps: u32,
+    timing: Timing,
+) -> StandardSpec {
     StandardSpec {
         name: Cow::Borrowed(name),
         source: Cow::Borrowed(source),
@@ -53,9 +63,21 @@ const fn grade(name: &'static str, source: &'static str, tck_ps: u32, timing: Ti
 }
 
 const fn scaled(name: &'static str, source: &'static str, tck_ps: u32) -> StandardSpec {
-    grade(name, source, tck_ps, super::requantise(&T_28000, 571, tck_ps))
+    grade(
+        name,
+        source,
+        tck_ps,
+        super::requantise(&T_28000, 571, tck_ps),
+    )
 }
 
-static GDDR7_28000: StandardSpec = grade("GDDR7_28000", "Ramulator 2.1 GDDR7_28000_PAM3", 571, T_28000);
-static GDDR7_30000: StandardSpec = scaled("GDDR7_30000", "assumed: GDDR7_28000 ns at 0.533 ns", 533);
-static GDDR7_32000: StandardSpec = scaled("GDDR7_32000", "assumed: GDDR7_28000 ns at 0.500 ns", 500);
+static GDDR7_28000: StandardSpec = grade(
+    "GDDR7_28000",
+    "Ramulator 2.1 GDDR7_28000_PAM3",
+    571,
+    T_28000,
+);
+static GDDR7_30000: StandardSpec =
+    scaled("GDDR7_30000", "assumed: GDDR7_28000 ns at 0.533 ns", 533);
+static GDDR7_32000: StandardSpec =
+    scaled("GDDR7_32000", "assumed: GDDR7_28000 ns at 0.500 ns", 500);

@@ -6,14 +6,29 @@ use super::{Family, Organisation, StandardSpec};
 use crate::mem::dram::timing::Timing;
 
 /// Grades of this family.
-pub(super) const GRADES: &[&StandardSpec] =
-    &[&HBM2_1600, &HBM2_2000, &HBM2_2400, &HBM2E_2400, &HBM2E_2800, &HBM2E_3200, &HBM2E_3600];
+pub(super) const GRADES: &[&StandardSpec] = &[
+    &HBM2_1600,
+    &HBM2_2000,
+    &HBM2_2400,
+    &HBM2E_2400,
+    &HBM2E_2800,
+    &HBM2E_3200,
+    &HBM2E_3600,
+];
 
 /// 4 Gb in a pseudo-channel: 16 banks of 32768 rows of 1 KB (JESD235).
-const ORG_4GB: Organisation =
-    Organisation { bank_groups: 4, banks_per_group: 4, rows: 32_768, row_bytes: 1024, burst_bytes: 32 };
+const ORG_4GB: Organisation = Organisation {
+    bank_groups: 4,
+    banks_per_group: 4,
+    rows: 32_768,
+    row_bytes: 1024,
+    burst_bytes: 32,
+};
 /// 8 Gb in a pseudo-channel.
-const ORG_8GB: Organisation = Organisation { rows: 65_536, ..ORG_4GB };
+const ORG_8GB: Organisation = Organisation {
+    rows: 65_536,
+    ..ORG_4GB
+};
 
 /// Ramulator 2.1 preset HBM2_2000Mbps / HBM2_4Gb; tRTW = CL + BL + 2 - CWL.
 const T_2000: Timing = Timing {
@@ -121,17 +136,54 @@ const fn grade(
     org: Organisation,
     timing: Timing,
 ) -> StandardSpec {
-    StandardSpec { name: Cow::Borrowed(name), source: Cow::Borrowed(source), family: Family::Hbm2, tck_ps, org, timing }
+    StandardSpec {
+        name: Cow::Borrowed(name),
+        source: Cow::Borrowed(source),
+        family: Family::Hbm2,
+        tck_ps,
+        org,
+        timing,
+    }
 }
 
-static HBM2_1600: StandardSpec = grade("HBM2_1600", "Ramulator 2.1 HBM2_1600Mbps/HBM2_4Gb", 1250, ORG_4GB, T_1600);
-static HBM2_2000: StandardSpec = grade("HBM2_2000", "Ramulator 2.1 HBM2_2000Mbps/HBM2_4Gb", 1000, ORG_4GB, T_2000);
-static HBM2_2400: StandardSpec = grade("HBM2_2400", "Ramulator 2.1 HBM2_2400Mbps/HBM2_8Gb", 833, ORG_8GB, T_2400);
-static HBM2E_3200: StandardSpec = grade("HBM2E_3200", "assumed: HBM2_2000 ns at 0.625 ns", 625, ORG_8GB, T_E3200);
+static HBM2_1600: StandardSpec = grade(
+    "HBM2_1600",
+    "Ramulator 2.1 HBM2_1600Mbps/HBM2_4Gb",
+    1250,
+    ORG_4GB,
+    T_1600,
+);
+static HBM2_2000: StandardSpec = grade(
+    "HBM2_2000",
+    "Ramulator 2.1 HBM2_2000Mbps/HBM2_4Gb",
+    1000,
+    ORG_4GB,
+    T_2000,
+);
+static HBM2_2400: StandardSpec = grade(
+    "HBM2_2400",
+    "Ramulator 2.1 HBM2_2400Mbps/HBM2_8Gb",
+    833,
+    ORG_8GB,
+    T_2400,
+);
+static HBM2E_3200: StandardSpec = grade(
+    "HBM2E_3200",
+    "assumed: HBM2_2000 ns at 0.625 ns",
+    625,
+    ORG_8GB,
+    T_E3200,
+);
 static HBM2E_2400: StandardSpec = scaled("HBM2E_2400", "assumed: HBM2E_3200 ns at 0.833 ns", 833);
 static HBM2E_2800: StandardSpec = scaled("HBM2E_2800", "assumed: HBM2E_3200 ns at 0.714 ns", 714);
 static HBM2E_3600: StandardSpec = scaled("HBM2E_3600", "assumed: HBM2E_3200 ns at 0.556 ns", 556);
 
 const fn scaled(name: &'static str, source: &'static str, tck_ps: u32) -> StandardSpec {
-    grade(name, source, tck_ps, ORG_8GB, super::requantise(&T_E3200, 625, tck_ps))
+    grade(
+        name,
+        source,
+        tck_ps,
+        ORG_8GB,
+        super::requantise(&T_E3200, 625, tck_ps),
+    )
 }

@@ -6,14 +6,31 @@ use super::{Family, Organisation, StandardSpec};
 use crate::mem::dram::timing::Timing;
 
 /// Grades of this family.
-pub(super) const GRADES: &[&StandardSpec] =
-    &[&HBM3_4800, &HBM3_5200, &HBM3_5600, &HBM3_6400, &HBM3E_8000, &HBM3E_9200, &HBM3E_9600, &HBM4_8000];
+pub(super) const GRADES: &[&StandardSpec] = &[
+    &HBM3_4800,
+    &HBM3_5200,
+    &HBM3_5600,
+    &HBM3_6400,
+    &HBM3E_8000,
+    &HBM3E_9200,
+    &HBM3E_9600,
+    &HBM4_8000,
+];
 
 /// 16 banks of 16384 rows of 1 KB in a pseudo-channel (JESD238, 4 Gb).
-const ORG_4GB: Organisation =
-    Organisation { bank_groups: 4, banks_per_group: 4, rows: 16_384, row_bytes: 1024, burst_bytes: 32 };
+const ORG_4GB: Organisation = Organisation {
+    bank_groups: 4,
+    banks_per_group: 4,
+    rows: 16_384,
+    row_bytes: 1024,
+    burst_bytes: 32,
+};
 /// HBM4: 2 bank groups of 8 banks (Ramulator 2.1).
-const ORG_HBM4: Organisation = Organisation { bank_groups: 2, banks_per_group: 8, ..ORG_4GB };
+const ORG_HBM4: Organisation = Organisation {
+    bank_groups: 2,
+    banks_per_group: 8,
+    ..ORG_4GB
+};
 
 /// Ramulator 2.1 preset HBM3_6400Mbps / HBM3_4Gb.
 const T_6400: Timing = Timing {
@@ -78,15 +95,40 @@ const fn grade(
     org: Organisation,
     timing: Timing,
 ) -> StandardSpec {
-    StandardSpec { name: Cow::Borrowed(name), source: Cow::Borrowed(source), family: Family::Hbm3, tck_ps, org, timing }
+    StandardSpec {
+        name: Cow::Borrowed(name),
+        source: Cow::Borrowed(source),
+        family: Family::Hbm3,
+        tck_ps,
+        org,
+        timing,
+    }
 }
 
 const fn scaled(name: &'static str, source: &'static str, tck_ps: u32) -> StandardSpec {
-    grade(name, source, tck_ps, ORG_4GB, super::requantise(&T_6400, 625, tck_ps))
+    grade(
+        name,
+        source,
+        tck_ps,
+        ORG_4GB,
+        super::requantise(&T_6400, 625, tck_ps),
+    )
 }
 
-static HBM3_6400: StandardSpec = grade("HBM3_6400", "Ramulator 2.1 HBM3_6400Mbps/HBM3_4Gb", 625, ORG_4GB, T_6400);
-static HBM4_8000: StandardSpec = grade("HBM4_8000", "Ramulator 2.1 HBM4_8000", 500, ORG_HBM4, T_HBM4);
+static HBM3_6400: StandardSpec = grade(
+    "HBM3_6400",
+    "Ramulator 2.1 HBM3_6400Mbps/HBM3_4Gb",
+    625,
+    ORG_4GB,
+    T_6400,
+);
+static HBM4_8000: StandardSpec = grade(
+    "HBM4_8000",
+    "Ramulator 2.1 HBM4_8000",
+    500,
+    ORG_HBM4,
+    T_HBM4,
+);
 static HBM3_4800: StandardSpec = scaled("HBM3_4800", "assumed: HBM3_6400 ns at 0.833 ns", 833);
 static HBM3_5200: StandardSpec = scaled("HBM3_5200", "assumed: HBM3_6400 ns at 0.769 ns", 769);
 static HBM3_5600: StandardSpec = scaled("HBM3_5600", "assumed: HBM3_6400 ns at 0.714 ns", 714);

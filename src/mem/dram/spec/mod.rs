@@ -34,9 +34,21 @@ impl Family {
     /// The command bus of the family.
     pub const fn bus(self) -> CommandBus {
         match self {
-            Family::Hbm2 => CommandBus { dual: true, ticks_per_ck: 1, activate_ticks: 2 },
-            Family::Hbm3 => CommandBus { dual: true, ticks_per_ck: 2, activate_ticks: 3 },
-            Family::Gddr => CommandBus { dual: false, ticks_per_ck: 1, activate_ticks: 1 },
+            Family::Hbm2 => CommandBus {
+                dual: true,
+                ticks_per_ck: 1,
+                activate_ticks: 2,
+            },
+            Family::Hbm3 => CommandBus {
+                dual: true,
+                ticks_per_ck: 2,
+                activate_ticks: 3,
+            },
+            Family::Gddr => CommandBus {
+                dual: false,
+                ticks_per_ck: 1,
+                activate_ticks: 1,
+            },
         }
     }
 
@@ -109,7 +121,11 @@ impl StandardSpec {
     /// burst length and column spacing keep their CK.
     pub fn at_clock(&self, tck_ps: u32) -> StandardSpec {
         let timing = requantise(&self.timing, self.tck_ps, tck_ps);
-        StandardSpec { tck_ps, timing, ..self.clone() }
+        StandardSpec {
+            tck_ps,
+            timing,
+            ..self.clone()
+        }
     }
 }
 
@@ -152,7 +168,12 @@ const fn requantise(t: &Timing, from_ps: u32, to_ps: u32) -> Timing {
 
 /// Every built-in grade, family by family.
 pub fn standards() -> impl Iterator<Item = &'static StandardSpec> {
-    hbm2::GRADES.iter().chain(hbm3::GRADES).chain(gddr6::GRADES).chain(gddr7::GRADES).copied()
+    hbm2::GRADES
+        .iter()
+        .chain(hbm3::GRADES)
+        .chain(gddr6::GRADES)
+        .chain(gddr7::GRADES)
+        .copied()
 }
 
 /// The built-in grade called `name` (upper or lower case).
@@ -167,8 +188,16 @@ mod tests {
     #[test]
     fn every_name_is_found_and_unique() {
         for s in standards() {
-            assert_eq!(standard(&s.name.to_lowercase()).map(|f| &f.source), Some(&s.source));
-            assert_eq!(standards().filter(|o| o.name == s.name).count(), 1, "{}", s.name);
+            assert_eq!(
+                standard(&s.name.to_lowercase()).map(|f| &f.source),
+                Some(&s.source)
+            );
+            assert_eq!(
+                standards().filter(|o| o.name == s.name).count(),
+                1,
+                "{}",
+                s.name
+            );
         }
         assert!(standard("DDR3_1600").is_none());
     }
@@ -187,7 +216,11 @@ mod tests {
         for s in standards() {
             let t = &s.timing;
             assert!(t.rc + 1 >= t.ras + t.rp, "{}", s.name);
-            assert!(t.faw <= 4 * t.rrd_s.max(t.rrd_l) || t.faw > t.rrd_s, "{}", s.name);
+            assert!(
+                t.faw <= 4 * t.rrd_s.max(t.rrd_l) || t.faw > t.rrd_s,
+                "{}",
+                s.name
+            );
             assert!(t.rfc < t.refi, "{}", s.name);
             assert!(s.org.row_bytes.is_power_of_two() && s.org.rows.is_power_of_two());
         }
