@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod error;
+pub mod hash;
 pub mod ids;
 pub mod isa;
 pub mod mem;
