@@ -241,7 +241,7 @@ fn code_caches(spec: &GpuSpec, reader: &mut Reader<'_>) {
 
 fn l1_shape(spec: &GpuSpec, reader: &mut Reader<'_>) {
     let l1 = &spec.l1;
-    if l1.unified_bytes % l1.line_bytes != 0 {
+    if !l1.unified_bytes.is_multiple_of(l1.line_bytes) {
         reader.fault(
             "l1.unified_bytes",
             &format!("a multiple of the {}-byte line", l1.line_bytes),

@@ -18,10 +18,13 @@ macro_rules! files {
 }
 
 /// What the chips of an architecture have in common.
-const ARCHITECTURES: &[BuiltIn] = files!("arch": "volta" "ampere_ga100" "ampere_ga10x" "hopper");
+const ARCHITECTURES: &[BuiltIn] = files!("arch":
+    "volta" "turing" "ampere_ga100" "ampere_ga10x" "ada" "hopper" "blackwell_gb100" "blackwell_gb20x");
 
 /// GPUs, oldest architecture first.
-const GPUS: &[BuiltIn] = files!("gpus": "v100" "a100-80" "rtx3070" "h100-pcie" "h100-sxm");
+const GPUS: &[BuiltIn] = files!("gpus":
+    "titanv" "v100" "t4" "rtx2060" "quadro-rtx6000" "a100-40" "a100-80" "rtx3070" "rtx3090" "a6000"
+    "rtx4090" "l4" "l40s" "h100-pcie" "h100-sxm" "h200" "rtx5090" "b200");
 
 /// The most files that may be based on each other.
 const DEPTH_MAX: usize = 8;
