@@ -1,5 +1,6 @@
 //! phantom-gpu: a cycle-level, discrete-event GPU microarchitecture simulator.
 
+pub mod cli;
 pub mod config;
 pub mod error;
 pub mod hash;

@@ -39,16 +39,16 @@ impl std::fmt::Display for Kind {
             Kind::Flag => write!(f, "true or false"),
             Kind::Count(min, max) => write!(f, "{min} to {max}"),
             Kind::Cycles(min, max) => {
-                write!(f, "{min} to {max} cycles, or a time such as \"24 ns\"")
+                write!(f, "{min} to {max} cycles, or a time (\"24 ns\")")
             }
             Kind::Bytes(min, max) => write!(
                 f,
-                "{} to {}, in bytes or as a size such as \"6 MiB\"",
+                "{} to {}, in bytes or with a unit (\"6 MiB\")",
                 units::show_bytes(*min),
                 units::show_bytes(*max)
             ),
             Kind::Kilohertz(min, max) => {
-                write!(f, "{min} to {max} kHz, or a frequency such as \"1.38 GHz\"")
+                write!(f, "{min} to {max} kHz, or with a unit (\"1.38 GHz\")")
             }
             Kind::Text => write!(f, "a string"),
             Kind::Name(names) => write!(f, "one of {}", names.join(", ")),
