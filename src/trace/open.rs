@@ -2,6 +2,7 @@
 
 use super::accelsim::list;
 use super::kernel::Workload;
+use super::pgt;
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::Read;
@@ -35,7 +36,9 @@ pub fn open(input: &str) -> Result<Workload> {
             "record or copy it again",
         ));
     }
-    if is_list(&start) {
+    if pgt::read::is_pgt(&start) {
+        pgt::read_pgt(path)
+    } else if is_list(&start) {
         list::import_list(path)
     } else {
         list::import_single(path)
