@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod hash;
 pub mod ids;
 pub mod isa;
 pub mod mem;
