@@ -8,6 +8,7 @@ pub mod hash;
 pub mod ids;
 pub mod isa;
 pub mod mem;
+pub mod noc;
 pub mod probe;
 pub mod sm;
 pub mod stats;
