@@ -14,3 +14,4 @@ pub mod line;
 pub mod list;
 pub mod print;
 pub mod section;
+pub mod tracez;
