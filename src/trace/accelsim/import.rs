@@ -5,14 +5,20 @@ use super::decompress::TextBlocks;
 use super::fields::{DAMAGED, Fault, Fields, excerpt};
 use super::header::TraceHeader;
 use super::section::{BlockState, IdsSeen, Parsed, in_warp_order, triple_value, value};
+use super::tracez;
 use crate::error::{Error, Result};
 use crate::trace::kernel::{CtaSource, Kernel};
 use crate::trace::pgt::blocks::BlockWriter;
 use crate::trace::pgt::spool::{SPOOL_MEMORY_BYTES, Spool};
 use crate::trace::pgt::stored::StoredCtas;
 use crate::trace::stream::CtaEncoder;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+
+/// A header is shorter than this.
+const HEADER_LOOK_BYTES: u64 = 16 << 10;
 
 /// An imported kernel and the bytes of text that it came from.
 pub struct Imported {
@@ -37,7 +43,18 @@ pub fn import(path: &Path) -> Result<Imported> {
 }
 
 fn open_text(path: &Path) -> Result<TextBlocks> {
-    TextBlocks::open(path)
+    let mut start = Vec::new();
+    File::open(path)
+        .and_then(|f| f.take(HEADER_LOOK_BYTES).read_to_end(&mut start))
+        .map_err(|e| Error::io(path, e))?;
+    if tracez::is_tracez(&start) {
+        let file = path.to_path_buf();
+        Ok(TextBlocks::start(path, move |sink| {
+            tracez::produce(&file, sink)
+        }))
+    } else {
+        TextBlocks::open(path)
+    }
 }
 
 /// Where the parser stands in a file.

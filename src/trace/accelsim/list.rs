@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// A list longer than this is no list.
+/// A file longer than this is no list.
 const LIST_BYTES_MAX: u64 = 64 << 20;
 
 /// One line of a list.
@@ -48,11 +48,19 @@ pub fn import_list(path: &Path) -> Result<Workload> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut number_of: HashMap<&str, usize> = HashMap::new();
     for entry in &entries {
-        if let Entry::Kernel(file) = entry {
-            number_of.entry(file).or_insert_with(|| {
-                files.push(existing(directory.join(file)));
-                files.len() - 1
-            });
+        if let Entry::Kernel(file) = entry
+            && !number_of.contains_key(&**file)
+        {
+            let found = existing(directory.join(file)).ok_or_else(|| {
+                Error::input(
+                    &name,
+                    format!("the line \"{file}\""),
+                    format!("there is no such file in {}", directory.display()),
+                    "copy it there or take the line out",
+                )
+            })?;
+            number_of.insert(file, files.len());
+            files.push(found);
         }
     }
     let (kernels, text_bytes) = import_all(&files)?;
@@ -156,19 +164,19 @@ fn copy(line: &str) -> Option<Entry> {
 
 /// `path`, or the same name with a compression suffix when only that exists: lists name files as
 /// the tracer wrote them.
-fn existing(path: PathBuf) -> PathBuf {
+fn existing(path: PathBuf) -> Option<PathBuf> {
     if path.exists() {
-        return path;
+        return Some(path);
     }
-    for suffix in [".xz", ".gz", ".zst"] {
+    let with = |suffix: &str| {
         let mut name = path.clone().into_os_string();
         name.push(suffix);
-        let candidate = PathBuf::from(name);
-        if candidate.exists() {
-            return candidate;
-        }
-    }
-    path
+        PathBuf::from(name)
+    };
+    [".xz", ".gz", ".zst"]
+        .map(with)
+        .into_iter()
+        .find(|p| p.exists())
 }
 
 /// Imports `files`, as many at a time as there are cores; the first fault in list order counts.
