@@ -186,9 +186,7 @@ impl Channel {
 
     /// Write-aware draining: hits are left.
     fn drains_on(&self) -> bool {
-        self.rules.drain_hits
-            && self.queues[1].column_mask != 0
-            && self.queues[0].len < self.queues[0].capacity
+        self.rules.drain_hits && self.queues[1].column_mask != 0
     }
 
     /// Makes the drain decision that is due.
