@@ -85,7 +85,10 @@ pub struct Channel {
     pub(super) row_free: u64,
     pub(super) column_pick: Pick,
     pub(super) row_pick: Pick,
-    pub(super) planned: bool,
+    /// Direction for which the plan was made.
+    pub(super) planned_mode: Kind,
+    pub(super) column_stale: bool,
+    pub(super) row_stale: bool,
     // Results.
     pub(super) returning: VecDeque<Completion>,
     pub(super) forwarded: VecDeque<Completion>,
@@ -150,7 +153,9 @@ impl Channel {
             row_free: 0,
             column_pick: Pick::NEVER,
             row_pick: Pick::NEVER,
-            planned: false,
+            planned_mode: Kind::Read,
+            column_stale: true,
+            row_stale: true,
             returning: VecDeque::with_capacity(depth + (t.cl + t.bl) as usize),
             forwarded: VecDeque::with_capacity(depth + (t.cl + t.bl) as usize),
             stats: DramStats::default(),
@@ -224,9 +229,15 @@ impl Channel {
         }
         self.pending += 1;
         self.changed_at = tick;
-        self.planned = false;
+        if self.refresh.debt > 0 || self.rules.strict || self.timeout != 0 {
+            self.forget_plan();
+        }
         if !self.queues[which].unchanged_by_last(&entry, open, &self.rules) {
             self.queues[which].rescan(bank, open, self.overtaken[bank], &self.rules);
+            if which == side(self.planned_mode) {
+                self.mend_column(bank);
+                self.mend_row(bank);
+            }
         }
     }
 
@@ -297,7 +308,7 @@ impl Channel {
             for bank in 0..self.banks {
                 self.rescan(bank);
             }
-            self.planned = false;
+            self.forget_plan();
             self.plan();
             if self.next_slot() <= slot {
                 self.step(slot, done, probe);

@@ -36,6 +36,8 @@ pub mod research;
 mod sched;
 pub mod spec;
 mod stats;
+#[cfg(test)]
+mod tests;
 pub mod timing;
 
 pub use addr_map::{Decoder, Location, MAPS, Map};

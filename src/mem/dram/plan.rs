@@ -68,16 +68,80 @@ macro_rules! each_bank {
 }
 
 impl Channel {
-    /// Makes the plan, if anything changed since the last one.
+    /// Makes the stale parts of the plan anew.
     #[inline]
     pub(super) fn plan(&mut self) {
-        if self.planned {
+        let mode = self.next_mode();
+        if mode != self.planned_mode {
+            self.planned_mode = mode;
+            self.forget_plan();
+        }
+        if self.column_stale {
+            self.column_pick = self.plan_column(mode);
+            self.column_stale = false;
+        }
+        if self.row_stale {
+            self.row_pick = self.plan_row(mode);
+            self.row_stale = false;
+        }
+    }
+
+    /// Both parts of the plan are stale.
+    #[inline]
+    pub(super) fn forget_plan(&mut self) {
+        self.column_stale = true;
+        self.row_stale = true;
+    }
+
+    /// Whether the plan may be mended bank by bank: no refresh is in sight and keys are ages.
+    #[inline]
+    fn can_mend(&self) -> bool {
+        self.refresh.debt == 0 && self.rules.age_ordered && !self.rules.strict
+    }
+
+    /// Mends the column plan after the candidates of `bank` changed while those of other banks did not.
+    #[inline]
+    pub(super) fn mend_column(&mut self, bank: usize) {
+        if self.column_stale {
             return;
         }
-        let mode = self.next_mode();
-        self.column_pick = self.plan_column(mode);
-        self.row_pick = self.plan_row(mode);
-        self.planned = true;
+        if !self.can_mend()
+            || usize::from(self.column_pick.bank) == bank
+            || self.column_pick.at < self.column_free
+        {
+            self.column_stale = true;
+            return;
+        }
+        let floor = self.column_free.max(self.floor);
+        for pick in [
+            self.opened_candidate(bank, floor),
+            self.hit_candidate(bank, floor, self.planned_mode),
+        ] {
+            if pick.before(&self.column_pick) {
+                self.column_pick = pick;
+            }
+        }
+    }
+
+    /// Mends the row plan after the candidate of `bank` changed while those of other banks did not.
+    #[inline]
+    pub(super) fn mend_row(&mut self, bank: usize) {
+        if self.row_stale {
+            return;
+        }
+        let unfit = !self.can_mend() || self.timeout != 0;
+        if unfit || usize::from(self.row_pick.bank) == bank || self.row_pick.at < self.row_free {
+            self.row_stale = true;
+            return;
+        }
+        let pick = self.miss_candidate(
+            bank,
+            self.row_bases(self.row_free.max(self.floor)),
+            self.planned_mode,
+        );
+        if pick.before(&self.row_pick) {
+            self.row_pick = pick;
+        }
     }
 
     /// The next slot in which anything happens.
@@ -122,9 +186,7 @@ impl Channel {
 
     /// Write-aware draining: hits are left.
     fn drains_on(&self) -> bool {
-        self.rules.drain_hits
-            && self.queues[1].column_mask != 0
-            && self.queues[0].len < self.queues[0].capacity
+        self.rules.drain_hits && self.queues[1].column_mask != 0
     }
 
     /// Makes the drain decision that is due.
@@ -148,26 +210,77 @@ impl Channel {
             | self.edge
     }
 
+    /// The column command of the opened request of `bank`, if it has one.
+    #[inline(always)]
+    fn opened_candidate(&self, bank: usize, floor: u64) -> Pick {
+        if self.opened_mask >> bank & 1 == 0 {
+            return Pick::NEVER;
+        }
+        let e = &self.opened[bank];
+        let command = if e.write {
+            Command::Write
+        } else {
+            Command::Read
+        };
+        let base = floor.max(self.channel_next[command as usize]);
+        let at = self.column_slot(bank, command as usize, base);
+        Pick {
+            at,
+            key: e.key & !QUEUED,
+            bank: bank as u8,
+            command,
+            source: Source::Opened,
+        }
+    }
+
+    /// The column command of the preferred queued hit of `bank`, if it has one.
+    #[inline(always)]
+    fn hit_candidate(&self, bank: usize, floor: u64, mode: Kind) -> Pick {
+        let queue = &self.queues[side(mode)];
+        if queue.column_mask >> bank & 1 == 0 {
+            return Pick::NEVER;
+        }
+        let command = if mode == Kind::Write {
+            Command::Write
+        } else {
+            Command::Read
+        };
+        let c = queue.column[bank];
+        let base = floor.max(self.channel_next[command as usize]);
+        let at = self.column_slot(bank, command as usize, base);
+        Pick {
+            at,
+            key: c.key,
+            bank: bank as u8,
+            command,
+            source: Source::Queued(mode, c.index),
+        }
+    }
+
+    /// The row command of the preferred queued request of `bank` that does not hit, if it has one.
+    #[inline(always)]
+    fn miss_candidate(&self, bank: usize, bases: (u64, u64), mode: Kind) -> Pick {
+        let queue = &self.queues[side(mode)];
+        if (queue.row_mask & !self.opened_mask) >> bank & 1 == 0 {
+            return Pick::NEVER;
+        }
+        let c = queue.row[bank];
+        let (command, at) = self.row_slot(bank, bases);
+        Pick {
+            at,
+            key: c.key,
+            bank: bank as u8,
+            command,
+            source: Source::Queued(mode, c.index),
+        }
+    }
+
     /// The best command for the column bus.
     fn plan_column(&self, mode: Kind) -> Pick {
         let mut best = Pick::NEVER;
         let floor = self.column_free.max(self.floor);
         each_bank!(self.opened_mask, bank, {
-            let e = &self.opened[bank];
-            let command = if e.write {
-                Command::Write
-            } else {
-                Command::Read
-            };
-            let base = floor.max(self.channel_next[command as usize]);
-            let at = self.column_slot(bank, command as usize, base);
-            let pick = Pick {
-                at,
-                key: e.key & !QUEUED,
-                bank: bank as u8,
-                command,
-                source: Source::Opened,
-            };
+            let pick = self.opened_candidate(bank, floor);
             if pick.before(&best) {
                 best = pick;
             }
@@ -182,34 +295,21 @@ impl Channel {
                 best
             };
         }
-        let queue = &self.queues[side(mode)];
-        let command = if mode == Kind::Write {
-            Command::Write
-        } else {
-            Command::Read
-        };
-        let base = floor.max(self.channel_next[command as usize]);
-        each_bank!(queue.column_mask & !self.refreshing_banks(), bank, {
-            let c = queue.column[bank];
-            let at = self.column_slot(bank, command as usize, base);
-            let source = Source::Queued(mode, c.index);
-            let pick = Pick {
-                at,
-                key: c.key,
-                bank: bank as u8,
-                command,
-                source,
-            };
-            if pick.before(&best) {
-                best = pick;
+        each_bank!(
+            self.queues[side(mode)].column_mask & !self.refreshing_banks(),
+            bank,
+            {
+                let pick = self.hit_candidate(bank, floor, mode);
+                if pick.before(&best) {
+                    best = pick;
+                }
             }
-        });
+        );
         best
     }
 
     /// The best command for the row bus.
     fn plan_row(&self, mode: Kind) -> Pick {
-        let floor = self.row_free.max(self.floor);
         if self.refresh_holds() {
             return self.plan_refresh_all();
         }
@@ -229,23 +329,17 @@ impl Channel {
                 best = pick;
             }
         } else {
-            let queue = &self.queues[side(mode)];
-            let bases = self.row_bases(floor);
-            each_bank!(queue.row_mask & !self.opened_mask & !held, bank, {
-                let c = queue.row[bank];
-                let (command, at) = self.row_slot(bank, bases);
-                let source = Source::Queued(mode, c.index);
-                let pick = Pick {
-                    at,
-                    key: c.key,
-                    bank: bank as u8,
-                    command,
-                    source,
-                };
-                if pick.before(&best) {
-                    best = pick;
+            let bases = self.row_bases(self.row_free.max(self.floor));
+            each_bank!(
+                self.queues[side(mode)].row_mask & !self.opened_mask & !held,
+                bank,
+                {
+                    let pick = self.miss_candidate(bank, bases, mode);
+                    if pick.before(&best) {
+                        best = pick;
+                    }
                 }
-            });
+            );
         }
         if self.timeout != 0 {
             let pick = self.plan_timeout(held);
