@@ -736,6 +736,7 @@ impl Sm {
     /// A reply arrives.
     pub(super) fn reply<P: Probe>(&mut self, reply: Reply, now: Local, cx: &mut Cx<P>) {
         let ready = now + Local::from(cx.spec.l1.fill_latency);
+        self.last_reply = reply.at;
         match reply.kind {
             RequestKind::Read if reply.tag & BYPASS != 0 => {
                 self.lsu.bypass_left += 1;
