@@ -114,7 +114,7 @@ impl<P: Probe + Sync> Gpu<P> {
         let gpcs = usize::from(spec.gpcs);
         let sm = |id| SmUnit { sm: Sm::new(SmId(id), spec, quantum), probe: P::default() };
         let shard =
-            |id| ShardUnit { shard: MemShard::new(id, spec, gpcs, quantum), probe: P::default() };
+            |id| ShardUnit { shard: MemShard::new(id, spec, &topology.map, gpcs, quantum), probe: P::default() };
         let gpc = |g| GpcUnit {
             ports: GpcPorts::new(g, spec, &topology),
             done: Vec::new(),

@@ -101,13 +101,13 @@ pub fn channel_spec(spec: &MemorySpec) -> Result<ChannelSpec, Vec<String>> {
 
 impl MemShard {
     /// Shard number `number` of `spec`. The channel's config must have been checked.
-    pub fn new(number: u16, spec: &GpuSpec, gpcs: usize, quantum: Cycle) -> Self {
+    pub fn new(number: u16, spec: &GpuSpec, map: &AddrMap, gpcs: usize, quantum: Cycle) -> Self {
         let per_channel = spec.l2.slices / spec.dram.channels;
         let channel = channel_spec(&spec.dram).expect("checked with the configuration");
         MemShard {
             first_slice: number * per_channel,
             slices: (0..per_channel).map(|_| Slice::new(&spec.l2)).collect(),
-            map: AddrMap::new(&spec.l2, spec.dram.channels),
+            map: map.clone(),
             channel: Channel::new(&channel),
             ratio: ClockRatio::new(spec.dram.clock_khz, spec.core_clock_khz),
             reads: VecDeque::new(),

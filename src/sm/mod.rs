@@ -307,6 +307,20 @@ impl Sm {
         }
     }
 
+    /// Labels the slots of sub-core `k` up to `now`, when a new warp comes: with what the oldest
+    /// resident warp waits for, since the new one cannot have been waited for.
+    fn charge_wait(&mut self, k: usize, now: Local) {
+        if self.subs[k].live == 0 {
+            return self.charge_idle(k, now);
+        }
+        let sub = &mut self.subs[k];
+        if now > sub.accounted {
+            let oldest = usize::from(sub.history.by_age[0]) * SUB_CORES + k;
+            self.issue.add(self.warps[oldest].why, u64::from(now - sub.accounted));
+            sub.accounted = now;
+        }
+    }
+
     /// Counters at cycle `at`, which must not be before the last quantum's work. With `closing`
     /// every slot before `at` gets a label, even in the middle of a wait.
     pub fn counters(&mut self, at: Cycle, closing: bool) -> SmCounters {
