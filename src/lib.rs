@@ -1,8 +1,14 @@
 //! phantom-gpu: a cycle-level, discrete-event GPU microarchitecture simulator.
 
+pub mod cli;
 pub mod config;
+pub mod engine;
 pub mod error;
+pub mod hash;
 pub mod ids;
 pub mod isa;
 pub mod mem;
+pub mod probe;
+pub mod sm;
+pub mod stats;
 pub mod trace;
