@@ -165,6 +165,32 @@ fn a_list_keeps_order_and_imports_each_file_once() {
     assert_same(&load(&pgt).unwrap(), &workload);
 }
 
+#[test]
+fn the_shared_half_of_a_copy_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let lanes = |base: u64| (0..32).map(|l| base + l * 16).collect();
+    let step = |op, base| Step {
+        op,
+        mask: u32::MAX,
+        lanes: lanes(base),
+    };
+    // Op 8 is LDGSTS: a pair, a lone shared record, one at the end of a warp.
+    let warp = vec![
+        step(8, 0x400),
+        step(8, 0x7f40_0000_0000),
+        step(8, 0x800),
+        step(6, 0),
+        step(8, 0x7f41_0000_0000),
+        step(8, 0xc00),
+    ];
+    let k = TestKernel {
+        ctas: vec![vec![warp; 3]],
+    };
+    let workload = load(&file(dir.path(), "a", k.text(Style::default()))).unwrap();
+    assert_eq!(kernels(&workload)[0].totals.unwrap().warp_insts, 3 * 5);
+    assert!(workload.notes[0].contains("3 shared-memory records"));
+}
+
 fn long_warp() -> TestKernel {
     let step = |i: usize| Step {
         op: [3, 6, 2, 10][i % 4],

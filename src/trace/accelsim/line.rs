@@ -186,7 +186,7 @@ pub fn addresses(f: &mut Fields<'_>, mask: u32, out: &mut [u64; 32]) -> Result<M
 
 /// Reads what follows the addresses: the immediate from version 5 on; checks that no more follows.
 #[inline]
-pub fn tail(f: &mut Fields<'_>, layout: Layout, differences: bool) -> Result<u64, Fault> {
+pub fn tail(f: &mut Fields<'_>, layout: Layout) -> Result<u64, Fault> {
     if layout.version >= 5 {
         if f.at_end() {
             return Ok(0);
@@ -199,8 +199,8 @@ pub fn tail(f: &mut Fields<'_>, layout: Layout, differences: bool) -> Result<u64
         }
         return end(f).map(|()| imm);
     }
-    // Some writers add one difference more than there are lanes.
-    if differences && !f.at_end() {
+    // Some writers add one difference more than there are lanes, others an immediate.
+    if !f.at_end() {
         f.signed("the end of the line")?;
     }
     end(f).map(|()| 0)
@@ -242,7 +242,7 @@ mod tests {
         let mut f = Fields::new(text.as_bytes(), 0);
         let mut out = [0; 32];
         addresses(&mut f, mask, &mut out)?;
-        let imm = tail(&mut f, layout, text.starts_with('2'))?;
+        let imm = tail(&mut f, layout)?;
         Ok((out[..mask.count_ones() as usize].to_vec(), imm))
     }
 
@@ -256,7 +256,9 @@ mod tests {
         assert_eq!(lanes("2 0x10 7", 0x80, 4), Ok((vec![16], 0)));
         assert!(lanes("3 0x10", 1, 4).is_err());
         assert!(lanes("0 0x10", 3, 4).is_err());
-        assert!(lanes("1 0x10 4 9", 3, 4).is_err());
+        assert_eq!(lanes("1 0x10 4 9", 3, 4), Ok((vec![16, 20], 0)));
+        assert!(lanes("1 0x10 4 9 9", 3, 4).is_err());
+        assert!(lanes("1 0x10 4 9 9", 3, 5).is_err());
     }
 
     #[test]
@@ -299,7 +301,7 @@ mod tests {
                 let mut f = Fields::new(&line, fields.end);
                 let mut out = [0; 32];
                 let _ = addresses(&mut f, fields.mask, &mut out);
-                let _ = tail(&mut f, layout, true);
+                let _ = tail(&mut f, layout);
             }
         }
     }
