@@ -314,6 +314,40 @@ fn a_pgt_file_cut_or_changed_anywhere_is_an_error() {
     assert!(error.contains("version 2"), "{error}");
 }
 
+/// The table of `traces/README.md`.
+#[test]
+fn the_committed_traces_have_their_counts() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces");
+    let table = [
+        ("alu", 640, 2_723_840, 87_162_880),
+        ("stream", 16_384, 1_835_008, 58_720_256),
+        ("hgemm", 80, 1_570_560, 50_257_920),
+        ("sgemm", 80, 2_871_040, 91_873_280),
+        ("sgemm.pgt", 80, 2_871_040, 91_873_280),
+        ("tiny_list", 4, 768, 24_576),
+        ("tiny_delta", 4, 768, 24_576),
+        ("tiny.pgt", 4, 768, 24_576),
+    ];
+    for (name, ctas, warp_insts, thread_insts) in table {
+        let path = folder.join(name);
+        let workload = load(&path).unwrap();
+        let kernel = kernels(&workload)[0];
+        let totals = kernel.totals.unwrap();
+        assert_eq!(kernel.header.cta_count(), ctas, "{name}");
+        assert_eq!(
+            (totals.warp_insts, totals.thread_insts),
+            (warp_insts, thread_insts),
+            "{name}"
+        );
+        assert_eq!(drain(&path).unwrap(), warp_insts, "{name}");
+        assert_eq!(kernel.code.unknown, [], "{name}");
+    }
+    assert_same(
+        &load(&folder.join("sgemm.pgt")).unwrap(),
+        &load(&folder.join("sgemm")).unwrap(),
+    );
+}
+
 #[test]
 fn writing_leaves_no_partial_file() {
     let dir = tempfile::tempdir().unwrap();
