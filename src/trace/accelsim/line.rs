@@ -135,7 +135,14 @@ fn register(token: &[u8]) -> Option<Operand> {
         (false, false) => u16::try_from(decimal(digits)?).ok()?,
         _ => return None,
     };
-    Some(Operand { file, number })
+    // Some tracers of version 5 name uniform registers as R256 and on.
+    match file {
+        RegFile::General if number >= 256 => Some(Operand {
+            file: RegFile::Uniform,
+            number: number - 256,
+        }),
+        _ => Some(Operand { file, number }),
+    }
 }
 
 /// How the addresses of a line were given.
@@ -281,6 +288,9 @@ mod tests {
         assert_eq!(f.src.as_slice()[1].file, RegFile::Uniform);
         let f = cut("0030 1 0 HGMMA.64x8x16.F32 1 R24 1 0 3 NoVal", 6, false).unwrap();
         assert_eq!(f.width, 0);
+        let f = cut("0030 1 1 R260 R2UR 1 RZ 0", 5, false).unwrap();
+        assert_eq!(f.dst.as_slice()[0].file, RegFile::Uniform);
+        assert!(f.src.as_slice()[0].is_zero());
         for bad in [
             "",
             "zz",
