@@ -2,3 +2,4 @@
 
 pub mod dram;
 pub mod list;
+pub mod trace;
