@@ -8,3 +8,4 @@ pub mod ids;
 pub mod isa;
 pub mod mem;
 pub mod trace;
+pub mod workload;
