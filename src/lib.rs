@@ -17,3 +17,4 @@ pub mod simulation;
 pub mod sm;
 pub mod stats;
 pub mod trace;
+pub mod workload;
