@@ -26,9 +26,6 @@ pub struct Completion {
     pub at: u64,
 }
 
-/// Earliest slots of the commands of one bank, bank group or channel, by `Command::follow`.
-pub(super) type Earliest = [u64; FOLLOW_CLASSES];
-
 /// One channel. Times inside are in ticks (bus slots); CK at the interface.
 #[derive(Clone, Debug)]
 pub struct Channel {
@@ -49,10 +46,10 @@ pub struct Channel {
     pub(super) timeout: u64,
     pub(super) write_high: u32,
     pub(super) write_low: u32,
-    // Device.
-    pub(super) bank_next: [Earliest; MAX_BANKS],
-    pub(super) group_next: [Earliest; MAX_BANKS],
-    pub(super) channel_next: Earliest,
+    // Device: earliest slots by `Command::follow`, of each bank, bank group, and the channel.
+    pub(super) bank_next: [[u64; MAX_BANKS]; FOLLOW_CLASSES],
+    pub(super) group_next: [[u64; MAX_BANKS]; FOLLOW_CLASSES],
+    pub(super) channel_next: [u64; FOLLOW_CLASSES],
     /// Ticks of the last four activates.
     pub(super) activates: [u64; 4],
     pub(super) oldest_activate: usize,
@@ -124,8 +121,8 @@ impl Channel {
             },
             write_high: spec.write_queue * spec.write_high_percent,
             write_low: spec.write_queue * spec.write_low_percent,
-            bank_next: [[0; FOLLOW_CLASSES]; MAX_BANKS],
-            group_next: [[0; FOLLOW_CLASSES]; MAX_BANKS],
+            bank_next: [[0; MAX_BANKS]; FOLLOW_CLASSES],
+            group_next: [[0; MAX_BANKS]; FOLLOW_CLASSES],
             channel_next: [0; FOLLOW_CLASSES],
             activates: [0; 4],
             oldest_activate: 0,
