@@ -105,7 +105,7 @@ impl Channel {
         let t = &standard.timing;
         let queue = |size: u32| Queue::new(size);
         let depth = (spec.read_queue + spec.write_queue) as usize + MAX_BANKS;
-        Channel {
+        let mut channel = Channel {
             bus,
             compiled: timing::compile(&timing::rows(t, bus), bus),
             rules: spec.policy.rules(),
@@ -158,7 +158,9 @@ impl Channel {
             stats: DramStats::default(),
             ledger: BusLedger::new(),
             spec: spec.clone(),
-        }
+        };
+        channel.plan();
+        channel
     }
 
     /// What the channel was built from.
@@ -236,6 +238,7 @@ impl Channel {
                 self.mend_row(bank);
             }
         }
+        self.plan();
     }
 
     /// A read of a queued burst, or a write over one: no command is needed.
@@ -262,13 +265,14 @@ impl Channel {
 
     /// Earliest cycle at which a command can issue or a completion is due; `u64::MAX` when there is no work.
     /// Refreshes alone do not wake an idle channel: it makes them up when it is advanced.
-    pub fn next_event(&mut self) -> u64 {
+    #[inline]
+    pub fn next_event(&self) -> u64 {
         let returned = |q: &VecDeque<Completion>| q.front().map_or(u64::MAX, |c| c.at);
         let data = returned(&self.returning).min(returned(&self.forwarded));
         if self.pending == 0 {
             return data;
         }
-        self.plan();
+        debug_assert!(!self.column_stale && !self.row_stale);
         data.min(self.next_slot().saturating_add(self.edge) >> self.shift)
     }
 
@@ -313,6 +317,7 @@ impl Channel {
             self.pass_to(slot);
             self.deliver(slot >> self.shift, done);
         }
+        self.plan();
     }
 
     /// Moves time to `limit`, the slots before which hold nothing.
