@@ -1,3 +1,4 @@
-//! The command line: one file per subcommand.
+//! The command line: one module for each command.
 
 pub mod dram;
+pub mod list;

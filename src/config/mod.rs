@@ -3,14 +3,25 @@
 //! Field names are the TOML keys, the module names and the JSON fields. Every latency is in cycles of
 //! the core clock unless the name says otherwise. Nothing here has a default in code: each number
 //! comes from `configs/`, with its source.
+//!
+//! The way in: [`registry`] finds the layers of a GPU (architecture, chip, user file), [`raw`] merges
+//! them with `--set` overrides into dotted keys that know their place, [`check`] reads them into the
+//! specs and reports all faults at once. `declare` holds the macros with which each key is
+//! declared once.
 
+pub mod check;
+mod declare;
+pub mod field;
 pub mod gpu;
 pub mod l1;
 pub mod l2;
 pub mod launch;
 pub mod memory;
 pub mod noc;
+pub mod raw;
+pub mod registry;
 pub mod sm;
+pub mod units;
 
 pub use gpu::{Architecture, GpuSpec};
 pub use l1::{AllocatePolicy, L1Spec, LsuSpec, SmemSpec, WritePolicy};
@@ -22,3 +33,65 @@ pub use sm::{
     ConstCacheSpec, DependencePolicy, FetchSpec, LatencySpec, PipeSpec, RegfileSpec,
     SchedulerPolicy, SmSpec, TensorLatency, TensorSpec,
 };
+
+use crate::error::Result;
+use crate::hash::ContentHash;
+use field::{Echo, Field, Kind};
+use serde_json::Value as Json;
+
+pub use check::key_docs;
+pub use field::KeyDoc;
+pub use registry::names;
+
+/// A configuration that passed every check.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The machine.
+    pub spec: GpuSpec,
+    /// Every resolved key, nested by section, numbers as integers. Loading it again (as TOML) gives
+    /// the same configuration.
+    pub echo: Json,
+    /// Hash of the resolved keys, hexadecimal: equal hashes, equal machines.
+    pub hash: String,
+}
+
+/// Loads `gpu`, a built-in name or a file, with `--set` overrides in order.
+///
+/// # Errors
+/// Everything that is wrong with name, file, syntax or values; see [`crate::error::Error`].
+pub fn load(gpu: &str, sets: &[String]) -> Result<Resolved> {
+    let (mut raw, file) = registry::resolve(gpu)?;
+    for setting in sets {
+        raw.set(setting)?;
+    }
+    Ok(resolved(check::check(&raw, &file)?))
+}
+
+fn resolved(spec: GpuSpec) -> Resolved {
+    let mut flat = Echo::new();
+    spec.echo("", Kind::Section, &mut flat);
+    let mut hash = ContentHash::default();
+    for (key, value) in &flat {
+        hash.update(format!("{key}={value}\n").as_bytes());
+    }
+    let mut echo = Json::Object(serde_json::Map::new());
+    for (key, value) in flat {
+        let mut at = &mut echo;
+        for part in key.split('.') {
+            at = at
+                .as_object_mut()
+                .expect("no key is both value and section")
+                .entry(part)
+                .or_insert_with(|| Json::Object(serde_json::Map::new()));
+        }
+        *at = value;
+    }
+    Resolved {
+        spec,
+        echo,
+        hash: hash.hex(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,165 +1,173 @@
 //! The SM: limits, issue, register file, pipes, instruction and constant caches.
 
-/// Which ready warp issues.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SchedulerPolicy {
-    /// Greedy, then oldest.
-    Gto,
-    /// Loose round-robin.
-    Lrr,
-    /// Two levels: round-robin in a small active set, refilled oldest first.
-    TwoLevel,
-    /// Greedy, then youngest (compiler-guided).
-    Cggty,
+use super::declare::{choice, section};
+
+choice! {
+    /// Which ready warp issues.
+    pub enum SchedulerPolicy {
+        /// Greedy, then oldest.
+        Gto = "gto",
+        /// Loose round-robin.
+        Lrr = "lrr",
+        /// Two levels: round-robin in a small active set, refilled oldest first.
+        TwoLevel = "two_level",
+        /// Greedy, then youngest (compiler-guided).
+        Cggty = "cggty",
+    }
 }
 
-/// How dependences are enforced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DependencePolicy {
-    /// Control bits where a kernel has them, else the scoreboard.
-    Auto,
-    /// Always the scoreboard.
-    Scoreboard,
+choice! {
+    /// How dependences are enforced.
+    pub enum DependencePolicy {
+        /// Control bits where a kernel has them, else the scoreboard.
+        Auto = "auto",
+        /// Always the scoreboard.
+        Scoreboard = "scoreboard",
+    }
 }
 
-/// `[sm]`: limits and issue.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SmSpec {
-    /// Sub-cores; a warp's sub-core is its slot modulo this.
-    pub sub_cores: u8,
-    /// Resident warps.
-    pub warps_max: u8,
-    /// Resident CTAs.
-    pub ctas_max: u8,
-    /// Threads of a CTA.
-    pub threads_per_cta_max: u32,
-    /// 32-bit registers.
-    pub registers: u32,
-    /// Registers of a thread.
-    pub registers_per_thread_max: u16,
-    /// Registers are given to a warp in multiples of this.
-    pub register_alloc_unit: u32,
-    /// Warps are allocated in multiples of this for the register limit.
-    pub warp_alloc_unit: u8,
-    /// Warp scheduler of each sub-core.
-    pub scheduler: SchedulerPolicy,
-    /// Active set of the two-level scheduler, warps.
-    pub two_level_active_warps: u8,
-    /// Dependence mechanism.
-    pub dependence: DependencePolicy,
-    /// `[sm.regfile]`.
-    pub regfile: RegfileSpec,
-    /// `[sm.pipes]`.
-    pub pipes: PipeSpec,
-    /// `[sm.latency]`.
-    pub latency: LatencySpec,
-    /// `[sm.tensor]`.
-    pub tensor: TensorSpec,
+section! {
+    /// `[sm]`: limits and issue.
+    pub struct SmSpec {
+        /// Sub-cores; a warp's sub-core is its slot modulo this.
+        pub sub_cores: u8 = Count(1, 4),
+        /// Resident warps.
+        pub warps_max: u8 = Count(1, 64),
+        /// Resident CTAs.
+        pub ctas_max: u8 = Count(1, 64),
+        /// Threads of a CTA.
+        pub threads_per_cta_max: u32 = Count(32, 1024),
+        /// 32-bit registers.
+        pub registers: u32 = Count(1024, 1 << 20),
+        /// Registers of a thread.
+        pub registers_per_thread_max: u16 = Count(16, 255),
+        /// Registers are given to a warp in multiples of this.
+        pub register_alloc_unit: u32 = Count(1, 4096),
+        /// Warps are allocated in multiples of this for the register limit.
+        pub warp_alloc_unit: u8 = Count(1, 16),
+        /// Warp scheduler of each sub-core.
+        pub scheduler: SchedulerPolicy = Name(SchedulerPolicy::NAMES),
+        /// Active set of the two-level scheduler, warps.
+        pub two_level_active_warps: u8 = Count(1, 64),
+        /// Dependence mechanism.
+        pub dependence: DependencePolicy = Name(DependencePolicy::NAMES),
+        /// `[sm.regfile]`.
+        pub regfile: RegfileSpec = Section,
+        /// `[sm.pipes]`.
+        pub pipes: PipeSpec = Section,
+        /// `[sm.latency]`.
+        pub latency: LatencySpec = Section,
+        /// `[sm.tensor]`.
+        pub tensor: TensorSpec = Section,
+    }
 }
 
-/// `[sm.regfile]`: register file of a sub-core.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RegfileSpec {
-    /// Banks; a register's bank is its number modulo this.
-    pub banks: u8,
-    /// Read ports of a bank (1024 bits each).
-    pub read_ports: u8,
-    /// Whether `.reuse` operands are kept in the reuse cache (needs control bits in the kernel).
-    pub reuse_cache: bool,
-    /// Off: operand reads never conflict.
-    pub conflicts: bool,
+section! {
+    /// `[sm.regfile]`: register file of a sub-core.
+    pub struct RegfileSpec {
+        /// Banks; a register's bank is its number modulo this.
+        pub banks: u8 = Count(1, 16),
+        /// Read ports of a bank (1024 bits each).
+        pub read_ports: u8 = Count(1, 4),
+        /// Whether `.reuse` operands are kept in the reuse cache (needs control bits in the kernel).
+        pub reuse_cache: bool = Flag,
+        /// Off: operand reads never conflict.
+        pub conflicts: bool = Flag,
+    }
 }
 
-/// `[sm.pipes]`: issue intervals, the cycles that one warp instruction holds a pipe of a sub-core.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PipeSpec {
-    /// FP32 (all FMA pipes of the sub-core together).
-    pub fp32_interval: u8,
-    /// Integer multiply-add (FMA heavy).
-    pub imad_interval: u8,
-    /// ALU: integer, logic, compare, select, move.
-    pub alu_interval: u8,
-    /// Packed half.
-    pub fp16_interval: u8,
-    /// Double precision.
-    pub fp64_interval: u8,
-    /// One FP64 unit shared by all sub-cores of the SM (GeForce).
-    pub fp64_shared: bool,
-    /// Transcendental.
-    pub mufu_interval: u8,
-    /// Conversions.
-    pub convert_interval: u8,
-    /// Population count, find leading one, bit reverse.
-    pub bit_count_interval: u8,
-    /// Uniform datapath.
-    pub uniform_interval: u8,
-    /// Branch unit.
-    pub branch_interval: u8,
-    /// IMAD runs on the same pipe as FP32 (true on all known parts).
-    pub imad_on_fp32: bool,
-    /// FP32 and ALU instructions share one pipe (Blackwell GB20x unified INT/FP32).
-    pub fp32_alu_unified: bool,
+section! {
+    /// `[sm.pipes]`: issue intervals, the cycles that one warp instruction holds a pipe of a sub-core.
+    pub struct PipeSpec {
+        /// FP32 (all FMA pipes of the sub-core together).
+        pub fp32_interval: u8 = Cycles(1, 255),
+        /// Integer multiply-add (FMA heavy).
+        pub imad_interval: u8 = Cycles(1, 255),
+        /// ALU: integer, logic, compare, select, move.
+        pub alu_interval: u8 = Cycles(1, 255),
+        /// Packed half.
+        pub fp16_interval: u8 = Cycles(1, 255),
+        /// Double precision.
+        pub fp64_interval: u8 = Cycles(1, 255),
+        /// One FP64 unit shared by all sub-cores of the SM (GeForce).
+        pub fp64_shared: bool = Flag,
+        /// Transcendental.
+        pub mufu_interval: u8 = Cycles(1, 255),
+        /// Conversions.
+        pub convert_interval: u8 = Cycles(1, 255),
+        /// Population count, find leading one, bit reverse.
+        pub bit_count_interval: u8 = Cycles(1, 255),
+        /// Uniform datapath.
+        pub uniform_interval: u8 = Cycles(1, 255),
+        /// Branch unit.
+        pub branch_interval: u8 = Cycles(1, 255),
+        /// IMAD runs on the same pipe as FP32 (true on all known parts).
+        pub imad_on_fp32: bool = Flag,
+        /// FP32 and ALU instructions share one pipe (Blackwell GB20x unified INT/FP32).
+        pub fp32_alu_unified: bool = Flag,
+    }
 }
 
-/// `[sm.latency]`: cycles from issue until a dependent instruction may issue.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LatencySpec {
-    /// FADD, FMUL, FFMA.
-    pub fp32: u16,
-    /// FMNMX, FSEL, FSET.
-    pub fp32_alu: u16,
-    /// IADD3, LOP3, SHF, PRMT, MOV, SEL, IMNMX.
-    pub int_alu: u16,
-    /// IMAD.
-    pub imad: u16,
-    /// IMAD.WIDE.
-    pub imad_wide: u16,
-    /// IMAD.HI.
-    pub imad_hi: u16,
-    /// HADD2, HMUL2, HFMA2.
-    pub fp16: u16,
-    /// HFMA2.MMA.
-    pub fp16_mma: u16,
-    /// DADD, DMUL, DFMA.
-    pub fp64: u16,
-    /// Compare to a data consumer (select, carry).
-    pub set_predicate: u16,
-    /// Compare to a guard or branch.
-    pub predicate_to_branch: u16,
-    /// MUFU.
-    pub mufu: u16,
-    /// Conversions.
-    pub convert: u16,
-    /// POPC, FLO, BREV.
-    pub bit_count: u16,
-    /// SHFL.
-    pub shuffle: u16,
-    /// VOTE, MATCH.
-    pub vote: u16,
-    /// S2R.
-    pub read_special: u16,
-    /// CS2R.
-    pub read_clock: u16,
-    /// Uniform datapath.
-    pub uniform: u16,
-    /// Extra when a consumer runs on another pipe than the producer (IMAD <-> ALU).
-    pub cross_pipe_extra: u16,
-    /// From the issue of a taken branch to the warp's next issue.
-    pub branch_taken: u16,
-    /// From the issue of a branch that falls through.
-    pub branch_not_taken: u16,
-    /// Barrier: from the last arrival's issue to the first release.
-    pub barrier: u16,
-    /// Barrier: cycles between the arrivals of two warps that the barrier unit admits.
-    pub barrier_per_warp: u16,
-    /// MEMBAR.CTA.
-    pub membar_cta: u16,
-    /// MEMBAR.GPU, when nothing is outstanding.
-    pub membar_gpu: u16,
-    /// MEMBAR.SYS, when nothing is outstanding.
-    pub membar_sys: u16,
-    /// NANOSLEEP as traced (duration unknown).
-    pub sleep: u16,
+section! {
+    /// `[sm.latency]`: cycles from issue until a dependent instruction may issue.
+    pub struct LatencySpec {
+        /// FADD, FMUL, FFMA.
+        pub fp32: u16 = Cycles(1, 20_000),
+        /// FMNMX, FSEL, FSET.
+        pub fp32_alu: u16 = Cycles(1, 20_000),
+        /// IADD3, LOP3, SHF, PRMT, MOV, SEL, IMNMX.
+        pub int_alu: u16 = Cycles(1, 20_000),
+        /// IMAD.
+        pub imad: u16 = Cycles(1, 20_000),
+        /// IMAD.WIDE.
+        pub imad_wide: u16 = Cycles(1, 20_000),
+        /// IMAD.HI.
+        pub imad_hi: u16 = Cycles(1, 20_000),
+        /// HADD2, HMUL2, HFMA2.
+        pub fp16: u16 = Cycles(1, 20_000),
+        /// HFMA2.MMA.
+        pub fp16_mma: u16 = Cycles(1, 20_000),
+        /// DADD, DMUL, DFMA.
+        pub fp64: u16 = Cycles(1, 20_000),
+        /// Compare to a data consumer (select, carry).
+        pub set_predicate: u16 = Cycles(1, 20_000),
+        /// Compare to a guard or branch.
+        pub predicate_to_branch: u16 = Cycles(1, 20_000),
+        /// MUFU.
+        pub mufu: u16 = Cycles(1, 20_000),
+        /// Conversions.
+        pub convert: u16 = Cycles(1, 20_000),
+        /// POPC, FLO, BREV.
+        pub bit_count: u16 = Cycles(1, 20_000),
+        /// SHFL.
+        pub shuffle: u16 = Cycles(1, 20_000),
+        /// VOTE, MATCH.
+        pub vote: u16 = Cycles(1, 20_000),
+        /// S2R.
+        pub read_special: u16 = Cycles(1, 20_000),
+        /// CS2R.
+        pub read_clock: u16 = Cycles(1, 20_000),
+        /// Uniform datapath.
+        pub uniform: u16 = Cycles(1, 20_000),
+        /// Extra when a consumer runs on another pipe than the producer (IMAD <-> ALU).
+        pub cross_pipe_extra: u16 = Cycles(0, 20_000),
+        /// From the issue of a taken branch to the warp's next issue.
+        pub branch_taken: u16 = Cycles(1, 20_000),
+        /// From the issue of a branch that falls through.
+        pub branch_not_taken: u16 = Cycles(1, 20_000),
+        /// Barrier: from the last arrival's issue to the first release.
+        pub barrier: u16 = Cycles(1, 20_000),
+        /// Barrier: cycles between the arrivals of two warps that the barrier unit admits.
+        pub barrier_per_warp: u16 = Cycles(1, 20_000),
+        /// MEMBAR.CTA.
+        pub membar_cta: u16 = Cycles(1, 20_000),
+        /// MEMBAR.GPU, when nothing is outstanding.
+        pub membar_gpu: u16 = Cycles(1, 20_000),
+        /// MEMBAR.SYS, when nothing is outstanding.
+        pub membar_sys: u16 = Cycles(1, 20_000),
+        /// NANOSLEEP as traced (duration unknown).
+        pub sleep: u16 = Cycles(1, 20_000),
+    }
 }
 
 /// Latency of one family of matrix instructions.
@@ -171,73 +179,76 @@ pub struct TensorLatency {
     pub cycles: u16,
 }
 
-/// `[sm.tensor]`: tensor core of a sub-core. A rate of 0 means the type is not supported.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TensorSpec {
-    /// Multiply-adds per cycle, FP16 inputs, FP16 accumulate.
-    pub f16_rate: u32,
-    /// FP16 inputs, FP32 accumulate (half on some GeForce parts).
-    pub f16_f32_rate: u32,
-    /// BF16.
-    pub bf16_rate: u32,
-    /// TF32.
-    pub tf32_rate: u32,
-    /// FP64.
-    pub f64_rate: u32,
-    /// FP8.
-    pub f8_rate: u32,
-    /// INT8.
-    pub i8_rate: u32,
-    /// INT4.
-    pub i4_rate: u32,
-    /// 1-bit.
-    pub b1_rate: u32,
-    /// Percent of the rate that `mma.sync` can reach (Hopper: 62).
-    pub mma_sync_percent: u8,
-    /// Latency when no entry of `latency` matches.
-    pub default_latency: u16,
-    /// Per opcode family.
-    pub latency: Vec<TensorLatency>,
+section! {
+    /// `[sm.tensor]`: tensor core of a sub-core. A rate of 0 means the type is not supported.
+    pub struct TensorSpec {
+        /// Multiply-adds per cycle, FP16 inputs, FP16 accumulate.
+        pub f16_rate: u32 = Count(0, 65_536),
+        /// FP16 inputs, FP32 accumulate (half on some GeForce parts).
+        pub f16_f32_rate: u32 = Count(0, 65_536),
+        /// BF16.
+        pub bf16_rate: u32 = Count(0, 65_536),
+        /// TF32.
+        pub tf32_rate: u32 = Count(0, 65_536),
+        /// FP64.
+        pub f64_rate: u32 = Count(0, 65_536),
+        /// FP8.
+        pub f8_rate: u32 = Count(0, 65_536),
+        /// INT8.
+        pub i8_rate: u32 = Count(0, 65_536),
+        /// INT4.
+        pub i4_rate: u32 = Count(0, 65_536),
+        /// 1-bit.
+        pub b1_rate: u32 = Count(0, 65_536),
+        /// Percent of the rate that `mma.sync` can reach (Hopper: 62).
+        pub mma_sync_percent: u8 = Count(1, 100),
+        /// Latency when no entry of `latency` matches.
+        pub default_latency: u16 = Cycles(1, 2000),
+        /// Per opcode family.
+        pub latency: Vec<TensorLatency> = OpcodeCycles(1, 2000),
+    }
 }
 
-/// `[fetch]`: instruction caches.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FetchSpec {
-    /// Every fetch hits: no instruction cache at all.
-    pub perfect: bool,
-    /// Line, bytes (8 instructions of 16 bytes).
-    pub line_bytes: u32,
-    /// L0 of a sub-core, bytes.
-    pub l0_bytes: u32,
-    /// L0 ways.
-    pub l0_ways: u16,
-    /// L1 instruction cache of the SM, bytes.
-    pub l1_bytes: u32,
-    /// L1 instruction cache ways.
-    pub l1_ways: u16,
-    /// From an L0 miss to the line's arrival from L1.
-    pub l1_latency: u16,
-    /// Lines that the stream buffer of a sub-core prefetches after a miss; 0 = off.
-    pub stream_buffer_lines: u8,
+section! {
+    /// `[fetch]`: instruction caches.
+    pub struct FetchSpec {
+        /// Every fetch hits: no instruction cache at all.
+        pub perfect: bool = Flag,
+        /// Line, bytes (8 instructions of 16 bytes).
+        pub line_bytes: u32 = Bytes(16, 1024),
+        /// L0 of a sub-core, bytes.
+        pub l0_bytes: u32 = Bytes(128, 1 << 20),
+        /// L0 ways.
+        pub l0_ways: u16 = Count(1, 1024),
+        /// L1 instruction cache of the SM, bytes.
+        pub l1_bytes: u32 = Bytes(128, 1 << 24),
+        /// L1 instruction cache ways.
+        pub l1_ways: u16 = Count(1, 1024),
+        /// From an L0 miss to the line's arrival from L1.
+        pub l1_latency: u16 = Cycles(1, 2000),
+        /// Lines that the stream buffer of a sub-core prefetches after a miss; 0 = off.
+        pub stream_buffer_lines: u8 = Count(0, 64),
+    }
 }
 
-/// `[const_cache]`: constant caches.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConstCacheSpec {
-    /// Every constant access hits.
-    pub perfect: bool,
-    /// Line, bytes.
-    pub line_bytes: u32,
-    /// First level, bytes.
-    pub l1_bytes: u32,
-    /// First-level ways.
-    pub l1_ways: u16,
-    /// Level 1.5, bytes.
-    pub l15_bytes: u32,
-    /// Level-1.5 ways.
-    pub l15_ways: u16,
-    /// LDC hit: issue to dependent issue.
-    pub load_latency: u16,
-    /// First-level miss that hits level 1.5: extra cycles.
-    pub l15_latency: u16,
+section! {
+    /// `[const_cache]`: constant caches.
+    pub struct ConstCacheSpec {
+        /// Every constant access hits.
+        pub perfect: bool = Flag,
+        /// Line, bytes.
+        pub line_bytes: u32 = Bytes(16, 1024),
+        /// First level, bytes.
+        pub l1_bytes: u32 = Bytes(64, 1 << 20),
+        /// First-level ways.
+        pub l1_ways: u16 = Count(1, 1024),
+        /// Level 1.5, bytes.
+        pub l15_bytes: u32 = Bytes(64, 1 << 24),
+        /// Level-1.5 ways.
+        pub l15_ways: u16 = Count(1, 1024),
+        /// LDC hit: issue to dependent issue.
+        pub load_latency: u16 = Cycles(1, 2000),
+        /// First-level miss that hits level 1.5: extra cycles.
+        pub l15_latency: u16 = Cycles(1, 2000),
+    }
 }

@@ -136,6 +136,17 @@ impl CtaSource {
     }
 }
 
+/// What is known of a kernel without decoding its streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Totals {
+    /// Warp instructions.
+    pub warp_insts: u64,
+    /// Thread instructions: active lanes of each warp instruction, summed.
+    pub thread_insts: u64,
+    /// Hash of the streams.
+    pub content: [u64; 2],
+}
+
 /// One kernel launch.
 #[derive(Clone)]
 pub struct Kernel {
@@ -145,6 +156,8 @@ pub struct Kernel {
     pub code: Arc<Code>,
     /// Streams.
     pub ctas: CtaSource,
+    /// Dynamic totals, when the source has them.
+    pub totals: Option<Totals>,
 }
 
 /// One command of a workload, in program order.
@@ -170,4 +183,17 @@ pub struct Workload {
     pub hash: String,
     /// Commands in program order.
     pub commands: Vec<Command>,
+    /// What reading a foreign format took.
+    pub import: ImportCost,
+    /// Things in the input that were passed over, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// What reading a foreign text format took; zero for our own formats.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ImportCost {
+    /// Wall time, seconds.
+    pub seconds: f64,
+    /// Text parsed, bytes after decompression.
+    pub text_bytes: u64,
 }

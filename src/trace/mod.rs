@@ -1,9 +1,15 @@
 //! Kernels and their instruction streams: the internal form, our file format, foreign formats.
 
+pub mod accelsim;
 pub mod kernel;
+pub mod open;
 pub mod pattern;
+pub mod pgt;
 pub mod stream;
 
-pub use kernel::{Code, Command, CtaGenerator, CtaSource, Dim3, Kernel, KernelHeader, Workload};
+pub use kernel::{
+    Code, Command, CtaGenerator, CtaSource, Dim3, ImportCost, Kernel, KernelHeader, Totals,
+    Workload,
+};
 pub use pattern::{LanePattern, PatternId, PatternTable};
 pub use stream::{Addresses, CtaEncoder, EncodedCta, Run, WarpStream};

@@ -322,6 +322,11 @@ impl WarpStream {
         self.rewind();
     }
 
+    /// The bytes of the chunk, and how many of them are the runs column.
+    pub fn chunk_bytes(&self) -> (&[u8], u32) {
+        (&self.bytes, self.runs_end)
+    }
+
     /// Back to the start of the chunk.
     pub fn rewind(&mut self) {
         self.run_at = 0;
@@ -452,7 +457,7 @@ impl WarpStream {
         patterns: &[LanePattern],
     ) -> Result<(), String> {
         let tag = self.bytes.get(self.access_at as usize).copied();
-        if !tag.is_some_and(|t| t <= TAG_LIST) {
+        if tag.is_none_or(|t| t > TAG_LIST) {
             return Err(format!("no access record for instruction {index}"));
         }
         let mut list = [0; 32];

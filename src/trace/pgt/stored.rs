@@ -1,0 +1,301 @@
+//! Reads stored CTA streams back, one CTA at a time, from any thread.
+
+use super::blocks::{FRAME_BYTES_MAX, Frame, crc32};
+use crate::error::{Error, Result};
+use crate::trace::kernel::{Code, CtaReader};
+use crate::trace::stream::WarpStream;
+use std::cell::RefCell;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Unpacked frames that one kernel keeps: the one being dispatched from, for a few SM groups.
+const CACHED_FRAMES: usize = 4;
+
+/// Where the packed bytes are.
+#[derive(Debug)]
+pub enum Backing {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// In a file, which may be unlinked.
+    File(Arc<File>),
+}
+
+impl Backing {
+    fn read(&self, offset: u64, into: &mut [u8]) -> std::io::Result<()> {
+        match self {
+            Backing::Memory(bytes) => {
+                let part = usize::try_from(offset)
+                    .ok()
+                    .and_then(|from| bytes.get(from..)?.get(..into.len()))
+                    .ok_or(std::io::ErrorKind::UnexpectedEof)?;
+                into.copy_from_slice(part);
+                Ok(())
+            }
+            Backing::File(file) => file.read_exact_at(into, offset),
+        }
+    }
+}
+
+/// The stored CTAs of one kernel.
+pub struct StoredCtas {
+    /// File name for messages.
+    pub name: String,
+    /// Where the bytes are.
+    pub backing: Backing,
+    /// The kernel's first byte in `backing`.
+    pub base: u64,
+    /// Head frames in CTA order, without gaps.
+    pub frames: Vec<Frame>,
+    /// Set when the bytes come from outside and every stream must be checked against its code.
+    pub check: Option<Arc<Code>>,
+    cache: Mutex<Vec<(usize, Arc<Vec<u8>>)>>,
+}
+
+thread_local! {
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        const { RefCell::new(None) };
+}
+
+/// One entry of a head's directory.
+#[derive(Clone, Copy, Debug, Default)]
+struct ChunkEntry {
+    runs: u32,
+    bytes: usize,
+    offset: u64,
+    packed: u32,
+    crc: u32,
+}
+
+impl StoredCtas {
+    /// The CTAs that `frames` describe.
+    pub fn new(
+        name: String,
+        backing: Backing,
+        base: u64,
+        frames: Vec<Frame>,
+        check: Option<Arc<Code>>,
+    ) -> Self {
+        StoredCtas {
+            name,
+            backing,
+            base,
+            frames,
+            check,
+            cache: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn fault(&self, offset: u64, what: impl Into<String>) -> Error {
+        Error::input(
+            &self.name,
+            format!("byte {}", self.base.saturating_add(offset)),
+            what,
+            "the file is damaged; convert or copy it again",
+        )
+    }
+
+    fn unpack(&self, offset: u64, packed: u32, raw: usize, crc: u32) -> Result<Vec<u8>> {
+        if raw > FRAME_BYTES_MAX as usize || packed > FRAME_BYTES_MAX {
+            return Err(self.fault(offset, format!("a frame of {raw} bytes, at most 512 MiB")));
+        }
+        let mut bytes = vec![0; packed as usize];
+        let at = self.base.saturating_add(offset);
+        self.backing.read(at, &mut bytes).map_err(|e| {
+            self.fault(
+                offset,
+                format!("a frame of {packed} bytes cannot be read ({e})"),
+            )
+        })?;
+        if crc32(&bytes) != crc {
+            return Err(self.fault(offset, "the checksum of a frame is wrong"));
+        }
+        let unpacked = DECOMPRESSOR.with_borrow_mut(|slot| {
+            let decompressor = match slot {
+                Some(d) => d,
+                None => slot.insert(zstd::bulk::Decompressor::new()?),
+            };
+            decompressor.decompress(&bytes, raw)
+        });
+        match unpacked {
+            Ok(out) if out.len() == raw => Ok(out),
+            Ok(out) => Err(self.fault(
+                offset,
+                format!("a frame unpacks to {} bytes, expected {raw}", out.len()),
+            )),
+            Err(e) => Err(self.fault(offset, format!("a frame does not unpack ({e})"))),
+        }
+    }
+
+    /// The unpacked frame with `cta` and where its head lies in it.
+    fn head(&self, cta: u64) -> Result<(Arc<Vec<u8>>, std::ops::Range<usize>, u64)> {
+        let number = self.frames.partition_point(|f| f.first_cta <= cta);
+        let frame = number
+            .checked_sub(1)
+            .and_then(|n| self.frames.get(n))
+            .filter(|f| cta - f.first_cta < u64::from(f.ctas))
+            .ok_or_else(|| self.fault(0, format!("there is no thread block {cta}")))?;
+        let raw = self.frame(number - 1, frame)?;
+        let slot = (cta - frame.first_cta) as usize;
+        let start_of = |slot: usize| -> Option<usize> {
+            let bytes = raw.get(slot * 4..slot * 4 + 4)?;
+            Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize)
+        };
+        let from = start_of(slot);
+        let to = if slot + 1 < frame.ctas as usize {
+            start_of(slot + 1)
+        } else {
+            Some(raw.len())
+        };
+        match (from, to) {
+            (Some(from), Some(to)) if from <= to && to <= raw.len() => {
+                Ok((raw, from..to, frame.offset))
+            }
+            _ => Err(self.fault(frame.offset, "a thread block lies outside its frame")),
+        }
+    }
+
+    fn frame(&self, number: usize, frame: &Frame) -> Result<Arc<Vec<u8>>> {
+        let locked = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut cache = locked();
+            if let Some(at) = cache.iter().position(|(n, _)| *n == number) {
+                let hit = Arc::clone(&cache[at].1);
+                // Most recent last.
+                cache[at..].rotate_left(1);
+                return Ok(hit);
+            }
+        }
+        // Unpacked outside the lock: at worst two threads do the same work.
+        let raw =
+            Arc::new(self.unpack(frame.offset, frame.packed, frame.raw as usize, frame.crc)?);
+        let mut cache = locked();
+        if cache.len() >= CACHED_FRAMES {
+            cache.remove(0);
+        }
+        cache.push((number, Arc::clone(&raw)));
+        Ok(raw)
+    }
+
+    fn checked(&self, warp: &mut WarpStream, offset: u64, cta: u64, number: u32) -> Result<()> {
+        match &self.check {
+            Some(code) => warp.validate(&code.insts, &code.patterns).map_err(|what| {
+                self.fault(offset, format!("thread block {cta}, warp {number}: {what}"))
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl CtaReader for StoredCtas {
+    fn load(&self, cta: u64, warps: &mut [WarpStream]) -> Result<()> {
+        let (raw, range, offset) = self.head(cta)?;
+        let short = || self.fault(offset, format!("thread block {cta} is cut short"));
+        let head = raw.get(range).ok_or_else(short)?;
+        let mut directory = Directory::of(head).ok_or_else(short)?;
+        let mut data = directory.end;
+        for (number, warp) in warps.iter_mut().enumerate() {
+            let (first, chunks) = directory.warp(None).ok_or_else(short)?;
+            let bytes = head
+                .get(data..)
+                .and_then(|d| d.get(..first.bytes))
+                .ok_or_else(short)?;
+            data += first.bytes;
+            warp.fill(bytes, first.runs, 0, chunks);
+            self.checked(warp, offset, cta, number as u32)?;
+        }
+        if directory.at != directory.end || data != head.len() {
+            return Err(self.fault(
+                offset,
+                format!("thread block {cta} has not {} warps", warps.len()),
+            ));
+        }
+        Ok(())
+    }
+
+    fn load_chunk(&self, cta: u64, warp: u32, chunk: u32, into: &mut WarpStream) -> Result<()> {
+        let (raw, range, offset) = self.head(cta)?;
+        let short = || {
+            self.fault(
+                offset,
+                format!("thread block {cta} has no chunk {chunk} of warp {warp}"),
+            )
+        };
+        let head = raw.get(range).ok_or_else(short)?;
+        let mut directory = Directory::of(head).ok_or_else(short)?;
+        for _ in 0..warp {
+            directory.warp(None).ok_or_else(short)?;
+        }
+        let (entry, chunks) = directory.warp(Some(chunk)).ok_or_else(short)?;
+        let bytes = self.unpack(entry.offset, entry.packed, entry.bytes, entry.crc)?;
+        into.fill(&bytes, entry.runs, chunk, chunks);
+        self.checked(into, entry.offset, cta, warp)
+    }
+}
+
+/// Cursor over the directory of a head.
+struct Directory<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    end: usize,
+}
+
+impl<'a> Directory<'a> {
+    fn of(head: &'a [u8]) -> Option<Self> {
+        let mut directory = Directory {
+            bytes: head,
+            at: 0,
+            end: head.len(),
+        };
+        let length = usize::try_from(directory.varint()?).ok()?;
+        directory.end = directory.at.checked_add(length)?;
+        directory.bytes = head.get(..directory.end)?;
+        Some(directory)
+    }
+
+    /// Passes one warp: its first chunk, or chunk `wanted` (from 1), and the number of chunks.
+    fn warp(&mut self, wanted: Option<u32>) -> Option<(ChunkEntry, u32)> {
+        let chunks = u32::try_from(self.varint()?).ok()?;
+        let mut found = wanted.is_none().then(ChunkEntry::default);
+        for number in 0..chunks {
+            let entry = self.chunk(number > 0)?;
+            if number == wanted.unwrap_or(0) && (number > 0) == wanted.is_some() {
+                found = Some(entry);
+            }
+        }
+        Some((found?, chunks))
+    }
+
+    fn chunk(&mut self, tail: bool) -> Option<ChunkEntry> {
+        let runs = u32::try_from(self.varint()?).ok()?;
+        let accesses = u32::try_from(self.varint()?).ok()?;
+        let _insts = self.varint()?;
+        let mut entry = ChunkEntry {
+            runs,
+            bytes: usize::try_from(u64::from(runs) + u64::from(accesses)).ok()?,
+            ..ChunkEntry::default()
+        };
+        if tail {
+            entry.offset = self.varint()?;
+            entry.packed = u32::try_from(self.varint()?).ok()?;
+            let crc = self.bytes.get(self.at..self.at + 4)?;
+            entry.crc = u32::from_le_bytes(crc.try_into().ok()?);
+            self.at += 4;
+        }
+        Some(entry)
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Option<u64> {
+        let mut v = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.bytes.get(self.at)?;
+            self.at += 1;
+            v |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(v);
+            }
+        }
+        None
+    }
+}

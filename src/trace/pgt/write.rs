@@ -1,0 +1,154 @@
+//! Writes a workload to a `.pgt` file.
+
+use super::blocks::{BlockWriter, crc32};
+use super::encoded::EncodedCtas;
+use super::format::{
+    CommandEntry, Footer, HEAD_BYTES, INDEX_BYTES_MAX, Index, KernelEntry, MAGIC, VERSION,
+};
+use super::hash::workload_hash;
+use crate::error::{Error, Result};
+use crate::trace::kernel::{Command, CtaSource, Kernel, Workload};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// zstd's level: 9 costs a few seconds on a large trace and saves a fifth.
+const LEVEL: i32 = 9;
+
+/// Writes `workload` to `path`, under a temporary name until it is complete.
+pub fn write_pgt(workload: &Workload, path: &Path) -> Result<()> {
+    let io = |e| Error::io(path, e);
+    let mut file = temporary(path)?;
+    let mut out = BufWriter::with_capacity(1 << 20, file.as_file_mut());
+    let mut head = [0; HEAD_BYTES as usize];
+    head[..8].copy_from_slice(&MAGIC);
+    head[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    out.write_all(&head).map_err(io)?;
+    let mut writer = IndexWriter {
+        at: HEAD_BYTES,
+        written: Vec::new(),
+        kernels: Vec::new(),
+    };
+    let mut commands = Vec::new();
+    for command in &workload.commands {
+        commands.push(match command {
+            Command::MemcpyHtoD { address, bytes } => CommandEntry::Copy {
+                address: *address,
+                bytes: *bytes,
+            },
+            Command::Launch(kernel) => CommandEntry::Launch {
+                kernel: writer.kernel(kernel, &mut out, path)?,
+            },
+        });
+    }
+    let index = Index {
+        tool: concat!("phantom-gpu ", env!("CARGO_PKG_VERSION")).to_string(),
+        source: workload.source.clone(),
+        hash: writer.hash(workload),
+        notes: workload.notes.clone(),
+        kernels: writer.kernels,
+        commands,
+    };
+    let raw = bincode::encode_to_vec(&index, bincode::config::legacy())
+        .map_err(|e| io(std::io::Error::other(e)))?;
+    if raw.len() > INDEX_BYTES_MAX {
+        return Err(Error::input(
+            &workload.source,
+            "its kernels",
+            "their code tables together need more than 1 GiB",
+            "convert fewer kernels into one file",
+        ));
+    }
+    let packed = zstd::bulk::compress(&raw, LEVEL).map_err(io)?;
+    let footer = Footer {
+        offset: writer.at,
+        packed: packed.len() as u32,
+        raw: raw.len() as u32,
+        crc: crc32(&packed),
+    };
+    out.write_all(&packed).map_err(io)?;
+    out.write_all(&footer.to_bytes()).map_err(io)?;
+    out.flush().map_err(io)?;
+    drop(out);
+    file.persist(path).map_err(|e| Error::io(path, e.error))?;
+    Ok(())
+}
+
+/// A file beside `path` that vanishes unless it is renamed.
+pub fn temporary(path: &Path) -> Result<tempfile::NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    tempfile::Builder::new()
+        .prefix(".phantom-gpu-")
+        // The user's umask decides, as for any other file.
+        .permissions(std::fs::Permissions::from_mode(0o666))
+        .tempfile_in(directory)
+        .map_err(|e| Error::io(path, e))
+}
+
+struct IndexWriter<'a> {
+    at: u64,
+    written: Vec<&'a Kernel>,
+    kernels: Vec<KernelEntry>,
+}
+
+impl<'a> IndexWriter<'a> {
+    /// The number of `kernel`, whose body is written unless it was before.
+    fn kernel(&mut self, kernel: &'a Kernel, out: &mut impl Write, path: &Path) -> Result<u32> {
+        if let Some(number) = self.written.iter().position(|k| same(k, kernel)) {
+            return Ok(number as u32);
+        }
+        let io = |e| Error::io(path, e);
+        let mut blocks = BlockWriter::new(out, LEVEL).map_err(io)?;
+        let mut ctas = EncodedCtas::new(kernel);
+        let warps = kernel.header.warps_per_cta();
+        for cta in 0..kernel.header.cta_count() {
+            let (encoded, counts) = ctas.get(cta)?;
+            blocks.push(encoded, warps, counts).map_err(io)?;
+        }
+        let (_, body) = blocks.finish().map_err(io)?;
+        self.kernels.push(KernelEntry {
+            header: kernel.header.clone(),
+            code: (*kernel.code).clone(),
+            totals: body.totals,
+            base: self.at,
+            bytes: body.bytes,
+            frames: body.frames,
+        });
+        self.at += body.bytes;
+        self.written.push(kernel);
+        Ok(self.kernels.len() as u32 - 1)
+    }
+
+    /// The workload's hash, kernels that were generated on demand included by what they made.
+    fn hash(&self, workload: &Workload) -> String {
+        let commands: Vec<Command> = workload
+            .commands
+            .iter()
+            .map(|command| match command {
+                Command::Launch(kernel) => {
+                    let mut kernel = kernel.clone();
+                    let number = self.written.iter().position(|k| same(k, &kernel));
+                    kernel.totals = number.map(|n| self.kernels[n].totals);
+                    Command::Launch(kernel)
+                }
+                copy => copy.clone(),
+            })
+            .collect();
+        workload_hash(&commands)
+    }
+}
+
+/// Whether two launches are of the very same kernel.
+pub fn same(a: &Kernel, b: &Kernel) -> bool {
+    let streams = match (&a.ctas, &b.ctas) {
+        (CtaSource::Memory(a), CtaSource::Memory(b)) => Arc::ptr_eq(a, b),
+        (CtaSource::Generated(a), CtaSource::Generated(b)) => Arc::ptr_eq(a, b),
+        (CtaSource::File(a), CtaSource::File(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    };
+    streams && Arc::ptr_eq(&a.code, &b.code) && a.header == b.header
+}
