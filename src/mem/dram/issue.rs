@@ -97,11 +97,11 @@ impl Channel {
         let group = bank >> self.bank_bits & (MAX_BANKS - 1);
         if !command.is_all_bank() {
             for u in &self.compiled.bank[c] {
-                let next = &mut self.bank_next[bank][u.following as usize & 7];
+                let next = &mut self.bank_next[u.following as usize & 7][bank];
                 *next = (*next).max(slot + u64::from(u.gap));
             }
             for u in &self.compiled.group[c] {
-                let next = &mut self.group_next[group][u.following as usize & 7];
+                let next = &mut self.group_next[u.following as usize & 7][group];
                 *next = (*next).max(slot + u64::from(u.gap));
             }
         }

@@ -21,6 +21,7 @@
 //! cycles as [`Channel::advance_every_cycle`], which looks at every slot.
 
 mod addr_map;
+mod candidates;
 mod channel;
 pub mod checker;
 mod command;

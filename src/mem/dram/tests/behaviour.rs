@@ -193,12 +193,13 @@ fn postponed_refreshes_are_made_up_when_the_queue_is_empty() {
         "16000 CK hold four refreshes, all put off"
     );
     s.refresh = RefreshMode::AllBank { postpone: 2 };
-    assert!((1..=2).contains(&replay(&s, &records).0.stats.refreshes));
+    // The third that falls due brings the first two along.
+    assert_eq!(replay(&s, &records).0.stats.refreshes, 3);
 }
 
 #[test]
 fn bandwidth_meets_the_closed_form_bounds() {
-    // (standard, bound as CK a burst): two CK sequentially, tRRD or tFAW / 4 at random, tRC in one bank.
+    // Bound as CK a burst: two CK sequentially, tRRD or tFAW / 4 at random, tRC in one bank.
     for name in [
         "HBM2_2000",
         "HBM3_6400",
@@ -206,7 +207,7 @@ fn bandwidth_meets_the_closed_form_bounds() {
         "GDDR6X_19000",
         "HBM2E_3200",
     ] {
-        let s = spec(name);
+        let mut s = spec(name);
         let t = s.standard.timing;
         let available = 1.0 - f64::from(t.rfc) / f64::from(t.refi);
         let span = 1 << 28;
@@ -217,22 +218,29 @@ fn bandwidth_meets_the_closed_form_bounds() {
         } else {
             activate
         };
+        // When a stream enters the next row in all banks, its first bank is back after PRE, ACT and RD, while the
+        // others can fill one burst each.
+        let reopen = f64::from(t.rtp + t.rp + t.rcd_rd) - f64::from(16 * t.bl);
+        let sweep = f64::from(s.standard.org.columns() * 16 * t.bl);
+        let sequential = f64::from(t.bl) * (1.0 + reopen.max(0.0) / sweep);
         let cases = [
-            (Pattern::Sequential, 200_000, f64::from(t.bl), 0.075),
-            (Pattern::Random { bytes: 32 }, 50_000, random, 0.03),
+            (Pattern::Sequential, 200_000, sequential, 8),
+            (Pattern::Random { bytes: 32 }, 50_000, random, 0),
             (
                 Pattern::RowConflict { bytes: row },
                 4_000,
                 f64::from(t.rc.max(t.ras + t.rp)),
-                0.03,
+                0,
             ),
         ];
-        for (pattern, count, ck, tolerance) in cases {
+        for (pattern, count, ck, postpone) in cases {
+            // Streams that reopen all rows after each refresh lose up to 6 %: a batch of refreshes loses that once.
+            s.refresh = RefreshMode::AllBank { postpone };
             let (run, _) = replay(&s, &generate(pattern, count, (0, 1), span, 3));
             let got = run.cycles as f64 * available / count as f64;
             let error = got / ck - 1.0;
             assert!(
-                (-0.01..tolerance).contains(&error),
+                (-0.01..0.03).contains(&error),
                 "{name} {pattern:?}: {got:.3} CK, bound {ck}"
             );
         }
