@@ -139,7 +139,9 @@ impl CtaScheduler {
             }
             if now < limit {
                 if let Some(at) = self.dispatch(now, limit, starts) {
-                    self.free_milli = self.free_milli.max(at * 1000) + self.interval_milli;
+                    // The fraction of a cycle carries over unless the dispatcher had to wait.
+                    let from = if at > now { at * 1000 } else { self.free_milli };
+                    self.free_milli = from + self.interval_milli;
                     continue;
                 }
             }
