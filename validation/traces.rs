@@ -165,6 +165,32 @@ fn a_list_keeps_order_and_imports_each_file_once() {
     assert_same(&load(&pgt).unwrap(), &workload);
 }
 
+#[test]
+fn the_shared_half_of_a_copy_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let lanes = |base: u64| (0..32).map(|l| base + l * 16).collect();
+    let step = |op, base| Step {
+        op,
+        mask: u32::MAX,
+        lanes: lanes(base),
+    };
+    // Op 8 is LDGSTS: a pair, a lone shared record, one at the end of a warp.
+    let warp = vec![
+        step(8, 0x400),
+        step(8, 0x7f40_0000_0000),
+        step(8, 0x800),
+        step(6, 0),
+        step(8, 0x7f41_0000_0000),
+        step(8, 0xc00),
+    ];
+    let k = TestKernel {
+        ctas: vec![vec![warp; 3]],
+    };
+    let workload = load(&file(dir.path(), "a", k.text(Style::default()))).unwrap();
+    assert_eq!(kernels(&workload)[0].totals.unwrap().warp_insts, 3 * 5);
+    assert!(workload.notes[0].contains("3 shared-memory records"));
+}
+
 fn long_warp() -> TestKernel {
     let step = |i: usize| Step {
         op: [3, 6, 2, 10][i % 4],
@@ -286,6 +312,40 @@ fn a_pgt_file_cut_or_changed_anywhere_is_an_error() {
         .unwrap()
         .to_string();
     assert!(error.contains("version 2"), "{error}");
+}
+
+/// The table of `traces/README.md`.
+#[test]
+fn the_committed_traces_have_their_counts() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces");
+    let table = [
+        ("alu", 640, 2_723_840, 87_162_880),
+        ("stream", 16_384, 1_835_008, 58_720_256),
+        ("hgemm", 80, 1_570_560, 50_257_920),
+        ("sgemm", 80, 2_871_040, 91_873_280),
+        ("sgemm.pgt", 80, 2_871_040, 91_873_280),
+        ("tiny_list", 4, 768, 24_576),
+        ("tiny_delta", 4, 768, 24_576),
+        ("tiny.pgt", 4, 768, 24_576),
+    ];
+    for (name, ctas, warp_insts, thread_insts) in table {
+        let path = folder.join(name);
+        let workload = load(&path).unwrap();
+        let kernel = kernels(&workload)[0];
+        let totals = kernel.totals.unwrap();
+        assert_eq!(kernel.header.cta_count(), ctas, "{name}");
+        assert_eq!(
+            (totals.warp_insts, totals.thread_insts),
+            (warp_insts, thread_insts),
+            "{name}"
+        );
+        assert_eq!(drain(&path).unwrap(), warp_insts, "{name}");
+        assert_eq!(kernel.code.unknown, [], "{name}");
+    }
+    assert_same(
+        &load(&folder.join("sgemm.pgt")).unwrap(),
+        &load(&folder.join("sgemm")).unwrap(),
+    );
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub struct Imported {
     pub kernel: Kernel,
     /// Bytes of text.
     pub text_bytes: u64,
+    /// What was left out of the kernel on purpose.
+    pub note: Option<String>,
 }
 
 /// Imports the trace file at `path`.
@@ -38,8 +40,13 @@ pub fn import(path: &Path) -> Result<Imported> {
         text.recycle(block);
     }
     let text_bytes = text.bytes();
+    let note = parser.note();
     let kernel = parser.finish()?;
-    Ok(Imported { kernel, text_bytes })
+    Ok(Imported {
+        kernel,
+        text_bytes,
+        note,
+    })
 }
 
 fn open_text(path: &Path) -> Result<TextBlocks> {
@@ -88,7 +95,7 @@ impl Parser {
             section: Section::Header,
             header: TraceHeader::new(name),
             warps: 0,
-            code: CodeBuilder::new(super::line::Layout::default()),
+            code: CodeBuilder::new(super::line::Layout::default(), 0),
             encoder: CtaEncoder::default(),
             writer: BlockWriter::new(Spool::new(SPOOL_MEMORY_BYTES), 1)?,
             block: BlockState::default(),
@@ -148,7 +155,7 @@ impl Parser {
             b'#' => {
                 self.header.finish()?;
                 self.warps = self.header.kernel.warps_per_cta();
-                self.code = CodeBuilder::new(self.header.layout);
+                self.code = CodeBuilder::new(self.header.layout, self.header.kernel.shared_base);
                 self.section = Section::Between;
                 if line == b"#BEGIN_TB" {
                     self.begin_block()?;
@@ -291,6 +298,7 @@ impl Parser {
     }
 
     fn end_warp(&mut self) -> Parsed<()> {
+        self.code.end_warp(&mut self.encoder);
         let block = &mut self.block;
         let Some(warp) = block.warp.take() else {
             return Ok(());
@@ -339,6 +347,17 @@ impl Parser {
         })?;
         self.section = Section::Between;
         Ok(())
+    }
+
+    /// What was left out on purpose.
+    pub fn note(&self) -> Option<String> {
+        let halves = self.code.halves();
+        (halves > 0).then(|| {
+            format!(
+                "{}: {halves} shared-memory records of LDGSTS left out, their instructions have one for global memory",
+                self.name
+            )
+        })
     }
 
     /// Ends the file: checks that it is complete and gives the kernel.

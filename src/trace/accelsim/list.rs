@@ -43,7 +43,7 @@ pub fn import_list(path: &Path) -> Result<Workload> {
         ));
     }
     let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let (entries, notes) = parse_list(&name, &text)?;
+    let (entries, mut notes) = parse_list(&name, &text)?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut files: Vec<PathBuf> = Vec::new();
     let mut number_of: HashMap<&str, usize> = HashMap::new();
@@ -63,7 +63,7 @@ pub fn import_list(path: &Path) -> Result<Workload> {
             files.push(found);
         }
     }
-    let (kernels, text_bytes) = import_all(&files)?;
+    let (kernels, text_bytes) = import_all(&files, &mut notes)?;
     let commands = entries
         .iter()
         .map(|entry| match entry {
@@ -99,7 +99,7 @@ pub fn import_single(path: &Path) -> Result<Workload> {
             seconds: started.elapsed().as_secs_f64(),
             text_bytes: imported.text_bytes,
         },
-        notes: Vec::new(),
+        notes: imported.note.into_iter().collect(),
     })
 }
 
@@ -180,7 +180,7 @@ fn existing(path: PathBuf) -> Option<PathBuf> {
 }
 
 /// Imports `files`, as many at a time as there are cores; the first fault in list order counts.
-fn import_all(files: &[PathBuf]) -> Result<(Vec<Kernel>, u64)> {
+fn import_all(files: &[PathBuf], notes: &mut Vec<String>) -> Result<(Vec<Kernel>, u64)> {
     let workers = std::thread::available_parallelism()
         .map_or(1, |n| n.get())
         .min(files.len())
@@ -215,6 +215,7 @@ fn import_all(files: &[PathBuf]) -> Result<(Vec<Kernel>, u64)> {
             Some(Ok(imported)) => {
                 bytes += imported.text_bytes;
                 kernels.push(imported.kernel);
+                notes.extend(imported.note);
             }
             Some(Err(error)) => return Err(error),
             // Not reached because a later file failed first; that fault follows.
