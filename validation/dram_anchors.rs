@@ -180,6 +180,72 @@ fn every_reference_trace_is_within_the_targets() {
         );
     }
     print_summary(&groups);
+    assert_targets(&groups);
+}
+
+/// The targets: bandwidth, latency and hit rate of like with like.
+fn assert_targets(groups: &BTreeMap<(String, &str), Group>) {
+    let group = |config: &str, kind: &'static str| &groups[&(config.to_owned(), kind)];
+    let at_most = |what: &str, got: f64, limit: f64| {
+        assert!(got <= limit, "{what}: {got:.4} exceeds {limit}");
+    };
+    for config in ["r2.rowhit.open.m0", "ds3.open.rank32.m0"] {
+        let g = group(config, "single");
+        at_most(
+            "median bandwidth error, one direction",
+            percentile(&g.bandwidth, 0.5),
+            0.01,
+        );
+        at_most(
+            "worst bandwidth error, one direction",
+            percentile(&g.bandwidth, 1.0),
+            0.05,
+        );
+        at_most(
+            "median hit rate difference",
+            percentile(&g.hit_rate, 0.5),
+            0.03,
+        );
+    }
+    let mixed = group("r2.rowhit.open.m0", "mixed");
+    at_most(
+        "median bandwidth error, mixed",
+        percentile(&mixed.bandwidth, 0.5),
+        0.05,
+    );
+    at_most(
+        "p90 bandwidth error, mixed",
+        percentile(&mixed.bandwidth, 0.9),
+        0.15,
+    );
+    let single = group("r2.rowhit.open.m0", "single");
+    at_most(
+        "median latency error",
+        percentile(&single.latency, 0.5),
+        0.03,
+    );
+    at_most(
+        "worst latency error",
+        percentile(&single.latency, 1.0),
+        0.08,
+    );
+    at_most(
+        "closed page",
+        percentile(&group("ds3.close.bank8.m0", "single").bandwidth, 1.0),
+        0.1,
+    );
+    at_most(
+        "closed page, mixed",
+        percentile(&group("ds3.close.bank8.m0", "mixed").bandwidth, 0.5),
+        0.1,
+    );
+    for kind in ["single", "mixed"] {
+        at_most(
+            "FCFS",
+            percentile(&group("ds3.fcfs.open.m0", kind).bandwidth, 1.0),
+            0.1,
+        );
+    }
 }
 
 fn print_summary(groups: &BTreeMap<(String, &str), Group>) {

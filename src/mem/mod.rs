@@ -6,9 +6,12 @@
 //! every access that waits in the line's MSHR. Stores are posted: a request with a sector mask, and a
 //! [`Reply`] without data that gives the SM its store credit back.
 
+pub mod addr_map;
 pub mod cache;
 pub mod dram;
 pub mod l1;
+pub mod l2;
+pub mod shard;
 
 use crate::engine::{Cycle, Timed};
 

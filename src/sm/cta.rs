@@ -146,7 +146,7 @@ impl Sm {
 
     fn launch_warp<P: Probe>(&mut self, slot: usize, now: Local, cx: &mut Cx<P>) {
         let (k, index) = (slot % SUB_CORES, (slot / SUB_CORES) as u8);
-        self.charge_idle(k, now);
+        self.charge_wait(k, now);
         self.subs[k].live |= 1 << index;
         self.subs[k].history.launched(index);
         self.first_op(slot, now, cx);

@@ -160,8 +160,8 @@ impl Lsu {
     }
 }
 
-fn new_entry() -> Queued {
-    Queued {
+fn new_entry() -> Box<Queued> {
+    Box::new(Queued {
         ready: 0,
         warp: 0,
         program: 0,
@@ -174,7 +174,7 @@ fn new_entry() -> Queued {
         space: Space::Global,
         atomic_weight: [1; 64],
         lines: Lines::default(),
-    }
+    })
 }
 
 impl Sm {
@@ -361,7 +361,7 @@ impl Sm {
     }
 
     /// The head left the queue of sub-core `k`: its slot and its source operands are free.
-    fn left_queue<P: Probe>(&mut self, k: usize, entry: Queued, now: Local, cx: &mut Cx<P>) {
+    fn left_queue<P: Probe>(&mut self, k: usize, entry: Box<Queued>, now: Local, cx: &mut Cx<P>) {
         let slot = usize::from(entry.warp);
         let program = &cx.programs[usize::from(entry.program)].program;
         let op = program.ops[entry.op as usize];
@@ -736,6 +736,7 @@ impl Sm {
     /// A reply arrives.
     pub(super) fn reply<P: Probe>(&mut self, reply: Reply, now: Local, cx: &mut Cx<P>) {
         let ready = now + Local::from(cx.spec.l1.fill_latency);
+        self.last_reply = reply.at;
         match reply.kind {
             RequestKind::Read if reply.tag & BYPASS != 0 => {
                 self.lsu.bypass_left += 1;

@@ -105,6 +105,7 @@ pub struct Sm {
     fetch_stats: FetchStats,
     resident_since: Local,
     seq: u32,
+    last_reply: Cycle,
     per_program: Vec<(u64, u64)>,
     /// Requests of this quantum, in order of `at`.
     pub requests: Vec<Request>,
@@ -144,6 +145,7 @@ impl Sm {
             fetch_stats: FetchStats::default(),
             resident_since: 0,
             seq: 0,
+            last_reply: 0,
             per_program: Vec::new(),
             requests: Vec::new(),
             done: Vec::new(),
@@ -266,7 +268,7 @@ impl Sm {
     /// Moves the epoch to `to`; every stored time is in the past, so it becomes zero.
     fn rebase(&mut self, to: Cycle) {
         let by = (to - self.epoch) as Local;
-        self.charge_all(by);
+        self.charge_all(by, false);
         for sub in &mut self.subs {
             sub.pipe_free = [0; Pipe::COUNT];
             sub.issue_free = 0;
@@ -281,10 +283,13 @@ impl Sm {
         self.epoch = to;
     }
 
-    /// Gives every issue slot before `now` its label.
-    fn charge_all(&mut self, now: Local) {
+    /// Gives the issue slots before `now` of sub-cores without live warps their label; with `all`
+    /// also those of the others, which are cut off in the middle of a wait.
+    fn charge_all(&mut self, now: Local, all: bool) {
         for k in 0..SUB_CORES {
-            self.charge_idle(k, now);
+            if all || self.subs[k].live == 0 {
+                self.charge_idle(k, now);
+            }
         }
     }
 
@@ -302,10 +307,26 @@ impl Sm {
         }
     }
 
-    /// Counters at cycle `at`, which must not be before the last quantum's work.
-    pub fn counters(&mut self, at: Cycle) -> SmCounters {
+    /// Labels the slots of sub-core `k` up to `now`, when a new warp comes: with what the oldest
+    /// resident warp waits for, since the new one cannot have been waited for.
+    fn charge_wait(&mut self, k: usize, now: Local) {
+        if self.subs[k].live == 0 {
+            return self.charge_idle(k, now);
+        }
+        let sub = &mut self.subs[k];
+        if now > sub.accounted {
+            let oldest = usize::from(sub.history.by_age[0]) * SUB_CORES + k;
+            self.issue
+                .add(self.warps[oldest].why, u64::from(now - sub.accounted));
+            sub.accounted = now;
+        }
+    }
+
+    /// Counters at cycle `at`, which must not be before the last quantum's work. With `closing`
+    /// every slot before `at` gets a label, even in the middle of a wait.
+    pub fn counters(&mut self, at: Cycle, closing: bool) -> SmCounters {
         let now = (at - self.epoch) as Local;
-        self.charge_all(now);
+        self.charge_all(now, closing);
         let pipe = |p: Pipe| self.pipe_issued[p as usize];
         let mut sm = self.counters;
         sm.pipe_fma = pipe(Pipe::Fma);
@@ -332,6 +353,16 @@ impl Sm {
         self.per_program
             .get_mut(slot)
             .map_or((0, 0), std::mem::take)
+    }
+
+    /// Warp instructions so far.
+    pub fn progress(&self) -> u64 {
+        self.counters.warp_instructions
+    }
+
+    /// When the last reply arrived.
+    pub fn last_reply(&self) -> Cycle {
+        self.last_reply
     }
 
     /// Warps that are resident now.

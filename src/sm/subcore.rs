@@ -37,9 +37,13 @@ pub struct SubCore {
     /// Address generator free.
     pub agu_free: Local,
     /// Local memory queue, in order.
-    pub queue: VecDeque<Queued>,
+    pub queue: VecDeque<Box<Queued>>,
     /// Unused queue entries, kept for their memory.
-    pub spare: Vec<Queued>,
+    #[allow(
+        clippy::vec_box,
+        reason = "entries are large and move between two lists"
+    )]
+    pub spare: Vec<Box<Queued>>,
     wheel: [u16; WHEEL as usize],
     occupied: u64,
 }

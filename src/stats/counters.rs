@@ -177,10 +177,8 @@ stats! {
         pub evictions: u64,
         /// Cycles that the data path was busy.
         pub busy_cycles: u64,
-        /// Cycles that the slice waited for an MSHR.
+        /// Cycles in which a request waited for an MSHR (the data path may be busy meanwhile).
         pub mshr_stall_cycles: u64,
-        /// Cycles with a request waiting for the data path or an MSHR, neither busy nor stalled.
-        pub idle_cycles: u64,
         /// Reads forwarded to the home slice in the other partition.
         pub forwards: u64,
     }

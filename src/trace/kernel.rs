@@ -74,6 +74,13 @@ pub struct Code {
 pub trait CtaGenerator: Send + Sync {
     /// Appends all warps of CTA number `cta` (x fastest) to `out`.
     fn generate(&self, cta: u64, out: &mut super::stream::CtaEncoder);
+
+    /// Appends at least warp number `warp` of the CTA under its number; warps before it may be
+    /// left empty. Later chunks of a warp come this way, so that its neighbours need not be made
+    /// again.
+    fn generate_warp(&self, cta: u64, _warp: u32, out: &mut super::stream::CtaEncoder) {
+        self.generate(cta, out);
+    }
 }
 
 /// Reads CTA streams from a trace file.
@@ -127,7 +134,7 @@ impl CtaSource {
             }
             CtaSource::Generated(generator) => {
                 let mut encoder = super::stream::CtaEncoder::default();
-                generator.generate(cta, &mut encoder);
+                generator.generate_warp(cta, warp, &mut encoder);
                 encoder.load_chunk(warp, chunk, into);
                 Ok(())
             }
@@ -196,4 +203,25 @@ pub struct ImportCost {
     pub seconds: f64,
     /// Text parsed, bytes after decompression.
     pub text_bytes: u64,
+}
+
+impl Workload {
+    /// Kernel launches in program order.
+    pub fn launches(&self) -> impl Iterator<Item = &Kernel> {
+        self.commands.iter().filter_map(|c| match c {
+            Command::Launch(kernel) => Some(&**kernel),
+            Command::MemcpyHtoD { .. } => None,
+        })
+    }
+
+    /// Runs `more` after this one.
+    pub fn append(&mut self, more: Workload) {
+        self.source = format!("{} {}", self.source, more.source);
+        let joined = format!("{} {}", self.hash, more.hash);
+        self.hash = crate::hash::ContentHash::of(joined.as_bytes()).hex();
+        self.commands.extend(more.commands);
+        self.import.seconds += more.import.seconds;
+        self.import.text_bytes += more.import.text_bytes;
+        self.notes.extend(more.notes);
+    }
 }

@@ -171,6 +171,9 @@ impl CtaEncoder {
         if self.in_warp {
             self.end_chunk();
             self.warp += 1;
+        } else {
+            // A fresh encoder has not been through `clear`.
+            self.reset_chunk();
         }
         self.in_warp = true;
     }

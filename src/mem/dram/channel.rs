@@ -26,9 +26,6 @@ pub struct Completion {
     pub at: u64,
 }
 
-/// Earliest slots of the commands of one bank, bank group or channel, by `Command::follow`.
-pub(super) type Earliest = [u64; FOLLOW_CLASSES];
-
 /// One channel. Times inside are in ticks (bus slots); CK at the interface.
 #[derive(Clone, Debug)]
 pub struct Channel {
@@ -49,10 +46,10 @@ pub struct Channel {
     pub(super) timeout: u64,
     pub(super) write_high: u32,
     pub(super) write_low: u32,
-    // Device.
-    pub(super) bank_next: [Earliest; MAX_BANKS],
-    pub(super) group_next: [Earliest; MAX_BANKS],
-    pub(super) channel_next: Earliest,
+    // Device: earliest slots by `Command::follow`, of each bank, bank group, and the channel.
+    pub(super) bank_next: [[u64; MAX_BANKS]; FOLLOW_CLASSES],
+    pub(super) group_next: [[u64; MAX_BANKS]; FOLLOW_CLASSES],
+    pub(super) channel_next: [u64; FOLLOW_CLASSES],
     /// Ticks of the last four activates.
     pub(super) activates: [u64; 4],
     pub(super) oldest_activate: usize,
@@ -85,7 +82,10 @@ pub struct Channel {
     pub(super) row_free: u64,
     pub(super) column_pick: Pick,
     pub(super) row_pick: Pick,
-    pub(super) planned: bool,
+    /// Direction for which the plan was made.
+    pub(super) planned_mode: Kind,
+    pub(super) column_stale: bool,
+    pub(super) row_stale: bool,
     // Results.
     pub(super) returning: VecDeque<Completion>,
     pub(super) forwarded: VecDeque<Completion>,
@@ -105,7 +105,7 @@ impl Channel {
         let t = &standard.timing;
         let queue = |size: u32| Queue::new(size);
         let depth = (spec.read_queue + spec.write_queue) as usize + MAX_BANKS;
-        Channel {
+        let mut channel = Channel {
             bus,
             compiled: timing::compile(&timing::rows(t, bus), bus),
             rules: spec.policy.rules(),
@@ -121,8 +121,8 @@ impl Channel {
             },
             write_high: spec.write_queue * spec.write_high_percent,
             write_low: spec.write_queue * spec.write_low_percent,
-            bank_next: [[0; FOLLOW_CLASSES]; MAX_BANKS],
-            group_next: [[0; FOLLOW_CLASSES]; MAX_BANKS],
+            bank_next: [[0; MAX_BANKS]; FOLLOW_CLASSES],
+            group_next: [[0; MAX_BANKS]; FOLLOW_CLASSES],
             channel_next: [0; FOLLOW_CLASSES],
             activates: [0; 4],
             oldest_activate: 0,
@@ -150,13 +150,17 @@ impl Channel {
             row_free: 0,
             column_pick: Pick::NEVER,
             row_pick: Pick::NEVER,
-            planned: false,
+            planned_mode: Kind::Read,
+            column_stale: true,
+            row_stale: true,
             returning: VecDeque::with_capacity(depth + (t.cl + t.bl) as usize),
             forwarded: VecDeque::with_capacity(depth + (t.cl + t.bl) as usize),
             stats: DramStats::default(),
             ledger: BusLedger::new(),
             spec: spec.clone(),
-        }
+        };
+        channel.plan();
+        channel
     }
 
     /// What the channel was built from.
@@ -224,10 +228,17 @@ impl Channel {
         }
         self.pending += 1;
         self.changed_at = tick;
-        self.planned = false;
+        if self.refresh.debt > 0 || self.rules.strict || self.timeout != 0 {
+            self.forget_plan();
+        }
         if !self.queues[which].unchanged_by_last(&entry, open, &self.rules) {
             self.queues[which].rescan(bank, open, self.overtaken[bank], &self.rules);
+            if which == side(self.planned_mode) {
+                self.mend_column(bank);
+                self.mend_row(bank);
+            }
         }
+        self.plan();
     }
 
     /// A read of a queued burst, or a write over one: no command is needed.
@@ -254,13 +265,14 @@ impl Channel {
 
     /// Earliest cycle at which a command can issue or a completion is due; `u64::MAX` when there is no work.
     /// Refreshes alone do not wake an idle channel: it makes them up when it is advanced.
-    pub fn next_event(&mut self) -> u64 {
+    #[inline]
+    pub fn next_event(&self) -> u64 {
         let returned = |q: &VecDeque<Completion>| q.front().map_or(u64::MAX, |c| c.at);
         let data = returned(&self.returning).min(returned(&self.forwarded));
         if self.pending == 0 {
             return data;
         }
-        self.plan();
+        debug_assert!(!self.column_stale && !self.row_stale);
         data.min(self.next_slot().saturating_add(self.edge) >> self.shift)
     }
 
@@ -297,7 +309,7 @@ impl Channel {
             for bank in 0..self.banks {
                 self.rescan(bank);
             }
-            self.planned = false;
+            self.forget_plan();
             self.plan();
             if self.next_slot() <= slot {
                 self.step(slot, done, probe);
@@ -305,6 +317,7 @@ impl Channel {
             self.pass_to(slot);
             self.deliver(slot >> self.shift, done);
         }
+        self.plan();
     }
 
     /// Moves time to `limit`, the slots before which hold nothing.

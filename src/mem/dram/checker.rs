@@ -143,7 +143,7 @@ fn broken(
 /// Two commands in the same slot of the same bus, or a command on an edge that it may not use.
 fn bus_conflict(bus: CommandBus, history: &[Issued], later: &Issued) -> Option<String> {
     let is_precharge = matches!(later.command, Command::Precharge | Command::PrechargeAll);
-    if bus.ticks_per_ck == 2 && later.tick % 2 == 0 && !is_precharge {
+    if bus.ticks_per_ck == 2 && later.tick.is_multiple_of(2) && !is_precharge {
         return Some(format!(
             "{} on a falling edge (slot {})",
             later.command.mnemonic(),

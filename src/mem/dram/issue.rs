@@ -25,7 +25,8 @@ impl Channel {
                 self.decide_mode();
             }
             self.refresh.fall_due();
-            self.replan();
+            self.forget_plan();
+            self.plan();
         }
         self.now = slot;
         if self.bus.dual {
@@ -34,7 +35,6 @@ impl Channel {
             self.single_slot(slot, done, probe);
         }
         self.floor = slot + 1;
-        self.planned = false;
     }
 
     /// A column and a row command may issue in the same slot; the row bus sees what the column command did.
@@ -46,7 +46,7 @@ impl Channel {
             if !self.refresh_holds() {
                 self.decide_mode();
             }
-            self.replan();
+            self.plan();
         }
         if self.row_pick.at <= slot {
             self.issue_row(self.row_pick, slot, probe);
@@ -84,12 +84,6 @@ impl Channel {
         }
     }
 
-    /// Makes the plan again within a slot.
-    fn replan(&mut self) {
-        self.planned = false;
-        self.plan();
-    }
-
     /// Completions due before `slot` come before what `slot` does.
     #[inline]
     fn deliver_before(&mut self, slot: u64, done: &mut Vec<Completion>) {
@@ -103,11 +97,11 @@ impl Channel {
         let group = bank >> self.bank_bits & (MAX_BANKS - 1);
         if !command.is_all_bank() {
             for u in &self.compiled.bank[c] {
-                let next = &mut self.bank_next[bank][u.following as usize & 7];
+                let next = &mut self.bank_next[u.following as usize & 7][bank];
                 *next = (*next).max(slot + u64::from(u.gap));
             }
             for u in &self.compiled.group[c] {
-                let next = &mut self.group_next[group][u.following as usize & 7];
+                let next = &mut self.group_next[u.following as usize & 7][group];
                 *next = (*next).max(slot + u64::from(u.gap));
             }
         }
@@ -144,12 +138,11 @@ impl Channel {
             self.stats.auto_precharges += 1;
             self.close(bank);
         } else if let Source::Queued(kind, _) = pick.source {
-            self.queues[side(kind)].rescan(
-                bank,
-                Some(entry.row),
-                self.overtaken[bank],
-                &self.rules,
-            );
+            let overtaken = self.overtaken[bank];
+            self.queues[side(kind)].rescan(bank, Some(entry.row), overtaken, &self.rules);
+            if overtaken == self.rules.overtake_cap {
+                self.rescan(bank);
+            }
         }
         let (row, column, tag) = (entry.row, entry.column, entry.tag);
         probe.command_issued(&Issued {
@@ -161,6 +154,8 @@ impl Channel {
             tag,
         });
         self.serve(&entry, slot, pick.source == Source::Opened, done, probe);
+        self.column_stale = true;
+        self.mend_row(bank);
     }
 
     /// Takes a queued hit out of its queue, and counts whether it overtook a conflict.
@@ -182,10 +177,13 @@ impl Channel {
         entry
     }
 
-    /// The command under the page policy: plain or auto-precharging.
+    /// The command under the page policy: plain or auto-precharging. A row that the opened request of the bank
+    /// still waits for stays open.
     #[inline]
     fn page_command(&self, command: Command, bank: usize, row: u32) -> Command {
+        let awaited = self.opened_mask >> bank & 1 == 1;
         let auto = match self.spec.page {
+            _ if awaited => false,
             PagePolicy::Open | PagePolicy::Timeout { .. } => false,
             PagePolicy::Closed => true,
             PagePolicy::ClosedBatch => !self.queues.iter().any(|q| q.wants_row(bank, row)),
@@ -327,6 +325,8 @@ impl Channel {
             other => unreachable!("{other:?} on the row bus"),
         }
         self.start_gaps(pick.command, bank, slot);
+        self.row_stale = true;
+        self.mend_column(bank);
         probe.command_issued(&issued);
     }
 
@@ -363,6 +363,7 @@ impl Channel {
             self.stats.bank_refreshes += 1;
         }
         self.refresh.done(self.banks as u8);
+        self.forget_plan();
     }
 
     /// `bank` has no open row any more.

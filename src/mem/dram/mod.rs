@@ -21,6 +21,7 @@
 //! cycles as [`Channel::advance_every_cycle`], which looks at every slot.
 
 mod addr_map;
+mod candidates;
 mod channel;
 pub mod checker;
 mod command;
@@ -36,6 +37,8 @@ pub mod research;
 mod sched;
 pub mod spec;
 mod stats;
+#[cfg(test)]
+mod tests;
 pub mod timing;
 
 pub use addr_map::{Decoder, Location, MAPS, Map};

@@ -2,9 +2,11 @@
 //!
 //! Each candidate has an earliest slot from the timing table. The next command of a bus is the candidate with the
 //! smallest (slot, key): the first that becomes ready, and of those ready together the preferred one. As nothing
-//! changes between events, this is what looking at every slot would find.
+//! changes between events, this is what looking at every slot would find. After an event only what it
+//! touched is planned again ([`Channel::mend_column`], [`Channel::mend_row`]).
 
 use super::MAX_BANKS;
+use super::candidates::each_bank;
 use super::channel::Channel;
 use super::command::{Command, Kind};
 use super::sched::{QUEUED, side};
@@ -49,35 +51,81 @@ impl Pick {
 
     /// Whether this one goes before `other`.
     #[inline(always)]
-    fn before(&self, other: &Pick) -> bool {
-        (u128::from(self.at) << 64 | u128::from(self.key))
-            < (u128::from(other.at) << 64 | u128::from(other.key))
+    pub fn before(&self, other: &Pick) -> bool {
+        self.at < other.at || (self.at == other.at && self.key < other.key)
     }
 }
 
-/// The banks in `mask`, lowest first.
-macro_rules! each_bank {
-    ($mask:expr, $bank:ident, $body:block) => {
-        let mut rest = $mask;
-        while rest != 0 {
-            let $bank = rest.trailing_zeros() as usize & (MAX_BANKS - 1);
-            rest &= rest - 1;
-            $body
-        }
-    };
-}
-
 impl Channel {
-    /// Makes the plan, if anything changed since the last one.
+    /// Makes the stale parts of the plan anew.
     #[inline]
     pub(super) fn plan(&mut self) {
-        if self.planned {
+        let mode = self.next_mode();
+        if mode != self.planned_mode {
+            self.planned_mode = mode;
+            self.forget_plan();
+        }
+        if self.column_stale {
+            self.column_pick = self.plan_column(mode);
+            self.column_stale = false;
+        }
+        if self.row_stale {
+            self.row_pick = self.plan_row(mode);
+            self.row_stale = false;
+        }
+    }
+
+    /// Both parts of the plan are stale.
+    #[inline]
+    pub(super) fn forget_plan(&mut self) {
+        self.column_stale = true;
+        self.row_stale = true;
+    }
+
+    /// Whether the plan may be mended bank by bank: no refresh is in sight and keys are ages.
+    #[inline]
+    fn can_mend(&self) -> bool {
+        self.refresh.debt == 0 && self.rules.age_ordered && !self.rules.strict
+    }
+
+    /// Mends the column plan after the candidates of `bank` changed while those of other banks did not.
+    #[inline]
+    pub(super) fn mend_column(&mut self, bank: usize) {
+        if self.column_stale {
             return;
         }
-        let mode = self.next_mode();
-        self.column_pick = self.plan_column(mode);
-        self.row_pick = self.plan_row(mode);
-        self.planned = true;
+        let planned = usize::from(self.column_pick.bank) == bank;
+        if !self.can_mend() || planned || self.column_pick.at < self.column_free {
+            self.column_stale = true;
+            return;
+        }
+        let floor = self.column_free.max(self.floor);
+        let opened = self.opened_candidate(bank, floor);
+        let hit = self.hit_candidate(bank, floor, self.planned_mode);
+        for pick in [opened, hit] {
+            if pick.before(&self.column_pick) {
+                self.column_pick = pick;
+            }
+        }
+    }
+
+    /// Mends the row plan after the candidate of `bank` changed while those of other banks did not.
+    #[inline]
+    pub(super) fn mend_row(&mut self, bank: usize) {
+        if self.row_stale {
+            return;
+        }
+        let planned = usize::from(self.row_pick.bank) == bank;
+        let unfit = !self.can_mend() || self.timeout != 0;
+        if unfit || planned || self.row_pick.at < self.row_free {
+            self.row_stale = true;
+            return;
+        }
+        let floor = self.row_free.max(self.floor);
+        let pick = self.best_miss(floor, self.planned_mode, 1 << bank);
+        if pick.before(&self.row_pick) {
+            self.row_pick = pick;
+        }
     }
 
     /// The next slot in which anything happens.
@@ -102,9 +150,8 @@ impl Channel {
             return 0;
         }
         let bank = self.refresh.bank as usize;
-        let waiting = self.queues[0].has(bank)
-            || self.queues[1].has(bank)
-            || self.opened_mask >> bank & 1 == 1;
+        let queued = self.queues[0].has(bank) || self.queues[1].has(bank);
+        let waiting = queued || self.opened_mask >> bank & 1 == 1;
         u64::from(self.refresh.wanted(waiting)) << bank
     }
 
@@ -122,9 +169,7 @@ impl Channel {
 
     /// Write-aware draining: hits are left.
     fn drains_on(&self) -> bool {
-        self.rules.drain_hits
-            && self.queues[1].column_mask != 0
-            && self.queues[0].len < self.queues[0].capacity
+        self.rules.drain_hits && self.queues[1].column_mask != 0
     }
 
     /// Makes the drain decision that is due.
@@ -133,160 +178,56 @@ impl Channel {
         self.mode = self.next_mode();
     }
 
-    #[inline(always)]
-    fn group_of(&self, bank: usize) -> usize {
-        bank >> self.bank_bits & (MAX_BANKS - 1)
-    }
-
-    /// Earliest slot of a column command of class `class` to `bank`.
-    #[inline(always)]
-    fn column_slot(&self, bank: usize, class: usize, base: u64) -> u64 {
-        let group = self.group_of(bank);
-        self.bank_next[bank][class]
-            .max(self.group_next[group][class])
-            .max(base)
-            | self.edge
-    }
-
     /// The best command for the column bus.
     fn plan_column(&self, mode: Kind) -> Pick {
-        let mut best = Pick::NEVER;
         let floor = self.column_free.max(self.floor);
-        each_bank!(self.opened_mask, bank, {
-            let e = &self.opened[bank];
-            let command = if e.write {
-                Command::Write
-            } else {
-                Command::Read
-            };
-            let base = floor.max(self.channel_next[command as usize]);
-            let at = self.column_slot(bank, command as usize, base);
-            let pick = Pick {
-                at,
-                key: e.key & !QUEUED,
-                bank: bank as u8,
-                command,
-                source: Source::Opened,
-            };
-            if pick.before(&best) {
-                best = pick;
-            }
-        });
+        let opened = self.best_opened(floor);
         if self.refresh_holds() {
-            return best;
+            return opened;
         }
         if self.rules.strict {
             return if self.opened_mask == 0 {
                 self.plan_strict(true)
             } else {
-                best
+                opened
             };
         }
-        let queue = &self.queues[side(mode)];
-        let command = if mode == Kind::Write {
-            Command::Write
-        } else {
-            Command::Read
-        };
-        let base = floor.max(self.channel_next[command as usize]);
-        each_bank!(queue.column_mask & !self.refreshing_banks(), bank, {
-            let c = queue.column[bank];
-            let at = self.column_slot(bank, command as usize, base);
-            let source = Source::Queued(mode, c.index);
-            let pick = Pick {
-                at,
-                key: c.key,
-                bank: bank as u8,
-                command,
-                source,
-            };
-            if pick.before(&best) {
-                best = pick;
-            }
-        });
-        best
+        let hit = self.best_hit(floor, mode, !self.refreshing_banks());
+        if hit.before(&opened) { hit } else { opened }
     }
 
     /// The best command for the row bus.
     fn plan_row(&self, mode: Kind) -> Pick {
-        let floor = self.row_free.max(self.floor);
         if self.refresh_holds() {
             return self.plan_refresh_all();
         }
         let held = self.refreshing_banks();
-        let mut best = if held != 0 {
+        let wanted = if !self.rules.strict {
+            self.best_miss(self.row_free.max(self.floor), mode, !held)
+        } else if self.opened_mask == 0 {
+            self.plan_strict(false)
+        } else {
+            Pick::NEVER
+        };
+        if held == 0 && self.timeout == 0 {
+            return wanted;
+        }
+        let refresh = if held != 0 {
             self.plan_refresh_bank()
         } else {
             Pick::NEVER
         };
-        if self.rules.strict {
-            let pick = if self.opened_mask == 0 {
-                self.plan_strict(false)
-            } else {
-                Pick::NEVER
-            };
-            if pick.before(&best) {
-                best = pick;
-            }
+        let idle = if self.timeout != 0 {
+            self.plan_timeout(held)
         } else {
-            let queue = &self.queues[side(mode)];
-            let bases = self.row_bases(floor);
-            each_bank!(queue.row_mask & !self.opened_mask & !held, bank, {
-                let c = queue.row[bank];
-                let (command, at) = self.row_slot(bank, bases);
-                let source = Source::Queued(mode, c.index);
-                let pick = Pick {
-                    at,
-                    key: c.key,
-                    bank: bank as u8,
-                    command,
-                    source,
-                };
-                if pick.before(&best) {
-                    best = pick;
-                }
-            });
-        }
-        if self.timeout != 0 {
-            let pick = self.plan_timeout(held);
-            if pick.before(&best) {
-                best = pick;
-            }
-        }
-        best
-    }
-
-    /// Earliest slots of (activate, precharge) as far as the channel is concerned.
-    #[inline(always)]
-    fn row_bases(&self, floor: u64) -> (u64, u64) {
-        let window = self.activates[self.oldest_activate & 3];
-        let act = floor
-            .max(self.channel_next[Command::Activate as usize])
-            .max(window);
-        (
-            act,
-            floor.max(self.channel_next[Command::Precharge as usize]),
-        )
-    }
-
-    /// The row command that `bank` needs for a request that does not hit, and its earliest slot.
-    #[inline(always)]
-    fn row_slot(&self, bank: usize, (act, pre): (u64, u64)) -> (Command, u64) {
-        let next = &self.bank_next[bank];
-        if self.open_mask >> bank & 1 == 1 {
-            return (
-                Command::Precharge,
-                next[Command::Precharge as usize].max(pre),
-            );
-        }
-        let class = Command::Activate as usize;
-        (
-            Command::Activate,
-            next[class]
-                .max(self.group_next[self.group_of(bank)][class])
-                .max(act)
-                | self.edge,
-        )
+            Pick::NEVER
+        };
+        let best = if refresh.before(&wanted) {
+            refresh
+        } else {
+            wanted
+        };
+        if idle.before(&best) { idle } else { best }
     }
 
     /// The next command of the oldest request, if it belongs on the asked bus.
@@ -296,12 +237,14 @@ impl Channel {
         };
         let e = &self.queues[which as usize].entries[index as usize];
         let bank = e.bank as usize & (MAX_BANKS - 1);
-        let hits = self.row_of(bank) == Some(e.row);
+        let open = self.row_of(bank);
+        let hits = open == Some(e.row);
         if hits != column || self.refreshing_banks() >> bank & 1 == 1 {
             return Pick::NEVER;
         }
         let kind = if e.write { Kind::Write } else { Kind::Read };
         let source = Source::Queued(kind, index);
+        let (act, pre) = self.row_bases(self.row_free.max(self.floor));
         let (command, at) = if column {
             let command = if e.write {
                 Command::Write
@@ -312,9 +255,15 @@ impl Channel {
                 .column_free
                 .max(self.floor)
                 .max(self.channel_next[command as usize]);
-            (command, self.column_slot(bank, command as usize, base))
+            (command, self.slot_of(bank, command as usize, base))
+        } else if open.is_some() {
+            let command = Command::Precharge;
+            (command, self.bank_next[command as usize][bank].max(pre))
         } else {
-            self.row_slot(bank, self.row_bases(self.row_free.max(self.floor)))
+            (
+                Command::Activate,
+                self.slot_of(bank, Command::Activate as usize, act),
+            )
         };
         Pick {
             at,
@@ -356,7 +305,7 @@ impl Channel {
         let next = |c: Command| {
             floor
                 .max(self.channel_next[c as usize])
-                .max(self.bank_next[bank][c as usize])
+                .max(self.bank_next[c as usize][bank])
         };
         let (command, at) = if self.open_mask >> bank & 1 == 1 {
             (Command::Precharge, next(Command::Precharge))
@@ -375,15 +324,13 @@ impl Channel {
     /// The next idle row to close.
     fn plan_timeout(&self, held: u64) -> Pick {
         let mut best = Pick::NEVER;
-        let wanted =
-            self.queues[0].column_mask | self.queues[1].column_mask | self.opened_mask | held;
+        let hits =
+            self.queues[side(Kind::Read)].column_mask | self.queues[side(Kind::Write)].column_mask;
         let (_, base) = self.row_bases(self.row_free.max(self.floor));
-        each_bank!(self.open_mask & !wanted, bank, {
+        each_bank!(self.open_mask & !(hits | self.opened_mask | held), bank, {
             let idle = self.last_access[bank] + self.timeout;
-            let at = idle
-                .max(self.bank_next[bank][Command::Precharge as usize])
-                .max(base);
             let command = Command::Precharge;
+            let at = idle.max(self.bank_next[command as usize][bank]).max(base);
             let pick = Pick {
                 at,
                 key: u64::MAX,

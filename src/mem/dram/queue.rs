@@ -34,11 +34,11 @@ pub(super) struct Entry {
 
 const _: () = assert!(size_of::<Entry>() <= 40);
 
-/// A request that could issue a command, as the planner sees it.
+/// A request that could issue a command.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Candidate {
-    pub key: u64,
-    pub index: u16,
+struct Candidate {
+    key: u64,
+    index: u16,
 }
 
 const NOBODY: Candidate = Candidate {
@@ -59,8 +59,11 @@ pub(super) struct Queue {
     pub column_mask: u64,
     /// Banks with a row candidate.
     pub row_mask: u64,
-    pub column: [Candidate; MAX_BANKS],
-    pub row: [Candidate; MAX_BANKS],
+    /// Keys and places of the candidates, by bank.
+    pub column_key: [u64; MAX_BANKS],
+    pub column_index: [u16; MAX_BANKS],
+    pub row_key: [u64; MAX_BANKS],
+    pub row_index: [u16; MAX_BANKS],
 }
 
 impl Queue {
@@ -82,8 +85,10 @@ impl Queue {
             capacity,
             column_mask: 0,
             row_mask: 0,
-            column: [NOBODY; MAX_BANKS],
-            row: [NOBODY; MAX_BANKS],
+            column_key: [u64::MAX; MAX_BANKS],
+            column_index: [NIL; MAX_BANKS],
+            row_key: [u64::MAX; MAX_BANKS],
+            row_index: [NIL; MAX_BANKS],
         }
     }
 
@@ -207,8 +212,8 @@ impl Queue {
         } else {
             self.row_mask | bit
         };
-        self.column[bank] = hit;
-        self.row[bank] = miss;
+        (self.column_key[bank], self.column_index[bank]) = (hit.key, hit.index);
+        (self.row_key[bank], self.row_index[bank]) = (miss.key, miss.index);
     }
 
     /// After a push into `bank` that cannot have changed its candidates: the row is open and the arrival hits it

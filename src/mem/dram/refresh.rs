@@ -3,7 +3,8 @@
 //! All-bank: every tREFI one refresh falls due. From then on no queued request is served; requests whose row has
 //! been opened finish, all rows are closed with one precharge-all, the refresh issues, and activates wait tRFC.
 //! Per-bank: every tREFIpb the next bank falls due; only that bank is held up.
-//! With `postpone` > 0 up to so many refreshes are put off while requests wait, and made up when none does.
+//! With `postpone` > 0 up to so many refreshes are put off while requests wait, and made up when none does, or all
+//! together once the limit is passed: the rows are closed and reopened once for the whole batch.
 
 /// Refresh scheme of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(super) struct Refresh {
     pub debt: u32,
     /// Debt that may be carried while requests wait.
     pub postpone: u32,
+    /// The limit was passed: refresh until nothing is owed.
+    pub catching_up: bool,
     /// Refreshes one bank at a time.
     pub per_bank: bool,
     /// The bank to be refreshed next.
@@ -53,6 +56,7 @@ impl Refresh {
             due: interval,
             interval,
             debt: 0,
+            catching_up: false,
             postpone,
             per_bank,
             bank: 0,
@@ -66,12 +70,14 @@ impl Refresh {
             self.since = self.due;
         }
         self.debt += 1;
+        self.catching_up |= self.debt > self.postpone;
         self.due += self.interval;
     }
 
     /// One refresh was issued.
     pub fn done(&mut self, banks: u8) {
         self.debt -= 1;
+        self.catching_up &= self.debt > 0;
         self.since += self.interval;
         if self.per_bank {
             self.bank = if self.bank + 1 == banks {
@@ -84,6 +90,6 @@ impl Refresh {
 
     /// Whether a refresh must issue now, given that requests it would hold up are `waiting`.
     pub fn wanted(&self, waiting: bool) -> bool {
-        self.debt > 0 && (self.debt > self.postpone || !waiting)
+        self.debt > 0 && (self.catching_up || !waiting)
     }
 }

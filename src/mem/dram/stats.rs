@@ -18,6 +18,23 @@ pub struct BusCycles {
 }
 
 impl BusCycles {
+    /// Takes `cycles` away, from `data` last.
+    fn take_back(&mut self, mut cycles: u64) {
+        let labels = [
+            &mut self.column_wait,
+            &mut self.activate_wait,
+            &mut self.turnaround,
+            &mut self.refresh,
+            &mut self.idle,
+            &mut self.data,
+        ];
+        for label in labels {
+            let cut = cycles.min(*label);
+            *label -= cut;
+            cycles -= cut;
+        }
+    }
+
     /// Sum of all labels: the elapsed CK.
     pub fn total(&self) -> u64 {
         self.data
@@ -181,8 +198,11 @@ impl BusLedger {
     /// A burst of `length` CK starts at `start`.
     pub fn burst(&mut self, bus: &mut BusCycles, start: u64, length: u64, cause: Cause) {
         self.gap(bus, start, cause);
+        // With a short tRTW a write's data pass before the data of an earlier read, in CK that have a label already.
+        let early = self.labelled_to.saturating_sub(start).min(length);
+        bus.take_back(early);
         bus.data += length;
-        self.labelled_to = start + length;
+        self.labelled_to = self.labelled_to.max(start + length);
         self.idle = 0;
     }
 
@@ -218,19 +238,10 @@ impl BusLedger {
         let mut copy = *self;
         if copy.labelled_to > now {
             // Column commands are labelled when issued, up to CL + BL CK ahead; take back what is not over.
-            let mut ahead = copy.labelled_to - now;
-            for label in [
-                &mut bus.data,
-                &mut bus.column_wait,
-                &mut bus.activate_wait,
-                &mut bus.turnaround,
-                &mut bus.refresh,
-                &mut bus.idle,
-            ] {
-                let cut = ahead.min(*label);
-                *label -= cut;
-                ahead -= cut;
-            }
+            let ahead = copy.labelled_to - now;
+            let data = bus.data.min(ahead);
+            bus.data -= data;
+            bus.take_back(ahead - data);
             return bus;
         }
         copy.arrived(now);

@@ -1,0 +1,3 @@
+//! Workloads that are made here rather than recorded.
+
+pub mod synthetic;
