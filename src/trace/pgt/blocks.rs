@@ -15,7 +15,7 @@
 //! The same form serves as the spool of an import and as the body of a `.pgt` file. Offsets count
 //! from the kernel's first byte.
 
-use super::hash::ContentHash;
+use crate::hash::ContentHash;
 use crate::trace::kernel::Totals;
 use crate::trace::stream::{ChunkExtent, EncodedCta};
 use bincode::{Decode, Encode};
@@ -168,7 +168,7 @@ impl<S: FrameSink> BlockWriter<S> {
     /// Writes what is pending; gives the sink back with the description of what it holds.
     pub fn finish(mut self) -> io::Result<(S, Body)> {
         self.flush_heads()?;
-        self.body.totals.content = self.hash.finish();
+        self.body.totals.content = self.hash.value();
         Ok((self.out, self.body))
     }
 
