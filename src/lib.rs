@@ -2,10 +2,19 @@
 
 pub mod cli;
 pub mod config;
+pub mod cta_scheduler;
+pub mod engine;
 pub mod error;
+pub mod gpu;
 pub mod hash;
 pub mod ids;
 pub mod isa;
 pub mod mem;
+pub mod noc;
+pub mod occupancy;
+pub mod probe;
+pub mod simulation;
+pub mod sm;
+pub mod stats;
 pub mod trace;
 pub mod workload;

@@ -6,9 +6,12 @@
 
 pub mod code;
 pub mod decompress;
+pub mod export;
 pub mod fields;
 pub mod header;
 pub mod import;
 pub mod line;
 pub mod list;
+pub mod print;
 pub mod section;
+pub mod tracez;

@@ -38,7 +38,7 @@ pub fn open(input: &str) -> Result<Workload> {
     }
     if pgt::read::is_pgt(&start) {
         pgt::read_pgt(path)
-    } else if is_list(&start) {
+    } else if is_list(&start) || path.extension().is_some_and(|e| e == "g") {
         list::import_list(path)
     } else {
         list::import_single(path)

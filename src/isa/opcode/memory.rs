@@ -8,7 +8,9 @@ pub fn width_bytes(name: &Mnemonic<'_>) -> u8 {
     if matches!(name.base, "LDSM" | "STSM") {
         return 4 * matrices(name);
     }
-    let packed = name.has("F16x2") || name.has("BF16x2") || name.has("BF16_V2");
+    let packed = name
+        .modifiers()
+        .any(|m| m.ends_with("x2") || m.ends_with("X2") || m == "BF16_V2");
     for modifier in name.modifiers() {
         match modifier {
             "U8" | "S8" | "8" => return 1,
@@ -107,6 +109,7 @@ fn uniform_address(name: &Mnemonic<'_>, kind: MemKind, raw: &Raw<'_>) -> bool {
     let data = match kind {
         MemKind::Load | MemKind::LoadMatrix | MemKind::CpAsync => 0,
         MemKind::Atomic if name.has("CAS") => 2,
+        MemKind::Atomic if name.has("POPC") => 0,
         MemKind::Store | MemKind::StoreMatrix | MemKind::Atomic | MemKind::Reduction => 1,
     };
     general <= data && !matches!(kind, MemKind::CpAsync)

@@ -36,8 +36,8 @@ fn arithmetic(name: &Mnemonic<'_>) -> Option<OpClass> {
         | "LOP" | "LOP3" | "LOP32I" | "SHF" | "SHL" | "SHR" | "BMSK" | "ISCADD" | "ISCADD32I"
         | "BFE" | "BFI" | "ICMP" | "ISET" | "IMNMX" | "IMNMX3" | "VIMNMX" | "VIMNMX3" | "VIADD"
         | "VIADDMNMX" | "VABSDIFF" | "VABSDIFF4" | "VADD" | "VMNMX" | "VHMNMX" | "I2IP"
-        | "SUCLAMP" | "SUBFM" | "SUEAU" => OpClass::IntAlu,
-        "ISETP" | "FSETP" | "HSETP2" | "PSETP" | "PLOP3" | "CSETP" | "R2P" | "FCHK" => {
+        | "VSHL" | "VSHR" | "VSEL" | "VSET" | "SUCLAMP" | "SUBFM" | "SUEAU" => OpClass::IntAlu,
+        "ISETP" | "FSETP" | "HSETP2" | "PSETP" | "PLOP3" | "CSETP" | "VSETP" | "R2P" | "FCHK" => {
             OpClass::SetPredicate
         }
         "MUFU" => OpClass::Mufu,
@@ -58,6 +58,8 @@ fn data_movement(base: &str) -> Option<OpClass> {
         "CS2R" | "CS2UR" => OpClass::ReadClock,
         "NOP" | "PMTRIG" | "CSMTEST" | "SETCTAID" | "SETLMEMBASE" | "ERRBAR" | "CGAERRBAR"
         | "R2B" => OpClass::Nop,
+        // Marks that tracer version 6 puts round loops that spin on a barrier.
+        "REPLAY_START" | "REPLAY_END" => OpClass::Nop,
         _ => return None,
     })
 }

@@ -176,3 +176,42 @@ fn hostile_operands_do_not_overflow() {
     let i = inst("LDG.E.128", &[254], &[300, 254]);
     assert_eq!(i.dst[0].count, 1);
 }
+
+/// Opcodes that Accel-Sim's tables list for Kepler to Hopper.
+const NAMES: &str = "
+    ARRIVES ATOM ATOMG ATOMS B2R BAR BFE BFI BMMA BMOV BMSK BPT BRA BREAK BREV BRK BRX BRXU BSSY
+    BSYNC CAL CALL CCTL CCTLL CCTLT CGAERRBAR CONT CS2R CSET CSETP CSMTEST DADD DEPBAR DFMA DMMA
+    DMNMX DMUL DSET DSETP ELECT ERRBAR EXIT F2F F2FP F2I F2IP FADD FADD32I FCHK FCMP FENCE FFMA
+    FFMA32I FLO FMNMX FMUL FMUL32I FRND FSEL FSET FSETP FSWZ FSWZADD GETLMEMBASE HADD2 HADD2_32I
+    HFMA2 HFMA2_32I HGMMA HMMA HMNMX2 HMUL2 HMUL2_32I HSET2 HSETP2 I2F I2FP I2I I2IP IABS IADD
+    IADD3 IADD32I ICMP IDP IDP4A IMAD IMADSP IMMA IMNMX IMUL IMUL32I ISAD ISCADD ISCADD32I ISET
+    ISETP ISUB JCAL JMP JMX JMXU KILL LD LDC LDG LDGDEPBAR LDGSTS LDL LDS LDSLK LDSM LEA LEPC
+    LOP LOP3 LOP32I MATCH MEMBAR MOV MOV32I MOVM MUFU NANOSLEEP NOP P2R PBK PCNT PEXIT PLOP3
+    PMTRIG POPC PRET PRMT PSET PSETP QGMMA QSPC R2B R2P R2UR RED REDUX RET RPCMOV RRO RTT S2R
+    S2UR SEL SETCTAID SETLMEMBASE SGXT SHF SHFL SHL SHR SSY ST STG STL STS STSCUL SUATOM SUBFM
+    SUCLAMP SUEAU SULD SULDGA SUQUERY SURED SUST SUSTGA SYNC SYNCS TEX TEXS TLD TLD4 TLD4S TLDS
+    TMML TXD TXQ UBLKCP UBLKPF UBLKRED UBMSK UBREV UCGABAR_ARV UCGABAR_WAIT UCLEA UF2FP UFLO
+    UIADD3 UIMAD UISETP ULDC ULEA ULOP ULOP3 ULOP32I UMOV UP2UR UPLOP3 UPOPC UPRMT UPSETP UR2UP
+    USEL USETMAXREG USGXT USHF USHL USHR UTMACCTL UTMACMDFLUSH UTMALDG UTMAPF UTMAREDG UTMASTG
+    VABSDIFF VABSDIFF4 VADD VIADD VIADDMNMX VIMNMX VIMNMX3 VMNMX VOTE VOTEU VOTE_VTG WARPGROUP
+    WARPSYNC XMAD YIELD
+";
+
+#[test]
+fn every_opcode_that_traces_use_is_known() {
+    let mut by_class: Vec<(String, Vec<&str>)> = Vec::new();
+    for name in NAMES.split_ascii_whitespace() {
+        let class = format!("{:?}", class_of(&Mnemonic::new(name)));
+        match by_class.iter_mut().find(|(c, _)| *c == class) {
+            Some((_, names)) => names.push(name),
+            None => by_class.push((class, vec![name])),
+        }
+    }
+    by_class.sort();
+    let lines: Vec<_> = by_class
+        .iter()
+        .map(|(class, names)| format!("{class}: {}", names.join(" ")))
+        .collect();
+    assert!(by_class.iter().all(|(class, _)| class != "Unknown"));
+    insta::assert_snapshot!(lines.join("\n"));
+}

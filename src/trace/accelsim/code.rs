@@ -7,7 +7,7 @@
 use super::fields::{Fault, Fields, hexadecimal};
 use super::line::{self, Layout, Mode, StaticFields};
 use crate::isa::opcode::{Raw, decode};
-use crate::isa::{OpClass, StaticInst};
+use crate::isa::{MemKind, OpClass, StaticInst};
 use crate::trace::kernel::Code;
 use crate::trace::pattern::{PatternId, PatternTable};
 use crate::trace::stream::{CtaEncoder, has_access};
@@ -33,6 +33,7 @@ struct Shape {
 #[derive(Clone, Copy, Debug, Default)]
 struct AccessMemory {
     access: bool,
+    cp_async: bool,
     width_bytes: u8,
     mask: u32,
     stride: Option<i64>,
@@ -59,11 +60,28 @@ pub struct CodeBuilder {
     mask: u32,
     key: Vec<u8>,
     lanes: [u64; 32],
+    shared_base: u64,
+    held: Option<Held>,
+    held_lanes: [u64; 32],
+    halves: u64,
 }
 
+/// An `LDGSTS` line with shared addresses. Tracers before version 5 write two lines for one
+/// instruction, the shared side and then the global one; such a line waits for the next to show
+/// whether it is half of a pair.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    index: u32,
+    mask: u32,
+    mode: Mode,
+}
+
+/// Size of the shared window in the generic address space.
+const SHARED_WINDOW_BYTES: u64 = 1 << 24;
+
 impl CodeBuilder {
-    /// An empty table for lines of `layout`.
-    pub fn new(layout: Layout) -> Self {
+    /// An empty table for lines of `layout`, with the shared window at `shared_base`.
+    pub fn new(layout: Layout, shared_base: u64) -> Self {
         CodeBuilder {
             layout,
             shapes: Vec::new(),
@@ -80,7 +98,21 @@ impl CodeBuilder {
             mask: 0,
             key: Vec::new(),
             lanes: [0; 32],
+            shared_base,
+            held: None,
+            held_lanes: [0; 32],
+            halves: 0,
         }
+    }
+
+    /// Second records of `LDGSTS` instructions that were left out.
+    pub fn halves(&self) -> u64 {
+        self.halves
+    }
+
+    /// Ends a warp.
+    pub fn end_warp(&mut self, encoder: &mut CtaEncoder) {
+        self.release(None, encoder);
     }
 
     /// Tries the line at the start of `text` against the expected shape. Returns the bytes of the
@@ -109,7 +141,7 @@ impl CodeBuilder {
         } else {
             Mode::Each
         };
-        let imm = line::tail(&mut f, self.layout, shape.addresses).ok()?;
+        let imm = line::tail(&mut f, self.layout).ok()?;
         if imm != shape.imm || f.line.get(f.at) != Some(&b'\n') {
             return None;
         }
@@ -130,7 +162,7 @@ impl CodeBuilder {
             if fields.width > 0 {
                 mode = line::addresses(&mut f, fields.mask, &mut self.lanes)?;
             }
-            line::tail(&mut f, self.layout, fields.width > 0)?
+            line::tail(&mut f, self.layout)?
         };
         let index = self.index_of(&fields, imm, bulk)?;
         self.emit(index, fields.mask, mode, encoder);
@@ -234,6 +266,7 @@ impl CodeBuilder {
         let index = self.insts.len() as u32;
         self.memory.push(AccessMemory {
             access: has_access(&inst, 1),
+            cp_async: inst.mem.is_some_and(|m| m.kind == MemKind::CpAsync),
             width_bytes: inst.mem.map_or(0, |m| m.width_bytes),
             ..AccessMemory::default()
         });
@@ -245,6 +278,37 @@ impl CodeBuilder {
 
     #[inline]
     fn emit(&mut self, index: u32, mask: u32, mode: Mode, encoder: &mut CtaEncoder) {
+        if self.held.is_some() {
+            self.release(Some((index, mask)), encoder);
+        }
+        if self.memory[index as usize].cp_async && mask != 0 && self.is_shared(self.lanes[0]) {
+            self.held = Some(Held { index, mask, mode });
+            self.held_lanes = self.lanes;
+            return;
+        }
+        self.append(index, mask, mode, encoder);
+    }
+
+    fn is_shared(&self, address: u64) -> bool {
+        let window = address.wrapping_sub(self.shared_base) < SHARED_WINDOW_BYTES;
+        address < SHARED_WINDOW_BYTES || self.shared_base != 0 && window
+    }
+
+    /// Appends the line that is held, unless `next` is the global half of the same instruction.
+    #[cold]
+    fn release(&mut self, next: Option<(u32, u32)>, encoder: &mut CtaEncoder) {
+        let Some(held) = self.held.take() else { return };
+        if next == Some((held.index, held.mask)) && !self.is_shared(self.lanes[0]) {
+            self.halves += 1;
+            return;
+        }
+        std::mem::swap(&mut self.lanes, &mut self.held_lanes);
+        self.append(held.index, held.mask, held.mode, encoder);
+        std::mem::swap(&mut self.lanes, &mut self.held_lanes);
+    }
+
+    #[inline]
+    fn append(&mut self, index: u32, mask: u32, mode: Mode, encoder: &mut CtaEncoder) {
         let i = index as usize;
         self.counts[i] += 1;
         encoder.inst(index, mask);

@@ -67,6 +67,7 @@ impl TraceHeader {
                 kernel.block = dimensions(value, at, BLOCK_MAX)?;
                 self.block = true;
             }
+            ("cluster", "dim") => kernel.cluster = dimensions(value, at, 1024)?,
             ("shmem", "") => kernel.smem_bytes = number(value, at, 1 << 30)? as u32,
             ("nregs", _) => kernel.registers_per_thread = number(value, at, 1024)? as u16,
             ("binary", "version") => kernel.sm_version = number(value, at, 9999)? as u16,

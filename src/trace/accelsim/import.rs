@@ -5,14 +5,20 @@ use super::decompress::TextBlocks;
 use super::fields::{DAMAGED, Fault, Fields, excerpt};
 use super::header::TraceHeader;
 use super::section::{BlockState, IdsSeen, Parsed, in_warp_order, triple_value, value};
+use super::tracez;
 use crate::error::{Error, Result};
 use crate::trace::kernel::{CtaSource, Kernel};
 use crate::trace::pgt::blocks::BlockWriter;
 use crate::trace::pgt::spool::{SPOOL_MEMORY_BYTES, Spool};
 use crate::trace::pgt::stored::StoredCtas;
 use crate::trace::stream::CtaEncoder;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+
+/// A header is shorter than this.
+const HEADER_LOOK_BYTES: u64 = 16 << 10;
 
 /// An imported kernel and the bytes of text that it came from.
 pub struct Imported {
@@ -20,6 +26,8 @@ pub struct Imported {
     pub kernel: Kernel,
     /// Bytes of text.
     pub text_bytes: u64,
+    /// What was left out of the kernel on purpose.
+    pub note: Option<String>,
 }
 
 /// Imports the trace file at `path`.
@@ -32,12 +40,28 @@ pub fn import(path: &Path) -> Result<Imported> {
         text.recycle(block);
     }
     let text_bytes = text.bytes();
+    let note = parser.note();
     let kernel = parser.finish()?;
-    Ok(Imported { kernel, text_bytes })
+    Ok(Imported {
+        kernel,
+        text_bytes,
+        note,
+    })
 }
 
 fn open_text(path: &Path) -> Result<TextBlocks> {
-    TextBlocks::open(path)
+    let mut start = Vec::new();
+    File::open(path)
+        .and_then(|f| f.take(HEADER_LOOK_BYTES).read_to_end(&mut start))
+        .map_err(|e| Error::io(path, e))?;
+    if tracez::is_tracez(&start) {
+        let file = path.to_path_buf();
+        Ok(TextBlocks::start(path, move |sink| {
+            tracez::produce(&file, sink)
+        }))
+    } else {
+        TextBlocks::open(path)
+    }
 }
 
 /// Where the parser stands in a file.
@@ -71,7 +95,7 @@ impl Parser {
             section: Section::Header,
             header: TraceHeader::new(name),
             warps: 0,
-            code: CodeBuilder::new(super::line::Layout::default()),
+            code: CodeBuilder::new(super::line::Layout::default(), 0),
             encoder: CtaEncoder::default(),
             writer: BlockWriter::new(Spool::new(SPOOL_MEMORY_BYTES), 1)?,
             block: BlockState::default(),
@@ -131,7 +155,7 @@ impl Parser {
             b'#' => {
                 self.header.finish()?;
                 self.warps = self.header.kernel.warps_per_cta();
-                self.code = CodeBuilder::new(self.header.layout);
+                self.code = CodeBuilder::new(self.header.layout, self.header.kernel.shared_base);
                 self.section = Section::Between;
                 if line == b"#BEGIN_TB" {
                     self.begin_block()?;
@@ -274,6 +298,7 @@ impl Parser {
     }
 
     fn end_warp(&mut self) -> Parsed<()> {
+        self.code.end_warp(&mut self.encoder);
         let block = &mut self.block;
         let Some(warp) = block.warp.take() else {
             return Ok(());
@@ -322,6 +347,17 @@ impl Parser {
         })?;
         self.section = Section::Between;
         Ok(())
+    }
+
+    /// What was left out on purpose.
+    pub fn note(&self) -> Option<String> {
+        let halves = self.code.halves();
+        (halves > 0).then(|| {
+            format!(
+                "{}: {halves} shared-memory records of LDGSTS left out, their instructions have one for global memory",
+                self.name
+            )
+        })
     }
 
     /// Ends the file: checks that it is complete and gives the kernel.

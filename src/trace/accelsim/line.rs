@@ -135,7 +135,14 @@ fn register(token: &[u8]) -> Option<Operand> {
         (false, false) => u16::try_from(decimal(digits)?).ok()?,
         _ => return None,
     };
-    Some(Operand { file, number })
+    // Some tracers of version 5 name uniform registers as R256 and on.
+    match file {
+        RegFile::General if number >= 256 => Some(Operand {
+            file: RegFile::Uniform,
+            number: number - 256,
+        }),
+        _ => Some(Operand { file, number }),
+    }
 }
 
 /// How the addresses of a line were given.
@@ -186,7 +193,7 @@ pub fn addresses(f: &mut Fields<'_>, mask: u32, out: &mut [u64; 32]) -> Result<M
 
 /// Reads what follows the addresses: the immediate from version 5 on; checks that no more follows.
 #[inline]
-pub fn tail(f: &mut Fields<'_>, layout: Layout, differences: bool) -> Result<u64, Fault> {
+pub fn tail(f: &mut Fields<'_>, layout: Layout) -> Result<u64, Fault> {
     if layout.version >= 5 {
         if f.at_end() {
             return Ok(0);
@@ -199,8 +206,8 @@ pub fn tail(f: &mut Fields<'_>, layout: Layout, differences: bool) -> Result<u64
         }
         return end(f).map(|()| imm);
     }
-    // Some writers add one difference more than there are lanes.
-    if differences && !f.at_end() {
+    // Some writers add one difference more than there are lanes, others an immediate.
+    if !f.at_end() {
         f.signed("the end of the line")?;
     }
     end(f).map(|()| 0)
@@ -242,7 +249,7 @@ mod tests {
         let mut f = Fields::new(text.as_bytes(), 0);
         let mut out = [0; 32];
         addresses(&mut f, mask, &mut out)?;
-        let imm = tail(&mut f, layout, text.starts_with('2'))?;
+        let imm = tail(&mut f, layout)?;
         Ok((out[..mask.count_ones() as usize].to_vec(), imm))
     }
 
@@ -256,7 +263,9 @@ mod tests {
         assert_eq!(lanes("2 0x10 7", 0x80, 4), Ok((vec![16], 0)));
         assert!(lanes("3 0x10", 1, 4).is_err());
         assert!(lanes("0 0x10", 3, 4).is_err());
-        assert!(lanes("1 0x10 4 9", 3, 4).is_err());
+        assert_eq!(lanes("1 0x10 4 9", 3, 4), Ok((vec![16, 20], 0)));
+        assert!(lanes("1 0x10 4 9 9", 3, 4).is_err());
+        assert!(lanes("1 0x10 4 9 9", 3, 5).is_err());
     }
 
     #[test]
@@ -279,6 +288,9 @@ mod tests {
         assert_eq!(f.src.as_slice()[1].file, RegFile::Uniform);
         let f = cut("0030 1 0 HGMMA.64x8x16.F32 1 R24 1 0 3 NoVal", 6, false).unwrap();
         assert_eq!(f.width, 0);
+        let f = cut("0030 1 1 R260 R2UR 1 RZ 0", 5, false).unwrap();
+        assert_eq!(f.dst.as_slice()[0].file, RegFile::Uniform);
+        assert!(f.src.as_slice()[0].is_zero());
         for bad in [
             "",
             "zz",
@@ -299,7 +311,7 @@ mod tests {
                 let mut f = Fields::new(&line, fields.end);
                 let mut out = [0; 32];
                 let _ = addresses(&mut f, fields.mask, &mut out);
-                let _ = tail(&mut f, layout, true);
+                let _ = tail(&mut f, layout);
             }
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// A list longer than this is no list.
+/// A file longer than this is no list.
 const LIST_BYTES_MAX: u64 = 64 << 20;
 
 /// One line of a list.
@@ -43,19 +43,27 @@ pub fn import_list(path: &Path) -> Result<Workload> {
         ));
     }
     let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let (entries, notes) = parse_list(&name, &text)?;
+    let (entries, mut notes) = parse_list(&name, &text)?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut files: Vec<PathBuf> = Vec::new();
     let mut number_of: HashMap<&str, usize> = HashMap::new();
     for entry in &entries {
-        if let Entry::Kernel(file) = entry {
-            number_of.entry(file).or_insert_with(|| {
-                files.push(existing(directory.join(file)));
-                files.len() - 1
-            });
+        if let Entry::Kernel(file) = entry
+            && !number_of.contains_key(&**file)
+        {
+            let found = existing(directory.join(file)).ok_or_else(|| {
+                Error::input(
+                    &name,
+                    format!("the line \"{file}\""),
+                    format!("there is no such file in {}", directory.display()),
+                    "copy it there or take the line out",
+                )
+            })?;
+            number_of.insert(file, files.len());
+            files.push(found);
         }
     }
-    let (kernels, text_bytes) = import_all(&files)?;
+    let (kernels, text_bytes) = import_all(&files, &mut notes)?;
     let commands = entries
         .iter()
         .map(|entry| match entry {
@@ -91,7 +99,7 @@ pub fn import_single(path: &Path) -> Result<Workload> {
             seconds: started.elapsed().as_secs_f64(),
             text_bytes: imported.text_bytes,
         },
-        notes: Vec::new(),
+        notes: imported.note.into_iter().collect(),
     })
 }
 
@@ -156,23 +164,23 @@ fn copy(line: &str) -> Option<Entry> {
 
 /// `path`, or the same name with a compression suffix when only that exists: lists name files as
 /// the tracer wrote them.
-fn existing(path: PathBuf) -> PathBuf {
+fn existing(path: PathBuf) -> Option<PathBuf> {
     if path.exists() {
-        return path;
+        return Some(path);
     }
-    for suffix in [".xz", ".gz", ".zst"] {
+    let with = |suffix: &str| {
         let mut name = path.clone().into_os_string();
         name.push(suffix);
-        let candidate = PathBuf::from(name);
-        if candidate.exists() {
-            return candidate;
-        }
-    }
-    path
+        PathBuf::from(name)
+    };
+    [".xz", ".gz", ".zst"]
+        .map(with)
+        .into_iter()
+        .find(|p| p.exists())
 }
 
 /// Imports `files`, as many at a time as there are cores; the first fault in list order counts.
-fn import_all(files: &[PathBuf]) -> Result<(Vec<Kernel>, u64)> {
+fn import_all(files: &[PathBuf], notes: &mut Vec<String>) -> Result<(Vec<Kernel>, u64)> {
     let workers = std::thread::available_parallelism()
         .map_or(1, |n| n.get())
         .min(files.len())
@@ -207,6 +215,7 @@ fn import_all(files: &[PathBuf]) -> Result<(Vec<Kernel>, u64)> {
             Some(Ok(imported)) => {
                 bytes += imported.text_bytes;
                 kernels.push(imported.kernel);
+                notes.extend(imported.note);
             }
             Some(Err(error)) => return Err(error),
             // Not reached because a later file failed first; that fault follows.

@@ -299,3 +299,96 @@ impl<'a> Directory<'a> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::{OpClass, StaticInst};
+    use crate::trace::pgt::blocks::BlockWriter;
+    use crate::trace::pgt::spool::Spool;
+    use crate::trace::stream::CtaEncoder;
+    use proptest::prelude::*;
+
+    fn code() -> Arc<Code> {
+        Arc::new(Code {
+            insts: vec![StaticInst::new(0, 0, OpClass::Fp32); 20],
+            mnemonics: vec!["FFMA".into()],
+            ..Code::default()
+        })
+    }
+
+    /// CTA `n` runs `n + 1` instructions in each of two warps.
+    fn stored(ctas: u64, memory: usize) -> StoredCtas {
+        let mut writer = BlockWriter::new(Spool::new(memory), 1).unwrap();
+        let mut encoder = CtaEncoder::default();
+        for cta in 0..ctas {
+            encoder.clear();
+            for _ in 0..2 {
+                encoder.begin_warp();
+                for i in 0..=cta {
+                    encoder.inst((i % 20) as u32, cta as u32);
+                }
+            }
+            let counts = encoder.counts();
+            writer.push(encoder.finish(), 2, counts).unwrap();
+        }
+        let (spool, body) = writer.finish().unwrap();
+        let backing = spool.into_backing();
+        assert_eq!(matches!(backing, Backing::File(_)), memory == 0);
+        StoredCtas::new("t".into(), backing, 0, body.frames, Some(code()))
+    }
+
+    fn insts(warp: &mut WarpStream) -> u64 {
+        std::iter::from_fn(|| warp.next_run())
+            .map(|r| u64::from(r.length))
+            .sum()
+    }
+
+    #[test]
+    fn ctas_are_read_in_any_order_from_memory_and_from_a_file() {
+        for memory in [0, usize::MAX] {
+            let stored = stored(5000, memory);
+            assert!(stored.frames.len() > CACHED_FRAMES);
+            let mut warps = vec![WarpStream::default(); 2];
+            for i in 0..5000 {
+                let cta = i * 2741 % 5000;
+                stored.load(cta, &mut warps).unwrap();
+                assert_eq!(insts(&mut warps[1]), (cta + 1).min(4096));
+                assert_eq!(warps[1].next_chunk().is_some(), cta >= 4096);
+            }
+            assert!(stored.load(5000, &mut warps).is_err());
+            assert!(stored.load(0, &mut warps[..1]).is_err());
+            stored.load_chunk(4100, 1, 1, &mut warps[0]).unwrap();
+            assert_eq!(insts(&mut warps[0]), 5);
+            assert!(stored.load_chunk(4100, 1, 2, &mut warps[0]).is_err());
+            assert!(stored.load_chunk(4100, 2, 1, &mut warps[0]).is_err());
+        }
+    }
+
+    proptest! {
+        /// Heads behind a correct checksum may still hold anything.
+        #[test]
+        fn any_head_is_survived(
+            raw in prop::collection::vec(prop_oneof![3 => 0u8..6, 1 => any::<u8>()], 0..80),
+            ctas in 1u32..4,
+        ) {
+            let packed = zstd::bulk::compress(&raw, 1).unwrap();
+            let frame = Frame {
+                first_cta: 0,
+                ctas,
+                offset: 0,
+                packed: packed.len() as u32,
+                raw: raw.len() as u32,
+                crc: crc32(&packed),
+            };
+            let backing = Backing::Memory(packed);
+            let stored = StoredCtas::new("t".into(), backing, 0, vec![frame], Some(code()));
+            let mut warps = vec![WarpStream::default(); 2];
+            for cta in 0..u64::from(ctas) {
+                let _ = stored.load(cta, &mut warps);
+                let _ = stored.load_chunk(cta, 0, 1, &mut warps[0]);
+                let _ = stored.load_chunk(cta, 1, 7, &mut warps[0]);
+            }
+        }
+    }
+}

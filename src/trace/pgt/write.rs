@@ -81,6 +81,14 @@ pub fn temporary(path: &Path) -> Result<tempfile::NamedTempFile> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    if !directory.is_dir() {
+        return Err(Error::input(
+            path.display().to_string(),
+            "its directory",
+            format!("there is no directory {}", directory.display()),
+            "create it first",
+        ));
+    }
     tempfile::Builder::new()
         .prefix(".phantom-gpu-")
         // The user's umask decides, as for any other file.

@@ -1,0 +1,76 @@
+//! `trace info`, `trace dump`, `trace convert`.
+
+mod census;
+mod convert;
+mod dump;
+mod info;
+
+use crate::error::{Error, Result};
+use crate::trace::{Command, Kernel, Workload};
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// `phantom-gpu trace`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// What `trace` can do.
+#[derive(clap::Subcommand, Clone, Debug)]
+pub enum Action {
+    /// Say what a trace holds: kernels, instructions, opcodes, memory accesses, size.
+    Info(info::InfoArgs),
+    /// Print the instructions of one thread block as text.
+    Dump(dump::DumpArgs),
+    /// Write a trace in another form: `.pgt`, or `kernelslist.g` for Accel-Sim.
+    Convert(convert::ConvertArgs),
+}
+
+/// Runs the command; `open` opens any input that simulations take.
+pub fn run(args: &Args, open: impl Fn(&str) -> Result<Workload>) -> Result<()> {
+    match &args.action {
+        Action::Info(args) => info::run(args, &open(&args.input)?),
+        Action::Dump(args) => dump::run(args, &open(&args.input)?),
+        Action::Convert(args) => {
+            convert::check(args)?;
+            convert::run(args, &open(&args.input)?)
+        }
+    }
+}
+
+/// The launches of a workload in order.
+fn launches(workload: &Workload) -> impl Iterator<Item = &Kernel> {
+    workload.commands.iter().filter_map(|c| match c {
+        Command::Launch(kernel) => Some(&**kernel),
+        Command::MemcpyHtoD { .. } => None,
+    })
+}
+
+/// Calls `write` with a writer to `file`, complete or not at all, or to standard output.
+fn output(file: Option<&PathBuf>, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let Some(path) = file else {
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        let result = write(&mut out).and_then(|()| out.flush().map_err(print_error));
+        return match result {
+            // The reader of a pipe has seen enough.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        };
+    };
+    let mut temporary = crate::trace::pgt::write::temporary(path)?;
+    let mut out = BufWriter::new(temporary.as_file_mut());
+    write(&mut out)?;
+    out.flush().map_err(|e| Error::io(path, e))?;
+    drop(out);
+    temporary
+        .persist(path)
+        .map(|_| ())
+        .map_err(|e| Error::io(path, e.error))
+}
+
+fn print_error(error: std::io::Error) -> Error {
+    Error::io(Path::new("the output"), error)
+}

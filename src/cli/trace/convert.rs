@@ -1,0 +1,67 @@
+//! `trace convert`: a trace in another form.
+
+use crate::error::{Error, Result};
+use crate::trace::Workload;
+use crate::trace::accelsim::export::{ExportPacking, export};
+use crate::trace::pgt::write_pgt;
+use std::path::PathBuf;
+
+/// Arguments of `trace convert`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ConvertArgs {
+    /// Trace: a `.pgt` file, `kernelslist.g`, a `.traceg` file, or a generated workload.
+    pub input: String,
+    /// Output: NAME.pgt, or DIRECTORY/kernelslist.g with its kernels beside it.
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// Pack the trace files of a kernelslist.g with xz.
+    #[arg(long)]
+    pub xz: bool,
+}
+
+/// The two forms that can be written.
+enum Form {
+    Pgt,
+    AccelSim,
+}
+
+fn form(args: &ConvertArgs) -> Result<Form> {
+    match args.output.extension().and_then(|e| e.to_str()) {
+        Some("pgt") if args.xz => Err(Error::Usage(
+            "--xz packs Accel-Sim traces; a .pgt file is packed already".into(),
+        )),
+        Some("pgt") => Ok(Form::Pgt),
+        Some("g") => Ok(Form::AccelSim),
+        _ => Err(Error::Usage(format!(
+            "-o {}: the name must end in .pgt, or in .g for an Accel-Sim list",
+            args.output.display()
+        ))),
+    }
+}
+
+/// Refuses bad arguments before the input is read.
+pub fn check(args: &ConvertArgs) -> Result<()> {
+    form(args).map(|_| ())
+}
+
+/// Writes `workload` as the arguments say; notes go to standard error.
+pub fn run(args: &ConvertArgs, workload: &Workload) -> Result<()> {
+    let notes = match form(args)? {
+        Form::Pgt => {
+            write_pgt(workload, &args.output)?;
+            Vec::new()
+        }
+        Form::AccelSim => {
+            let packing = if args.xz {
+                ExportPacking::Xz
+            } else {
+                ExportPacking::Plain
+            };
+            export(workload, &args.output, packing)?
+        }
+    };
+    for note in workload.notes.iter().chain(&notes) {
+        eprintln!("note: {note}");
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! Simulated time, and the containers that carry messages between shards. Names no unit.
+
+pub mod calendar;
+pub mod team;
+pub mod time;
+
+pub use calendar::{Calendar, Timed};
+pub use team::Team;
+pub use time::{ClockRatio, Cycle};

@@ -1,0 +1,443 @@
+//! The chip: owns every unit and moves messages between them. All wiring is here.
+//!
+//! Time goes in quanta. In phase A every SM and every memory shard runs one quantum alone, on the
+//! messages that were routed to it before. In phase B every GPC puts the messages of its SMs, and
+//! those for them, through its ports, and a bridge sorts what shards send each other. A message needs
+//! at least a quantum from end to end, so nothing that is sent in a quantum can matter within it,
+//! and the order in which shards are run, or by which thread, cannot either.
+
+use crate::config::GpuSpec;
+use crate::engine::Cycle;
+use crate::error::Error;
+use crate::ids::SmId;
+use crate::mem::Request;
+use crate::mem::dram::DramStats;
+use crate::mem::shard::MemShard;
+use crate::noc::{GpcPorts, Topology};
+use crate::probe::Probe;
+use crate::sm::{CtaDone, Cx, Launched, Sm, SmCounters};
+use crate::stats::{L2Stats, NocStats};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+struct SmUnit<P> {
+    sm: Sm,
+    probe: P,
+}
+
+struct ShardUnit<P> {
+    shard: MemShard,
+    probe: P,
+}
+
+/// A GPC's ports, and what its SMs reported in the last quantum.
+struct GpcUnit {
+    ports: GpcPorts,
+    done: Vec<CtaDone>,
+    error: Option<Error>,
+    resident_warps: u32,
+    active: bool,
+    progress: u64,
+}
+
+/// Messages between shards.
+#[derive(Default)]
+struct Bridge {
+    to_shards: Vec<Vec<Request>>,
+    active: bool,
+}
+
+/// All counters of the chip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChipCounters {
+    /// SMs, summed.
+    pub sm: SmCounters,
+    /// Crossbar.
+    pub noc: NocStats,
+    /// Slices, summed.
+    pub l2: L2Stats,
+    /// Channels, summed.
+    pub dram: DramStats,
+}
+
+/// The chip.
+pub struct Gpu<P> {
+    spec: GpuSpec,
+    topology: Topology,
+    quantum: Cycle,
+    sms: Vec<RwLock<SmUnit<P>>>,
+    shards: Vec<RwLock<ShardUnit<P>>>,
+    gpcs: Vec<RwLock<GpcUnit>>,
+    bridge: RwLock<Bridge>,
+    next_a: AtomicUsize,
+    next_b: AtomicUsize,
+}
+
+/// What happened on the chip in a quantum, for the host side.
+#[derive(Default)]
+pub struct Quantum {
+    /// CTAs that ended.
+    pub done: Vec<CtaDone>,
+    /// The first stream that could not be read.
+    pub error: Option<Error>,
+    /// Warps resident at its end.
+    pub resident_warps: u32,
+    /// Something is in flight or resident.
+    pub active: bool,
+    /// Warp instructions so far.
+    pub progress: u64,
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(|e| e.into_inner())
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(|e| e.into_inner())
+}
+
+/// The longest quantum that `spec` allows: no message between shards is faster.
+pub fn quantum(spec: &GpuSpec) -> Cycle {
+    let mut q = Cycle::from(spec.noc.request_latency.min(spec.noc.reply_latency));
+    q = q.min(Cycle::from(spec.launch.cta_start) + Cycle::from(spec.launch.cta_end));
+    if spec.l2.partitions > 1 && spec.l2.replicate_far {
+        q = q.min(Cycle::from(spec.noc.far_extra) / 2);
+    }
+    q.max(1)
+}
+
+impl<P: Probe + Sync> Gpu<P> {
+    /// An idle chip.
+    pub fn new(spec: &GpuSpec) -> Self {
+        let topology = Topology::new(spec);
+        let quantum = quantum(spec);
+        let gpcs = usize::from(spec.gpcs);
+        let sm = |id| SmUnit { sm: Sm::new(SmId(id), spec, quantum), probe: P::default() };
+        let shard =
+            |id| ShardUnit { shard: MemShard::new(id, spec, &topology.map, gpcs, quantum), probe: P::default() };
+        let gpc = |g| GpcUnit {
+            ports: GpcPorts::new(g, spec, &topology),
+            done: Vec::new(),
+            error: None,
+            resident_warps: 0,
+            active: false,
+            progress: 0,
+        };
+        Gpu {
+            quantum,
+            sms: (0..spec.sms).map(|id| RwLock::new(sm(id))).collect(),
+            shards: (0..spec.dram.channels).map(|id| RwLock::new(shard(id))).collect(),
+            gpcs: (0..spec.gpcs).map(|g| RwLock::new(gpc(g))).collect(),
+            bridge: RwLock::new(Bridge {
+                to_shards: vec![Vec::new(); usize::from(spec.dram.channels)],
+                active: false,
+            }),
+            next_a: AtomicUsize::new(0),
+            next_b: AtomicUsize::new(0),
+            spec: spec.clone(),
+            topology,
+        }
+    }
+
+    /// Cycles of a quantum.
+    pub fn quantum(&self) -> Cycle {
+        self.quantum
+    }
+
+    /// Starts the distribution of phase A anew. Alone.
+    pub fn begin_phase_a(&self) {
+        self.next_a.store(0, Ordering::Relaxed);
+    }
+
+    /// Starts the distribution of phase B anew. Alone.
+    pub fn begin_phase_b(&self) {
+        self.next_b.store(0, Ordering::Relaxed);
+    }
+
+    /// Phase A of quantum `index`, as far as this thread gets shards.
+    pub fn phase_a(&self, index: u64, programs: &[Launched], no_skip: bool) {
+        let gpcs: Vec<_> = self.gpcs.iter().map(read).collect();
+        let bridge = read(&self.bridge);
+        let (sms, shards) = (self.sms.len(), self.shards.len());
+        loop {
+            let task = self.next_a.fetch_add(1, Ordering::Relaxed);
+            if task < sms {
+                self.run_sm(task, index, &gpcs, programs, no_skip);
+            } else if task < sms + shards {
+                self.run_shard(task - sms, index, &gpcs, &bridge);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn run_sm(
+        &self,
+        number: usize,
+        index: u64,
+        gpcs: &[RwLockReadGuard<GpcUnit>],
+        programs: &[Launched],
+        no_skip: bool,
+    ) {
+        let unit = &mut *write(&self.sms[number]);
+        let count = gpcs.len();
+        for reply in &gpcs[number % count].ports.to_sms[number / count] {
+            unit.sm.deliver(*reply);
+        }
+        unit.sm.requests.clear();
+        unit.sm.done.clear();
+        if unit.sm.idle() && !no_skip {
+            return;
+        }
+        let mut cx = Cx { spec: &self.spec, programs, probe: &mut unit.probe, no_skip };
+        unit.sm.run(index, self.quantum, &mut cx);
+    }
+
+    fn run_shard(
+        &self,
+        number: usize,
+        index: u64,
+        gpcs: &[RwLockReadGuard<GpcUnit>],
+        bridge: &Bridge,
+    ) {
+        let unit = &mut *write(&self.shards[number]);
+        let routed = gpcs.iter().map(|g| &g.ports.to_shards[number]);
+        for request in routed.chain([&bridge.to_shards[number]]).flatten() {
+            unit.shard.deliver(*request);
+        }
+        unit.shard.run(index, self.quantum, &self.topology.gpc_of, &mut unit.probe);
+    }
+
+    /// Phase B: one GPC, or the bridge, at a time, as far as this thread gets them.
+    pub fn phase_b(&self) {
+        let shards: Vec<_> = self.shards.iter().map(read).collect();
+        loop {
+            let task = self.next_b.fetch_add(1, Ordering::Relaxed);
+            if task < self.gpcs.len() {
+                self.route_gpc(task, &shards);
+            } else if task == self.gpcs.len() {
+                self.route_bridge(&shards);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn route_gpc(&self, number: usize, shards: &[RwLockReadGuard<ShardUnit<P>>]) {
+        let gpc = &mut *write(&self.gpcs[number]);
+        gpc.ports.begin();
+        gpc.done.clear();
+        (gpc.resident_warps, gpc.active, gpc.progress) = (0, false, 0);
+        for &sm in &self.topology.sms_of[number] {
+            let mut unit = write(&self.sms[usize::from(sm)]);
+            gpc.ports.collect(&unit.sm.requests);
+            gpc.done.extend_from_slice(&unit.sm.done);
+            gpc.resident_warps += unit.sm.resident_warps();
+            gpc.active |= !unit.sm.idle();
+            gpc.progress += unit.sm.progress();
+            if let Some(error) = unit.sm.error.take() {
+                gpc.error.get_or_insert(error);
+            }
+        }
+        for unit in shards {
+            gpc.ports.collect_replies(&unit.shard.replies[number]);
+        }
+        gpc.ports.route(&self.topology);
+    }
+
+    fn route_bridge(&self, shards: &[RwLockReadGuard<ShardUnit<P>>]) {
+        let bridge = &mut *write(&self.bridge);
+        bridge.to_shards.iter_mut().for_each(Vec::clear);
+        bridge.active = false;
+        for unit in shards {
+            bridge.active |= !unit.shard.idle() || !unit.shard.forwards.is_empty();
+            for request in &unit.shard.forwards {
+                let channel = self.topology.map.channel(request.slice);
+                bridge.to_shards[usize::from(channel)].push(*request);
+            }
+        }
+    }
+
+    /// What happened in the quantum that is over. Alone.
+    pub fn report(&self, out: &mut Quantum) {
+        out.done.clear();
+        out.resident_warps = 0;
+        out.progress = 0;
+        let bridge = read(&self.bridge);
+        out.active = bridge.active;
+        for gpc in &self.gpcs {
+            let mut gpc = write(gpc);
+            out.done.extend_from_slice(&gpc.done);
+            out.resident_warps += gpc.resident_warps;
+            out.active |= gpc.active;
+            out.active |= gpc.ports.to_shards.iter().any(|r| !r.is_empty());
+            out.active |= gpc.ports.to_sms.iter().any(|r| !r.is_empty());
+            out.progress += gpc.progress;
+            if let Some(error) = gpc.error.take() {
+                out.error.get_or_insert(error);
+            }
+        }
+    }
+
+    /// Starts a CTA on an SM. Alone.
+    pub fn start_cta(&self, sm: usize, start: crate::sm::CtaStart) {
+        write(&self.sms[sm]).sm.start(start);
+    }
+
+    /// Kernel boundary on every SM. Alone; the SMs must be idle.
+    pub fn begin_kernel(&self, smem_bytes: u32) {
+        for unit in &self.sms {
+            write(unit).sm.begin_kernel(smem_bytes);
+        }
+    }
+
+    /// No SM has work and no request is on its way; write-backs may be. Alone.
+    pub fn quiet(&self) -> bool {
+        self.sms.iter().all(|u| read(u).sm.idle())
+            && self.shards.iter().all(|u| read(u).shard.quiet())
+            && read(&self.bridge).to_shards.iter().all(Vec::is_empty)
+    }
+
+    /// When the last reply of any kind reached an SM. Alone.
+    pub fn last_reply(&self) -> Cycle {
+        self.sms.iter().map(|u| read(u).sm.last_reply()).max().unwrap_or(0)
+    }
+
+    /// A host copy: its sectors are in L2 afterwards, as far as they fit. Alone.
+    pub fn preload(&self, address: u64, bytes: u64) {
+        // Only the last bytes can stay; the rest would fall out again.
+        let keep = self.spec.l2.bytes.saturating_mul(2).min(bytes);
+        let end = address.saturating_add(bytes);
+        let mut at = end - keep;
+        while at < end {
+            let line = at / crate::mem::LINE_BYTES;
+            let line_end = (line + 1) * crate::mem::LINE_BYTES;
+            let first = at % crate::mem::LINE_BYTES / crate::mem::SECTOR_BYTES;
+            let last = (line_end.min(end) - 1) % crate::mem::LINE_BYTES / crate::mem::SECTOR_BYTES;
+            let sectors = (first..=last).fold(0u8, |mask, s| mask | 1 << s);
+            let slice = self.topology.map.home(line);
+            let shard = &self.shards[usize::from(self.topology.map.channel(slice))];
+            write(shard).shard.preload(slice, line, sectors);
+            at = line_end;
+        }
+    }
+
+    /// All counters at cycle `at`, which is not before the last thing that happened. With `closing`
+    /// every issue slot before `at` has its label. Alone.
+    pub fn counters(&self, at: Cycle, closing: bool) -> ChipCounters {
+        let mut total = ChipCounters::default();
+        for unit in &self.sms {
+            total.sm += &write(unit).sm.counters(at, closing);
+        }
+        for unit in &self.gpcs {
+            total.noc += &read(unit).ports.stats;
+        }
+        total.dram.read_latency_min = u64::MAX;
+        for unit in &self.shards {
+            let shard = &mut write(unit).shard;
+            for slice in shard.l2_stats() {
+                total.l2 += slice;
+            }
+            add_dram(&mut total.dram, &shard.dram_stats(at));
+        }
+        total
+    }
+
+    /// Warp and thread instructions of program slot `slot`, which start again at zero. Alone.
+    pub fn take_program_counts(&self, slot: usize) -> (u64, u64) {
+        self.sms.iter().fold((0, 0), |sum, unit| {
+            let (warp, thread) = write(unit).sm.take_program_counts(slot);
+            (sum.0 + warp, sum.1 + thread)
+        })
+    }
+
+    /// What everything waits for. Alone.
+    pub fn wait_graph(&self, programs: &[Launched]) -> Vec<String> {
+        let mut out = Vec::new();
+        for unit in &self.sms {
+            read(unit).sm.wait_graph(programs, &mut out);
+        }
+        for unit in &self.shards {
+            read(unit).shard.describe(&mut out);
+        }
+        out
+    }
+
+    /// The probes of all shards, merged in shard order.
+    pub fn into_probe(self) -> P {
+        let mut all = P::default();
+        for unit in self.sms {
+            all.merge(&unit.into_inner().unwrap_or_else(|e| e.into_inner()).probe);
+        }
+        for unit in self.shards {
+            all.merge(&unit.into_inner().unwrap_or_else(|e| e.into_inner()).probe);
+        }
+        all
+    }
+}
+
+impl core::ops::AddAssign<&SmCounters> for SmCounters {
+    fn add_assign(&mut self, other: &SmCounters) {
+        self.issue += &other.issue;
+        self.sm += &other.sm;
+        self.fetch += &other.fetch;
+        self.lsu += &other.lsu;
+        self.l1 += &other.l1;
+    }
+}
+
+impl ChipCounters {
+    /// The counts since `earlier`.
+    pub fn since(&self, earlier: &ChipCounters) -> ChipCounters {
+        ChipCounters {
+            sm: SmCounters {
+                issue: self.sm.issue.since(&earlier.sm.issue),
+                sm: self.sm.sm.since(&earlier.sm.sm),
+                fetch: self.sm.fetch.since(&earlier.sm.fetch),
+                lsu: self.sm.lsu.since(&earlier.sm.lsu),
+                l1: self.sm.l1.since(&earlier.sm.l1),
+            },
+            noc: self.noc.since(&earlier.noc),
+            l2: self.l2.since(&earlier.l2),
+            dram: dram_since(&self.dram, &earlier.dram),
+        }
+    }
+}
+
+/// Applies `f` to every counter that adds up.
+fn dram_fields(a: &mut DramStats, b: &DramStats, f: impl Fn(&mut u64, u64)) {
+    f(&mut a.reads, b.reads);
+    f(&mut a.writes, b.writes);
+    f(&mut a.forwarded_reads, b.forwarded_reads);
+    f(&mut a.merged_writes, b.merged_writes);
+    f(&mut a.activates, b.activates);
+    f(&mut a.precharges, b.precharges);
+    f(&mut a.auto_precharges, b.auto_precharges);
+    f(&mut a.refreshes, b.refreshes);
+    f(&mut a.bank_refreshes, b.bank_refreshes);
+    f(&mut a.row_hits, b.row_hits);
+    f(&mut a.row_misses, b.row_misses);
+    f(&mut a.row_conflicts, b.row_conflicts);
+    f(&mut a.direction_switches, b.direction_switches);
+    f(&mut a.read_latency_sum, b.read_latency_sum);
+    f(&mut a.read_latency_count, b.read_latency_count);
+    f(&mut a.cycles, b.cycles);
+    f(&mut a.bus.data, b.bus.data);
+    f(&mut a.bus.idle, b.bus.idle);
+    f(&mut a.bus.activate_wait, b.bus.activate_wait);
+    f(&mut a.bus.turnaround, b.bus.turnaround);
+    f(&mut a.bus.refresh, b.bus.refresh);
+    f(&mut a.bus.column_wait, b.bus.column_wait);
+}
+
+fn add_dram(total: &mut DramStats, more: &DramStats) {
+    dram_fields(total, more, |a, b| *a += b);
+    total.read_latency_min = total.read_latency_min.min(more.read_latency_min);
+    total.read_latency_max = total.read_latency_max.max(more.read_latency_max);
+}
+
+fn dram_since(now: &DramStats, earlier: &DramStats) -> DramStats {
+    let mut out = *now;
+    dram_fields(&mut out, earlier, |a, b| *a -= b);
+    out
+}

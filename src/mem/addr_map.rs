@@ -1,0 +1,189 @@
+//! Where a line lives: slice, partition, and its address within the slice's DRAM channel.
+//!
+//! Chunks of `interleave_bytes` are dealt to slices. Each group of as many consecutive chunks as there
+//! are slices goes to all slices, one each, in an order that depends on the group; so every slice
+//! gets the same share of any region, and a chunk's address within its slice is its group's number.
+
+use super::LINE_BYTES;
+use crate::config::{L2Spec, SliceHash};
+
+/// The map of a GPU.
+#[derive(Clone, Debug)]
+pub struct AddrMap {
+    slices: u64,
+    partitions: u64,
+    lines_per_chunk: u64,
+    slices_per_channel: u64,
+    hash: SliceHash,
+    /// Remainders of each byte at each position, for the polynomial hash.
+    remainders: Vec<[u16; 256]>,
+}
+
+/// Irreducible polynomials over GF(2) by degree, without the leading term (Lidl and Niederreiter,
+/// Introduction to Finite Fields, table C).
+const IRREDUCIBLE: [u32; 13] = [
+    0,
+    0b1,
+    0b11,
+    0b011,
+    0b0011,
+    0b00101,
+    0b000011,
+    0b0000011,
+    0b0001_1011,
+    0b0_0001_0001,
+    0b00_0000_1001,
+    0b000_0000_0101,
+    0b0000_0101_0011,
+];
+
+impl AddrMap {
+    /// The map for `spec`, whose slices are dealt to `channels` in order.
+    pub fn new(spec: &L2Spec, channels: u16) -> Self {
+        let slices = u64::from(spec.slices);
+        let bits = (64 - (slices - 1).leading_zeros()).min(12);
+        AddrMap {
+            slices,
+            partitions: u64::from(spec.partitions),
+            lines_per_chunk: u64::from(spec.interleave_bytes) / LINE_BYTES,
+            slices_per_channel: slices / u64::from(channels),
+            hash: spec.hash,
+            remainders: remainder_tables(bits),
+        }
+    }
+
+    /// Remainder of the polynomial `number` modulo the irreducible one.
+    #[inline]
+    fn remainder(&self, number: u64) -> u64 {
+        let mut rest = 0;
+        for (at, table) in self.remainders.iter().enumerate() {
+            rest ^= u64::from(table[(number >> (8 * at) & 255) as usize]);
+        }
+        rest
+    }
+
+    /// The home slice of `line`.
+    #[inline]
+    pub fn home(&self, line: u64) -> u16 {
+        let chunk = line / self.lines_per_chunk;
+        let (group, member) = (chunk / self.slices, chunk % self.slices);
+        let slice = match self.hash {
+            SliceHash::Linear => member,
+            SliceHash::Xor => self.rotate(member, group ^ group >> 7 ^ group >> 17),
+            SliceHash::Ipoly => self.rotate(member, self.remainder(group * 2 + 1)),
+        };
+        slice as u16
+    }
+
+    /// XOR where the slices are a power of two, else addition: both deal a group to all slices.
+    #[inline(always)]
+    fn rotate(&self, member: u64, by: u64) -> u64 {
+        if self.slices.is_power_of_two() {
+            member ^ (by & (self.slices - 1))
+        } else {
+            (member + by) % self.slices
+        }
+    }
+
+    /// Partition of `slice`.
+    #[inline]
+    pub fn partition(&self, slice: u16) -> u8 {
+        (u64::from(slice) / (self.slices / self.partitions)) as u8
+    }
+
+    /// The slice that stands for `slice` in `partition`.
+    #[inline]
+    pub fn mirror(&self, slice: u16, partition: u8) -> u16 {
+        let per = self.slices / self.partitions;
+        (u64::from(partition) * per + u64::from(slice) % per) as u16
+    }
+
+    /// The channel of `slice`.
+    #[inline]
+    pub fn channel(&self, slice: u16) -> u16 {
+        (u64::from(slice) / self.slices_per_channel) as u16
+    }
+
+    /// Byte address of `line`, at home in `slice`, within its channel.
+    #[inline]
+    pub fn local(&self, line: u64, slice: u16) -> u64 {
+        let group = line / self.lines_per_chunk / self.slices;
+        let chunk = group * self.slices_per_channel + u64::from(slice) % self.slices_per_channel;
+        (chunk * self.lines_per_chunk + line % self.lines_per_chunk) * LINE_BYTES
+    }
+}
+
+fn remainder_tables(bits: u32) -> Vec<[u16; 256]> {
+    let poly = u64::from(IRREDUCIBLE[bits as usize]) | 1 << bits;
+    let reduce = |mut value: u128| {
+        for bit in (bits..128).rev() {
+            if value >> bit & 1 == 1 {
+                value ^= u128::from(poly) << (bit - bits);
+            }
+        }
+        value as u16
+    };
+    (0..6)
+        .map(|at| {
+            std::array::from_fn(|byte| {
+                if bits == 0 {
+                    0
+                } else {
+                    reduce((byte as u128) << (8 * at))
+                }
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn map(slices: u16, channels: u16, hash: SliceHash) -> AddrMap {
+        let mut spec = crate::config::load("a100-80", &[]).unwrap().spec.l2;
+        spec.slices = slices;
+        spec.hash = hash;
+        AddrMap::new(&spec, channels)
+    }
+
+    #[test]
+    fn every_group_of_chunks_goes_to_all_slices() {
+        for (slices, channels) in [(64, 64), (80, 40), (96, 48), (22, 11), (1, 1)] {
+            for hash in [SliceHash::Linear, SliceHash::Xor, SliceHash::Ipoly] {
+                let map = map(slices, channels, hash);
+                for group in [0u64, 1, 77, 1 << 20, (1 << 38) + 3] {
+                    let first = group * u64::from(slices) * map.lines_per_chunk;
+                    let homes: HashSet<u16> = (0..u64::from(slices))
+                        .map(|c| map.home(first + c * map.lines_per_chunk))
+                        .collect();
+                    assert_eq!(homes.len(), usize::from(slices));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lines_of_a_channel_have_distinct_addresses() {
+        let map = map(80, 40, SliceHash::Ipoly);
+        let mut seen = HashSet::new();
+        for line in 0..40_000 {
+            let slice = map.home(line);
+            assert!(seen.insert((map.channel(slice), map.local(line, slice))));
+        }
+    }
+
+    #[test]
+    fn power_of_two_strides_spread_over_all_slices() {
+        let map = map(64, 64, SliceHash::Ipoly);
+        for shift in 7..16 {
+            let homes: HashSet<u16> = (0..256u64).map(|k| map.home(k << shift)).collect();
+            assert!(
+                homes.len() > 48,
+                "stride of 2^{shift} lines: {} slices",
+                homes.len()
+            );
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Building blocks shared by the caches: tags with sectors, miss-status holding registers.
+
+pub mod mshr;
+pub mod tags;
+
+pub use mshr::{MshrId, MshrTable};
+pub use tags::{Entry, EntryId, Tags};

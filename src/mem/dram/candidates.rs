@@ -1,0 +1,180 @@
+//! What each bank could do next, and the scans that find the best of all banks: the hottest loops of the channel.
+
+use super::MAX_BANKS;
+use super::channel::Channel;
+use super::command::{Command, Kind};
+use super::plan::{Pick, Source};
+use super::sched::{QUEUED, side};
+
+/// The best (slot, key) of a scan over banks; the [`Pick`] is built once at the end.
+#[derive(Clone, Copy)]
+struct Best {
+    at: u64,
+    key: u64,
+    bank: usize,
+}
+
+impl Best {
+    const NOBODY: Best = Best {
+        at: u64::MAX,
+        key: u64::MAX,
+        bank: 0,
+    };
+
+    #[inline(always)]
+    fn offer(&mut self, at: u64, key: u64, bank: usize) {
+        if at < self.at || (at == self.at && key < self.key) {
+            *self = Best { at, key, bank };
+        }
+    }
+}
+
+/// The banks in `mask`, lowest first.
+macro_rules! each_bank {
+    ($mask:expr, $bank:ident, $body:block) => {
+        let mut rest = $mask;
+        while rest != 0 {
+            let $bank = rest.trailing_zeros() as usize & (MAX_BANKS - 1);
+            rest &= rest - 1;
+            $body
+        }
+    };
+}
+pub(super) use each_bank;
+
+/// The column command of a direction.
+#[inline(always)]
+const fn column_command(write: bool) -> Command {
+    if write { Command::Write } else { Command::Read }
+}
+
+impl Channel {
+    #[inline(always)]
+    pub(super) fn group_of(&self, bank: usize) -> usize {
+        bank >> self.bank_bits & (MAX_BANKS - 1)
+    }
+
+    /// Earliest slot of a command of class `class` to `bank`, not before `base` and on an edge that may carry it.
+    #[inline(always)]
+    pub(super) fn slot_of(&self, bank: usize, class: usize, base: u64) -> u64 {
+        let group = self.group_next[class][self.group_of(bank)];
+        self.bank_next[class][bank].max(group).max(base) | self.edge
+    }
+
+    /// The column command of the opened request of `bank`, if it has one.
+    #[inline(always)]
+    pub(super) fn opened_candidate(&self, bank: usize, floor: u64) -> Pick {
+        if self.opened_mask >> bank & 1 == 0 {
+            return Pick::NEVER;
+        }
+        let e = &self.opened[bank];
+        let command = column_command(e.write);
+        let at = self.slot_of(
+            bank,
+            command as usize,
+            floor.max(self.channel_next[command as usize]),
+        );
+        Pick {
+            at,
+            key: e.key & !QUEUED,
+            bank: bank as u8,
+            command,
+            source: Source::Opened,
+        }
+    }
+
+    /// The column command of the preferred queued hit of `bank`, if it has one.
+    #[inline(always)]
+    pub(super) fn hit_candidate(&self, bank: usize, floor: u64, mode: Kind) -> Pick {
+        self.best_hit(floor, mode, 1 << bank)
+    }
+
+    /// The best opened request.
+    #[inline(always)]
+    pub(super) fn best_opened(&self, floor: u64) -> Pick {
+        let mut best = Pick::NEVER;
+        each_bank!(self.opened_mask, bank, {
+            let pick = self.opened_candidate(bank, floor);
+            if pick.before(&best) {
+                best = pick;
+            }
+        });
+        best
+    }
+
+    /// The best queued hit among `allowed` banks.
+    #[inline(always)]
+    pub(super) fn best_hit(&self, floor: u64, mode: Kind, allowed: u64) -> Pick {
+        let queue = &self.queues[side(mode)];
+        let mask = queue.column_mask & allowed;
+        if mask == 0 {
+            return Pick::NEVER;
+        }
+        let command = column_command(mode == Kind::Write);
+        let class = command as usize;
+        let base = floor.max(self.channel_next[class]);
+        let (banks, groups) = (&self.bank_next[class], &self.group_next[class]);
+        let mut best = Best::NOBODY;
+        each_bank!(mask, bank, {
+            let at = banks[bank].max(groups[self.group_of(bank)]).max(base) | self.edge;
+            best.offer(at, queue.column_key[bank], bank);
+        });
+        let source = Source::Queued(mode, queue.column_index[best.bank]);
+        Pick {
+            at: best.at,
+            key: best.key,
+            bank: best.bank as u8,
+            command,
+            source,
+        }
+    }
+
+    /// The best queued request among `allowed` banks that needs a row command.
+    #[inline(always)]
+    pub(super) fn best_miss(&self, floor: u64, mode: Kind, allowed: u64) -> Pick {
+        let queue = &self.queues[side(mode)];
+        let mask = queue.row_mask & allowed & !self.opened_mask;
+        if mask == 0 {
+            return Pick::NEVER;
+        }
+        let (act, pre) = self.row_bases(floor);
+        let mut best = Best::NOBODY;
+        let banks = &self.bank_next[Command::Precharge as usize];
+        each_bank!(mask & self.open_mask, bank, {
+            best.offer(banks[bank].max(pre), queue.row_key[bank], bank);
+        });
+        let class = Command::Activate as usize;
+        let (banks, groups) = (&self.bank_next[class], &self.group_next[class]);
+        each_bank!(mask & !self.open_mask, bank, {
+            let at = banks[bank].max(groups[self.group_of(bank)]).max(act) | self.edge;
+            best.offer(at, queue.row_key[bank], bank);
+        });
+        let open = self.open_mask >> best.bank & 1 == 1;
+        let command = if open {
+            Command::Precharge
+        } else {
+            Command::Activate
+        };
+        let source = Source::Queued(mode, queue.row_index[best.bank]);
+        Pick {
+            at: best.at,
+            key: best.key,
+            bank: best.bank as u8,
+            command,
+            source,
+        }
+    }
+
+    /// Earliest slots of (activate, precharge) as far as the channel is concerned.
+    #[inline(always)]
+    pub(super) fn row_bases(&self, floor: u64) -> (u64, u64) {
+        let window = self.activates[self.oldest_activate & 3];
+        let act = floor
+            .max(self.channel_next[Command::Activate as usize])
+            .max(window);
+        (
+            act,
+            floor.max(self.channel_next[Command::Precharge as usize]),
+        )
+    }
+}

@@ -1,0 +1,87 @@
+//! [`ChannelSpec`]: everything that one channel is built from, checked once, immutable afterwards.
+
+use super::addr_map::Map;
+use super::page::PagePolicy;
+use super::refresh::RefreshMode;
+use super::sched::Policy;
+use super::spec::StandardSpec;
+
+/// Largest queue; indices are 16 bits.
+pub const MAX_QUEUE: u32 = 4096;
+
+/// A channel before it is built. Start from [`ChannelSpec::new`], change fields, then [`ChannelSpec::check`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelSpec {
+    /// Device numbers.
+    pub standard: StandardSpec,
+    /// Entries of the read queue.
+    pub read_queue: u32,
+    /// Entries of the write queue.
+    pub write_queue: u32,
+    /// Writes are drained once the write queue is fuller than this share (percent).
+    pub write_high_percent: u32,
+    /// Draining stops once it is emptier than this share (percent) and reads wait.
+    pub write_low_percent: u32,
+    /// Scheduling policy.
+    pub policy: Policy,
+    /// When rows are closed.
+    pub page: PagePolicy,
+    /// Address map.
+    pub map: Map,
+    /// Refresh.
+    pub refresh: RefreshMode,
+}
+
+impl ChannelSpec {
+    /// The default controller for `standard`: 32 + 32 entries, FR-FCFS, open page, map m0, all-bank refresh.
+    pub fn new(standard: &StandardSpec) -> ChannelSpec {
+        ChannelSpec {
+            standard: standard.clone(),
+            read_queue: 32,
+            write_queue: 32,
+            write_high_percent: 80,
+            write_low_percent: 20,
+            policy: Policy::FrFcfs,
+            page: PagePolicy::Open,
+            map: Map::M0,
+            refresh: RefreshMode::AllBank { postpone: 0 },
+        }
+    }
+
+    /// All faults at once; each says which field, its value and the allowed range.
+    pub fn check(&self) -> Result<(), Vec<String>> {
+        let mut faults = Vec::new();
+        for (name, size) in [
+            ("read_queue", self.read_queue),
+            ("write_queue", self.write_queue),
+        ] {
+            if !(1..=MAX_QUEUE).contains(&size) {
+                faults.push(format!(
+                    "{name} = {size}: expected 1 to {MAX_QUEUE} entries"
+                ));
+            }
+        }
+        if self.write_high_percent > 100 || self.write_low_percent > self.write_high_percent {
+            faults.push(format!(
+                "write watermarks {} % and {} %: expected low <= high <= 100",
+                self.write_low_percent, self.write_high_percent
+            ));
+        }
+        if self.standard.org.banks() as usize > super::MAX_BANKS {
+            faults.push(format!(
+                "{} banks: at most {}",
+                self.standard.org.banks(),
+                super::MAX_BANKS
+            ));
+        }
+        if let PagePolicy::Timeout { cycles: 0 } = self.page {
+            faults
+                .push("page timeout = 0: expected at least 1 cycle (or page = closed)".to_owned());
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! A channel fed by a request trace: reading traces, the injection rules, and the report.
+
+mod generate;
+mod log;
+mod report;
+mod run;
+mod trace;
+
+pub use generate::{Pattern, generate};
+pub use log::CommandLog;
+pub use report::{BusReport, Report};
+pub use run::{Replay, Run};
+pub use trace::{Record, TraceError, parse, read};

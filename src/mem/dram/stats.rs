@@ -1,0 +1,251 @@
+//! Counters of a channel. Integers only; ratios are functions of them.
+
+/// Why the data bus carried what it carried: every elapsed CK has exactly one label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BusCycles {
+    /// Data beats moved.
+    pub data: u64,
+    /// No request was pending.
+    pub idle: u64,
+    /// The next data waited for a precharge, an activate, or the activate-to-column delay.
+    pub activate_wait: u64,
+    /// The bus changed direction.
+    pub turnaround: u64,
+    /// A refresh was due or under way while requests waited.
+    pub refresh: u64,
+    /// The row was open and the column command could not come sooner: column spacing, command-to-data latency.
+    pub column_wait: u64,
+}
+
+impl BusCycles {
+    /// Takes `cycles` away, from `data` last.
+    fn take_back(&mut self, mut cycles: u64) {
+        let labels = [
+            &mut self.column_wait,
+            &mut self.activate_wait,
+            &mut self.turnaround,
+            &mut self.refresh,
+            &mut self.idle,
+            &mut self.data,
+        ];
+        for label in labels {
+            let cut = cycles.min(*label);
+            *label -= cut;
+            cycles -= cut;
+        }
+    }
+
+    /// Sum of all labels: the elapsed CK.
+    pub fn total(&self) -> u64 {
+        self.data
+            + self.idle
+            + self.activate_wait
+            + self.turnaround
+            + self.refresh
+            + self.column_wait
+    }
+}
+
+/// Counters since construction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DramStats {
+    /// Read commands.
+    pub reads: u64,
+    /// Write commands.
+    pub writes: u64,
+    /// Reads answered from the write queue, without a command.
+    pub forwarded_reads: u64,
+    /// Writes merged into a queued write to the same burst, without a command.
+    pub merged_writes: u64,
+    /// Activates.
+    pub activates: u64,
+    /// Explicit precharges (an all-bank precharge counts once).
+    pub precharges: u64,
+    /// Precharges done by an access itself.
+    pub auto_precharges: u64,
+    /// All-bank refreshes.
+    pub refreshes: u64,
+    /// Per-bank refreshes.
+    pub bank_refreshes: u64,
+    /// Requests whose row was open when their first command issued.
+    pub row_hits: u64,
+    /// Requests whose bank was closed then.
+    pub row_misses: u64,
+    /// Requests that found another row open.
+    pub row_conflicts: u64,
+    /// Switches of the data bus between reading and writing.
+    pub direction_switches: u64,
+    /// Sum of read latencies, CK from acceptance to the last data beat.
+    pub read_latency_sum: u64,
+    /// Reads in `read_latency_sum`.
+    pub read_latency_count: u64,
+    /// Shortest read latency, CK (`u64::MAX` before the first read).
+    pub read_latency_min: u64,
+    /// Longest read latency, CK.
+    pub read_latency_max: u64,
+    /// Elapsed CK.
+    pub cycles: u64,
+    /// Labels of the elapsed CK.
+    pub bus: BusCycles,
+}
+
+impl Default for DramStats {
+    fn default() -> DramStats {
+        DramStats {
+            reads: 0,
+            writes: 0,
+            forwarded_reads: 0,
+            merged_writes: 0,
+            activates: 0,
+            precharges: 0,
+            auto_precharges: 0,
+            refreshes: 0,
+            bank_refreshes: 0,
+            row_hits: 0,
+            row_misses: 0,
+            row_conflicts: 0,
+            direction_switches: 0,
+            read_latency_sum: 0,
+            read_latency_count: 0,
+            read_latency_min: u64::MAX,
+            read_latency_max: 0,
+            cycles: 0,
+            bus: BusCycles::default(),
+        }
+    }
+}
+
+impl DramStats {
+    /// 1 − activates per access: the share of accesses that needed no activate of their own.
+    pub fn row_hit_rate(&self) -> f64 {
+        let accesses = self.reads + self.writes;
+        if accesses == 0 {
+            0.0
+        } else {
+            1.0 - self.activates as f64 / accesses as f64
+        }
+    }
+
+    /// Mean read latency, CK.
+    pub fn read_latency_avg(&self) -> f64 {
+        if self.read_latency_count == 0 {
+            0.0
+        } else {
+            self.read_latency_sum as f64 / self.read_latency_count as f64
+        }
+    }
+}
+
+/// Splits the time between two bursts on the data bus into labels. Times are in CK.
+///
+/// The interval before a burst is cut from its front: first the part in which no request was pending, then
+/// the part that a refresh covers; the rest has one cause, that of the burst which ends the interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct BusLedger {
+    /// End of the last labelled CK.
+    pub labelled_to: u64,
+    /// Since when no request has been pending, if none is.
+    idle_from: Option<u64>,
+    /// Idle CK since `labelled_to` that are already over.
+    idle: u64,
+    /// Refresh interval since the last burst: from when due (and something waiting) to when over.
+    refresh: (u64, u64),
+    /// The last burst was a write.
+    pub writing: bool,
+}
+
+/// What a burst waited for last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The row had to be opened for it.
+    Activate,
+    /// The bus had to turn, which costs at most so many CK; what is beyond waited for the row.
+    Turnaround(u64),
+    /// Nothing but the column timing.
+    Column,
+}
+
+impl BusLedger {
+    /// A channel starts idle.
+    pub fn new() -> BusLedger {
+        BusLedger {
+            idle_from: Some(0),
+            ..BusLedger::default()
+        }
+    }
+
+    /// The last pending request is served at `now`; its burst is already in the ledger.
+    pub fn all_served(&mut self, now: u64) {
+        self.idle_from = Some(now.max(self.labelled_to));
+    }
+
+    /// A request arrived at `now`.
+    pub fn arrived(&mut self, now: u64) {
+        if let Some(from) = self.idle_from.take() {
+            self.idle += now.saturating_sub(from.max(self.labelled_to));
+        }
+    }
+
+    /// A refresh was or is due at `from` and is over at `to`.
+    pub fn refreshed(&mut self, from: u64, to: u64) {
+        if self.refresh.1 <= from {
+            self.refresh = (from, to);
+        } else {
+            self.refresh.1 = to;
+        }
+    }
+
+    /// A burst of `length` CK starts at `start`.
+    pub fn burst(&mut self, bus: &mut BusCycles, start: u64, length: u64, cause: Cause) {
+        self.gap(bus, start, cause);
+        // With a short tRTW a write's data pass before the data of an earlier read, in CK that have a label already.
+        let early = self.labelled_to.saturating_sub(start).min(length);
+        bus.take_back(early);
+        bus.data += length;
+        self.labelled_to = self.labelled_to.max(start + length);
+        self.idle = 0;
+    }
+
+    /// Labels the CK from `labelled_to` to `end`.
+    fn gap(&mut self, bus: &mut BusCycles, end: u64, cause: Cause) {
+        let gap = end.saturating_sub(self.labelled_to);
+        if gap == 0 {
+            return;
+        }
+        let idle = self.idle.min(gap);
+        let waiting_from = self.labelled_to + idle;
+        let covered = self
+            .refresh
+            .1
+            .min(end)
+            .saturating_sub(self.refresh.0.max(waiting_from));
+        let rest = gap - idle - covered;
+        bus.idle += idle;
+        bus.refresh += covered;
+        match cause {
+            Cause::Activate => bus.activate_wait += rest,
+            Cause::Turnaround(most) => {
+                bus.turnaround += rest.min(most);
+                bus.activate_wait += rest - rest.min(most);
+            }
+            Cause::Column => bus.column_wait += rest,
+        }
+    }
+
+    /// `bus` with all CK up to `now` labelled: a burst that runs past `now` is cut, an open gap is labelled as
+    /// it stands.
+    pub fn closed_at(&self, mut bus: BusCycles, now: u64) -> BusCycles {
+        let mut copy = *self;
+        if copy.labelled_to > now {
+            // Column commands are labelled when issued, up to CL + BL CK ahead; take back what is not over.
+            let ahead = copy.labelled_to - now;
+            let data = bus.data.min(ahead);
+            bus.data -= data;
+            bus.take_back(ahead - data);
+            return bus;
+        }
+        copy.arrived(now);
+        copy.gap(&mut bus, now, Cause::Column);
+        bus
+    }
+}

@@ -1,0 +1,304 @@
+//! The L1 data cache: sectored, streaming, write-through.
+//!
+//! Knows lines, sectors and waiting accesses; the LSU owns its timing.
+
+use super::cache::{MshrTable, Tags, mshr::Refusal};
+use crate::config::{AllocatePolicy, L1Spec, WritePolicy};
+use crate::stats::L1Stats;
+
+/// What a load of one line found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadResult {
+    /// Sectors that are present.
+    pub hit: u8,
+    /// Sectors that must be requested from L2 (nobody asked before).
+    pub request: u8,
+    /// The access waits for at least one sector.
+    pub waits: bool,
+}
+
+/// Why a load of one line cannot be served now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReservationFail {
+    /// Every MSHR is taken.
+    MshrEntries,
+    /// The line's MSHR is full.
+    MshrMerges,
+    /// All ways of the set wait for data (allocate on miss only).
+    LineAlloc,
+    /// The miss queue is full.
+    MissQueue,
+}
+
+/// One SM's cache. `W` names a waiting access.
+#[derive(Clone, Debug)]
+pub struct L1<W> {
+    tags: Tags,
+    mshrs: MshrTable<W>,
+    allocate: AllocatePolicy,
+    write: WritePolicy,
+    sets: u32,
+    line_bytes: u32,
+    unified_bytes: u32,
+    pending_in_set: Vec<u16>,
+    /// Counters.
+    pub stats: L1Stats,
+}
+
+impl<W: Copy> L1<W> {
+    /// An empty cache of the full unified size.
+    pub fn new(spec: &L1Spec) -> Self {
+        let sets = (spec.unified_bytes / spec.line_bytes / u32::from(spec.ways)).max(1);
+        L1 {
+            tags: Tags::new(sets, u32::from(spec.ways), true),
+            mshrs: MshrTable::new(u32::from(spec.mshrs), u16::from(spec.mshr_merges)),
+            allocate: spec.allocate,
+            write: spec.write,
+            sets,
+            line_bytes: spec.line_bytes,
+            unified_bytes: spec.unified_bytes,
+            pending_in_set: vec![0; sets as usize],
+            stats: L1Stats::default(),
+        }
+    }
+
+    /// Kernel boundary: everything invalid, `smem_bytes` of the unified memory go to shared memory.
+    /// No miss may be in flight.
+    pub fn flush(&mut self, smem_bytes: u32) {
+        debug_assert_eq!(self.mshrs.in_use(), 0);
+        let bytes = self.unified_bytes.saturating_sub(smem_bytes);
+        self.tags
+            .reset((bytes / self.line_bytes / self.sets).max(1));
+    }
+
+    /// Data capacity, bytes.
+    pub fn capacity(&self) -> u32 {
+        self.tags.ways_allowed() * self.sets * self.line_bytes
+    }
+
+    fn set_of(&self, line: u64) -> usize {
+        self.tags.set_of(line) as usize
+    }
+
+    /// A load of `sectors` of `line` by access `who`.
+    ///
+    /// # Errors
+    /// The reason why it must be tried again; nothing has changed then.
+    #[inline]
+    pub fn read(&mut self, line: u64, sectors: u8, who: W) -> Result<ReadResult, ReservationFail> {
+        let present = self.tags.find(line);
+        let hit = present.map_or(0, |id| self.tags.entry(id).valid) & sectors;
+        let missing = sectors & !hit;
+        let mut request = 0;
+        if missing != 0 {
+            request = self.wait(line, missing, who)?;
+            self.stats.line_misses += u64::from(present.is_none());
+            if present.is_some() {
+                self.stats.sector_partial_misses += u64::from(missing.count_ones());
+            }
+        }
+        if let Some(id) = present {
+            self.tags.touch(id);
+        }
+        self.stats.sector_reads += u64::from(sectors.count_ones());
+        self.stats.sector_hits += u64::from(hit.count_ones());
+        self.stats.sector_misses += u64::from(request.count_ones());
+        self.stats.sector_mshr_hits += u64::from((missing & !request).count_ones());
+        Ok(ReadResult {
+            hit,
+            request,
+            waits: missing != 0,
+        })
+    }
+
+    fn wait(&mut self, line: u64, missing: u8, who: W) -> Result<u8, ReservationFail> {
+        let found = self.mshrs.find(line);
+        self.mshrs.check(found).map_err(|refusal| match refusal {
+            Refusal::Entries => ReservationFail::MshrEntries,
+            Refusal::Merges => ReservationFail::MshrMerges,
+        })?;
+        let set = self.set_of(line);
+        if self.allocate == AllocatePolicy::OnMiss && found.is_none() {
+            if u32::from(self.pending_in_set[set]) >= self.tags.ways_allowed() {
+                return Err(ReservationFail::LineAlloc);
+            }
+        }
+        self.pending_in_set[set] += u16::from(found.is_none());
+        Ok(self.mshrs.wait(found, line, missing, who).1)
+    }
+
+    /// Whether a load of `line` would need a new request, for the miss-queue check.
+    #[inline]
+    pub fn would_request(&self, line: u64, sectors: u8) -> bool {
+        let valid = self
+            .tags
+            .find(line)
+            .map_or(0, |id| self.tags.entry(id).valid);
+        let asked = self
+            .mshrs
+            .find(line)
+            .map_or(0, |id| self.mshrs.requested(id));
+        sectors & !valid & !asked != 0
+    }
+
+    /// `sectors` of `line` arrived; hands accesses that now have everything to `each`.
+    #[inline]
+    pub fn fill(&mut self, line: u64, sectors: u8, each: impl FnMut(W)) {
+        let id = match self.tags.find(line) {
+            Some(id) => id,
+            None => {
+                let (id, victim) = self.tags.insert(line);
+                self.stats.evictions += u64::from(victim.is_some());
+                id
+            }
+        };
+        self.tags.entry_mut(id).valid |= sectors;
+        if let Some(mshr) = self.mshrs.find(line) {
+            let before = self.mshrs.in_use();
+            self.mshrs.arrive(mshr, sectors, each);
+            if self.mshrs.in_use() < before {
+                let set = self.set_of(line);
+                self.pending_in_set[set] -= 1;
+            }
+        }
+    }
+
+    /// A store of `sectors` of `line`, of which `full` are written in every byte.
+    #[inline]
+    pub fn store(&mut self, line: u64, sectors: u8, full: u8) {
+        self.stats.sector_writes += u64::from(sectors.count_ones());
+        match (self.tags.find(line), self.write) {
+            (Some(id), policy) => {
+                self.stats.write_hits += u64::from(sectors.count_ones());
+                match policy {
+                    WritePolicy::ThroughInvalidate => self.tags.entry_mut(id).valid &= !sectors,
+                    WritePolicy::ThroughValidate => self.tags.entry_mut(id).valid |= full,
+                    WritePolicy::ThroughNoAllocate => {}
+                }
+            }
+            (None, WritePolicy::ThroughValidate) if full != 0 => {
+                let (id, victim) = self.tags.insert(line);
+                self.stats.evictions += u64::from(victim.is_some());
+                self.tags.entry_mut(id).valid = full;
+            }
+            _ => {}
+        }
+    }
+
+    /// An atomic of `sectors` of `line`: done at L2, so the copy here is stale.
+    pub fn atomic(&mut self, line: u64, sectors: u8) {
+        self.stats.sector_atomics += u64::from(sectors.count_ones());
+        if let Some(id) = self.tags.find(line) {
+            self.tags.entry_mut(id).valid &= !sectors;
+        }
+    }
+
+    /// Lines in flight.
+    pub fn in_flight(&self) -> usize {
+        self.mshrs.in_use()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> L1Spec {
+        L1Spec {
+            enabled: true,
+            unified_bytes: 4096,
+            carveouts_kib: vec![0, 2],
+            line_bytes: 128,
+            sector_bytes: 32,
+            ways: 8,
+            allocate: AllocatePolicy::OnFill,
+            write: WritePolicy::ThroughNoAllocate,
+            tags_per_cycle: 4,
+            bytes_per_cycle: 128,
+            hit_latency: 28,
+            mshrs: 2,
+            mshr_merges: 2,
+            miss_queue_entries: 8,
+            fill_latency: 4,
+            miss_latency: 10,
+            cp_async_latency: 39,
+        }
+    }
+
+    #[test]
+    fn only_missing_sectors_are_requested_and_only_once() {
+        let mut l1 = L1::new(&spec());
+        assert_eq!(l1.read(5, 0b0011, 'a').unwrap().request, 0b0011);
+        assert_eq!(l1.read(5, 0b0110, 'b').unwrap().request, 0b0100);
+        let mut done = Vec::new();
+        l1.fill(5, 0b0011, |w| done.push(w));
+        assert_eq!(done, ['a']);
+        l1.fill(5, 0b0100, |w| done.push(w));
+        assert_eq!(done, ['a', 'b']);
+        let r = l1.read(5, 0b1111, 'c').unwrap();
+        assert_eq!(
+            r,
+            ReadResult {
+                hit: 0b0111,
+                request: 0b1000,
+                waits: true
+            }
+        );
+        assert_eq!(l1.stats.sector_partial_misses, 1);
+    }
+
+    #[test]
+    fn refusals_name_their_cause_and_change_nothing() {
+        let mut l1 = L1::new(&spec());
+        l1.read(1, 1, 0).unwrap();
+        l1.read(1, 1, 0).unwrap();
+        let before = l1.stats;
+        assert_eq!(l1.read(1, 1, 0), Err(ReservationFail::MshrMerges));
+        l1.read(2, 1, 0).unwrap();
+        assert_eq!(l1.read(3, 1, 0), Err(ReservationFail::MshrEntries));
+        assert_eq!(l1.stats.sector_reads, before.sector_reads + 1);
+    }
+
+    #[test]
+    fn allocate_on_miss_refuses_a_set_of_pending_lines() {
+        let spec = L1Spec {
+            allocate: AllocatePolicy::OnMiss,
+            ways: 2,
+            mshrs: 64,
+            ..spec()
+        };
+        let mut l1 = L1::new(&spec);
+        let sets = 16;
+        l1.read(0, 1, 0).unwrap();
+        l1.read(sets, 1, 0).unwrap();
+        assert_eq!(l1.read(2 * sets, 1, 0), Err(ReservationFail::LineAlloc));
+        l1.fill(0, 1, |_| {});
+        assert!(l1.read(2 * sets, 1, 0).is_ok());
+    }
+
+    #[test]
+    fn a_carve_out_takes_ways_away() {
+        let mut l1: L1<u32> = L1::new(&spec());
+        assert_eq!(l1.capacity(), 4096);
+        l1.flush(2048);
+        assert_eq!(l1.capacity(), 2048);
+    }
+
+    #[test]
+    fn write_policies_differ_in_what_stays_valid() {
+        for (policy, valid) in [
+            (WritePolicy::ThroughNoAllocate, 0b0011),
+            (WritePolicy::ThroughInvalidate, 0b0010),
+            (WritePolicy::ThroughValidate, 0b0011),
+        ] {
+            let mut l1 = L1::new(&L1Spec {
+                write: policy,
+                ..spec()
+            });
+            l1.read(9, 0b0011, 0).unwrap();
+            l1.fill(9, 0b0011, |_| {});
+            l1.store(9, 0b0001, 0b0001);
+            assert_eq!(l1.read(9, 0b0011, 0).unwrap().hit, valid, "{policy:?}");
+        }
+    }
+}

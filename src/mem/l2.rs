@@ -1,0 +1,391 @@
+//! One L2 slice: sectored, write-back, with write masks and lazy fetch.
+//!
+//! A slice decides and keeps state; the shard that owns it moves its messages. Reads of a line whose
+//! home is in the other partition are looked up here first (the slice keeps a copy) and forwarded on
+//! a miss.
+
+use super::cache::{MshrTable, Tags};
+use super::{Request, RequestKind};
+use crate::config::L2Spec;
+use crate::engine::Cycle;
+use crate::stats::L2Stats;
+use std::collections::VecDeque;
+
+/// Who waits for sectors of a line.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiter {
+    /// What was asked.
+    pub kind: RequestKind,
+    /// SM, or slice for forwards.
+    pub source: u16,
+    /// The sender's tag.
+    pub tag: u32,
+    /// Sectors.
+    pub sectors: u8,
+    /// Cycles of the atomic unit.
+    pub atomic_cycles: u8,
+}
+
+/// What the slice wants done; the shard does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Answer `to` at `at`.
+    Reply {
+        /// Leaves the slice.
+        at: Cycle,
+        /// What was asked.
+        kind: RequestKind,
+        /// SM or slice.
+        source: u16,
+        /// Its tag.
+        tag: u32,
+        /// Line.
+        line: u64,
+        /// Sectors with data.
+        sectors: u8,
+    },
+    /// Read sectors of a line from below.
+    Fetch {
+        /// Not before.
+        at: Cycle,
+        /// Line.
+        line: u64,
+        /// Sectors.
+        sectors: u8,
+    },
+    /// Write sectors of a line back.
+    WriteBack {
+        /// Not before.
+        at: Cycle,
+        /// Line.
+        line: u64,
+        /// Sectors.
+        sectors: u8,
+    },
+    /// Tell the copy in the other partition that the line changed.
+    Invalidate {
+        /// When.
+        at: Cycle,
+        /// Line.
+        line: u64,
+    },
+}
+
+/// One slice.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    tags: Tags,
+    ways: u32,
+    mshrs: MshrTable<Waiter>,
+    free_at: Cycle,
+    atomic_free_at: Cycle,
+    /// Requests that wait for an MSHR, in order.
+    pub waiting: VecDeque<Request>,
+    waiting_since: Cycle,
+    bytes_per_cycle: u32,
+    hit_latency: Cycle,
+    miss_latency: Cycle,
+    fill_latency: Cycle,
+    lazy_fetch: bool,
+    sector_bytes: u32,
+    replicates: bool,
+    /// Counters.
+    pub stats: L2Stats,
+}
+
+impl Slice {
+    /// An empty slice.
+    pub fn new(spec: &L2Spec) -> Self {
+        let lines = spec.bytes / u64::from(spec.slices) / u64::from(spec.line_bytes);
+        let sets = (lines / u64::from(spec.ways)).max(1) as u32;
+        Slice {
+            tags: Tags::new(sets, u32::from(spec.ways), true),
+            ways: u32::from(spec.ways),
+            mshrs: MshrTable::new(u32::from(spec.mshrs), spec.mshr_merges),
+            free_at: 0,
+            atomic_free_at: 0,
+            waiting: VecDeque::new(),
+            waiting_since: 0,
+            bytes_per_cycle: u32::from(spec.slice_bytes_per_cycle),
+            hit_latency: Cycle::from(spec.hit_latency),
+            miss_latency: Cycle::from(spec.miss_latency),
+            fill_latency: Cycle::from(spec.fill_latency),
+            lazy_fetch: spec.lazy_fetch,
+            sector_bytes: spec.sector_bytes,
+            replicates: spec.partitions > 1 && spec.replicate_far,
+            stats: L2Stats::default(),
+        }
+    }
+
+    /// Lines in flight.
+    pub fn in_flight(&self) -> usize {
+        self.mshrs.in_use()
+    }
+
+    /// Drops all content.
+    pub fn flush(&mut self) {
+        self.tags.reset(self.ways);
+    }
+
+    /// A host copy: all sectors of `sectors` present and clean, without time.
+    pub fn preload(&mut self, line: u64, sectors: u8) {
+        let id = match self.tags.find(line) {
+            Some(id) => id,
+            None => self.tags.insert(line).0,
+        };
+        self.tags.touch(id);
+        self.tags.entry_mut(id).valid |= sectors;
+    }
+
+    fn data_cycles(&self, sectors: u8) -> Cycle {
+        let bytes = sectors.count_ones() * self.sector_bytes;
+        Cycle::from(bytes.div_ceil(self.bytes_per_cycle)).max(1)
+    }
+
+    /// Serves a request that arrives at `now`; false when it must wait for an MSHR, and then nothing
+    /// has changed. `home` says that the line's home is here, not in the other partition.
+    pub fn serve(&mut self, r: &Request, now: Cycle, home: bool, act: &mut Vec<Action>) -> bool {
+        match r.kind {
+            RequestKind::Write => {
+                self.write(r, now, act);
+                true
+            }
+            RequestKind::Invalidate => {
+                if let Some(id) = self.tags.find(r.line) {
+                    self.tags.entry_mut(id).valid = 0;
+                }
+                true
+            }
+            RequestKind::ForwardReply => {
+                self.arrived(r.line, r.sectors, now, home, act);
+                true
+            }
+            _ => self.read(r, now, home, act),
+        }
+    }
+
+    fn start(&mut self, now: Cycle, cycles: Cycle) -> Cycle {
+        let start = now.max(self.free_at);
+        self.free_at = start + cycles;
+        self.stats.busy_cycles += cycles;
+        start
+    }
+
+    /// Reads and atomics: both need their sectors present.
+    fn read(&mut self, r: &Request, now: Cycle, home: bool, act: &mut Vec<Action>) -> bool {
+        let present = self.tags.find(r.line);
+        let (valid, partial) = present.map_or((0, 0), |id| {
+            (self.tags.entry(id).valid, self.tags.entry(id).partial)
+        });
+        let hit = valid & r.sectors;
+        let missing = r.sectors & !hit;
+        let waiter = Waiter {
+            kind: r.kind,
+            source: r.source,
+            tag: r.tag,
+            sectors: r.sectors,
+            atomic_cycles: r.atomic_cycles,
+        };
+        let mut new = 0;
+        if missing != 0 {
+            let found = self.mshrs.find(r.line);
+            if self.mshrs.check(found).is_err() {
+                return false;
+            }
+            new = self.mshrs.wait(found, r.line, missing, waiter).1;
+        }
+        let atomic = matches!(r.kind, RequestKind::Atomic | RequestKind::Reduction);
+        let count = |mask: u8| u64::from(mask.count_ones());
+        self.stats.requests += 1;
+        if atomic {
+            self.stats.sector_atomics += count(r.sectors);
+        } else {
+            self.stats.sector_reads += count(r.sectors);
+            self.stats.read_hits += count(hit);
+            self.stats.read_misses += count(new);
+            self.stats.read_mshr_hits += count(missing & !new);
+        }
+        self.stats.lazy_fetches += count(new & partial);
+        if let Some(id) = present {
+            self.tags.touch(id);
+        }
+        let start = self.start(now, if hit == 0 { 1 } else { self.data_cycles(hit) });
+        if missing == 0 {
+            self.answer(&waiter, r.line, start + self.hit_latency, act);
+        } else if new != 0 {
+            let at = if home {
+                start + self.miss_latency
+            } else {
+                start + 1
+            };
+            self.stats.forwards += u64::from(!home);
+            act.push(Action::Fetch {
+                at,
+                line: r.line,
+                sectors: new,
+            });
+        }
+        true
+    }
+
+    /// Sends what `waiter` asked for, no earlier than `at`; atomics go through the atomic unit first.
+    fn answer(&mut self, waiter: &Waiter, line: u64, at: Cycle, act: &mut Vec<Action>) {
+        let mut at = at;
+        let mut sectors = waiter.sectors;
+        if matches!(waiter.kind, RequestKind::Atomic | RequestKind::Reduction) {
+            let start = self.atomic_free_at.max(at);
+            self.atomic_free_at = start + Cycle::from(waiter.atomic_cycles);
+            at = self.atomic_free_at;
+            if let Some(id) = self.tags.find(line) {
+                self.tags.entry_mut(id).dirty |= waiter.sectors;
+            }
+            if self.replicates {
+                act.push(Action::Invalidate { at, line });
+            }
+            if waiter.kind == RequestKind::Reduction {
+                sectors = 0;
+            }
+        }
+        let (kind, source, tag) = (waiter.kind, waiter.source, waiter.tag);
+        act.push(Action::Reply {
+            at,
+            kind,
+            source,
+            tag,
+            line,
+            sectors,
+        });
+    }
+
+    fn write(&mut self, r: &Request, now: Cycle, act: &mut Vec<Action>) {
+        let count = u64::from(r.sectors.count_ones());
+        self.stats.requests += 1;
+        self.stats.sector_writes += count;
+        let start = self.start(now, self.data_cycles(r.sectors));
+        let id = match self.tags.find(r.line) {
+            Some(id) => {
+                self.stats.write_hits += count;
+                self.tags.touch(id);
+                id
+            }
+            None => {
+                self.stats.write_misses += count;
+                self.allocate(r.line, start, act)
+            }
+        };
+        let entry = self.tags.entry_mut(id);
+        let unknown = r.sectors & !r.full & !entry.valid;
+        entry.valid |= r.full;
+        entry.partial = (entry.partial | unknown) & !r.full;
+        entry.dirty |= r.sectors;
+        let fetch = !self.lazy_fetch && unknown != 0;
+        if fetch && self.mshrs.check(self.mshrs.find(r.line)).is_ok() {
+            let waiter = Waiter {
+                kind: RequestKind::Invalidate,
+                source: 0,
+                tag: 0,
+                sectors: unknown,
+                atomic_cycles: 0,
+            };
+            let new = self
+                .mshrs
+                .wait(self.mshrs.find(r.line), r.line, unknown, waiter)
+                .1;
+            if new != 0 {
+                let at = start + self.miss_latency;
+                act.push(Action::Fetch {
+                    at,
+                    line: r.line,
+                    sectors: new,
+                });
+            }
+        }
+        let at = start + self.hit_latency;
+        if self.replicates {
+            act.push(Action::Invalidate { at, line: r.line });
+        }
+        let (kind, source, tag) = (r.kind, r.source, r.tag);
+        act.push(Action::Reply {
+            at,
+            kind,
+            source,
+            tag,
+            line: r.line,
+            sectors: 0,
+        });
+    }
+
+    fn allocate(&mut self, line: u64, at: Cycle, act: &mut Vec<Action>) -> u32 {
+        let (id, victim) = self.tags.insert(line);
+        if let Some(victim) = victim {
+            self.stats.evictions += 1;
+            if victim.dirty != 0 {
+                self.stats.writebacks += u64::from(victim.dirty.count_ones());
+                self.stats.partial_writebacks += u64::from(victim.partial.count_ones());
+                act.push(Action::WriteBack {
+                    at,
+                    line: victim.line,
+                    sectors: victim.dirty,
+                });
+            }
+        }
+        id
+    }
+
+    /// Sectors of a line arrive from DRAM (or its home) at `now`.
+    pub fn arrived(
+        &mut self,
+        line: u64,
+        sectors: u8,
+        now: Cycle,
+        home: bool,
+        act: &mut Vec<Action>,
+    ) {
+        let id = match self.tags.find(line) {
+            Some(id) => id,
+            None => self.allocate(line, now, act),
+        };
+        self.stats.fills += u64::from(sectors.count_ones());
+        let entry = self.tags.entry_mut(id);
+        entry.valid |= sectors;
+        entry.partial &= !sectors;
+        let Some(mshr) = self.mshrs.find(line) else {
+            return;
+        };
+        let mut ready = [None; 8];
+        let mut more = Vec::new();
+        let mut count = 0;
+        self.mshrs.arrive(mshr, sectors, |waiter| {
+            match ready.get_mut(count) {
+                Some(slot) => *slot = Some(waiter),
+                None => more.push(waiter),
+            }
+            count += 1;
+        });
+        let latency = if home { self.fill_latency } else { 1 };
+        for waiter in ready.iter().flatten().chain(&more) {
+            if waiter.kind == RequestKind::Invalidate {
+                continue;
+            }
+            let start = self.start(now, self.data_cycles(waiter.sectors));
+            self.answer(&waiter.clone(), line, start + latency, act);
+        }
+    }
+
+    /// A request starts or stops waiting for an MSHR; keeps the account of stalled cycles.
+    pub fn stalled(&mut self, now: Cycle, waits: bool) {
+        if waits {
+            self.waiting_since = now;
+        } else {
+            self.stats.mshr_stall_cycles += now - self.waiting_since;
+        }
+    }
+
+    /// Dirty sectors that are still here.
+    pub fn dirty_sectors(&self) -> u64 {
+        self.tags
+            .lines()
+            .map(|e| u64::from(e.dirty.count_ones()))
+            .sum()
+    }
+}

@@ -1,0 +1,510 @@
+//! A memory shard: one DRAM channel and the L2 slices in front of it.
+//!
+//! Events happen in this order within a cycle: DRAM completions, DRAM queue entries, then requests in
+//! their sorted order. Whatever leaves the shard arrives elsewhere in a later quantum.
+
+use super::addr_map::AddrMap;
+use super::dram::{
+    Channel, ChannelSpec, Completion, DramStats, Kind, Map, NoDramProbe, PagePolicy, Policy,
+    RefreshMode,
+};
+use super::l2::{Action, Slice};
+use super::{LINE_BYTES, Reply, Request, RequestKind, SECTOR_BYTES};
+use crate::config::{GpuSpec, MemorySpec};
+use crate::engine::{Calendar, ClockRatio, Cycle};
+use crate::probe::Probe;
+use crate::stats::L2Stats;
+use std::collections::VecDeque;
+
+/// Write-backs that may wait for the controller before the slices stop taking requests.
+const WRITE_BACKLOG: usize = 256;
+
+/// A burst on its way to the channel.
+#[derive(Clone, Copy, Debug)]
+struct Burst {
+    at: Cycle,
+    address: u64,
+    tag: u32,
+}
+
+/// A burst that was read for a slice.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    line: u64,
+    slice: u16,
+    sectors: u8,
+}
+
+/// A completion with fixed latency (`dram.simple`).
+#[derive(Clone, Copy, Debug)]
+struct Later {
+    at: Cycle,
+    tag: u32,
+}
+
+/// One channel with its slices.
+pub struct MemShard {
+    first_slice: u16,
+    slices: Vec<Slice>,
+    map: AddrMap,
+    channel: Channel,
+    ratio: ClockRatio,
+    reads: VecDeque<Burst>,
+    writes: VecDeque<Burst>,
+    pending: Vec<Pending>,
+    free_pending: Vec<u32>,
+    done: Vec<Completion>,
+    simple: Option<Cycle>,
+    later: VecDeque<Later>,
+    simple_bursts: (u64, u64),
+    controller_latency: Cycle,
+    far_one_way: Cycle,
+    replicate: bool,
+    inbox: Calendar<Request>,
+    batch: Vec<Request>,
+    actions: Vec<Action>,
+    stalled: bool,
+    seq: u32,
+    /// Replies of this quantum by GPC, in no particular order.
+    pub replies: Vec<Vec<Reply>>,
+    /// Messages to other shards, in no particular order.
+    pub forwards: Vec<Request>,
+}
+
+/// The channel that the GPU config describes.
+///
+/// # Errors
+/// All faults, one a line.
+pub fn channel_spec(spec: &MemorySpec) -> Result<ChannelSpec, Vec<String>> {
+    let name = |key: &str, value: &str| vec![format!("dram.{key} = {value:?} is not known")];
+    let standard =
+        super::dram::standard(&spec.standard).ok_or_else(|| name("standard", &spec.standard))?;
+    let tck_ps = (1_000_000_000u64 / u64::from(spec.clock_khz)) as u32;
+    let mut channel = ChannelSpec::new(&standard.at_clock(tck_ps));
+    channel.policy =
+        Policy::from_name(&spec.scheduler).ok_or_else(|| name("scheduler", &spec.scheduler))?;
+    channel.page = PagePolicy::from_name(&spec.page).ok_or_else(|| name("page", &spec.page))?;
+    channel.map = Map::from_name(&spec.map).ok_or_else(|| name("map", &spec.map))?;
+    channel.refresh = match spec.refresh.as_str() {
+        "off" => RefreshMode::Off,
+        "per-bank" => RefreshMode::PerBank { postpone: 0 },
+        _ => RefreshMode::AllBank { postpone: 0 },
+    };
+    channel.read_queue = u32::from(spec.read_queue);
+    channel.write_queue = u32::from(spec.write_queue);
+    let percent = |n: u16| u32::from(n) * 100 / u32::from(spec.write_queue);
+    channel.write_high_percent = percent(spec.write_high);
+    channel.write_low_percent = percent(spec.write_low);
+    channel.check()?;
+    Ok(channel)
+}
+
+impl MemShard {
+    /// Shard number `number` of `spec`. The channel's config must have been checked.
+    pub fn new(number: u16, spec: &GpuSpec, map: &AddrMap, gpcs: usize, quantum: Cycle) -> Self {
+        let per_channel = spec.l2.slices / spec.dram.channels;
+        let channel = channel_spec(&spec.dram).expect("checked with the configuration");
+        MemShard {
+            first_slice: number * per_channel,
+            slices: (0..per_channel).map(|_| Slice::new(&spec.l2)).collect(),
+            map: map.clone(),
+            channel: Channel::new(&channel),
+            ratio: ClockRatio::new(spec.dram.clock_khz, spec.core_clock_khz),
+            reads: VecDeque::new(),
+            writes: VecDeque::new(),
+            pending: Vec::new(),
+            free_pending: Vec::new(),
+            done: Vec::new(),
+            simple: spec
+                .dram
+                .simple
+                .then_some(Cycle::from(spec.dram.simple_latency)),
+            later: VecDeque::new(),
+            simple_bursts: (0, 0),
+            controller_latency: Cycle::from(spec.dram.controller_latency),
+            far_one_way: Cycle::from(spec.noc.far_extra) / 2,
+            replicate: spec.l2.partitions > 1 && spec.l2.replicate_far,
+            inbox: Calendar::new(quantum),
+            batch: Vec::new(),
+            actions: Vec::new(),
+            stalled: false,
+            seq: 0,
+            replies: vec![Vec::new(); gpcs],
+            forwards: Vec::new(),
+        }
+    }
+
+    /// Delivers a request; it arrives in a later quantum.
+    pub fn deliver(&mut self, request: Request) {
+        self.inbox.push(request);
+    }
+
+    /// Puts sectors of a host copy into the slice that has the line.
+    pub fn preload(&mut self, slice: u16, line: u64, sectors: u8) {
+        self.slices[usize::from(slice - self.first_slice)].preload(line, sectors);
+    }
+
+    /// Nothing in flight, nothing waiting.
+    pub fn idle(&self) -> bool {
+        self.inbox.is_empty()
+            && self.reads.is_empty()
+            && self.writes.is_empty()
+            && self.later.is_empty()
+            && self.channel.is_idle()
+            && self
+                .slices
+                .iter()
+                .all(|s| s.in_flight() == 0 && s.waiting.is_empty())
+    }
+
+    /// Only write-backs are left.
+    pub fn quiet(&self) -> bool {
+        self.inbox.is_empty()
+            && self
+                .slices
+                .iter()
+                .all(|s| s.in_flight() == 0 && s.waiting.is_empty())
+    }
+
+    /// Runs quantum number `index`. `gpc_of` maps SMs to GPCs.
+    pub fn run<P: Probe>(&mut self, index: u64, quantum: Cycle, gpc_of: &[u16], probe: &mut P) {
+        self.replies.iter_mut().for_each(Vec::clear);
+        self.forwards.clear();
+        if self.idle() {
+            return;
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        self.inbox.take(index, &mut batch);
+        for request in &batch {
+            self.pump(request.at, gpc_of);
+            self.request(*request, gpc_of, probe);
+        }
+        self.batch = batch;
+        self.pump((index + 1) * quantum - 1, gpc_of);
+    }
+
+    fn request<P: Probe>(&mut self, request: Request, gpc_of: &[u16], probe: &mut P) {
+        let local = usize::from(request.slice - self.first_slice);
+        if self.stalled || !self.slices[local].waiting.is_empty() {
+            self.slices[local].waiting.push_back(request);
+            return;
+        }
+        if !self.serve(&request, request.at, gpc_of) {
+            self.slices[local].stalled(request.at, true);
+            self.slices[local].waiting.push_back(request);
+            return;
+        }
+        probe.l2_accessed(request.at, request.slice, request.line, 0, request.sectors);
+    }
+
+    fn is_home(&self, slice: u16, line: u64) -> bool {
+        !self.replicate || self.map.home(line) == slice
+    }
+
+    fn serve(&mut self, request: &Request, now: Cycle, gpc_of: &[u16]) -> bool {
+        let home = self.is_home(request.slice, request.line);
+        let mut actions = std::mem::take(&mut self.actions);
+        let local = usize::from(request.slice - self.first_slice);
+        let served = self.slices[local].serve(request, now, home, &mut actions);
+        self.act(request.slice, home, &mut actions, gpc_of);
+        self.actions = actions;
+        if request.kind == RequestKind::ForwardReply {
+            self.retry(now, gpc_of);
+        }
+        served
+    }
+
+    /// Carries out what a slice decided.
+    fn act(&mut self, slice: u16, home: bool, actions: &mut Vec<Action>, gpc_of: &[u16]) {
+        for action in actions.drain(..) {
+            match action {
+                Action::Reply {
+                    at,
+                    kind,
+                    source,
+                    tag,
+                    line,
+                    sectors,
+                } => {
+                    self.reply(slice, at, kind, source, tag, line, sectors, gpc_of);
+                }
+                Action::Fetch { at, line, sectors } if home => {
+                    self.read_bursts(slice, at, line, sectors);
+                }
+                Action::Fetch { at, line, sectors } => {
+                    let to = self.map.home(line);
+                    self.forward(RequestKind::Forward, slice, to, at, line, sectors);
+                }
+                Action::WriteBack { at, line, sectors } if self.is_home(slice, line) => {
+                    let base = self.map.local(line, slice);
+                    for sector in bits(sectors) {
+                        let address = base + sector * SECTOR_BYTES;
+                        self.writes.push_back(Burst {
+                            at,
+                            address,
+                            tag: u32::MAX,
+                        });
+                    }
+                    self.stalled = self.writes.len() > WRITE_BACKLOG;
+                }
+                Action::WriteBack { .. } => {}
+                Action::Invalidate { at, line } => {
+                    let other = 1 - self.map.partition(slice);
+                    let to = self.map.mirror(slice, other);
+                    self.forward(RequestKind::Invalidate, slice, to, at, line, 0);
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
+    fn reply(
+        &mut self,
+        slice: u16,
+        at: Cycle,
+        kind: RequestKind,
+        source: u16,
+        tag: u32,
+        line: u64,
+        sectors: u8,
+        gpc_of: &[u16],
+    ) {
+        self.seq = self.seq.wrapping_add(1);
+        if kind == RequestKind::Forward {
+            self.forward(RequestKind::ForwardReply, slice, source, at, line, sectors);
+            return;
+        }
+        let gpc = usize::from(gpc_of[usize::from(source)]);
+        let seq = self.seq;
+        self.replies[gpc].push(Reply {
+            at,
+            line,
+            tag,
+            seq,
+            sm: source,
+            slice,
+            kind,
+            sectors,
+        });
+    }
+
+    fn forward(
+        &mut self,
+        kind: RequestKind,
+        from: u16,
+        to: u16,
+        at: Cycle,
+        line: u64,
+        sectors: u8,
+    ) {
+        self.seq = self.seq.wrapping_add(1);
+        self.forwards.push(Request {
+            at: at + self.far_one_way,
+            line,
+            tag: 0,
+            seq: self.seq,
+            source: from,
+            kind,
+            sectors,
+            full: 0,
+            atomic_cycles: 0,
+            slice: to,
+        });
+    }
+
+    fn read_bursts(&mut self, slice: u16, at: Cycle, line: u64, sectors: u8) {
+        let base = self.map.local(line, slice);
+        let at = at + self.controller_latency / 2;
+        for sector in bits(sectors) {
+            let pending = Pending {
+                line,
+                slice,
+                sectors: 1 << sector,
+            };
+            let tag = match self.free_pending.pop() {
+                Some(tag) => {
+                    self.pending[tag as usize] = pending;
+                    tag
+                }
+                None => {
+                    self.pending.push(pending);
+                    self.pending.len() as u32 - 1
+                }
+            };
+            self.reads.push_back(Burst {
+                at,
+                address: base + sector * SECTOR_BYTES,
+                tag,
+            });
+        }
+    }
+
+    /// The last DRAM cycle that is over by core cycle `core`.
+    fn dram_cycle(&self, core: Cycle) -> u64 {
+        let edge = self.ratio.to_other(core);
+        if self.ratio.to_core(edge) > core {
+            edge - 1
+        } else {
+            edge
+        }
+    }
+
+    /// Brings the channel, and what it completes, to the end of core cycle `until`.
+    fn pump(&mut self, until: Cycle, gpc_of: &[u16]) {
+        if let Some(latency) = self.simple {
+            return self.pump_simple(until, latency, gpc_of);
+        }
+        let limit = self.dram_cycle(until);
+        loop {
+            let read = self.entry_at(&self.reads, Kind::Read);
+            let write = self.entry_at(&self.writes, Kind::Write);
+            let target = read.min(write).min(self.channel.next_event());
+            if target > limit {
+                break;
+            }
+            self.channel
+                .advance(target, &mut self.done, &mut NoDramProbe);
+            if !self.done.is_empty() {
+                self.complete(gpc_of);
+            }
+            self.enter(target);
+        }
+    }
+
+    /// The cycle at which the head of a queue could enter the channel.
+    fn entry_at(&self, queue: &VecDeque<Burst>, kind: Kind) -> u64 {
+        match queue.front() {
+            Some(burst) if self.channel.can_accept(kind) => self.ratio.to_other(burst.at),
+            _ => u64::MAX,
+        }
+    }
+
+    /// Moves what is due at DRAM cycle `now` into the channel's queues.
+    fn enter(&mut self, now: u64) {
+        while self.entry_at(&self.reads, Kind::Read) <= now {
+            let Some(burst) = self.reads.pop_front() else {
+                break;
+            };
+            self.channel
+                .accept(now, burst.address, Kind::Read, burst.tag);
+        }
+        while self.entry_at(&self.writes, Kind::Write) <= now {
+            let Some(burst) = self.writes.pop_front() else {
+                break;
+            };
+            self.channel
+                .accept(now, burst.address, Kind::Write, burst.tag);
+        }
+    }
+
+    fn complete(&mut self, gpc_of: &[u16]) {
+        let mut done = std::mem::take(&mut self.done);
+        let mut last = 0;
+        for completion in done.drain(..) {
+            last = self.ratio.to_core(completion.at);
+            if completion.kind == Kind::Read {
+                self.filled(completion.tag, last, gpc_of);
+            }
+        }
+        self.done = done;
+        self.stalled = self.writes.len() > WRITE_BACKLOG;
+        self.retry(last, gpc_of);
+    }
+
+    fn filled(&mut self, tag: u32, at: Cycle, gpc_of: &[u16]) {
+        let burst = self.pending[tag as usize];
+        self.free_pending.push(tag);
+        let at = at + self.controller_latency - self.controller_latency / 2;
+        let mut actions = std::mem::take(&mut self.actions);
+        let local = usize::from(burst.slice - self.first_slice);
+        self.slices[local].arrived(burst.line, burst.sectors, at, true, &mut actions);
+        self.act(burst.slice, true, &mut actions, gpc_of);
+        self.actions = actions;
+    }
+
+    /// Serves requests that waited for an MSHR, as far as there are any now.
+    fn retry(&mut self, now: Cycle, gpc_of: &[u16]) {
+        for local in 0..self.slices.len() {
+            while let Some(request) = self.slices[local].waiting.front().copied() {
+                if self.stalled || !self.serve(&request, now, gpc_of) {
+                    break;
+                }
+                self.slices[local].waiting.pop_front();
+                if self.slices[local].waiting.is_empty() {
+                    self.slices[local].stalled(now, false);
+                }
+            }
+        }
+    }
+
+    fn pump_simple(&mut self, until: Cycle, latency: Cycle, gpc_of: &[u16]) {
+        loop {
+            while let Some(burst) = self.reads.pop_front() {
+                self.later.push_back(Later {
+                    at: burst.at + latency,
+                    tag: burst.tag,
+                });
+                self.simple_bursts.0 += 1;
+            }
+            self.simple_bursts.1 += self.writes.len() as u64;
+            self.writes.clear();
+            self.stalled = false;
+            let Some(due) = self.later.front().copied().filter(|l| l.at <= until) else {
+                break;
+            };
+            self.later.pop_front();
+            self.filled(due.tag, due.at, gpc_of);
+            self.retry(due.at, gpc_of);
+        }
+    }
+
+    /// Counters of each slice.
+    pub fn l2_stats(&self) -> impl Iterator<Item = &L2Stats> {
+        self.slices.iter().map(|s| &s.stats)
+    }
+
+    /// The channel's counters up to core cycle `now`.
+    pub fn dram_stats(&mut self, now: Cycle) -> DramStats {
+        if self.simple.is_some() {
+            let (reads, writes) = self.simple_bursts;
+            return DramStats {
+                reads,
+                writes,
+                ..DramStats::default()
+            };
+        }
+        if self.channel.is_idle() {
+            let cycle = self.dram_cycle(now);
+            self.channel
+                .advance(cycle, &mut self.done, &mut NoDramProbe);
+        }
+        self.channel.stats()
+    }
+
+    /// For the wait-for graph.
+    pub fn describe(&self, out: &mut Vec<String>) {
+        for (local, slice) in self.slices.iter().enumerate() {
+            if slice.in_flight() > 0 || !slice.waiting.is_empty() {
+                out.push(format!(
+                    "L2 slice {}: {} lines in flight, {} requests wait for an MSHR",
+                    usize::from(self.first_slice) + local,
+                    slice.in_flight(),
+                    slice.waiting.len()
+                ));
+            }
+        }
+        if !self.reads.is_empty() || !self.writes.is_empty() {
+            out.push(format!(
+                "DRAM channel of slice {}: {} reads and {} writes wait to enter its queues",
+                self.first_slice,
+                self.reads.len(),
+                self.writes.len()
+            ));
+        }
+    }
+}
+
+/// The sector numbers in `mask`.
+fn bits(mask: u8) -> impl Iterator<Item = u64> {
+    (0..LINE_BYTES / SECTOR_BYTES).filter(move |s| mask >> s & 1 == 1)
+}

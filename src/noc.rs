@@ -1,0 +1,233 @@
+//! The hierarchical crossbar: GPC ports and the non-uniform latency between SMs and slices.
+//!
+//! An SM's own port is reserved by the SM. Here, once a quantum and GPC by GPC, the messages of a
+//! GPC's SMs and those for them are put in order and through the GPC's ports. Every message leaves a
+//! port no earlier than it came and needs at least a quantum from end to end.
+
+use crate::config::{GpuSpec, NocSpec};
+use crate::engine::{Cycle, Timed};
+use crate::mem::addr_map::AddrMap;
+use crate::mem::{Reply, Request, RequestKind};
+use crate::stats::NocStats;
+
+/// A port that moves a whole number of bytes per cycle; time is kept in bytes, so nothing is rounded
+/// away.
+#[derive(Clone, Copy, Debug)]
+pub struct Port {
+    bytes_per_cycle: u64,
+    free: u64,
+}
+
+impl Port {
+    /// A free port.
+    pub fn new(bytes_per_cycle: u16) -> Self {
+        Port {
+            bytes_per_cycle: u64::from(bytes_per_cycle),
+            free: 0,
+        }
+    }
+
+    /// Sends `bytes` that are there at `at`; returns when they start through the port.
+    #[inline]
+    pub fn send(&mut self, at: Cycle, bytes: u64) -> Cycle {
+        let start = self.free.max(at * self.bytes_per_cycle);
+        self.free = start + bytes;
+        start.div_ceil(self.bytes_per_cycle)
+    }
+}
+
+/// Latencies, the same for the whole run.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    /// GPC of each SM.
+    pub gpc_of: Vec<u16>,
+    /// SMs of each GPC.
+    pub sms_of: Vec<Vec<u16>>,
+    /// Home slices.
+    pub map: AddrMap,
+    partitions: u8,
+    replicate: bool,
+    request: Cycle,
+    reply: Cycle,
+    gpc_offset: Vec<Cycle>,
+    slice_offset: Vec<Cycle>,
+    far: Cycle,
+    header_bytes: u64,
+    sector_bytes: u64,
+}
+
+impl Topology {
+    /// The crossbar of `spec`.
+    pub fn new(spec: &GpuSpec) -> Self {
+        let gpcs = spec.gpcs;
+        let gpc_of: Vec<u16> = (0..spec.sms).map(|sm| sm % gpcs).collect();
+        let sms_of = (0..gpcs)
+            .map(|g| (0..spec.sms).filter(|sm| sm % gpcs == g).collect())
+            .collect();
+        let NocSpec {
+            gpc_offsets,
+            slice_spread,
+            ..
+        } = &spec.noc;
+        let slices = u64::from(spec.l2.slices);
+        let per = slices / u64::from(spec.l2.partitions);
+        Topology {
+            gpc_of,
+            sms_of,
+            map: AddrMap::new(&spec.l2, spec.dram.channels),
+            partitions: spec.l2.partitions,
+            replicate: spec.l2.replicate_far,
+            request: Cycle::from(spec.noc.request_latency),
+            reply: Cycle::from(spec.noc.reply_latency),
+            gpc_offset: (0..usize::from(gpcs))
+                .map(|g| Cycle::from(gpc_offsets[g % gpc_offsets.len()]))
+                .collect(),
+            slice_offset: (0..slices)
+                .map(|s| Cycle::from(*slice_spread) * (s % per) / (per - 1).max(1))
+                .collect(),
+            far: Cycle::from(spec.noc.far_extra),
+            header_bytes: u64::from(spec.noc.header_bytes),
+            sector_bytes: u64::from(spec.l2.sector_bytes),
+        }
+    }
+
+    /// The partition to which GPC `gpc` is near.
+    fn partition_of(&self, gpc: u16) -> u8 {
+        (gpc % u16::from(self.partitions)) as u8
+    }
+
+    /// Cycles beyond the base latency, round trip.
+    fn offset(&self, gpc: u16, slice: u16) -> Cycle {
+        let near = self.map.partition(slice) == self.partition_of(gpc);
+        let far = if near { 0 } else { self.far };
+        self.gpc_offset[usize::from(gpc)] + self.slice_offset[usize::from(slice)] + far
+    }
+
+    /// The slice that a request of GPC `gpc` goes to first: reads look up the copy in their own
+    /// partition where the chip keeps one.
+    fn destination(&self, gpc: u16, request: &Request) -> u16 {
+        let home = self.map.home(request.line);
+        let read = matches!(request.kind, RequestKind::Read | RequestKind::ReadInst);
+        if self.partitions > 1 && self.replicate && read {
+            return self.map.mirror(home, self.partition_of(gpc));
+        }
+        home
+    }
+}
+
+/// One GPC's ports and the messages that went through them in the last quantum.
+#[derive(Clone, Debug)]
+pub struct GpcPorts {
+    gpc: u16,
+    request_port: Port,
+    reply_port: Port,
+    sm_ports: Vec<Port>,
+    merged: Vec<Request>,
+    returning: Vec<Reply>,
+    /// Requests by memory shard, sorted by time.
+    pub to_shards: Vec<Vec<Request>>,
+    /// Replies by position of the SM in the GPC.
+    pub to_sms: Vec<Vec<Reply>>,
+    /// Counters.
+    pub stats: NocStats,
+}
+
+impl GpcPorts {
+    /// The ports of GPC `gpc`.
+    pub fn new(gpc: u16, spec: &GpuSpec, topology: &Topology) -> Self {
+        let sms = topology.sms_of[usize::from(gpc)].len();
+        GpcPorts {
+            gpc,
+            request_port: Port::new(spec.noc.gpc_request_bytes_per_cycle),
+            reply_port: Port::new(spec.noc.gpc_reply_bytes_per_cycle),
+            sm_ports: vec![Port::new(spec.noc.sm_reply_bytes_per_cycle); sms],
+            merged: Vec::new(),
+            returning: Vec::new(),
+            to_shards: vec![Vec::new(); usize::from(spec.dram.channels)],
+            to_sms: vec![Vec::new(); sms],
+            stats: NocStats::default(),
+        }
+    }
+
+    /// Forgets the messages of the quantum before.
+    pub fn begin(&mut self) {
+        self.to_shards.iter_mut().for_each(Vec::clear);
+        self.to_sms.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Adds the requests of one of the GPC's SMs.
+    pub fn collect(&mut self, requests: &[Request]) {
+        self.merged.extend_from_slice(requests);
+    }
+
+    /// Adds replies for SMs of this GPC.
+    pub fn collect_replies(&mut self, replies: &[Reply]) {
+        self.returning.extend_from_slice(replies);
+    }
+
+    /// Sends everything collected through the ports.
+    pub fn route(&mut self, topology: &Topology) {
+        let mut merged = std::mem::take(&mut self.merged);
+        merged.sort_unstable_by_key(Timed::key);
+        for request in &mut merged {
+            self.route_request(request, topology);
+            let channel = topology.map.channel(request.slice);
+            self.to_shards[usize::from(channel)].push(*request);
+        }
+        merged.clear();
+        self.merged = merged;
+        let mut returning = std::mem::take(&mut self.returning);
+        returning.sort_unstable_by_key(Timed::key);
+        for reply in &mut returning {
+            let sm = self.route_reply(reply, topology);
+            self.to_sms[sm].push(*reply);
+        }
+        returning.clear();
+        self.returning = returning;
+    }
+
+    fn route_request(&mut self, request: &mut Request, topology: &Topology) {
+        let data = match request.kind {
+            RequestKind::Read | RequestKind::ReadInst => 0,
+            _ => u64::from(request.sectors.count_ones()) * topology.sector_bytes,
+        };
+        let bytes = topology.header_bytes + data;
+        request.slice = topology.destination(self.gpc, request);
+        let start = self.request_port.send(request.at, bytes);
+        self.stats.requests += 1;
+        self.stats.request_bytes += bytes;
+        self.stats.request_wait_cycles += start - request.at;
+        let offset = topology.offset(self.gpc, request.slice);
+        let near = topology.map.partition(request.slice) == topology.partition_of(self.gpc);
+        self.stats.far_requests += u64::from(!near);
+        request.at = start + topology.request + offset / 2;
+    }
+
+    fn route_reply(&mut self, reply: &mut Reply, topology: &Topology) -> usize {
+        let data = u64::from(reply.sectors.count_ones()) * topology.sector_bytes;
+        let bytes = topology.header_bytes + data;
+        let start = self.reply_port.send(reply.at, bytes);
+        let position = usize::from(reply.sm) / topology.sms_of.len();
+        let offset = topology.offset(self.gpc, reply.slice);
+        let arrives = start + topology.reply + offset - offset / 2;
+        let through = self.sm_ports[position].send(arrives, bytes);
+        self.stats.replies += 1;
+        self.stats.reply_bytes += bytes;
+        self.stats.reply_wait_cycles += start - reply.at + through - arrives;
+        reply.at = through;
+        position
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_spreads_bytes_exactly() {
+        let mut port = Port::new(64);
+        let starts: Vec<Cycle> = (0..4).map(|_| port.send(10, 160)).collect();
+        assert_eq!(starts, [10, 13, 15, 18]);
+        assert_eq!(port.send(100, 1), 100);
+    }
+}

@@ -1,0 +1,370 @@
+//! Lanes to lines and banks: what one access of a warp touches.
+//!
+//! Patterns of a kernel are analysed once per kernel ([`PatternInfo`]); only lane shapes that are not
+//! patterns, and bases with an alignment that was not prepared, take the general path.
+
+use crate::isa::{MemKind, MemOp};
+use crate::mem::{LINE_BYTES, SECTOR_BYTES};
+use crate::trace::LanePattern;
+
+/// One line that an access touches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineAccess {
+    /// Line number.
+    pub line: u64,
+    /// Sectors touched.
+    pub sectors: u8,
+    /// Sectors touched in every byte.
+    pub full: u8,
+}
+
+/// The lines of one access, at most two for each lane.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines {
+    list: [LineAccess; 64],
+    len: u8,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Lines {
+            list: [LineAccess::default(); 64],
+            len: 0,
+        }
+    }
+}
+
+impl Lines {
+    /// The lines, in order of first touch.
+    #[inline(always)]
+    pub fn as_slice(&self) -> &[LineAccess] {
+        &self.list[..usize::from(self.len)]
+    }
+
+    #[inline(always)]
+    fn push(&mut self, line: LineAccess) {
+        self.list[usize::from(self.len)] = line;
+        self.len += 1;
+    }
+}
+
+/// Bank passes of a shared-memory access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passes {
+    /// Passes over the banks.
+    pub passes: u8,
+    /// Passes that the width needs without any conflict.
+    pub least: u8,
+}
+
+/// Coalesces `addresses` (active lanes, in lane order) of `width` bytes each.
+pub fn coalesce(addresses: &[u64], width: u64, out: &mut Lines) {
+    out.len = 0;
+    let mut bytes = [0u128; 64];
+    for &address in addresses {
+        let mut from = address;
+        let end = address + width;
+        while from < end {
+            let line = from / LINE_BYTES;
+            let offset = from % LINE_BYTES;
+            let count = (end - from).min(LINE_BYTES - offset);
+            let mask = (u128::MAX >> (128 - count as u32)) << offset;
+            let at = match out.as_slice().iter().rposition(|l| l.line == line) {
+                Some(at) => at,
+                None => {
+                    out.push(LineAccess {
+                        line,
+                        sectors: 0,
+                        full: 0,
+                    });
+                    usize::from(out.len) - 1
+                }
+            };
+            bytes[at] |= mask;
+            from += count;
+        }
+    }
+    for (line, &mask) in out.list[..usize::from(out.len)].iter_mut().zip(&bytes) {
+        for sector in 0..4 {
+            let part = (mask >> (sector * SECTOR_BYTES as u32)) as u32;
+            line.sectors |= u8::from(part != 0) << sector;
+            line.full |= u8::from(part == u32::MAX) << sector;
+        }
+    }
+}
+
+/// Bank passes of a shared-memory access of `addresses` (active lanes of `mask`, in lane order).
+///
+/// Lanes of 8 bytes go in two half-warp phases, of 16 bytes in four quarter-warp phases; within a
+/// phase each bank serves one distinct word a pass (broadcast is free), and atomics serve each lane.
+pub fn bank_passes(addresses: &[u64], mask: u32, width: u64, banks: u64, atomic: bool) -> Passes {
+    let lanes_per_phase = match width {
+        16 => 8,
+        8 => 16,
+        _ => 32,
+    };
+    let words_per_lane = width.div_ceil(4);
+    let mut result = Passes {
+        passes: 0,
+        least: 0,
+    };
+    let mut next = 0;
+    for phase in 0..32 / lanes_per_phase {
+        let lanes = (mask >> (phase * lanes_per_phase)) & (u32::MAX >> (32 - lanes_per_phase));
+        let count = lanes.count_ones() as usize;
+        if count == 0 {
+            continue;
+        }
+        let mut words = [u64::MAX; 32];
+        let mut per_bank = [0u8; 64];
+        let mut used = 0;
+        for &address in &addresses[next..next + count] {
+            for word in 0..words_per_lane {
+                let number = address / 4 + word;
+                if !atomic && words[..used].contains(&number) {
+                    continue;
+                }
+                words[used.min(31)] = number;
+                used = (used + 1).min(32);
+                per_bank[(number % banks) as usize & 63] += 1;
+            }
+        }
+        next += count;
+        result.passes += per_bank.iter().copied().max().unwrap_or(1).max(1);
+        result.least += 1;
+    }
+    result
+}
+
+/// Cycles of a slice's atomic unit for the lanes of each line: one for each lane that shares a word
+/// with others, distinct words of a sector together.
+pub fn atomic_weight(addresses: &[u64], line: u64) -> u8 {
+    let mut weight = 0u32;
+    for sector in 0..4 {
+        let start = line * LINE_BYTES + sector * SECTOR_BYTES;
+        let inside = |a: &&u64| (start..start + SECTOR_BYTES).contains(*a);
+        let most = addresses
+            .iter()
+            .filter(inside)
+            .map(|a| addresses.iter().filter(|b| *b / 4 == a / 4).count())
+            .max();
+        weight += most.unwrap_or(0) as u32;
+    }
+    weight.clamp(1, 255) as u8
+}
+
+/// Base alignments within a line that are prepared for every pattern.
+const ALIGNMENTS: usize = 4;
+
+/// Everything about a pattern that does not depend on its base.
+#[derive(Clone, Debug)]
+pub struct PatternInfo {
+    /// Passes over the shared-memory banks, for word-aligned bases.
+    pub passes: Passes,
+    /// Passes of a shared-memory atomic.
+    pub atomic_passes: Passes,
+    prepared: [(u32, u8); ALIGNMENTS],
+}
+
+/// The analysed patterns of a kernel.
+#[derive(Clone, Debug, Default)]
+pub struct PatternSet {
+    infos: Vec<PatternInfo>,
+    /// Lines relative to the base's line, for all patterns and alignments.
+    lines: Vec<(i32, u8, u8)>,
+}
+
+impl PatternSet {
+    /// Analyses `patterns` for `banks` shared-memory banks.
+    pub fn new(patterns: &[LanePattern], banks: u64) -> Self {
+        let mut set = PatternSet::default();
+        for pattern in patterns {
+            set.add(pattern, banks);
+        }
+        set
+    }
+
+    fn add(&mut self, pattern: &LanePattern, banks: u64) {
+        // Far above zero, so that negative offsets stay positive.
+        const ORIGIN: u64 = 1 << 40;
+        let width = u64::from(pattern.width_bytes);
+        let mut addresses = Vec::with_capacity(32);
+        let mut prepared = [(0, 0); ALIGNMENTS];
+        let mut lines = Lines::default();
+        for (alignment, slot) in prepared.iter_mut().enumerate() {
+            let base = ORIGIN + alignment as u64 * SECTOR_BYTES;
+            place(pattern, base, &mut addresses);
+            coalesce(&addresses, width, &mut lines);
+            *slot = (self.lines.len() as u32, lines.as_slice().len() as u8);
+            let home = (ORIGIN / LINE_BYTES) as i64;
+            self.lines.extend(
+                lines
+                    .as_slice()
+                    .iter()
+                    .map(|l| ((l.line as i64 - home) as i32, l.sectors, l.full)),
+            );
+        }
+        place(pattern, ORIGIN, &mut addresses);
+        self.infos.push(PatternInfo {
+            passes: bank_passes(&addresses, pattern.mask, width, banks, false),
+            atomic_passes: bank_passes(&addresses, pattern.mask, width, banks, true),
+            prepared,
+        });
+    }
+
+    /// The analysis of pattern number `id`.
+    #[inline(always)]
+    pub fn info(&self, id: u32) -> &PatternInfo {
+        &self.infos[id as usize]
+    }
+
+    /// The lines of pattern `id` at `base`, if that alignment was prepared.
+    #[inline]
+    pub fn lines_at(&self, id: u32, base: u64, out: &mut Lines) -> bool {
+        if base % SECTOR_BYTES != 0 {
+            return false;
+        }
+        let (start, len) =
+            self.infos[id as usize].prepared[(base % LINE_BYTES / SECTOR_BYTES) as usize];
+        let home = base / LINE_BYTES;
+        out.len = 0;
+        for &(offset, sectors, full) in &self.lines[start as usize..][..usize::from(len)] {
+            out.push(LineAccess {
+                line: home.wrapping_add_signed(i64::from(offset)),
+                sectors,
+                full,
+            });
+        }
+        true
+    }
+}
+
+fn place(pattern: &LanePattern, base: u64, out: &mut Vec<u64>) {
+    out.clear();
+    out.extend(
+        pattern
+            .offsets
+            .iter()
+            .map(|&o| base.wrapping_add_signed(i64::from(o))),
+    );
+}
+
+/// Whether the access is a read-modify-write at the slice or in shared memory.
+pub fn is_atomic(mem: &MemOp) -> bool {
+    matches!(mem.kind, MemKind::Atomic | MemKind::Reduction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lanes(f: impl Fn(u64) -> u64) -> Vec<u64> {
+        (0..32).map(f).collect()
+    }
+
+    #[test]
+    fn contiguous_words_are_one_line_and_four_sectors() {
+        let mut lines = Lines::default();
+        coalesce(&lanes(|l| 4096 + 4 * l), 4, &mut lines);
+        assert_eq!(
+            lines.as_slice(),
+            [LineAccess {
+                line: 32,
+                sectors: 15,
+                full: 15
+            }]
+        );
+        coalesce(&lanes(|l| 4096 + 16 + 4 * l), 4, &mut lines);
+        assert_eq!(
+            lines.as_slice(),
+            [
+                LineAccess {
+                    line: 32,
+                    sectors: 15,
+                    full: 14
+                },
+                LineAccess {
+                    line: 33,
+                    sectors: 1,
+                    full: 0
+                }
+            ]
+        );
+    }
+
+    #[test]
+    fn a_pattern_gives_the_same_lines_as_its_addresses() {
+        let pattern = LanePattern {
+            mask: u32::MAX,
+            width_bytes: 8,
+            offsets: (0..32).map(|l| (l * 40 - 3 * l * l) & !7).collect(),
+        };
+        let set = PatternSet::new(std::slice::from_ref(&pattern), 32);
+        for base in [4096u64, 4128, 8160 + 32, 1 << 45] {
+            let (mut a, mut b) = (Lines::default(), Lines::default());
+            let addresses: Vec<u64> = pattern
+                .offsets
+                .iter()
+                .map(|&o| base.wrapping_add_signed(o.into()))
+                .collect();
+            coalesce(&addresses, 8, &mut a);
+            assert!(set.lines_at(0, base, &mut b));
+            assert_eq!(a.as_slice(), b.as_slice());
+        }
+        assert!(!set.lines_at(0, 4100, &mut Lines::default()));
+    }
+
+    #[test]
+    fn n_way_conflicts_take_n_passes() {
+        for ways in [1u64, 2, 4, 8, 16, 32] {
+            let p = bank_passes(&lanes(|l| 4 * ways * l), u32::MAX, 4, 32, false);
+            assert_eq!(
+                p,
+                Passes {
+                    passes: ways as u8,
+                    least: 1
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn broadcast_is_one_pass_but_an_atomic_serialises() {
+        assert_eq!(
+            bank_passes(&lanes(|_| 64), u32::MAX, 4, 32, false).passes,
+            1
+        );
+        assert_eq!(
+            bank_passes(&lanes(|_| 64), u32::MAX, 4, 32, true).passes,
+            32
+        );
+    }
+
+    #[test]
+    fn wide_lanes_go_in_phases() {
+        let p = bank_passes(&lanes(|l| 16 * l), u32::MAX, 16, 32, false);
+        assert_eq!(
+            p,
+            Passes {
+                passes: 4,
+                least: 4
+            }
+        );
+        let p = bank_passes(&lanes(|l| 8 * l), u32::MAX, 8, 32, false);
+        assert_eq!(
+            p,
+            Passes {
+                passes: 2,
+                least: 2
+            }
+        );
+        let p = bank_passes(&[0], 1, 16, 32, false);
+        assert_eq!(
+            p,
+            Passes {
+                passes: 1,
+                least: 1
+            }
+        );
+    }
+}

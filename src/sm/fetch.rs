@@ -1,0 +1,358 @@
+//! Instruction and constant caches of an SM.
+//!
+//! Fetch is evaluated only when a warp crosses into another line or jumps: within a line the
+//! three-entry instruction buffer hides fetch and decode completely (Huerta et al., MICRO'25, 5.2).
+//! An L0 miss goes to the SM's L1 through one port and starts the sub-core's stream buffer on the
+//! lines that follow; an L1 miss is a request to L2 like any other.
+
+use super::warp::{Local, PENDING};
+use crate::config::{ConstCacheSpec, FetchSpec};
+use crate::mem::cache::Tags;
+use crate::stats::FetchStats;
+use std::collections::VecDeque;
+
+/// A line number in the address space of instructions and constants.
+pub type CodeLine = u64;
+
+#[derive(Clone, Debug)]
+struct SubCoreFetch {
+    l0: Tags,
+    ready: Vec<Local>,
+    last: Option<(CodeLine, Local)>,
+    stream_first: CodeLine,
+    stream: VecDeque<Local>,
+}
+
+/// The instruction caches of an SM.
+#[derive(Clone, Debug)]
+pub struct InstCaches {
+    perfect: bool,
+    l1_latency: u32,
+    stream_lines: usize,
+    subs: Vec<SubCoreFetch>,
+    l1: Tags,
+    l1_free: Local,
+    in_flight: Vec<CodeLine>,
+    l0_ways: u32,
+    l1_ways: u32,
+    /// Lines to request from L2: (line, not before).
+    pub requests: Vec<(CodeLine, Local)>,
+}
+
+fn sets(bytes: u32, line: u32, ways: u16) -> u32 {
+    (bytes / line / u32::from(ways)).max(1)
+}
+
+impl InstCaches {
+    /// Empty caches for `sub_cores` sub-cores.
+    pub fn new(spec: &FetchSpec, sub_cores: usize) -> Self {
+        let (l0_ways, l1_ways) = (u32::from(spec.l0_ways), u32::from(spec.l1_ways));
+        let l0 = Tags::new(
+            sets(spec.l0_bytes, spec.line_bytes, spec.l0_ways),
+            l0_ways,
+            false,
+        );
+        let l0_lines = (spec.l0_bytes / spec.line_bytes) as usize;
+        InstCaches {
+            perfect: spec.perfect,
+            l1_latency: u32::from(spec.l1_latency),
+            stream_lines: usize::from(spec.stream_buffer_lines),
+            subs: vec![
+                SubCoreFetch {
+                    l0,
+                    ready: vec![0; l0_lines.max(1)],
+                    last: None,
+                    stream_first: 0,
+                    stream: VecDeque::new(),
+                };
+                sub_cores
+            ],
+            l1: Tags::new(
+                sets(spec.l1_bytes, spec.line_bytes, spec.l1_ways),
+                l1_ways,
+                false,
+            ),
+            l1_free: 0,
+            in_flight: Vec::new(),
+            l0_ways,
+            l1_ways,
+            requests: Vec::new(),
+        }
+    }
+
+    /// Kernel boundary: everything is invalid. No line may be in flight.
+    pub fn invalidate(&mut self) {
+        for sub in &mut self.subs {
+            sub.l0.reset(self.l0_ways);
+            sub.last = None;
+            sub.stream.clear();
+        }
+        self.l1.reset(self.l1_ways);
+    }
+
+    /// When `line` is in the L0 of sub-core `k` for a fetch at `now`; [`PENDING`] when it comes from
+    /// L2. Lines from `end` on do not exist and are not prefetched.
+    pub fn fetch(
+        &mut self,
+        k: usize,
+        line: CodeLine,
+        end: CodeLine,
+        now: Local,
+        stats: &mut FetchStats,
+    ) -> Local {
+        if self.perfect {
+            return now;
+        }
+        stats.l0_lookups += 1;
+        if let Some((last, ready)) = self.subs[k].last {
+            if last == line && ready <= now {
+                return now;
+            }
+        }
+        let ready = match self.subs[k].l0.find(line) {
+            Some(entry) => {
+                self.subs[k].l0.touch(entry);
+                self.subs[k].ready[entry as usize]
+            }
+            None => {
+                stats.l0_misses += 1;
+                let ready = self.fill_l0(k, line, end, now, stats);
+                let (entry, _) = self.subs[k].l0.insert(line);
+                self.subs[k].ready[entry as usize] = ready;
+                ready
+            }
+        };
+        self.subs[k].last = Some((line, ready));
+        ready.max(now)
+    }
+
+    fn fill_l0(
+        &mut self,
+        k: usize,
+        line: CodeLine,
+        end: CodeLine,
+        now: Local,
+        stats: &mut FetchStats,
+    ) -> Local {
+        let first = self.subs[k].stream_first;
+        let inside = line >= first && line < first + self.subs[k].stream.len() as u64;
+        let ready = if inside {
+            stats.stream_buffer_hits += 1;
+            let at = (line - first) as usize;
+            let ready = self.subs[k].stream[at];
+            self.subs[k].stream.drain(..=at);
+            ready
+        } else {
+            self.subs[k].stream.clear();
+            self.ask_l1(line, now, stats)
+        };
+        self.subs[k].stream_first = line + 1;
+        while self.subs[k].stream.len() < self.stream_lines {
+            let next = line + 1 + self.subs[k].stream.len() as u64;
+            if next >= end {
+                break;
+            }
+            let ready = self.ask_l1(next, now, stats);
+            self.subs[k].stream.push_back(ready);
+        }
+        ready
+    }
+
+    /// When `line` comes from L1; a miss is requested from L2 and is [`PENDING`].
+    fn ask_l1(&mut self, line: CodeLine, now: Local, stats: &mut FetchStats) -> Local {
+        let start = self.l1_free.max(now);
+        self.l1_free = start + 1;
+        if let Some(entry) = self.l1.find(line) {
+            self.l1.touch(entry);
+            return start + self.l1_latency;
+        }
+        if !self.in_flight.contains(&line) {
+            stats.l1_misses += 1;
+            self.in_flight.push(line);
+            self.requests.push((line, start));
+        }
+        PENDING
+    }
+
+    /// `line` arrived from L2 at `now`. Returns when the sub-cores that wait for it have it.
+    pub fn arrived(&mut self, line: CodeLine, now: Local) -> Local {
+        self.in_flight.retain(|&l| l != line);
+        if self.l1.find(line).is_none() {
+            self.l1.insert(line);
+        }
+        let ready = now + self.l1_latency;
+        for sub in &mut self.subs {
+            if let Some(entry) = sub.l0.find(line) {
+                sub.ready[entry as usize] = sub.ready[entry as usize].min(ready);
+            }
+            if let Some((last, at)) = &mut sub.last {
+                if *last == line {
+                    *at = (*at).min(ready);
+                }
+            }
+            let at = line.wrapping_sub(sub.stream_first) as usize;
+            if let Some(slot) = sub.stream.get_mut(at) {
+                *slot = (*slot).min(ready);
+            }
+        }
+        ready
+    }
+
+    /// Lines on their way from L2.
+    pub fn idle(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    /// All times move back by `by` (the SM's epoch moves forward). Only while idle.
+    pub fn rebase(&mut self, by: Local) {
+        self.l1_free = self.l1_free.saturating_sub(by);
+        for sub in &mut self.subs {
+            sub.ready.iter_mut().for_each(|t| *t = t.saturating_sub(by));
+            sub.stream
+                .iter_mut()
+                .for_each(|t| *t = t.saturating_sub(by));
+            sub.last = None;
+        }
+    }
+}
+
+/// The constant caches of an SM: a small first level and level 1.5, then L2.
+#[derive(Clone, Debug)]
+pub struct ConstCaches {
+    perfect: bool,
+    l15_latency: u32,
+    l1: Tags,
+    l15: Tags,
+    ways: (u32, u32),
+    in_flight: Vec<CodeLine>,
+    /// Lines to request from L2.
+    pub requests: Vec<(CodeLine, Local)>,
+}
+
+impl ConstCaches {
+    /// Empty caches.
+    pub fn new(spec: &ConstCacheSpec) -> Self {
+        let ways = (u32::from(spec.l1_ways), u32::from(spec.l15_ways));
+        ConstCaches {
+            perfect: spec.perfect,
+            l15_latency: u32::from(spec.l15_latency),
+            l1: Tags::new(
+                sets(spec.l1_bytes, spec.line_bytes, spec.l1_ways),
+                ways.0,
+                false,
+            ),
+            l15: Tags::new(
+                sets(spec.l15_bytes, spec.line_bytes, spec.l15_ways),
+                ways.1,
+                false,
+            ),
+            ways,
+            in_flight: Vec::new(),
+            requests: Vec::new(),
+        }
+    }
+
+    /// Kernel boundary.
+    pub fn invalidate(&mut self) {
+        self.l1.reset(self.ways.0);
+        self.l15.reset(self.ways.1);
+    }
+
+    /// When `line` is in the first level for an access at `now`.
+    pub fn access(&mut self, line: CodeLine, now: Local, stats: &mut FetchStats) -> Local {
+        stats.const_accesses += 1;
+        if self.perfect {
+            return now;
+        }
+        if let Some(entry) = self.l1.find(line) {
+            self.l1.touch(entry);
+            return now;
+        }
+        stats.const_misses += 1;
+        if let Some(entry) = self.l15.find(line) {
+            self.l15.touch(entry);
+            self.l1.insert(line);
+            return now + self.l15_latency;
+        }
+        if !self.in_flight.contains(&line) {
+            self.in_flight.push(line);
+            self.requests.push((line, now));
+        }
+        PENDING
+    }
+
+    /// `line` arrived from L2 at `now`; returns when its waiters have it.
+    pub fn arrived(&mut self, line: CodeLine, now: Local) -> Local {
+        self.in_flight.retain(|&l| l != line);
+        for tags in [&mut self.l1, &mut self.l15] {
+            if tags.find(line).is_none() {
+                tags.insert(line);
+            }
+        }
+        now + self.l15_latency
+    }
+
+    /// No line is on its way.
+    pub fn idle(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> FetchSpec {
+        FetchSpec {
+            perfect: false,
+            line_bytes: 128,
+            l0_bytes: 1024,
+            l0_ways: 4,
+            l1_bytes: 16384,
+            l1_ways: 4,
+            l1_latency: 39,
+            stream_buffer_lines: 4,
+        }
+    }
+
+    #[test]
+    fn a_stream_is_prefetched_ahead_of_a_sequential_fetch() {
+        let mut caches = InstCaches::new(&spec(), 4);
+        let mut stats = FetchStats::default();
+        assert_eq!(caches.fetch(0, 100, 120, 10, &mut stats), PENDING);
+        assert_eq!(caches.requests.len(), 5);
+        for line in 100..105 {
+            caches.arrived(line, 300);
+        }
+        assert_eq!(caches.fetch(0, 100, 120, 338, &mut stats), 339);
+        assert_eq!(caches.fetch(0, 101, 120, 350, &mut stats), 350);
+        assert_eq!((stats.l0_misses, stats.stream_buffer_hits), (2, 1));
+        // Another sub-core finds the line in L1.
+        assert_eq!(caches.fetch(1, 100, 120, 400, &mut stats), 439);
+    }
+
+    #[test]
+    fn nothing_is_prefetched_past_the_end() {
+        let mut caches = InstCaches::new(&spec(), 1);
+        caches.fetch(0, 7, 8, 0, &mut FetchStats::default());
+        assert_eq!(caches.requests, [(7, 0)]);
+    }
+
+    #[test]
+    fn an_evicted_line_misses_again_but_hits_l1() {
+        let mut caches = InstCaches::new(
+            &FetchSpec {
+                stream_buffer_lines: 0,
+                ..spec()
+            },
+            1,
+        );
+        let mut stats = FetchStats::default();
+        for line in 0..9 {
+            caches.fetch(0, line, 99, 0, &mut stats);
+            caches.arrived(line, 100);
+        }
+        assert_eq!(caches.fetch(0, 0, 99, 1000, &mut stats), 1039);
+        assert_eq!(caches.fetch(0, 8, 99, 2000, &mut stats), 2000);
+    }
+}

@@ -1,0 +1,525 @@
+//! The issue slot of a sub-core: wake, pick, issue, and what the warp waits for next.
+
+use super::program::{Op, OpKind, Pipe, Program, REGS, flag};
+use super::warp::{Hold, Local, PENDING, Warp, raw};
+use super::{Cx, SUB_CORES, Sm, warp_sched};
+use crate::isa::{MemKind, MemSpace};
+use crate::probe::Probe;
+use crate::stats::Label;
+
+impl Sm {
+    /// One cycle of sub-core `k`.
+    #[inline(always)]
+    pub(super) fn step<P: Probe>(&mut self, k: usize, now: Local, cx: &mut Cx<P>) {
+        let woken = self.subs[k].woken(now);
+        if woken != 0 {
+            self.wake(k, woken, now);
+        }
+        let sub = &mut self.subs[k];
+        if sub.issue_free > now {
+            sub.next = if sub.ready != 0 {
+                sub.issue_free
+            } else {
+                PENDING
+            };
+            sub.next = sub.next.min(sub.next_wake(now));
+            return;
+        }
+        let mut candidates = sub.ready;
+        while candidates != 0 {
+            let index = warp_sched::pick(
+                cx.spec.sm.scheduler,
+                &mut sub.history,
+                candidates,
+                cx.spec.sm.two_level_active_warps,
+            );
+            let slot = usize::from(index) * SUB_CORES + k;
+            let warp = &self.warps[slot];
+            let op = &cx.programs[usize::from(warp.program)].program.ops[warp.op as usize];
+            if sub.pipe_free[op.pipe as usize] > now {
+                candidates &= !sub.class[op.pipe as usize];
+                continue;
+            }
+            self.issue(k, slot, *op, now, cx);
+            break;
+        }
+        self.plan(k, now);
+    }
+
+    /// Moves woken warps to the ready set; those that the wheel woke early go back.
+    #[inline(always)]
+    fn wake(&mut self, k: usize, woken: u16, now: Local) {
+        let mut left = woken;
+        while left != 0 {
+            let index = left.trailing_zeros() as u8;
+            left &= left - 1;
+            let at = self.warps[usize::from(index) * SUB_CORES + k].ready_at;
+            if at > now {
+                self.subs[k].wake_at(index, now, at);
+            } else {
+                self.subs[k].ready |= 1 << index;
+            }
+        }
+    }
+
+    /// When sub-core `k` must look again after `now`.
+    #[inline(always)]
+    fn plan(&mut self, k: usize, now: Local) {
+        let sub = &mut self.subs[k];
+        let mut next = sub.next_wake(now);
+        let mut waiting = sub.ready;
+        for pipe in 0..Pipe::COUNT {
+            if waiting == 0 {
+                break;
+            }
+            if waiting & sub.class[pipe] != 0 {
+                next = next.min(sub.pipe_free[pipe].max(sub.issue_free).max(now + 1));
+                waiting &= !sub.class[pipe];
+            }
+        }
+        sub.next = next;
+    }
+
+    #[inline(always)]
+    fn issue<P: Probe>(&mut self, k: usize, slot: usize, op: Op, now: Local, cx: &mut Cx<P>) {
+        self.account(k, slot, &op, now, cx);
+        let index = (slot / SUB_CORES) as u8;
+        let sub = &mut self.subs[k];
+        sub.history.last = index;
+        sub.ready &= !(1 << index);
+        sub.class[op.pipe as usize] &= !(1 << index);
+        if op.pipe != Pipe::None {
+            sub.pipe_free[op.pipe as usize] = now + Local::from(op.interval);
+            if op.flags & flag::SM_WIDE != 0 {
+                self.hold_sm_wide(op.pipe, now + Local::from(op.interval));
+            }
+        }
+        let mut latency = Local::from(op.latency);
+        if op.flags & flag::READS_PORTS != 0 {
+            let ports = cx.spec.sm.regfile.read_ports;
+            let late = self.subs[k].read_operands(now, op.bank_reads, ports);
+            if late > 0 {
+                latency += late;
+                self.subs[k].issue_free = now + 1 + late;
+                self.counters.regfile_conflict_cycles += u64::from(late);
+            }
+        }
+        let warp = &mut self.warps[slot];
+        warp.floor = now + 1;
+        warp.floor_why = Label::Wait;
+        if op.flags & flag::CONTROL != 0 {
+            warp.floor = now + Local::from(op.control.stall.max(1));
+        }
+        match op.kind {
+            OpKind::Fixed => self.write_registers(slot, &op, raw(now + latency, op.source), cx),
+            _ => self.issue_special(k, slot, &op, now, cx),
+        }
+        self.advance(k, slot, &op, now, cx);
+    }
+
+    #[cold]
+    fn hold_sm_wide(&mut self, pipe: Pipe, until: Local) {
+        for sub in &mut self.subs {
+            sub.pipe_free[pipe as usize] = until;
+        }
+    }
+
+    /// Counts the instruction, and labels the slots since the last issue with what this warp waited
+    /// for.
+    #[inline(always)]
+    fn account<P: Probe>(&mut self, k: usize, slot: usize, op: &Op, now: Local, cx: &mut Cx<P>) {
+        let warp = &self.warps[slot];
+        let counts = usize::from(warp.program);
+        if self.per_program.len() <= counts {
+            self.per_program.resize(counts + 1, (0, 0));
+        }
+        let lanes = u64::from(warp.mask.count_ones());
+        self.per_program[counts].0 += 1;
+        self.per_program[counts].1 += lanes;
+        self.counters.warp_instructions += 1;
+        self.counters.thread_instructions += lanes;
+        self.pipe_issued[op.pipe as usize] += 1;
+        match op.pipe {
+            Pipe::Tensor => self.counters.tensor_busy_cycles += u64::from(op.interval),
+            Pipe::Fma => self.counters.fma_busy_cycles += u64::from(op.interval),
+            _ => {}
+        }
+        cx.probe.warp_issued(
+            self.epoch + u64::from(now),
+            self.id,
+            slot as u8,
+            op.pc,
+            warp.mask,
+        );
+        let from = self.subs[k].accounted;
+        if now > from {
+            let ready = warp.ready_at.clamp(from, now);
+            self.issue.add(warp.why, u64::from(ready - from));
+            if now > ready {
+                self.issue.add(throttle(op, cx), u64::from(now - ready));
+            }
+        }
+        self.issue.add(Label::Issued, 1);
+        self.subs[k].accounted = now + 1;
+    }
+
+    #[inline(always)]
+    pub(super) fn write_registers<P: Probe>(
+        &mut self,
+        slot: usize,
+        op: &Op,
+        value: u32,
+        cx: &Cx<P>,
+    ) {
+        let program = &cx.programs[usize::from(self.warps[slot].program)].program;
+        let regs = &mut self.regs[slot * REGS..][..REGS];
+        for &register in program.dsts(op) {
+            regs[usize::from(register)] = value;
+        }
+    }
+
+    /// Everything that is not a fixed-latency instruction.
+    fn issue_special<P: Probe>(
+        &mut self,
+        k: usize,
+        slot: usize,
+        op: &Op,
+        now: Local,
+        cx: &mut Cx<P>,
+    ) {
+        match op.kind {
+            OpKind::Memory if self.warps[slot].mask == 0 => {}
+            OpKind::Memory | OpKind::Shuffle => self.enqueue(k, slot, op, now, cx),
+            OpKind::ConstLoad => {
+                let value = raw(now + Local::from(op.latency), op.source);
+                self.write_registers(slot, op, value, cx);
+                self.known_completion(slot, op, now + Local::from(op.latency));
+            }
+            OpKind::Barrier => self.arrive(slot, op.number, now, cx),
+            OpKind::Membar => self.fence(slot, op, now, cx),
+            OpKind::CpAsyncCommit => self.warps[slot].groups.commit(),
+            OpKind::DepBar => {
+                let warp = &mut self.warps[slot];
+                match warp.groups.ready(op.number) {
+                    Some(ready) => warp.floor = warp.floor.max(ready),
+                    None => {
+                        warp.hold = Hold::Groups;
+                        warp.held_by = op.number;
+                    }
+                }
+                warp.floor_why = Label::LongScoreboard;
+            }
+            OpKind::Branch | OpKind::Fixed => {}
+        }
+        if op.kind == OpKind::Fixed || op.kind == OpKind::Branch {
+            let value = raw(now + Local::from(op.latency), op.source);
+            self.write_registers(slot, op, value, cx);
+        }
+    }
+
+    /// Control bits: scoreboards of an operation whose completion is known at issue.
+    fn known_completion(&mut self, slot: usize, op: &Op, at: Local) {
+        if op.flags & flag::CONTROL != 0 {
+            for barrier in [op.control.write_barrier, op.control.read_barrier] {
+                if let Some(ready) = self.warps[slot].sb_ready.get_mut(usize::from(barrier)) {
+                    *ready = (*ready).max(raw(at, op.source));
+                }
+            }
+        }
+    }
+
+    fn fence<P: Probe>(&mut self, slot: usize, op: &Op, now: Local, cx: &Cx<P>) {
+        let warp = &mut self.warps[slot];
+        warp.floor_why = Label::Membar;
+        warp.held_by = op.number;
+        if warp.pending == 0 && warp.stores == 0 && warp.queued == 0 {
+            warp.floor = warp.memory_done.max(now) + fence_cycles(op.number, cx);
+        } else {
+            warp.hold = Hold::Membar;
+        }
+    }
+
+    /// A memory event of the warp happened: ends holds whose condition is now met.
+    pub(super) fn check_hold<P: Probe>(&mut self, slot: usize, now: Local, cx: &mut Cx<P>) {
+        let warp = &mut self.warps[slot];
+        match warp.hold {
+            Hold::Membar if warp.pending == 0 && warp.stores == 0 && warp.queued == 0 => {
+                warp.hold = Hold::None;
+                warp.floor = warp.memory_done.max(now) + fence_cycles(warp.held_by, cx);
+            }
+            Hold::Groups => {
+                if let Some(ready) = warp.groups.ready(warp.held_by) {
+                    warp.hold = Hold::None;
+                    warp.floor = ready.max(now);
+                }
+            }
+            Hold::Drain => {
+                self.drained(slot, now);
+                return;
+            }
+            _ => {}
+        }
+        self.rewake(slot, now, cx);
+    }
+
+    /// Moves a warp to its next instruction after `op` issued at `now`.
+    #[inline(always)]
+    fn advance<P: Probe>(&mut self, k: usize, slot: usize, op: &Op, now: Local, cx: &mut Cx<P>) {
+        let warp = &mut self.warps[slot];
+        warp.op += 1;
+        let mut jumped = false;
+        if warp.op == warp.run_end {
+            if !self.next_run(slot, cx) {
+                self.exit_warp(slot, now, cx);
+                return;
+            }
+            jumped = true;
+        }
+        let warp = &mut self.warps[slot];
+        let program = &cx.programs[usize::from(warp.program)].program;
+        let next = &program.ops[warp.op as usize];
+        if jumped {
+            jumped = !(next.pc > op.pc && next.pc - op.pc <= 16);
+        } else {
+            jumped = next.flags & flag::JUMPED_TO != 0;
+        }
+        if op.flags & flag::BRANCH != 0 {
+            let l = &cx.spec.sm.latency;
+            let bubble = if jumped {
+                l.branch_taken
+            } else {
+                l.branch_not_taken
+            };
+            warp.floor = warp.floor.max(now + Local::from(bubble));
+            warp.floor_why = Label::BranchResolving;
+        }
+        if jumped || next.flags & (flag::NEW_LINE | flag::CONSTANT) != 0 {
+            self.look_up(k, slot, jumped, now, cx);
+        }
+        let index = (slot / SUB_CORES) as u8;
+        self.subs[k].class[next.pipe as usize] |= 1 << index;
+        self.evaluate(k, slot, now + 1, cx);
+    }
+
+    /// The first instruction of a new warp.
+    pub(super) fn first_op<P: Probe>(&mut self, slot: usize, now: Local, cx: &mut Cx<P>) {
+        let (k, index) = (slot % SUB_CORES, (slot / SUB_CORES) as u8);
+        if !self.next_run(slot, cx) {
+            self.exit_warp(slot, now, cx);
+            return;
+        }
+        let warp = &self.warps[slot];
+        let program = &cx.programs[usize::from(warp.program)].program;
+        let pipe = program.ops[warp.op as usize].pipe;
+        self.subs[k].class[pipe as usize] |= 1 << index;
+        self.look_up(k, slot, true, now, cx);
+        self.evaluate(k, slot, now, cx);
+    }
+
+    /// Takes the next run from the warp's stream; false at its end.
+    #[inline(always)]
+    fn next_run<P: Probe>(&mut self, slot: usize, cx: &Cx<P>) -> bool {
+        match self.streams[slot].next_run() {
+            Some(run) => {
+                let warp = &mut self.warps[slot];
+                warp.op = run.start;
+                warp.run_end = run.start + run.length;
+                warp.mask = run.mask;
+                true
+            }
+            None => self.next_chunk(slot, cx),
+        }
+    }
+
+    #[cold]
+    fn next_chunk<P: Probe>(&mut self, slot: usize, cx: &Cx<P>) -> bool {
+        let Some(chunk) = self.streams[slot].next_chunk() else {
+            return false;
+        };
+        let warp = &self.warps[slot];
+        let source = &cx.programs[usize::from(warp.program)].kernel.ctas;
+        let cta = self.ctas[usize::from(warp.cta)].number;
+        let stream = &mut self.streams[slot];
+        if let Err(error) = source.load_chunk(cta, u32::from(warp.in_cta), chunk, stream) {
+            self.error.get_or_insert(error);
+            return false;
+        }
+        self.next_run(slot, cx)
+    }
+
+    /// Instruction and constant caches for the warp's next instruction.
+    fn look_up<P: Probe>(
+        &mut self,
+        k: usize,
+        slot: usize,
+        jumped: bool,
+        now: Local,
+        cx: &mut Cx<P>,
+    ) {
+        let warp = &mut self.warps[slot];
+        let launched = &cx.programs[usize::from(warp.program)];
+        let op = &launched.program.ops[warp.op as usize];
+        if jumped || op.flags & flag::NEW_LINE != 0 {
+            let end = launched.code_line + u64::from(launched.program.lines);
+            let line = launched.code_line + u64::from(op.line);
+            warp.fetched_at = self.inst.fetch(k, line, end, now, &mut self.fetch_stats);
+        }
+        if op.flags & flag::CONSTANT != 0 {
+            let line = launched.const_line + u64::from(op.const_line);
+            warp.constant_at = self.consts.access(line, now, &mut self.fetch_stats);
+        }
+        if !self.inst.requests.is_empty() || !self.consts.requests.is_empty() {
+            self.send_fetches(cx);
+        }
+    }
+
+    /// Decides when a warp may issue its next instruction, seen at `now`, and files it.
+    #[inline(always)]
+    pub(super) fn evaluate<P: Probe>(&mut self, k: usize, slot: usize, now: Local, cx: &Cx<P>) {
+        let index = (slot / SUB_CORES) as u8;
+        let program = &cx.programs[usize::from(self.warps[slot].program)].program;
+        let (ready, why) = self.readiness(k, slot, program);
+        let warp = &mut self.warps[slot];
+        warp.why = why;
+        let sub = &mut self.subs[k];
+        if ready >= PENDING {
+            sub.blocked |= 1 << index;
+            return;
+        }
+        warp.ready_at = ready.max(now);
+        // From the step at `now - 1` this is a wake-up like any other; the wheel's slot of `now` is
+        // still ahead.
+        if ready > now {
+            sub.wake_at(index, now - 1, ready);
+            sub.next = sub.next.min(ready);
+        } else {
+            sub.ready |= 1 << index;
+            sub.next = sub.next.min(now);
+        }
+    }
+
+    /// Files a blocked warp anew after something it may wait for happened at `now`.
+    pub(super) fn rewake<P: Probe>(&mut self, slot: usize, now: Local, cx: &Cx<P>) {
+        let (k, index) = (slot % SUB_CORES, slot / SUB_CORES);
+        if self.subs[k].blocked >> index & 1 == 1 {
+            self.subs[k].blocked &= !(1 << index);
+            self.evaluate(k, slot, now.max(1), cx);
+        }
+    }
+
+    #[inline(always)]
+    fn readiness(&self, k: usize, slot: usize, program: &Program) -> (Local, Label) {
+        let warp = &self.warps[slot];
+        if warp.hold != Hold::None {
+            let why = match warp.hold {
+                Hold::Barrier => Label::Barrier,
+                Hold::Membar => Label::Membar,
+                _ => Label::LongScoreboard,
+            };
+            return (PENDING, why);
+        }
+        let op = &program.ops[warp.op as usize];
+        let (mut ready, mut why) = (warp.floor, warp.floor_why);
+        let raw_ready = match op.flags & flag::CONTROL {
+            0 => self.scoreboard(k, slot, op, program),
+            _ => waited_scoreboards(warp, op.control.wait_mask),
+        };
+        if raw_ready >> 2 > ready {
+            ready = raw_ready >> 2;
+            why = [
+                Label::Wait,
+                Label::ShortScoreboard,
+                Label::LongScoreboard,
+                Label::ImcMiss,
+            ][(raw_ready & 3) as usize];
+        }
+        if op.flags & flag::CONSTANT != 0 && warp.constant_at > ready {
+            (ready, why) = (warp.constant_at, Label::ImcMiss);
+        }
+        if warp.fetched_at > ready {
+            (ready, why) = (warp.fetched_at, Label::NoInstruction);
+        }
+        (ready, why)
+    }
+
+    /// Ready time (raw) of all registers that `op` reads or writes.
+    #[inline(always)]
+    fn scoreboard(&self, k: usize, slot: usize, op: &Op, program: &Program) -> u32 {
+        let regs = &self.regs[slot * REGS..][..REGS];
+        let checks = program.checks(op);
+        let mut latest = 0;
+        for (number, &register) in checks.iter().enumerate() {
+            let mut value = regs[usize::from(register)];
+            if number < usize::from(op.cross) {
+                value += program.cross_extra << 2;
+            }
+            if op.flags & flag::GUARDED != 0 && register >= 320 {
+                value += program.guard_extra << 2;
+            }
+            latest = latest.max(value);
+        }
+        if self.warps[slot].queued > 0
+            && op.dsts > 0
+            && self.overwrites_queued(k, slot, op, program)
+        {
+            latest = latest.max(raw(PENDING, super::program::source::SHORT as u8));
+        }
+        latest
+    }
+
+    /// Write after read: a queued memory instruction of the warp has not read an operand yet that
+    /// `op` overwrites.
+    #[cold]
+    fn overwrites_queued(&self, k: usize, slot: usize, op: &Op, program: &Program) -> bool {
+        let queue = &self.subs[k].queue;
+        queue
+            .iter()
+            .filter(|entry| usize::from(entry.warp) == slot)
+            .any(|entry| {
+                let reads = program.checks(&program.ops[entry.op as usize]);
+                program.dsts(op).iter().any(|d| reads.contains(d))
+            })
+    }
+}
+
+fn waited_scoreboards(warp: &Warp, mask: u8) -> u32 {
+    let mut latest = 0;
+    for barrier in 0..6 {
+        if mask >> barrier & 1 == 1 {
+            let value = match warp.sb_pending[barrier] {
+                0 => warp.sb_ready[barrier],
+                _ => warp.sb_ready[barrier] & 3 | PENDING << 2,
+            };
+            latest = latest.max(value);
+        }
+    }
+    latest
+}
+
+fn fence_cycles<P>(scope: u8, cx: &Cx<P>) -> Local {
+    let l = &cx.spec.sm.latency;
+    Local::from(match scope {
+        0 => l.membar_cta,
+        1 => l.membar_gpu,
+        _ => l.membar_sys,
+    })
+}
+
+/// The label of a slot lost because the pipe of `op` was busy.
+fn throttle<P>(op: &Op, cx: &Cx<P>) -> Label {
+    let _ = cx;
+    match (op.pipe, op.kind) {
+        (Pipe::None, _) => Label::DispatchStall,
+        (Pipe::Lsu, OpKind::Memory) if op.source == super::program::source::LONG as u8 => {
+            Label::LgThrottle
+        }
+        (Pipe::Lsu, _) => Label::MioThrottle,
+        _ => Label::MathPipeThrottle,
+    }
+}
+
+/// Whether a memory instruction waits for data at all.
+pub(super) fn returns_data(kind: MemKind, space: MemSpace) -> bool {
+    let _ = space;
+    matches!(kind, MemKind::Load | MemKind::Atomic | MemKind::LoadMatrix)
+}

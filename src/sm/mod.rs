@@ -1,0 +1,398 @@
+//! The streaming multiprocessor.
+//!
+//! One cycle, in this order: replies from L2, CTA starts, warp releases, the shared memory pipe, then
+//! each sub-core's issue slot. Cycles in which none of these has anything to do are skipped.
+//! Everything that happens at a known later time (fixed latencies, cache hits, bank conflicts) is a
+//! time stored with the register or the warp, not an event.
+
+pub mod coalesce;
+mod cta;
+pub mod fetch;
+mod issue;
+pub mod latency;
+pub mod lsu;
+pub mod program;
+pub mod subcore;
+pub mod warp;
+pub mod warp_sched;
+
+pub use cta::{CtaDone, CtaStart};
+pub use program::Program;
+
+use crate::config::GpuSpec;
+use crate::engine::{Calendar, Cycle};
+use crate::error::Error;
+use crate::ids::SmId;
+use crate::mem::l1::L1;
+use crate::mem::{Reply, Request};
+use crate::probe::Probe;
+use crate::stats::{FetchStats, IssueStats, Label, LsuStats, SmStats};
+use crate::trace::{CtaEncoder, Kernel, WarpStream};
+use cta::Cta;
+use fetch::{ConstCaches, InstCaches};
+use lsu::Lsu;
+use program::{Pipe, REGS};
+use subcore::SubCore;
+use warp::{Local, PENDING, Warp};
+
+/// Sub-cores of an SM; the config is checked against it.
+pub const SUB_CORES: usize = 4;
+
+/// A kernel that is running: what every SM needs of it.
+#[derive(Clone)]
+pub struct Launched {
+    /// Lowered code.
+    pub program: Program,
+    /// Header and streams.
+    pub kernel: Kernel,
+    /// First instruction-cache line of the kernel.
+    pub code_line: u64,
+    /// First constant-cache line.
+    pub const_line: u64,
+}
+
+/// What an SM is handed for a quantum.
+pub struct Cx<'a, P> {
+    /// The chip.
+    pub spec: &'a GpuSpec,
+    /// Running kernels by program slot.
+    pub programs: &'a [Launched],
+    /// Observer.
+    pub probe: &'a mut P,
+    /// Debug mode: visit every cycle.
+    pub no_skip: bool,
+}
+
+/// All counters of an SM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SmCounters {
+    /// Issue slots by label.
+    pub issue: IssueStats,
+    /// Issue side.
+    pub sm: SmStats,
+    /// Instruction and constant caches.
+    pub fetch: FetchStats,
+    /// Load/store unit.
+    pub lsu: LsuStats,
+    /// L1 data cache.
+    pub l1: crate::stats::L1Stats,
+}
+
+/// One SM. All times inside are local: cycles since `epoch`.
+pub struct Sm {
+    id: SmId,
+    epoch: Cycle,
+    subs: [SubCore; SUB_CORES],
+    warps: Vec<Warp>,
+    regs: Vec<u32>,
+    streams: Vec<WarpStream>,
+    used: u64,
+    ctas: Vec<Cta>,
+    inst: InstCaches,
+    consts: ConstCaches,
+    lsu: Lsu,
+    l1: L1<u32>,
+    releases: Vec<(Local, u8)>,
+    inbox: Calendar<Reply>,
+    starts: Calendar<CtaStart>,
+    replies: Vec<Reply>,
+    starting: Vec<CtaStart>,
+    scratch_streams: Vec<WarpStream>,
+    scratch_encoder: CtaEncoder,
+    pipe_issued: [u64; Pipe::COUNT],
+    issue: IssueStats,
+    counters: SmStats,
+    fetch_stats: FetchStats,
+    resident_since: Local,
+    seq: u32,
+    last_reply: Cycle,
+    per_program: Vec<(u64, u64)>,
+    /// Requests of this quantum, in order of `at`.
+    pub requests: Vec<Request>,
+    /// CTAs that ended in this quantum.
+    pub done: Vec<CtaDone>,
+    /// A stream that could not be read.
+    pub error: Option<Error>,
+}
+
+impl Sm {
+    /// An idle SM for quanta of `quantum` cycles.
+    pub fn new(id: SmId, spec: &GpuSpec, quantum: Cycle) -> Self {
+        let warps = usize::from(spec.sm.warps_max);
+        Sm {
+            id,
+            epoch: 0,
+            subs: std::array::from_fn(|_| SubCore::new()),
+            warps: vec![Warp::empty(); warps],
+            regs: vec![0; warps * REGS],
+            streams: vec![WarpStream::default(); warps],
+            used: 0,
+            ctas: vec![Cta::default(); usize::from(spec.sm.ctas_max)],
+            inst: InstCaches::new(&spec.fetch, SUB_CORES),
+            consts: ConstCaches::new(&spec.const_cache),
+            lsu: Lsu::new(spec),
+            l1: L1::new(&spec.l1),
+            releases: Vec::new(),
+            inbox: Calendar::new(quantum),
+            starts: Calendar::new(quantum),
+            replies: Vec::new(),
+            starting: Vec::new(),
+            scratch_streams: Vec::new(),
+            scratch_encoder: CtaEncoder::default(),
+            pipe_issued: [0; Pipe::COUNT],
+            issue: IssueStats::default(),
+            counters: SmStats::default(),
+            fetch_stats: FetchStats::default(),
+            resident_since: 0,
+            seq: 0,
+            last_reply: 0,
+            per_program: Vec::new(),
+            requests: Vec::new(),
+            done: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// Delivers a reply; it arrives in a later quantum.
+    pub fn deliver(&mut self, reply: Reply) {
+        self.inbox.push(reply);
+    }
+
+    /// Starts a CTA in a later quantum.
+    pub fn start(&mut self, start: CtaStart) {
+        self.starts.push(start);
+    }
+
+    /// Kernel boundary: caches are invalid, `smem_bytes` of the unified memory are shared memory.
+    /// The SM must be idle.
+    pub fn begin_kernel(&mut self, smem_bytes: u32) {
+        self.inst.invalidate();
+        self.consts.invalidate();
+        self.l1.flush(smem_bytes);
+    }
+
+    /// No warp is resident, nothing is in flight and nothing will arrive.
+    pub fn idle(&self) -> bool {
+        self.used == 0
+            && self.inbox.is_empty()
+            && self.starts.is_empty()
+            && self.l1.in_flight() == 0
+            && self.lsu.idle()
+            && self.inst.idle()
+            && self.consts.idle()
+    }
+
+    /// Runs quantum number `index` of `quantum` cycles.
+    pub fn run<P: Probe>(&mut self, index: u64, quantum: Cycle, cx: &mut Cx<P>) {
+        self.inbox.take(index, &mut self.replies);
+        self.starts.take(index, &mut self.starting);
+        let begin = index * quantum;
+        if self.used == 0 && begin - self.epoch > 1 << 28 && self.lsu.idle() && self.inst.idle() {
+            self.rebase(begin);
+        }
+        if begin - self.epoch > Cycle::from(PENDING) - (1 << 16) {
+            self.error = Some(Error::Run(format!(
+                "SM {} was busy for {} cycles without a pause; the model's limit is {PENDING}; \
+                 split the kernel or stop it with --max-cycles",
+                self.id.0,
+                begin - self.epoch
+            )));
+            return;
+        }
+        let end = (begin + quantum - self.epoch) as Local;
+        let (mut reply, mut start) = (0, 0);
+        let mut tick = (begin - self.epoch) as Local;
+        loop {
+            let mut now = self.next_local();
+            if let Some(r) = self.replies.get(reply) {
+                now = now.min((r.at - self.epoch) as Local);
+            }
+            if let Some(s) = self.starting.get(start) {
+                now = now.min((s.at - self.epoch) as Local);
+            }
+            if cx.no_skip {
+                now = tick;
+                tick += 1;
+                self.subs.iter_mut().for_each(|s| s.next = s.next.min(now));
+            }
+            if now >= end {
+                break;
+            }
+            while let Some(&r) = self
+                .replies
+                .get(reply)
+                .filter(|r| r.at - self.epoch <= now.into())
+            {
+                reply += 1;
+                self.reply(r, now, cx);
+            }
+            while let Some(&s) = self
+                .starting
+                .get(start)
+                .filter(|s| s.at - self.epoch <= now.into())
+            {
+                start += 1;
+                self.launch_cta(s, now, cx);
+            }
+            self.tick(now, cx);
+        }
+    }
+
+    #[inline(always)]
+    fn next_local(&self) -> Local {
+        let mut next = self.lsu.next;
+        for sub in &self.subs {
+            next = next.min(sub.next);
+        }
+        for release in &self.releases {
+            next = next.min(release.0);
+        }
+        next
+    }
+
+    #[inline(always)]
+    fn tick<P: Probe>(&mut self, now: Local, cx: &mut Cx<P>) {
+        if !self.releases.is_empty() {
+            self.release_due(now, cx);
+        }
+        if self.lsu.next <= now {
+            self.memory_pipe(now, cx);
+        }
+        for k in 0..SUB_CORES {
+            if self.subs[k].next <= now {
+                self.step(k, now, cx);
+            }
+        }
+    }
+
+    /// Moves the epoch to `to`; every stored time is in the past, so it becomes zero.
+    fn rebase(&mut self, to: Cycle) {
+        let by = (to - self.epoch) as Local;
+        self.charge_all(by, false);
+        for sub in &mut self.subs {
+            sub.pipe_free = [0; Pipe::COUNT];
+            sub.issue_free = 0;
+            sub.next = PENDING;
+            sub.accounted = 0;
+            sub.ports = [0; 2];
+            sub.ports_at = 0;
+            sub.agu_free = 0;
+        }
+        self.inst.rebase(by);
+        self.lsu.rebase(by);
+        self.epoch = to;
+    }
+
+    /// Gives the issue slots before `now` of sub-cores without live warps their label; with `all`
+    /// also those of the others, which are cut off in the middle of a wait.
+    fn charge_all(&mut self, now: Local, all: bool) {
+        for k in 0..SUB_CORES {
+            if all || self.subs[k].live == 0 {
+                self.charge_idle(k, now);
+            }
+        }
+    }
+
+    /// Labels the slots of an idle sub-core up to `now`.
+    fn charge_idle(&mut self, k: usize, now: Local) {
+        let sub = &mut self.subs[k];
+        if now > sub.accounted {
+            let label = match (sub.live, sub.draining) {
+                (0, 0) => Label::NoWarp,
+                (0, _) => Label::Drain,
+                _ => Label::Misc,
+            };
+            self.issue.add(label, u64::from(now - sub.accounted));
+            sub.accounted = now;
+        }
+    }
+
+    /// Labels the slots of sub-core `k` up to `now`, when a new warp comes: with what the oldest
+    /// resident warp waits for, since the new one cannot have been waited for.
+    fn charge_wait(&mut self, k: usize, now: Local) {
+        if self.subs[k].live == 0 {
+            return self.charge_idle(k, now);
+        }
+        let sub = &mut self.subs[k];
+        if now > sub.accounted {
+            let oldest = usize::from(sub.history.by_age[0]) * SUB_CORES + k;
+            self.issue.add(self.warps[oldest].why, u64::from(now - sub.accounted));
+            sub.accounted = now;
+        }
+    }
+
+    /// Counters at cycle `at`, which must not be before the last quantum's work. With `closing`
+    /// every slot before `at` gets a label, even in the middle of a wait.
+    pub fn counters(&mut self, at: Cycle, closing: bool) -> SmCounters {
+        let now = (at - self.epoch) as Local;
+        self.charge_all(now, closing);
+        let pipe = |p: Pipe| self.pipe_issued[p as usize];
+        let mut sm = self.counters;
+        sm.pipe_fma = pipe(Pipe::Fma);
+        sm.pipe_alu = pipe(Pipe::Alu);
+        sm.pipe_fp16 = pipe(Pipe::Fp16);
+        sm.pipe_fp64 = pipe(Pipe::Fp64);
+        sm.pipe_xu = pipe(Pipe::Xu);
+        sm.pipe_tensor = pipe(Pipe::Tensor);
+        sm.pipe_uniform = pipe(Pipe::Uniform);
+        sm.pipe_branch = pipe(Pipe::Branch);
+        sm.pipe_lsu = pipe(Pipe::Lsu);
+        sm.pipe_none = pipe(Pipe::None);
+        SmCounters {
+            issue: self.issue,
+            sm,
+            fetch: self.fetch_stats,
+            lsu: self.lsu.stats,
+            l1: self.l1.stats,
+        }
+    }
+
+    /// Warp and thread instructions issued so far for program slot `slot`, which start again at zero.
+    pub fn take_program_counts(&mut self, slot: usize) -> (u64, u64) {
+        self.per_program
+            .get_mut(slot)
+            .map_or((0, 0), std::mem::take)
+    }
+
+    /// Warp instructions so far.
+    pub fn progress(&self) -> u64 {
+        self.counters.warp_instructions
+    }
+
+    /// When the last reply arrived.
+    pub fn last_reply(&self) -> Cycle {
+        self.last_reply
+    }
+
+    /// Warps that are resident now.
+    pub fn resident_warps(&self) -> u32 {
+        self.used.count_ones()
+    }
+
+    /// What each resident warp waits for, for people: the watchdog's wait-for graph.
+    pub fn wait_graph(&self, programs: &[Launched], out: &mut Vec<String>) {
+        for slot in 0..self.warps.len() {
+            if self.used >> slot & 1 == 0 {
+                continue;
+            }
+            let warp = &self.warps[slot];
+            let pc = programs
+                .get(usize::from(warp.program))
+                .and_then(|l| l.program.ops.get(warp.op as usize))
+                .map_or(0, |op| op.pc);
+            out.push(format!(
+                "SM {} warp slot {slot} (CTA {}, warp {}) at pc {pc:#06x}: {:?}, {} memory \
+                 instructions and {} stores in flight, {} in the local queue, hold {:?}",
+                self.id.0,
+                self.ctas[usize::from(warp.cta)].number,
+                warp.in_cta,
+                Label::NAMES[warp.why as usize],
+                warp.pending,
+                warp.stores,
+                warp.queued,
+                warp.hold
+            ));
+        }
+        self.lsu.describe(self.id, self.l1.in_flight(), out);
+    }
+}

@@ -1,0 +1,386 @@
+//! A kernel's code as the SM executes it: [`Op`]s with pipes, latencies and register lists resolved
+//! for one GPU. Built once per launch; the hot loop sees nothing else of the code.
+
+use super::coalesce::PatternSet;
+use super::latency::{self, Timing};
+use crate::config::{DependencePolicy, GpuSpec};
+use crate::isa::{Control, MemOp, MemSpace, OpClass, RegFile, RegRange, StaticInst};
+use crate::trace::Code;
+use crate::trace::stream::has_access;
+
+/// Registers of a warp in the scoreboard: general, uniform, predicates, and the implied predicate.
+pub const REGS: usize = 344;
+/// Stands for the predicate between a compare and a branch, which traces without predicate registers
+/// do not name.
+pub const IMPLIED_PREDICATE: u16 = 336;
+
+/// Execution pipe of a sub-core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Pipe {
+    /// FP32 and IMAD.
+    Fma,
+    /// Integer, logic, compare, move.
+    Alu,
+    /// Packed half.
+    Fp16,
+    /// Double.
+    Fp64,
+    /// Transcendental, conversion, bit count.
+    Xu,
+    /// Tensor core.
+    Tensor,
+    /// Uniform datapath.
+    Uniform,
+    /// Branch unit.
+    Branch,
+    /// Local memory queue.
+    Lsu,
+    /// No pipe.
+    None,
+}
+
+impl Pipe {
+    /// Number of pipes.
+    pub const COUNT: usize = 10;
+}
+
+/// What issue must do beyond taking a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum OpKind {
+    /// Fixed latency: the destination is ready `latency` after issue.
+    Fixed,
+    /// Goes to the memory queue with an access record (when its mask is not empty).
+    Memory,
+    /// Warp shuffle: through the memory queue, no addresses.
+    Shuffle,
+    /// Constant load.
+    ConstLoad,
+    /// Branch or convergence.
+    Branch,
+    /// CTA barrier.
+    Barrier,
+    /// Memory fence.
+    Membar,
+    /// Waits for cp.async groups.
+    DepBar,
+    /// Closes a cp.async group.
+    CpAsyncCommit,
+}
+
+/// Flags of an [`Op`].
+pub mod flag {
+    /// The instruction lies in another instruction-cache line than its predecessor in the table.
+    pub const NEW_LINE: u8 = 1;
+    /// The instruction does not follow its predecessor in the table without a jump.
+    pub const JUMPED_TO: u8 = 2;
+    /// Reads the implied (or a named) predicate as a guard: the longer predicate latency holds.
+    pub const GUARDED: u8 = 4;
+    /// Reads register-file ports.
+    pub const READS_PORTS: u8 = 8;
+    /// The FP64 pipe is one for the SM.
+    pub const SM_WIDE: u8 = 16;
+    /// Has a constant-bank operand.
+    pub const CONSTANT: u8 = 32;
+    /// Has control bits, which replace the scoreboard.
+    pub const CONTROL: u8 = 64;
+    /// A taken path may follow: branches, calls, returns.
+    pub const BRANCH: u8 = 128;
+}
+
+/// Why a dependent waits, stored with a register's ready time.
+pub mod source {
+    /// Fixed-latency pipe.
+    pub const FIXED: u32 = 0;
+    /// Memory-I/O, transcendental: short scoreboard.
+    pub const SHORT: u32 = 1;
+    /// L1TEX: long scoreboard.
+    pub const LONG: u32 = 2;
+    /// Constant cache.
+    pub const CONSTANT: u32 = 3;
+}
+
+/// One instruction, ready to issue.
+#[derive(Clone, Copy, Debug)]
+pub struct Op {
+    /// Byte offset in the kernel.
+    pub pc: u32,
+    /// First entry of the register list.
+    pub regs: u32,
+    /// Instruction-cache line (kernel-relative).
+    pub line: u32,
+    /// Issue to dependent issue.
+    pub latency: u16,
+    /// Constant-cache line (kernel-relative), with [`flag::CONSTANT`].
+    pub const_line: u16,
+    /// Index into [`Program::mems`].
+    pub mem: u16,
+    /// Registers to check; sources that come from the other pipe first.
+    pub checks: u8,
+    /// How many of them come from the other pipe.
+    pub cross: u8,
+    /// Registers to write (the list's last).
+    pub dsts: u8,
+    /// Cycles that the pipe is held.
+    pub interval: u8,
+    /// Pipe.
+    pub pipe: Pipe,
+    /// Special handling.
+    pub kind: OpKind,
+    /// See [`flag`].
+    pub flags: u8,
+    /// See [`source`].
+    pub source: u8,
+    /// Reads of bank 0 and bank 1.
+    pub bank_reads: [u8; 2],
+    /// Control bits.
+    pub control: Control,
+    /// Barrier number, fence scope, allowed groups.
+    pub number: u8,
+}
+
+const _: () = assert!(size_of::<Op>() <= 48);
+
+/// A lowered kernel.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// One for each instruction of the code table.
+    pub ops: Vec<Op>,
+    /// Register lists.
+    pub regs: Vec<u16>,
+    /// Memory operations.
+    pub mems: Vec<MemOp>,
+    /// Lane patterns.
+    pub patterns: PatternSet,
+    /// Instruction-cache lines of the kernel.
+    pub lines: u32,
+    /// Constant-cache lines.
+    pub const_lines: u32,
+    /// Added to the predicate's ready time for guards.
+    pub guard_extra: u32,
+    /// Added when producer and consumer are on different pipes.
+    pub cross_extra: u32,
+}
+
+/// Constant-cache line of the kernel parameters, for loads whose address the trace does not have.
+const PARAMETER_OFFSET: u32 = 0x160;
+
+impl Program {
+    /// Lowers `code` for `spec`.
+    pub fn new(code: &Code, spec: &GpuSpec) -> Self {
+        let mut program = Program {
+            ops: Vec::with_capacity(code.insts.len()),
+            regs: Vec::new(),
+            mems: Vec::new(),
+            patterns: PatternSet::new(&code.patterns, u64::from(spec.smem.banks)),
+            lines: 0,
+            const_lines: 1,
+            guard_extra: u32::from(
+                spec.sm.latency.predicate_to_branch - spec.sm.latency.set_predicate,
+            ),
+            cross_extra: u32::from(spec.sm.latency.cross_pipe_extra),
+        };
+        let mut writers = [Pipe::None; REGS];
+        for (index, inst) in code.insts.iter().enumerate() {
+            let before = index.checked_sub(1).map(|i| &code.insts[i]);
+            let mnemonic = code.mnemonics.get(usize::from(inst.mnemonic));
+            let timing = latency::timing(inst, mnemonic.map_or("", |m| m.as_str()), spec);
+            let op = program.lower(inst, before, timing, spec, &mut writers);
+            program.lines = program.lines.max(op.line + 1);
+            program.ops.push(op);
+        }
+        program
+    }
+
+    fn lower(
+        &mut self,
+        inst: &StaticInst,
+        before: Option<&StaticInst>,
+        timing: Timing,
+        spec: &GpuSpec,
+        writers: &mut [Pipe; REGS],
+    ) -> Op {
+        let kind = kind_of(inst);
+        let line = inst.pc / spec.fetch.line_bytes;
+        let mut flags = 0;
+        let mut set = |on: bool, bit: u8| flags |= if on { bit } else { 0 };
+        set(
+            before.is_none_or(|b| b.pc / spec.fetch.line_bytes != line),
+            flag::NEW_LINE,
+        );
+        set(before.is_none_or(|b| !follows(b, inst)), flag::JUMPED_TO);
+        set(
+            matches!(inst.class, OpClass::Branch | OpClass::Exit),
+            flag::GUARDED,
+        );
+        set(inst.class == OpClass::Branch, flag::BRANCH);
+        set(
+            timing.pipe == Pipe::Fp64 && spec.sm.pipes.fp64_shared,
+            flag::SM_WIDE,
+        );
+        let constant = inst
+            .constant
+            .or((kind == OpKind::ConstLoad).then_some(PARAMETER_OFFSET));
+        set(constant.is_some(), flag::CONSTANT);
+        let control = inst
+            .control
+            .filter(|_| spec.sm.dependence == DependencePolicy::Auto);
+        set(control.is_some(), flag::CONTROL);
+        let bank_reads = bank_reads(inst, spec);
+        set(
+            bank_reads != [0, 0] && spec.sm.regfile.conflicts,
+            flag::READS_PORTS,
+        );
+        let const_line = constant.unwrap_or(0) / spec.const_cache.line_bytes;
+        self.const_lines = self.const_lines.max(const_line + 1);
+        if let Some(mem) = inst.mem {
+            self.mems.push(mem);
+        }
+        let (regs, checks, cross, dsts) = self.registers(inst, timing.pipe, writers);
+        Op {
+            pc: inst.pc,
+            regs,
+            line,
+            latency: timing.latency,
+            const_line: const_line.min(u32::from(u16::MAX)) as u16,
+            mem: self.mems.len().saturating_sub(1) as u16,
+            checks,
+            cross,
+            dsts,
+            interval: timing.interval,
+            pipe: timing.pipe,
+            kind,
+            flags,
+            source: timing.source as u8,
+            bank_reads,
+            control: control.unwrap_or(NO_CONTROL),
+            number: inst.imm.min(255) as u8,
+        }
+    }
+
+    /// Builds the register list: sources from the other pipe, other sources, destinations.
+    fn registers(
+        &mut self,
+        inst: &StaticInst,
+        pipe: Pipe,
+        writers: &mut [Pipe; REGS],
+    ) -> (u32, u8, u8, u8) {
+        let start = self.regs.len();
+        let mut sources: Vec<u16> = inst.src.iter().flat_map(|r| numbers(*r)).collect();
+        let mut dsts: Vec<u16> = inst.dst.iter().flat_map(|r| numbers(*r)).collect();
+        let names_predicates = |list: &[RegRange]| {
+            list.iter().any(|r| {
+                r.count > 0 && matches!(r.file, RegFile::Predicate | RegFile::UniformPredicate)
+            })
+        };
+        match inst.class {
+            OpClass::SetPredicate if !names_predicates(&inst.dst) => dsts.push(IMPLIED_PREDICATE),
+            OpClass::Branch | OpClass::Exit if !names_predicates(&inst.src) => {
+                sources.push(IMPLIED_PREDICATE);
+            }
+            _ => {}
+        }
+        sources.sort_unstable();
+        sources.dedup();
+        let crosses = |r: &u16| {
+            matches!(
+                (writers[usize::from(*r)], pipe),
+                (Pipe::Fma, Pipe::Alu) | (Pipe::Alu, Pipe::Fma)
+            )
+        };
+        let (crossing, same): (Vec<u16>, Vec<u16>) = sources.iter().partition(|r| crosses(r));
+        let only_written = dsts.iter().filter(|d| !sources.contains(d));
+        let checked: Vec<u16> = crossing
+            .iter()
+            .chain(&same)
+            .chain(only_written)
+            .copied()
+            .collect();
+        for &register in &dsts {
+            writers[usize::from(register)] = pipe;
+        }
+        self.regs.extend(&checked);
+        // Destinations that are also sources were checked as sources: write list apart.
+        self.regs.extend(&dsts);
+        (
+            start as u32,
+            checked.len() as u8,
+            crossing.len() as u8,
+            dsts.len() as u8,
+        )
+    }
+
+    /// The registers that `op` checks.
+    #[inline(always)]
+    pub fn checks(&self, op: &Op) -> &[u16] {
+        &self.regs[op.regs as usize..][..usize::from(op.checks)]
+    }
+
+    /// The registers that `op` writes.
+    #[inline(always)]
+    pub fn dsts(&self, op: &Op) -> &[u16] {
+        &self.regs[op.regs as usize + usize::from(op.checks)..][..usize::from(op.dsts)]
+    }
+}
+
+const NO_CONTROL: Control = Control {
+    stall: 1,
+    yield_: false,
+    write_barrier: 7,
+    read_barrier: 7,
+    wait_mask: 0,
+    reuse: 0,
+};
+
+/// Whether `inst` comes straight after `before`: instructions are 16 bytes (8 before Volta).
+fn follows(before: &StaticInst, inst: &StaticInst) -> bool {
+    inst.pc > before.pc && inst.pc - before.pc <= 16
+}
+
+fn kind_of(inst: &StaticInst) -> OpKind {
+    match inst.class {
+        OpClass::Memory if has_access(inst, u32::MAX) => OpKind::Memory,
+        OpClass::Memory if inst.mem.is_some_and(|m| m.space == MemSpace::Constant) => {
+            OpKind::ConstLoad
+        }
+        OpClass::Shuffle => OpKind::Shuffle,
+        OpClass::Branch => OpKind::Branch,
+        OpClass::Barrier => OpKind::Barrier,
+        OpClass::Membar => OpKind::Membar,
+        OpClass::DepBar => OpKind::DepBar,
+        OpClass::CpAsyncCommit => OpKind::CpAsyncCommit,
+        _ => OpKind::Fixed,
+    }
+}
+
+/// Scoreboard numbers of a register range.
+fn numbers(range: RegRange) -> impl Iterator<Item = u16> {
+    let (base, size) = match range.file {
+        RegFile::General => (0, 256),
+        RegFile::Uniform => (256, 64),
+        RegFile::Predicate => (320, 8),
+        RegFile::UniformPredicate => (328, 8),
+    };
+    let first = u16::from(range.first).min(size - 1);
+    (first..(first + u16::from(range.count)).min(size)).map(move |r| base + r)
+}
+
+/// Register-file reads by bank. A wide operand reads one register a port each.
+fn bank_reads(inst: &StaticInst, spec: &GpuSpec) -> [u8; 2] {
+    let mut reads = [0u8; 2];
+    if inst.mem.is_some() {
+        // Memory operands are read through the leftover ports, after issue.
+        return reads;
+    }
+    for range in inst
+        .src
+        .iter()
+        .filter(|r| r.count > 0 && r.file == RegFile::General)
+    {
+        for register in range.first..=range.first.saturating_add(range.count - 1) {
+            reads[usize::from(register % spec.sm.regfile.banks) & 1] += 1;
+        }
+    }
+    reads
+}

@@ -1,0 +1,11 @@
+//! Compiler-guided greedy, then youngest: what recent NVIDIA sub-cores do (Huerta et al., MICRO'25).
+
+use super::History;
+
+#[inline(always)]
+pub fn pick(history: &History, candidates: u16) -> u8 {
+    match candidates >> history.last & 1 {
+        1 => history.last,
+        _ => history.youngest(candidates),
+    }
+}
