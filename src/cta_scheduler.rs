@@ -56,7 +56,12 @@ pub struct CtaScheduler {
 impl CtaScheduler {
     /// For `sms` SMs with the given limits.
     pub fn new(spec: &crate::config::GpuSpec) -> Self {
-        let LaunchSpec { cta_interval_milli, cta_start, cta_end, .. } = spec.launch;
+        let LaunchSpec {
+            cta_interval_milli,
+            cta_start,
+            cta_end,
+            ..
+        } = spec.launch;
         let smem_kib = spec.l1.carveouts_kib.last().copied().unwrap_or(0);
         let room = Room {
             warps: u32::from(spec.sm.warps_max),
@@ -101,9 +106,16 @@ impl CtaScheduler {
 
     /// The earliest cycle at which a CTA could start or a kernel finish, given what is known.
     pub fn next_at(&self) -> Cycle {
-        let ends = self.ends.iter().map(|(at, _)| *at).min().unwrap_or(Cycle::MAX);
+        let ends = self
+            .ends
+            .iter()
+            .map(|(at, _)| *at)
+            .min()
+            .unwrap_or(Cycle::MAX);
         let begins = self.active.iter().filter(|a| a.next < a.ctas);
-        let begins = begins.map(|a| a.not_before.max(self.free_milli / 1000)).min();
+        let begins = begins
+            .map(|a| a.not_before.max(self.free_milli / 1000))
+            .min();
         ends.min(begins.unwrap_or(Cycle::MAX))
     }
 
@@ -116,7 +128,8 @@ impl CtaScheduler {
         finished: &mut Vec<Finished>,
     ) {
         let limit = begin + self.cta_end;
-        self.ends.sort_unstable_by_key(|(at, done)| (*at, done.sm, done.cta, done.program));
+        self.ends
+            .sort_unstable_by_key(|(at, done)| (*at, done.sm, done.cta, done.program));
         let ends = std::mem::take(&mut self.ends);
         let mut known = ends.iter().peekable();
         loop {
@@ -166,7 +179,10 @@ impl CtaScheduler {
                     && r.smem_bytes >= o.smem_bytes
             };
             let from = self.last_sm + 1;
-            let Some(sm) = (from..from + sms).map(|s| s % sms).find(|&s| fits(&self.room[s])) else {
+            let Some(sm) = (from..from + sms)
+                .map(|s| s % sms)
+                .find(|&s| fits(&self.room[s]))
+            else {
                 continue;
             };
             let room = &mut self.room[sm];
@@ -178,7 +194,12 @@ impl CtaScheduler {
             self.seq = self.seq.wrapping_add(1);
             let (program, cta) = (active.program, active.next);
             active.next += 1;
-            let start = CtaStart { at: at + self.cta_start, program, cta, seq: self.seq };
+            let start = CtaStart {
+                at: at + self.cta_start,
+                program,
+                cta,
+                seq: self.seq,
+            };
             starts.push((sm, start));
             return Some(at);
         }
@@ -186,7 +207,9 @@ impl CtaScheduler {
     }
 
     fn free(&mut self, done: &CtaDone, finished: &mut Vec<Finished>) {
-        let Some(at) = self.active.iter().position(|a| a.program == done.program) else { return };
+        let Some(at) = self.active.iter().position(|a| a.program == done.program) else {
+            return;
+        };
         let active = &mut self.active[at];
         let room = &mut self.room[done.sm.index()];
         room.warps += active.occupancy.warps;
@@ -195,7 +218,10 @@ impl CtaScheduler {
         room.smem_bytes += active.occupancy.smem_bytes;
         active.unfinished -= 1;
         if active.unfinished == 0 {
-            finished.push(Finished { program: active.program, at: done.at + self.cta_end });
+            finished.push(Finished {
+                program: active.program,
+                at: done.at + self.cta_end,
+            });
             self.active.remove(at);
         }
     }
@@ -234,7 +260,16 @@ mod tests {
         let (mut starts, mut finished) = (Vec::new(), Vec::new());
         s.run(64, &mut starts, &mut finished);
         let got: Vec<_> = starts.iter().map(|(sm, c)| (*sm, c.at, c.cta)).collect();
-        assert_eq!(got, [(0, 110, 0), (1, 112, 1), (0, 113, 2), (1, 115, 3), (0, 116, 4)]);
+        assert_eq!(
+            got,
+            [
+                (0, 110, 0),
+                (1, 112, 1),
+                (0, 113, 2),
+                (1, 115, 3),
+                (0, 116, 4)
+            ]
+        );
     }
 
     #[test]
@@ -245,13 +280,45 @@ mod tests {
         s.run(64, &mut starts, &mut finished);
         assert_eq!(starts.len(), 2);
         starts.clear();
-        let done = CtaDone { at: 500, sm: SmId(1), program: 0, cta: 1, started: 112 };
+        let done = CtaDone {
+            at: 500,
+            sm: SmId(1),
+            program: 0,
+            cta: 1,
+            started: 112,
+        };
         s.ended(done);
         s.run(512, &mut starts, &mut finished);
-        assert_eq!(starts, [(1, CtaStart { at: 650, program: 0, cta: 2, seq: 3 })]);
-        s.ended(CtaDone { at: 700, cta: 2, ..done });
-        s.ended(CtaDone { at: 701, sm: SmId(0), cta: 0, ..done });
+        assert_eq!(
+            starts,
+            [(
+                1,
+                CtaStart {
+                    at: 650,
+                    program: 0,
+                    cta: 2,
+                    seq: 3
+                }
+            )]
+        );
+        s.ended(CtaDone {
+            at: 700,
+            cta: 2,
+            ..done
+        });
+        s.ended(CtaDone {
+            at: 701,
+            sm: SmId(0),
+            cta: 0,
+            ..done
+        });
         s.run(704, &mut starts, &mut finished);
-        assert_eq!(finished, [Finished { program: 0, at: 751 }]);
+        assert_eq!(
+            finished,
+            [Finished {
+                program: 0,
+                at: 751
+            }]
+        );
     }
 }

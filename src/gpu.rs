@@ -112,9 +112,14 @@ impl<P: Probe + Sync> Gpu<P> {
         let topology = Topology::new(spec);
         let quantum = quantum(spec);
         let gpcs = usize::from(spec.gpcs);
-        let sm = |id| SmUnit { sm: Sm::new(SmId(id), spec, quantum), probe: P::default() };
-        let shard =
-            |id| ShardUnit { shard: MemShard::new(id, spec, &topology.map, gpcs, quantum), probe: P::default() };
+        let sm = |id| SmUnit {
+            sm: Sm::new(SmId(id), spec, quantum),
+            probe: P::default(),
+        };
+        let shard = |id| ShardUnit {
+            shard: MemShard::new(id, spec, &topology.map, gpcs, quantum),
+            probe: P::default(),
+        };
         let gpc = |g| GpcUnit {
             ports: GpcPorts::new(g, spec, &topology),
             done: Vec::new(),
@@ -126,7 +131,9 @@ impl<P: Probe + Sync> Gpu<P> {
         Gpu {
             quantum,
             sms: (0..spec.sms).map(|id| RwLock::new(sm(id))).collect(),
-            shards: (0..spec.dram.channels).map(|id| RwLock::new(shard(id))).collect(),
+            shards: (0..spec.dram.channels)
+                .map(|id| RwLock::new(shard(id)))
+                .collect(),
             gpcs: (0..spec.gpcs).map(|g| RwLock::new(gpc(g))).collect(),
             bridge: RwLock::new(Bridge {
                 to_shards: vec![Vec::new(); usize::from(spec.dram.channels)],
@@ -189,7 +196,12 @@ impl<P: Probe + Sync> Gpu<P> {
         if unit.sm.idle() && !no_skip {
             return;
         }
-        let mut cx = Cx { spec: &self.spec, programs, probe: &mut unit.probe, no_skip };
+        let mut cx = Cx {
+            spec: &self.spec,
+            programs,
+            probe: &mut unit.probe,
+            no_skip,
+        };
         unit.sm.run(index, self.quantum, &mut cx);
     }
 
@@ -205,7 +217,8 @@ impl<P: Probe + Sync> Gpu<P> {
         for request in routed.chain([&bridge.to_shards[number]]).flatten() {
             unit.shard.deliver(*request);
         }
-        unit.shard.run(index, self.quantum, &self.topology.gpc_of, &mut unit.probe);
+        unit.shard
+            .run(index, self.quantum, &self.topology.gpc_of, &mut unit.probe);
     }
 
     /// Phase B: one GPC, or the bridge, at a time, as far as this thread gets them.
@@ -300,7 +313,11 @@ impl<P: Probe + Sync> Gpu<P> {
 
     /// When the last reply of any kind reached an SM. Alone.
     pub fn last_reply(&self) -> Cycle {
-        self.sms.iter().map(|u| read(u).sm.last_reply()).max().unwrap_or(0)
+        self.sms
+            .iter()
+            .map(|u| read(u).sm.last_reply())
+            .max()
+            .unwrap_or(0)
     }
 
     /// A host copy: its sectors are in L2 afterwards, as far as they fit. Alone.

@@ -54,22 +54,35 @@ impl Occupancy {
     pub fn new(header: &KernelHeader, spec: &GpuSpec) -> Result<Self> {
         let sm = &spec.sm;
         let refuse = |what: String, remedy: &str| {
-            Error::input(&header.source, format!("kernel {}", header.name), what, remedy)
+            Error::input(
+                &header.source,
+                format!("kernel {}", header.name),
+                what,
+                remedy,
+            )
         };
         let threads = header.block.iter().map(|&d| u64::from(d)).product::<u64>();
         if threads == 0 || threads > u64::from(sm.threads_per_cta_max) {
             return Err(refuse(
-                format!("{threads} threads in a CTA, {} takes 1 to {}", spec.name, sm.threads_per_cta_max),
+                format!(
+                    "{threads} threads in a CTA, {} takes 1 to {}",
+                    spec.name, sm.threads_per_cta_max
+                ),
                 "run it on a GPU that allows the block size",
             ));
         }
         let warps = header.warps_per_cta();
         let granule = |value: u32, unit: u32| value.div_ceil(unit.max(1)) * unit.max(1);
-        let per_warp =
-            granule(u32::from(header.registers_per_thread.max(1)) * 32, sm.register_alloc_unit);
+        let per_warp = granule(
+            u32::from(header.registers_per_thread.max(1)) * 32,
+            sm.register_alloc_unit,
+        );
         let registers = per_warp * granule(warps, u32::from(sm.warp_alloc_unit));
         let smem = &spec.smem;
-        let smem_bytes = match header.smem_bytes.saturating_add(smem.reserved_per_cta_bytes) {
+        let smem_bytes = match header
+            .smem_bytes
+            .saturating_add(smem.reserved_per_cta_bytes)
+        {
             0 => 0,
             bytes => granule(bytes, smem.alloc_unit_bytes),
         };
@@ -87,20 +100,36 @@ impl Occupancy {
             (u32::from(sm.warps_max) / warps, Limit::Warps),
             (u32::from(sm.ctas_max), Limit::Ctas),
             (sm.registers / registers.max(1), Limit::Registers),
-            (largest.checked_div(smem_bytes).unwrap_or(u32::MAX), Limit::SharedMemory),
+            (
+                largest.checked_div(smem_bytes).unwrap_or(u32::MAX),
+                Limit::SharedMemory,
+            ),
         ];
-        let (ctas_per_sm, limit) =
-            limits.into_iter().min_by_key(|(n, _)| *n).unwrap_or((0, Limit::Ctas));
+        let (ctas_per_sm, limit) = limits
+            .into_iter()
+            .min_by_key(|(n, _)| *n)
+            .unwrap_or((0, Limit::Ctas));
         if ctas_per_sm == 0 {
             return Err(refuse(
-                format!("no CTA fits on an SM of {}: not enough {}", spec.name, limit.name()),
+                format!(
+                    "no CTA fits on an SM of {}: not enough {}",
+                    spec.name,
+                    limit.name()
+                ),
                 "use fewer registers, less shared memory, or another GPU",
             ));
         }
         let need = smem_bytes * ctas_per_sm;
         let carveouts = spec.l1.carveouts_kib.iter().map(|kib| kib * 1024);
         let carveout_bytes = carveouts.clone().find(|&c| c >= need).unwrap_or(largest);
-        Ok(Occupancy { warps, registers, smem_bytes, ctas_per_sm, limit, carveout_bytes })
+        Ok(Occupancy {
+            warps,
+            registers,
+            smem_bytes,
+            ctas_per_sm,
+            limit,
+            carveout_bytes,
+        })
     }
 }
 
@@ -128,7 +157,8 @@ mod tests {
     #[test]
     fn the_tightest_resource_limits() {
         let spec = crate::config::load("v100", &[]).unwrap().spec;
-        let of = |t, r, s| Occupancy::new(&header(t, r, s), &spec).map(|o| (o.ctas_per_sm, o.limit));
+        let of =
+            |t, r, s| Occupancy::new(&header(t, r, s), &spec).map(|o| (o.ctas_per_sm, o.limit));
         assert_eq!(of(256, 16, 0).unwrap(), (8, Limit::Warps));
         assert_eq!(of(32, 16, 0).unwrap(), (32, Limit::Ctas));
         assert_eq!(of(256, 128, 0).unwrap(), (2, Limit::Registers));

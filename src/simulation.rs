@@ -303,8 +303,13 @@ impl<'a> Host<'a> {
             return next;
         }
         let at = self.scheduler.next_at();
-        let lead = Cycle::from(self.spec.launch.cta_start).min(Cycle::from(self.spec.launch.cta_end));
-        if at == Cycle::MAX { next } else { next.max(at.saturating_sub(lead) / gpu.quantum()) }
+        let lead =
+            Cycle::from(self.spec.launch.cta_start).min(Cycle::from(self.spec.launch.cta_end));
+        if at == Cycle::MAX {
+            next
+        } else {
+            next.max(at.saturating_sub(lead) / gpu.quantum())
+        }
     }
 
     fn note_cta(&mut self, done: &crate::sm::CtaDone) {
@@ -329,16 +334,21 @@ impl<'a> Host<'a> {
     ) -> Result<()> {
         self.launch(gpu, programs, begin)?;
         self.starts.clear();
-        self.scheduler.run(begin, &mut self.starts, &mut self.finished);
+        self.scheduler
+            .run(begin, &mut self.starts, &mut self.finished);
         for finished in self.finished.drain(..) {
-            let running = self.running.iter_mut().find(|r| r.program == finished.program);
+            let running = self
+                .running
+                .iter_mut()
+                .find(|r| r.program == finished.program);
             if let Some(running) = running {
                 running.finished = Some(finished.at);
             }
         }
         if self.retire(gpu, begin) {
             self.launch(gpu, programs, begin)?;
-            self.scheduler.run(begin, &mut self.starts, &mut self.finished);
+            self.scheduler
+                .run(begin, &mut self.starts, &mut self.finished);
         }
         for (sm, start) in &self.starts {
             gpu.start_cta(*sm, *start);
@@ -368,8 +378,7 @@ impl<'a> Host<'a> {
                 Command::Launch(kernel) => {
                     let most = usize::from(self.spec.launch.concurrent_kernels_max);
                     let stream = kernel.header.stream;
-                    if self.running.len() >= most
-                        || self.running.iter().any(|r| r.stream == stream)
+                    if self.running.len() >= most || self.running.iter().any(|r| r.stream == stream)
                     {
                         return Ok(());
                     }
@@ -443,7 +452,8 @@ impl<'a> Host<'a> {
 
     /// The address of a kernel's code: the same code keeps its place from launch to launch.
     fn code_line(&mut self, kernel: &Kernel) -> u64 {
-        let same = |k: &Kernel| k.header.name == kernel.header.name && k.code.insts == kernel.code.insts;
+        let same =
+            |k: &Kernel| k.header.name == kernel.header.name && k.code.insts == kernel.code.insts;
         if let Some((_, line)) = self.codes.iter().find(|(k, _)| same(k)) {
             return *line;
         }
@@ -459,12 +469,18 @@ impl<'a> Host<'a> {
     fn retire<P: Probe + Sync>(&mut self, gpu: &Gpu<P>, begin: Cycle) -> bool {
         let mut ended = false;
         for at in (0..self.running.len()).rev() {
-            let Some(finished) = self.running[at].finished else { continue };
+            let Some(finished) = self.running[at].finished else {
+                continue;
+            };
             let alone = self.running.len() == 1;
             if alone && !gpu.quiet() {
                 continue;
             }
-            let drained = if alone { gpu.last_reply().max(finished) } else { finished };
+            let drained = if alone {
+                gpu.last_reply().max(finished)
+            } else {
+                finished
+            };
             let end = drained + Cycle::from(self.spec.launch.kernel_end);
             let running = self.running.remove(at);
             self.close(&running, end, if alone { end } else { begin }, gpu);
@@ -520,7 +536,11 @@ impl<'a> Host<'a> {
                 "no instruction issued for {} cycles, up to cycle {begin}; what waits for what:\n{}{}",
                 self.options.watchdog_cycles,
                 lines.join("\n"),
-                if more > 0 { format!("\n... and {more} more") } else { String::new() }
+                if more > 0 {
+                    format!("\n... and {more} more")
+                } else {
+                    String::new()
+                }
             )));
             return true;
         }
@@ -528,11 +548,17 @@ impl<'a> Host<'a> {
     }
 
     fn sample<P: Probe + Sync>(&mut self, gpu: &Gpu<P>, begin: Cycle) {
-        let Some(interval) = self.options.timeline else { return };
+        let Some(interval) = self.options.timeline else {
+            return;
+        };
         if begin >= self.next_sample {
             self.next_sample = begin + interval;
             let counters = gpu.counters(begin.max(self.now), false);
-            self.samples.push(Sample { at: begin, counters, warps: self.quantum.resident_warps });
+            self.samples.push(Sample {
+                at: begin,
+                counters,
+                warps: self.quantum.resident_warps,
+            });
         }
     }
 }

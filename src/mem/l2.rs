@@ -79,8 +79,12 @@ pub struct Slice {
     mshrs: MshrTable<Waiter>,
     free_at: Cycle,
     atomic_free_at: Cycle,
-    /// Requests that wait for an MSHR, in order.
-    pub waiting: VecDeque<Request>,
+    /// Requests that wait for an MSHR, in order; forwarded reads apart, so that they never wait for
+    /// registers that wait for the other partition.
+    waiting: [VecDeque<Request>; 2],
+    /// Lines in flight from the other partition; they take at most half of the registers.
+    remote_in_flight: u32,
+    remote_max: u32,
     waiting_since: Cycle,
     bytes_per_cycle: u32,
     hit_latency: Cycle,
@@ -104,7 +108,9 @@ impl Slice {
             mshrs: MshrTable::new(u32::from(spec.mshrs), spec.mshr_merges),
             free_at: 0,
             atomic_free_at: 0,
-            waiting: VecDeque::new(),
+            waiting: [VecDeque::new(), VecDeque::new()],
+            remote_in_flight: 0,
+            remote_max: u32::from(spec.mshrs / 2).max(1),
             waiting_since: 0,
             bytes_per_cycle: u32::from(spec.slice_bytes_per_cycle),
             hit_latency: Cycle::from(spec.hit_latency),
@@ -189,9 +195,13 @@ impl Slice {
         let mut new = 0;
         if missing != 0 {
             let found = self.mshrs.find(r.line);
-            if self.mshrs.check(found).is_err() {
+            let remote = !home && found.is_none();
+            if self.mshrs.check(found).is_err()
+                || remote && self.remote_in_flight == self.remote_max
+            {
                 return false;
             }
+            self.remote_in_flight += u32::from(remote);
             new = self.mshrs.wait(found, r.line, missing, waiter).1;
         }
         let atomic = matches!(r.kind, RequestKind::Atomic | RequestKind::Reduction);
@@ -355,6 +365,7 @@ impl Slice {
         let mut ready = [None; 8];
         let mut more = Vec::new();
         let mut count = 0;
+        let before = self.mshrs.in_use();
         self.mshrs.arrive(mshr, sectors, |waiter| {
             match ready.get_mut(count) {
                 Some(slot) => *slot = Some(waiter),
@@ -362,6 +373,7 @@ impl Slice {
             }
             count += 1;
         });
+        self.remote_in_flight -= u32::from(!home && self.mshrs.in_use() < before);
         let latency = if home { self.fill_latency } else { 1 };
         for waiter in ready.iter().flatten().chain(&more) {
             if waiter.kind == RequestKind::Invalidate {
@@ -372,11 +384,38 @@ impl Slice {
         }
     }
 
-    /// A request starts or stops waiting for an MSHR; keeps the account of stalled cycles.
-    pub fn stalled(&mut self, now: Cycle, waits: bool) {
-        if waits {
+    /// Whether a request of `kind` must queue behind others.
+    pub fn must_wait(&self, kind: RequestKind) -> bool {
+        !self.waiting[queue_of(kind)].is_empty()
+    }
+
+    /// Nobody waits for an MSHR.
+    pub fn nobody_waits(&self) -> bool {
+        self.waiting.iter().all(VecDeque::is_empty)
+    }
+
+    /// Requests that wait for an MSHR.
+    pub fn waiting(&self) -> usize {
+        self.waiting.iter().map(VecDeque::len).sum()
+    }
+
+    /// `request` waits from `now` on.
+    pub fn queue(&mut self, request: Request, now: Cycle) {
+        if self.nobody_waits() {
             self.waiting_since = now;
-        } else {
+        }
+        self.waiting[queue_of(request.kind)].push_back(request);
+    }
+
+    /// The head of waiting queue `which`.
+    pub fn head(&self, which: usize) -> Option<Request> {
+        self.waiting[which].front().copied()
+    }
+
+    /// The head of waiting queue `which` was served at `now`.
+    pub fn unqueue(&mut self, which: usize, now: Cycle) {
+        self.waiting[which].pop_front();
+        if self.nobody_waits() {
             self.stats.mshr_stall_cycles += now - self.waiting_since;
         }
     }
@@ -388,4 +427,9 @@ impl Slice {
             .map(|e| u64::from(e.dirty.count_ones()))
             .sum()
     }
+}
+
+/// Waiting queue of a request: forwarded reads first.
+fn queue_of(kind: RequestKind) -> usize {
+    usize::from(kind != RequestKind::Forward)
 }

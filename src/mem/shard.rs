@@ -154,7 +154,7 @@ impl MemShard {
             && self
                 .slices
                 .iter()
-                .all(|s| s.in_flight() == 0 && s.waiting.is_empty())
+                .all(|s| s.in_flight() == 0 && s.nobody_waits())
     }
 
     /// Only write-backs are left.
@@ -163,7 +163,7 @@ impl MemShard {
             && self
                 .slices
                 .iter()
-                .all(|s| s.in_flight() == 0 && s.waiting.is_empty())
+                .all(|s| s.in_flight() == 0 && s.nobody_waits())
     }
 
     /// Runs quantum number `index`. `gpc_of` maps SMs to GPCs.
@@ -185,13 +185,18 @@ impl MemShard {
 
     fn request<P: Probe>(&mut self, request: Request, gpc_of: &[u16], probe: &mut P) {
         let local = usize::from(request.slice - self.first_slice);
-        if self.stalled || !self.slices[local].waiting.is_empty() {
-            self.slices[local].waiting.push_back(request);
+        let never_waits =
+            matches!(request.kind, RequestKind::ForwardReply | RequestKind::Invalidate);
+        if never_waits {
+            self.serve(&request, request.at, gpc_of);
+            self.retry(request.at, gpc_of);
             return;
         }
-        if !self.serve(&request, request.at, gpc_of) {
-            self.slices[local].stalled(request.at, true);
-            self.slices[local].waiting.push_back(request);
+        if self.stalled
+            || self.slices[local].must_wait(request.kind)
+            || !self.serve(&request, request.at, gpc_of)
+        {
+            self.slices[local].queue(request, request.at);
             return;
         }
         probe.l2_accessed(request.at, request.slice, request.line, 0, request.sectors);
@@ -208,9 +213,6 @@ impl MemShard {
         let served = self.slices[local].serve(request, now, home, &mut actions);
         self.act(request.slice, home, &mut actions, gpc_of);
         self.actions = actions;
-        if request.kind == RequestKind::ForwardReply {
-            self.retry(now, gpc_of);
-        }
         served
     }
 
@@ -425,13 +427,15 @@ impl MemShard {
     /// Serves requests that waited for an MSHR, as far as there are any now.
     fn retry(&mut self, now: Cycle, gpc_of: &[u16]) {
         for local in 0..self.slices.len() {
-            while let Some(request) = self.slices[local].waiting.front().copied() {
-                if self.stalled || !self.serve(&request, now, gpc_of) {
-                    break;
-                }
-                self.slices[local].waiting.pop_front();
-                if self.slices[local].waiting.is_empty() {
-                    self.slices[local].stalled(now, false);
+            if self.slices[local].nobody_waits() {
+                continue;
+            }
+            for which in 0..2 {
+                while let Some(request) = self.slices[local].head(which) {
+                    if self.stalled || !self.serve(&request, now, gpc_of) {
+                        break;
+                    }
+                    self.slices[local].unqueue(which, now);
                 }
             }
         }
@@ -484,12 +488,12 @@ impl MemShard {
     /// For the wait-for graph.
     pub fn describe(&self, out: &mut Vec<String>) {
         for (local, slice) in self.slices.iter().enumerate() {
-            if slice.in_flight() > 0 || !slice.waiting.is_empty() {
+            if slice.in_flight() > 0 || !slice.nobody_waits() {
                 out.push(format!(
                     "L2 slice {}: {} lines in flight, {} requests wait for an MSHR",
                     usize::from(self.first_slice) + local,
                     slice.in_flight(),
-                    slice.waiting.len()
+                    slice.waiting()
                 ));
             }
         }

@@ -316,7 +316,8 @@ impl Sm {
         let sub = &mut self.subs[k];
         if now > sub.accounted {
             let oldest = usize::from(sub.history.by_age[0]) * SUB_CORES + k;
-            self.issue.add(self.warps[oldest].why, u64::from(now - sub.accounted));
+            self.issue
+                .add(self.warps[oldest].why, u64::from(now - sub.accounted));
             sub.accounted = now;
         }
     }

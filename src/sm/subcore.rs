@@ -39,7 +39,10 @@ pub struct SubCore {
     /// Local memory queue, in order.
     pub queue: VecDeque<Box<Queued>>,
     /// Unused queue entries, kept for their memory.
-    #[allow(clippy::vec_box, reason = "entries are large and move between two lists")]
+    #[allow(
+        clippy::vec_box,
+        reason = "entries are large and move between two lists"
+    )]
     pub spare: Vec<Box<Queued>>,
     wheel: [u16; WHEEL as usize],
     occupied: u64,

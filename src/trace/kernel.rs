@@ -204,3 +204,24 @@ pub struct ImportCost {
     /// Text parsed, bytes after decompression.
     pub text_bytes: u64,
 }
+
+impl Workload {
+    /// Kernel launches in program order.
+    pub fn launches(&self) -> impl Iterator<Item = &Kernel> {
+        self.commands.iter().filter_map(|c| match c {
+            Command::Launch(kernel) => Some(&**kernel),
+            Command::MemcpyHtoD { .. } => None,
+        })
+    }
+
+    /// Runs `more` after this one.
+    pub fn append(&mut self, more: Workload) {
+        self.source = format!("{} {}", self.source, more.source);
+        let joined = format!("{} {}", self.hash, more.hash);
+        self.hash = crate::hash::ContentHash::of(joined.as_bytes()).hex();
+        self.commands.extend(more.commands);
+        self.import.seconds += more.import.seconds;
+        self.import.text_bytes += more.import.text_bytes;
+        self.notes.extend(more.notes);
+    }
+}
