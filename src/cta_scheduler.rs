@@ -139,9 +139,11 @@ impl CtaScheduler {
             }
             if now < limit {
                 if let Some(at) = self.dispatch(now, limit, starts) {
-                    // The fraction of a cycle carries over unless the dispatcher had to wait.
-                    let from = if at > now { at * 1000 } else { self.free_milli };
-                    self.free_milli = from + self.interval_milli;
+                    // A dispatcher that did not idle keeps the fraction of its interval.
+                    if self.free_milli + 1000 <= at * 1000 {
+                        self.free_milli = at * 1000;
+                    }
+                    self.free_milli += self.interval_milli;
                     continue;
                 }
             }
