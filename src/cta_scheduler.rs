@@ -139,7 +139,11 @@ impl CtaScheduler {
             }
             if now < limit {
                 if let Some(at) = self.dispatch(now, limit, starts) {
-                    self.free_milli = self.free_milli.max(at * 1000) + self.interval_milli;
+                    // A dispatcher that did not idle keeps the fraction of its interval.
+                    if self.free_milli + 1000 <= at * 1000 {
+                        self.free_milli = at * 1000;
+                    }
+                    self.free_milli += self.interval_milli;
                     continue;
                 }
             }

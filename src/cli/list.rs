@@ -239,6 +239,11 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_gpus() {
+        insta::assert_snapshot!(text(|out| ListGpus::default().run(out)));
+    }
+
+    #[test]
     fn verbose_lists_every_key() {
         let verbose = text(|out| ListHardware { verbose: true }.run(out));
         for doc in config::key_docs() {

@@ -118,6 +118,11 @@ impl KernelBuilder {
         index
     }
 
+    /// A branch back to instruction `target`, guarded by `P0`.
+    pub fn branch(&mut self, target: u32) -> u32 {
+        self.inst_imm("BRA", &[], &[p(0)], u64::from(target) * 16)
+    }
+
     /// The start of every kernel: the stack pointer, which no kernel here uses.
     pub fn entry(&mut self) -> u32 {
         let text = if self.sm_version >= 90 { "LDC" } else { "MOV" };

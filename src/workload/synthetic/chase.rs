@@ -107,7 +107,7 @@ fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     }
     code.inst_imm("IADD3", &[r(4)], &[r(4)], 1);
     code.inst("ISETP.NE.AND", &[p(0)], &[r(4)]);
-    code.inst("BRA", &[], &[p(0)]);
+    code.branch(body);
     code.inst("ISETP.NE.AND", &[p(1)], &[r(2)]);
     code.inst("EXIT", &[], &[]);
     let generator = Chase {

@@ -174,7 +174,7 @@ fn ffma(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     for _ in 1..128 {
         code.inst("FFMA", &[r(3)], &[r(3), r(0)]);
     }
-    code.inst("BRA", &[], &[p(0)]);
+    code.branch(prologue);
     let body = code.here();
     code.inst("FSETP.NEU.AND", &[p(1)], &[r(3)]);
     code.inst("EXIT", &[], &[]);
@@ -212,7 +212,7 @@ fn ffma_ilp(params: &Params, gpu: &GpuSpec) -> Result<Made> {
             counter.compare(&mut code);
         }
     }
-    code.inst("BRA", &[], &[p(0)]);
+    code.branch(prologue);
     let body = code.here();
     for i in 0..chains {
         code.inst("FADD", &[r(6)], &[r(6), chain(i)]);
@@ -240,7 +240,7 @@ fn barrier(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.inst(barrier, &[], &[]);
     counter.advance(&mut code);
     counter.compare(&mut code);
-    code.inst("BRA", &[], &[p(0)]);
+    code.branch(prologue);
     let body = code.here();
     code.inst("EXIT", &[], &[]);
     let generator = Loop {

@@ -4,7 +4,8 @@
 //! registers into double-buffered, padded shared memory. From Ampere on: [`super::hgemm_async`].
 //! Rows, columns and depth beyond the matrices are masked.
 
-use super::builder::{FULL, KernelBuilder, first_lanes, p, r, two_row_mask};
+use super::builder::{FULL, KernelBuilder, first_lanes, r, two_row_mask};
+use super::gemm::{append_loop_end, append_prologue};
 use super::params::{Param, Params};
 use super::{Entry, Made, WarpGenerator, access, array, hgemm_async, insts, per_warp};
 use crate::config::GpuSpec;
@@ -282,12 +283,7 @@ fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
         }
     }
     let store = append_store(&mut code);
-    for address in [2, 4, 22] {
-        code.inst("IADD3", &[r(address)], &[r(address)]);
-    }
-    code.inst("ISETP.NE.AND", &[p(0)], &[r(22)]);
-    code.inst("BRA", &[], &[p(0)]);
-    let body_end = code.here();
+    let body_end = append_loop_end(&mut code, 22, body);
     let results = append_results(&mut code, 80);
     let (n, k) = (shape.n, shape.k);
     let generator = Hgemm {
@@ -316,26 +312,6 @@ fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
         code,
         generator: per_warp(256, generator),
     })
-}
-
-/// Addresses from the thread's number and cleared results.
-pub(super) fn append_prologue(
-    code: &mut KernelBuilder,
-    shared: &[u16],
-    results: std::ops::Range<u16>,
-) {
-    code.entry();
-    code.thread_number();
-    for (address, parameter) in [(2, 0), (4, 1)] {
-        let parameter = code.parameter(parameter);
-        code.inst_const("IMAD.WIDE", &[r(address)], &[r(0), r(3)], parameter);
-    }
-    for &address in shared {
-        code.inst("LEA", &[r(address)], &[r(3)]);
-    }
-    for result in results {
-        code.inst("MOV", &[r(result)], &[]);
-    }
 }
 
 /// The address of C, 32 stores of two registers each from `first`, the end.

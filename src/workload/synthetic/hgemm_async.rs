@@ -5,10 +5,9 @@
 //! of row i lies at c ^ (i / 2 % 4); a row of B's is 16 chunks, and chunk c of row i lies at
 //! c ^ (i % 8): the eight rows of each LDSM phase then hit all banks.
 
-use super::builder::{FULL, KernelBuilder, p, r, two_row_mask};
-use super::hgemm::{
-    Shape, append_prologue, append_results, b_patterns, result_patterns, store_result,
-};
+use super::builder::{FULL, KernelBuilder, r, two_row_mask};
+use super::gemm::{append_loop_end, append_prologue};
+use super::hgemm::{Shape, append_results, b_patterns, result_patterns, store_result};
 use super::{Made, WarpGenerator, access, array, insts, per_warp};
 use crate::config::GpuSpec;
 use crate::trace::{CtaEncoder, PatternId};
@@ -176,12 +175,7 @@ pub(super) fn make(shape: Shape, gpu: &GpuSpec) -> Made {
             }
         }
     }
-    for address in [2, 4, 10] {
-        code.inst("IADD3", &[r(address)], &[r(address)]);
-    }
-    code.inst("ISETP.NE.AND", &[p(0)], &[r(10)]);
-    code.inst("BRA", &[], &[p(0)]);
-    let body_end = code.here();
+    let body_end = append_loop_end(&mut code, 10, body);
     let results = append_results(&mut code, 64);
     let generator = HgemmAsync {
         shape,

@@ -6,7 +6,9 @@
 mod builder;
 mod chase;
 mod compute;
+mod control;
 mod gather;
+mod gemm;
 mod hgemm;
 mod hgemm_async;
 mod params;
@@ -85,6 +87,11 @@ const COMMON: &[Param] = &[
         1,
         10_000,
         "times the kernel is launched, one after the other",
+    ),
+    Param::name(
+        "control",
+        &["off", "on"],
+        "dependence-control bits as a compiler would set them",
     ),
     Param::count(
         "streams",
@@ -211,7 +218,11 @@ fn launches(
         local_base: 0,
         source: source.to_owned(),
     };
-    let code = Arc::new(made.code.finish());
+    let mut code = made.code.finish();
+    if params.get("control") == 1 {
+        control::annotate(&mut code, gpu);
+    }
+    let code = Arc::new(code);
     (0..params.get("launches")).map(move |launch| Kernel {
         header: KernelHeader {
             id: launch as u32 + 1,

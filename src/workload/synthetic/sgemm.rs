@@ -4,7 +4,8 @@
 //! registers while the present one is multiplied, and shared memory is double-buffered, so there is
 //! one barrier a tile. Rows, columns and depth beyond the matrices are masked.
 
-use super::builder::{FULL, KernelBuilder, first_lanes, p, pair_mask, r, two_row_mask};
+use super::builder::{FULL, KernelBuilder, first_lanes, pair_mask, r, two_row_mask};
+use super::gemm::{append_loop_end, append_prologue};
 use super::params::{Param, Params};
 use super::{Entry, Made, WarpGenerator, access, array, insts, per_warp};
 use crate::config::GpuSpec;
@@ -217,35 +218,8 @@ fn append_store(code: &mut KernelBuilder) -> u32 {
     at
 }
 
-/// Registers: R2, R4 global addresses, R6, R7, R20, R21 shared ones, R8.. next tile, R24.. fragments,
-/// R40.. results.
-fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
-    let (m, n, k) = (params.get("m"), params.get("n"), params.get("k"));
-    for name in ["n", "k"] {
-        if !params.get(name).is_multiple_of(4) {
-            return Err(params.fault(name, "not a multiple of 4"));
-        }
-    }
-    let mut code = KernelBuilder::new(gpu.compute_capability);
-    code.entry();
-    code.thread_number();
-    for (address, parameter) in [(2, 0), (4, 1)] {
-        let parameter = code.parameter(parameter);
-        code.inst_const("IMAD.WIDE", &[r(address)], &[r(0), r(3)], parameter);
-    }
-    for address in [6, 7, 20, 21, 22] {
-        code.inst("LEA", &[r(address)], &[r(3)]);
-    }
-    for result in 0..64 {
-        code.inst("MOV", &[r(40 + result)], &[]);
-    }
-    let first = TileMoves {
-        load: append_load(&mut code),
-        store: append_store(&mut code),
-    };
-    let body = code.here();
-    let next_load = append_load(&mut code);
-    let arithmetic = code.here();
+/// Eight steps: two fragments of A and B each, and an outer product.
+fn append_multiply(code: &mut KernelBuilder) {
     let lds = code.shared_load_128();
     for _ in 0..DEPTH {
         for half in 0..2 {
@@ -259,16 +233,32 @@ fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
             }
         }
     }
+}
+
+/// Registers: R2, R4 global addresses, R6, R7, R20, R21 shared ones, R8.. next tile, R24.. fragments,
+/// R40.. results.
+fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
+    let (m, n, k) = (params.get("m"), params.get("n"), params.get("k"));
+    for name in ["n", "k"] {
+        if !params.get(name).is_multiple_of(4) {
+            return Err(params.fault(name, "not a multiple of 4"));
+        }
+    }
+    let mut code = KernelBuilder::new(gpu.compute_capability);
+    append_prologue(&mut code, &[6, 7, 20, 21, 22], 40..104);
+    let first = TileMoves {
+        load: append_load(&mut code),
+        store: append_store(&mut code),
+    };
+    let body = code.here();
+    let next_load = append_load(&mut code);
+    let arithmetic = code.here();
+    append_multiply(&mut code);
     let next = TileMoves {
         load: next_load,
         store: append_store(&mut code),
     };
-    for address in [2, 4, 22] {
-        code.inst("IADD3", &[r(address)], &[r(address)]);
-    }
-    code.inst("ISETP.NE.AND", &[p(0)], &[r(22)]);
-    code.inst("BRA", &[], &[p(0)]);
-    let body_end = code.here();
+    let body_end = append_loop_end(&mut code, 22, body);
     let parameter = code.parameter(2);
     code.inst_const("IMAD.WIDE", &[r(2)], &[r(0), r(3)], parameter);
     let store = code.global("STG", 16);

@@ -101,7 +101,7 @@ fn assemble(code: &mut KernelBuilder, access: impl Fn(&mut KernelBuilder, u16)) 
     }
     code.inst_imm("IADD3", &[r(7)], &[r(7)], 1);
     code.inst("ISETP.NE.AND", &[p(0)], &[r(7)]);
-    code.inst("BRA", &[], &[p(0)]);
+    code.branch(body);
     code.inst("EXIT", &[], &[]);
     (body, code.here())
 }

@@ -1,5 +1,7 @@
 //! Tests of the synthetic workloads: counts by hand, purity, valid streams, faults.
 
+mod gemm;
+
 use super::*;
 use crate::config;
 use crate::isa::{MemSpace, OpClass};
@@ -123,6 +125,24 @@ fn every_generator_is_pure_and_valid_on_every_architecture() {
 }
 
 #[test]
+fn control_bits_are_complete_and_legal() {
+    for name in ["v100", "a100-80", "h100-sxm", "rtx3070"] {
+        for spec in ALL {
+            let separator = if spec.contains('?') { '&' } else { '?' };
+            let kernel = kernel(&format!("synth:{spec}{separator}control=on"), name);
+            for inst in &kernel.code.insts {
+                let control = inst.control.expect("every instruction has control bits");
+                assert!(
+                    (1..=15).contains(&control.stall),
+                    "{spec} on {name}: {inst:?}"
+                );
+                assert!(control.wait_mask < 64);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_single_warp_is_the_same_as_in_its_cta() {
     let kernel = kernel("synth:hgemm?k=4096", "a100-80");
     let mut all = CtaEncoder::default();
@@ -210,48 +230,6 @@ fn stream_touches_each_byte_once() {
     }
 }
 
-/// Bytes of each matrix that a GEMM touches, in 16-byte (or 8-byte, for C) pieces.
-fn gemm_footprint(spec: &str, name: &str) -> [u64; 3] {
-    let kernel = kernel(spec, name);
-    let mut touched = [(); 3].map(|()| std::collections::BTreeMap::new());
-    for cta in 0..kernel.header.cta_count() {
-        walk(&kernel, cta, |_, index, lanes| {
-            let mem = kernel.code.insts[index as usize].mem.unwrap();
-            if mem.space != MemSpace::Global {
-                assert!(
-                    lanes
-                        .iter()
-                        .all(|l| l + u64::from(mem.width_bytes)
-                            <= u64::from(kernel.header.smem_bytes))
-                );
-                return;
-            }
-            for &lane in lanes {
-                let matrix = (lane - array(0)) >> 36;
-                touched[matrix as usize].insert(lane, u64::from(mem.width_bytes));
-            }
-        });
-    }
-    touched.map(|map| map.values().sum())
-}
-
-#[test]
-fn gemms_touch_their_matrices_exactly() {
-    for (m, n, k) in [(128, 128, 64), (130, 136, 40), (1, 8, 8), (300, 264, 72)] {
-        let shape = format!("m={m}&n={n}&k={k}");
-        let sgemm = gemm_footprint(&format!("synth:sgemm?{shape}"), "v100");
-        assert_eq!(sgemm, [m * k * 4, k * n * 4, m * n * 4], "sgemm {shape}");
-        for name in ["v100", "t4", "a100-80"] {
-            let hgemm = gemm_footprint(&format!("synth:hgemm?{shape}"), name);
-            assert_eq!(
-                hgemm,
-                [m * k * 2, k * n * 2, m * n * 4],
-                "hgemm {shape} {name}"
-            );
-        }
-    }
-}
-
 /// The most lanes of a phase that touch different words of one bank.
 fn conflict(addresses: &[u64], width: u64) -> usize {
     let lanes = (128 / width) as usize;
@@ -276,25 +254,6 @@ fn smem_patterns_conflict_as_asked() {
                 assert_eq!(conflict(lanes, width), ways)
             });
         }
-    }
-}
-
-#[test]
-fn gemm_shared_accesses_do_not_conflict() {
-    for (spec, name) in [("sgemm", "v100"), ("hgemm", "v100"), ("hgemm", "a100-80")] {
-        let kernel = kernel(&format!("synth:{spec}?m=128&n=128&k=96"), name);
-        walk(&kernel, 0, |_, index, lanes| {
-            let inst = &kernel.code.insts[index as usize];
-            let mem = inst.mem.unwrap();
-            if mem.space == MemSpace::Shared {
-                let ways = conflict(lanes, u64::from(mem.width_bytes));
-                assert_eq!(
-                    ways, 1,
-                    "{} at {}",
-                    kernel.code.mnemonics[inst.mnemonic as usize], inst.pc
-                );
-            }
-        });
     }
 }
 
@@ -382,7 +341,7 @@ fn launches_share_code_and_have_ids_and_streams() {
     assert_eq!(ids, [(1, 0), (2, 1), (3, 0)]);
     assert_eq!(
         workload.source,
-        "synth:empty?grid=1&block=128&launches=3&streams=2"
+        "synth:empty?grid=1&block=128&launches=3&control=off&streams=2"
     );
     let again = parse("synth:empty?streams=2&launches=3", &gpu("v100")).unwrap();
     assert_eq!(workload.hash, again.hash);
