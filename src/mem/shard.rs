@@ -22,7 +22,8 @@ const WRITE_BACKLOG: usize = 256;
 /// A burst on its way to the channel.
 #[derive(Clone, Copy, Debug)]
 struct Burst {
-    at: Cycle,
+    /// DRAM cycle at which it may enter.
+    at: u64,
     address: u64,
     tag: u32,
 }
@@ -241,6 +242,7 @@ impl MemShard {
                 }
                 Action::WriteBack { at, line, sectors } if self.is_home(slice, line) => {
                     let base = self.map.local(line, slice);
+                    let at = self.ratio.to_other(at);
                     for sector in bits(sectors) {
                         let address = base + sector * SECTOR_BYTES;
                         self.writes.push_back(Burst {
@@ -318,7 +320,7 @@ impl MemShard {
 
     fn read_bursts(&mut self, slice: u16, at: Cycle, line: u64, sectors: u8) {
         let base = self.map.local(line, slice);
-        let at = at + self.controller_latency / 2;
+        let at = self.ratio.to_other(at + self.controller_latency / 2);
         for sector in bits(sectors) {
             let pending = Pending {
                 line,
@@ -378,7 +380,7 @@ impl MemShard {
     /// The cycle at which the head of a queue could enter the channel.
     fn entry_at(&self, queue: &VecDeque<Burst>, kind: Kind) -> u64 {
         match queue.front() {
-            Some(burst) if self.channel.can_accept(kind) => self.ratio.to_other(burst.at),
+            Some(burst) if self.channel.can_accept(kind) => burst.at,
             _ => u64::MAX,
         }
     }
@@ -447,7 +449,7 @@ impl MemShard {
         loop {
             while let Some(burst) = self.reads.pop_front() {
                 self.later.push_back(Later {
-                    at: burst.at + latency,
+                    at: self.ratio.to_core(burst.at) + latency,
                     tag: burst.tag,
                 });
                 self.simple_bursts.0 += 1;

@@ -458,10 +458,7 @@ impl Sm {
                 latest = latest.max(regs[usize::from(register)] + (program.guard_extra << 2));
             }
         }
-        if self.warps[slot].queued > 0
-            && op.dsts > 0
-            && self.overwrites_queued(k, slot, op, program)
-        {
+        if self.warps[slot].queued > 0 && op.dsts > 0 && self.overwrites_queued(k, slot, program) {
             latest = latest.max(raw(PENDING, super::program::source::SHORT as u8));
         }
         latest
@@ -469,16 +466,14 @@ impl Sm {
 
     /// Write after read: a queued memory instruction of the warp has not read an operand yet that
     /// `op` overwrites.
-    #[cold]
-    fn overwrites_queued(&self, k: usize, slot: usize, op: &Op, program: &Program) -> bool {
-        let queue = &self.subs[k].queue;
-        queue
-            .iter()
-            .filter(|entry| usize::from(entry.warp) == slot)
-            .any(|entry| {
-                let reads = program.checks(&program.ops[entry.op as usize]);
-                program.dsts(op).iter().any(|d| reads.contains(d))
-            })
+    fn overwrites_queued(&self, k: usize, slot: usize, program: &Program) -> bool {
+        let index = self.warps[slot].op as usize;
+        let writes = program.signatures[index].1;
+        self.subs[k].queue.iter().any(|entry| {
+            usize::from(entry.warp) == slot
+                && program.signatures[entry.op as usize].0 & writes != 0
+                && program.overlap(entry.op as usize, index)
+        })
     }
 }
 

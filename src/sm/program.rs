@@ -153,6 +153,9 @@ pub struct Program {
     pub regs: Vec<u16>,
     /// Memory operations.
     pub mems: Vec<MemOp>,
+    /// Which registers each instruction checks and which it writes, as bits modulo 64: disjoint
+    /// signatures mean disjoint registers.
+    pub signatures: Vec<(u64, u64)>,
     /// Lane patterns.
     pub patterns: PatternSet,
     /// Instruction-cache lines of the kernel.
@@ -175,6 +178,7 @@ impl Program {
             ops: Vec::with_capacity(code.insts.len()),
             regs: Vec::new(),
             mems: Vec::new(),
+            signatures: Vec::new(),
             patterns: PatternSet::new(&code.patterns, u64::from(spec.smem.banks)),
             lines: 0,
             const_lines: 1,
@@ -190,6 +194,9 @@ impl Program {
             let timing = latency::timing(inst, mnemonic.map_or("", |m| m.as_str()), spec);
             let op = program.lower(inst, before, timing, spec, &mut writers);
             program.lines = program.lines.max(op.line + 1);
+            let bits = |list: &[u16]| list.iter().fold(0, |all, r| all | 1u64 << (r % 64));
+            let signature = (bits(program.checks(&op)), bits(program.dsts(&op)));
+            program.signatures.push(signature);
             program.ops.push(op);
         }
         program
@@ -317,6 +324,15 @@ impl Program {
     #[inline(always)]
     pub fn checks(&self, op: &Op) -> &[u16] {
         &self.regs[op.regs as usize..][..usize::from(op.checks)]
+    }
+
+    /// Whether instruction `writer` writes a register that instruction `reader` checks.
+    #[cold]
+    pub fn overlap(&self, reader: usize, writer: usize) -> bool {
+        let reads = self.checks(&self.ops[reader]);
+        self.dsts(&self.ops[writer])
+            .iter()
+            .any(|d| reads.contains(d))
     }
 
     /// The registers that `op` writes.
