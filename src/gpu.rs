@@ -320,8 +320,9 @@ impl<P: Probe + Sync> Gpu<P> {
             .unwrap_or(0)
     }
 
-    /// A host copy: its sectors are in L2 afterwards, as far as they fit. Alone.
-    pub fn preload(&self, address: u64, bytes: u64) {
+    /// A host copy: its sectors are in L2 afterwards, as far as they fit; with `everywhere` in every
+    /// partition. Alone.
+    pub fn preload(&self, address: u64, bytes: u64, everywhere: bool) {
         // Only the last bytes can stay; the rest would fall out again.
         let keep = self.spec.l2.bytes.saturating_mul(2).min(bytes);
         let end = address.saturating_add(bytes);
@@ -332,9 +333,10 @@ impl<P: Probe + Sync> Gpu<P> {
             let first = at % crate::mem::LINE_BYTES / crate::mem::SECTOR_BYTES;
             let last = (line_end.min(end) - 1) % crate::mem::LINE_BYTES / crate::mem::SECTOR_BYTES;
             let sectors = (first..=last).fold(0u8, |mask, s| mask | 1 << s);
-            let slice = self.topology.map.home(line);
-            let shard = &self.shards[usize::from(self.topology.map.channel(slice))];
-            write(shard).shard.preload(slice, line, sectors);
+            for slice in self.topology.copies(line, everywhere) {
+                let shard = &self.shards[usize::from(self.topology.map.channel(slice))];
+                write(shard).shard.preload(slice, line, sectors);
+            }
             at = line_end;
         }
     }

@@ -29,6 +29,22 @@ impl ContentHash {
         hash
     }
 
+    /// Adds one number.
+    pub fn word(&mut self, word: u64) {
+        self.update(&word.to_le_bytes());
+    }
+
+    /// Adds a byte string with its length, so that neighbours cannot trade bytes.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.word(bytes.len() as u64);
+        self.update(bytes);
+    }
+
+    /// The 128 bits.
+    pub fn value(self) -> u128 {
+        self.0
+    }
+
     /// 32 hexadecimal digits.
     pub fn hex(self) -> String {
         format!("{:032x}", self.0)
@@ -38,6 +54,17 @@ impl ContentHash {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn neighbours_cannot_trade_bytes() {
+        let hash = |parts: &[&[u8]]| {
+            let mut h = ContentHash::default();
+            parts.iter().for_each(|p| h.bytes(p));
+            h
+        };
+        assert_ne!(hash(&[b"ab", b"c"]), hash(&[b"a", b"bc"]));
+        assert_eq!(hash(&[b"ab", b"c"]), hash(&[b"ab", b"c"]));
+    }
 
     #[test]
     fn agrees_with_the_published_vectors() {

@@ -103,6 +103,20 @@ impl Topology {
         self.gpc_offset[usize::from(gpc)] + self.slice_offset[usize::from(slice)] + far
     }
 
+    /// The slices that may hold `line`: its home, and with `all` its copies in other partitions.
+    pub fn copies(&self, line: u64, all: bool) -> impl Iterator<Item = u16> {
+        let home = self.map.home(line);
+        let copies = if all && self.replicate {
+            self.partitions
+        } else {
+            1
+        };
+        let first = self.map.partition(home);
+        let partitions = self.partitions;
+        let map = &self.map;
+        (0..copies).map(move |k| map.mirror(home, (first + k) % partitions))
+    }
+
     /// The slice that a request of GPC `gpc` goes to first: reads look up the copy in their own
     /// partition where the chip keeps one.
     fn destination(&self, gpc: u16, request: &Request) -> u16 {

@@ -6,6 +6,7 @@ use crate::cta_scheduler::{CtaScheduler, Finished};
 use crate::engine::{Cycle, Team};
 use crate::error::{Error, Result};
 use crate::gpu::{ChipCounters, Gpu, Quantum};
+use crate::mem::LINE_BYTES;
 use crate::occupancy::Occupancy;
 use crate::probe::Probe;
 use crate::sm::{CtaStart, Launched, Program};
@@ -169,6 +170,8 @@ struct Host<'a> {
 /// Line numbers of code and constants lie above all data.
 const CODE_LINES: u64 = 1 << 41;
 const CONST_LINES: u64 = 1 << 42;
+/// Room for the parameters and constants of a launch.
+const CONST_LINES_PER_LAUNCH: u64 = 8;
 
 /// Runs `workload` on `spec`.
 ///
@@ -370,7 +373,7 @@ impl<'a> Host<'a> {
                         return Ok(());
                     }
                     if self.spec.l2.memcpy_fills {
-                        gpu.preload(*address, *bytes);
+                        gpu.preload(*address, *bytes, false);
                     }
                     self.memcpys += 1;
                     self.queue.pop_front();
@@ -407,12 +410,24 @@ impl<'a> Host<'a> {
         let slot = (0..programs.len())
             .find(|slot| self.running.iter().all(|r| usize::from(r.program) != *slot))
             .unwrap_or(programs.len());
-        let code_line = self.code_line(&kernel);
+        let (code_line, lines, new) = self.code_line(&kernel);
         self.launches += 1;
+        let const_line = CONST_LINES + self.launches * CONST_LINES_PER_LAUNCH;
+        if self.spec.l2.memcpy_fills {
+            // The driver uploads code once and parameters with every launch, like any host copy.
+            if new {
+                gpu.preload(code_line * LINE_BYTES, lines * LINE_BYTES, true);
+            }
+            gpu.preload(
+                const_line * LINE_BYTES,
+                CONST_LINES_PER_LAUNCH * LINE_BYTES,
+                true,
+            );
+        }
         let launched = Launched {
             program: Program::new(&kernel.code, self.spec),
             code_line,
-            const_line: CONST_LINES + self.launches * 1024,
+            const_line,
             kernel: kernel.clone(),
         };
         let control_bits = kernel.code.insts.iter().any(|i| i.control.is_some());
@@ -451,17 +466,19 @@ impl<'a> Host<'a> {
     }
 
     /// The address of a kernel's code: the same code keeps its place from launch to launch.
-    fn code_line(&mut self, kernel: &Kernel) -> u64 {
+    /// Returns its first line, its lines, and whether it is new.
+    fn code_line(&mut self, kernel: &Kernel) -> (u64, u64, bool) {
         let same =
             |k: &Kernel| k.header.name == kernel.header.name && k.code.insts == kernel.code.insts;
         if let Some((_, line)) = self.codes.iter().find(|(k, _)| same(k)) {
-            return *line;
+            return (*line, 0, false);
         }
         let line = self.next_code_line;
         let end = kernel.code.insts.iter().map(|i| i.pc).max().unwrap_or(0);
-        self.next_code_line += u64::from(end) / 128 + 2;
+        let lines = u64::from(end) / LINE_BYTES + 1;
+        self.next_code_line += lines + 1;
         self.codes.push((kernel.clone(), line));
-        line
+        (line, lines, true)
     }
 
     /// Ends kernels whose last CTA has ended; alone on the chip a kernel also waits for its stores.

@@ -296,3 +296,93 @@ fn generated_sequential_and_row_conflict_reads_match_the_anchors() {
         );
     }
 }
+
+/// A table of simple traffic on every anchored standard: a change of timing shows as a picture in review.
+#[test]
+fn simple_traffic_takes_the_recorded_cycles() {
+    let patterns = [
+        ("sequential reads", Pattern::Sequential, (0, 1)),
+        ("sequential writes", Pattern::Sequential, (1, 1)),
+        ("copy, 128 B each", Pattern::Sequential, (4, 8)),
+        ("stride 512 B", Pattern::Stride { bytes: 512 }, (0, 1)),
+        (
+            "row conflicts",
+            Pattern::RowConflict { bytes: 1 << 15 },
+            (0, 1),
+        ),
+        ("random 32 B reads", Pattern::Random { bytes: 32 }, (0, 1)),
+        (
+            "random 128 B, 1/3 writes",
+            Pattern::Random { bytes: 128 },
+            (4, 12),
+        ),
+        (
+            "8 streams",
+            Pattern::Streams {
+                streams: 8,
+                chunk: 128,
+            },
+            (0, 1),
+        ),
+    ];
+    let names = [
+        "HBM2_2000",
+        "HBM2E_3200",
+        "HBM3_6400",
+        "GDDR6_14000",
+        "GDDR6X_19000",
+    ];
+    let mut table = format!("{:26}", "cycles of 4096 requests");
+    table += &names.map(|n| format!("{n:>14}")).concat();
+    for (what, pattern, writes) in patterns {
+        table += &format!("\n{what:26}");
+        for name in names {
+            let records = replay::generate(pattern, 4096, writes, 1 << 28, 11);
+            let spec = ChannelSpec::new(standard(name).unwrap());
+            let run = Replay {
+                spec,
+                mlp: None,
+                every_cycle: false,
+            }
+            .run(&records, &mut NoDramProbe);
+            table += &format!("{:14}", run.cycles);
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn pointer_chase_takes_precharge_activate_read_and_one_cycle() {
+    // Each access waits for the one before and hits another row of the same bank.
+    for name in [
+        "HBM2_2000",
+        "HBM3_6400",
+        "GDDR6_14000",
+        "GDDR6X_19000",
+        "HBM2E_3200",
+    ] {
+        let mut spec = ChannelSpec::new(standard(name).unwrap());
+        spec.refresh = RefreshMode::Off;
+        let t = spec.standard.timing;
+        let bus = spec.standard.family.bus();
+        let records = replay::generate(
+            Pattern::RowConflict { bytes: 1 << 15 },
+            2000,
+            (0, 1),
+            1 << 28,
+            0,
+        );
+        let run = Replay {
+            spec,
+            mlp: Some(1),
+            every_cycle: false,
+        }
+        .run(&records, &mut NoDramProbe);
+        let bound = f64::from(t.rc.max(t.rp + t.rcd_rd + t.cl + t.bl + 1));
+        let got = run.cycles as f64 / 2000.0;
+        assert!(
+            (got / bound - 1.0).abs() < 0.03,
+            "{name}: {got} CK, bound {bound} ({bus:?})"
+        );
+    }
+}

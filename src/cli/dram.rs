@@ -153,7 +153,14 @@ fn compare(args: &Args, spec: &ChannelSpec, records: &[Record]) -> Result<()> {
 }
 
 fn check_log(spec: &ChannelSpec, log: &CommandLog) -> Result<()> {
-    let violations = checker::check(&spec.standard, &log.commands);
+    let mut violations = checker::check(&spec.standard, &log.commands);
+    if let RefreshMode::AllBank { postpone } = spec.refresh {
+        violations.extend(checker::check_refresh(
+            &spec.standard,
+            &log.commands,
+            postpone,
+        ));
+    }
     match violations.first() {
         None => {
             eprintln!(

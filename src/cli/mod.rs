@@ -54,7 +54,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Simulate(args) => simulate::run(&args),
         Command::ListGpus(args) => args.run(&mut std::io::stdout().lock()),
         Command::ListHardware(args) => args.run(&mut std::io::stdout().lock()),
-        Command::Trace(args) => trace::run(&args, crate::trace::open::open),
+        Command::Trace(args) => trace::run(&args),
         Command::Dram(args) => dram::run(&args),
     }
 }

@@ -6,7 +6,9 @@ mod dump;
 mod info;
 
 use crate::error::{Error, Result};
+use crate::trace::open::open;
 use crate::trace::{Command, Kernel, Workload};
+use crate::workload::synthetic;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -29,15 +31,36 @@ pub enum Action {
     Convert(convert::ConvertArgs),
 }
 
-/// Runs the command; `open` opens any input that simulations take.
-pub fn run(args: &Args, open: impl Fn(&str) -> Result<Workload>) -> Result<()> {
+/// Runs the command.
+pub fn run(args: &Args) -> Result<()> {
     match &args.action {
-        Action::Info(args) => info::run(args, &open(&args.input)?),
-        Action::Dump(args) => dump::run(args, &open(&args.input)?),
+        Action::Info(args) => info::run(args, &args.input.open()?),
+        Action::Dump(args) => dump::run(args, &args.input.open()?),
         Action::Convert(args) => {
             convert::check(args)?;
-            convert::run(args, &open(&args.input)?)
+            convert::run(args, &args.input.open()?)
         }
+    }
+}
+
+/// The input of every action.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Input {
+    /// Trace: a `.pgt` file, `kernelslist.g`, a `.traceg` file, or a generated workload `synth:...`.
+    #[arg(id = "input", value_name = "INPUT")]
+    pub name: String,
+    /// GPU that a generated workload is made for.
+    #[arg(long, default_value = "v100", value_name = "NAME")]
+    pub gpu: String,
+}
+
+impl Input {
+    /// Opens the input.
+    pub fn open(&self) -> Result<Workload> {
+        if self.name.starts_with(synthetic::PREFIX) {
+            return synthetic::parse(&self.name, &crate::config::load(&self.gpu, &[])?.spec);
+        }
+        open(&self.name)
     }
 }
 

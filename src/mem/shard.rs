@@ -185,8 +185,10 @@ impl MemShard {
 
     fn request<P: Probe>(&mut self, request: Request, gpc_of: &[u16], probe: &mut P) {
         let local = usize::from(request.slice - self.first_slice);
-        let never_waits =
-            matches!(request.kind, RequestKind::ForwardReply | RequestKind::Invalidate);
+        let never_waits = matches!(
+            request.kind,
+            RequestKind::ForwardReply | RequestKind::Invalidate
+        );
         if never_waits {
             self.serve(&request, request.at, gpc_of);
             self.retry(request.at, gpc_of);

@@ -1,9 +1,8 @@
 //! The issue slot of a sub-core: wake, pick, issue, and what the warp waits for next.
 
-use super::program::{Op, OpKind, Pipe, Program, REGS, flag};
+use super::program::{FIRST_PREDICATE, Op, OpKind, Pipe, Program, REGS, flag};
 use super::warp::{Hold, Local, PENDING, Warp, raw};
 use super::{Cx, SUB_CORES, Sm, warp_sched};
-use crate::isa::{MemKind, MemSpace};
 use crate::probe::Probe;
 use crate::stats::Label;
 
@@ -133,7 +132,7 @@ impl Sm {
         if self.per_program.len() <= counts {
             self.per_program.resize(counts + 1, (0, 0));
         }
-        let lanes = u64::from(warp.mask.count_ones());
+        let lanes = u64::from(warp.lanes);
         self.per_program[counts].0 += 1;
         self.per_program[counts].1 += lanes;
         self.counters.warp_instructions += 1;
@@ -156,7 +155,7 @@ impl Sm {
             let ready = warp.ready_at.clamp(from, now);
             self.issue.add(warp.why, u64::from(ready - from));
             if now > ready {
-                self.issue.add(throttle(op, cx), u64::from(now - ready));
+                self.issue.add(throttle(op), u64::from(now - ready));
             }
         }
         self.issue.add(Label::Issued, 1);
@@ -209,11 +208,10 @@ impl Sm {
                 }
                 warp.floor_why = Label::LongScoreboard;
             }
-            OpKind::Branch | OpKind::Fixed => {}
-        }
-        if op.kind == OpKind::Fixed || op.kind == OpKind::Branch {
-            let value = raw(now + Local::from(op.latency), op.source);
-            self.write_registers(slot, op, value, cx);
+            OpKind::Branch | OpKind::Fixed => {
+                let value = raw(now + Local::from(op.latency), op.source);
+                self.write_registers(slot, op, value, cx);
+            }
         }
     }
 
@@ -325,6 +323,7 @@ impl Sm {
                 warp.op = run.start;
                 warp.run_end = run.start + run.length;
                 warp.mask = run.mask;
+                warp.lanes = run.mask.count_ones() as u8;
                 true
             }
             None => self.next_chunk(slot, cx),
@@ -446,17 +445,18 @@ impl Sm {
     #[inline(always)]
     fn scoreboard(&self, k: usize, slot: usize, op: &Op, program: &Program) -> u32 {
         let regs = &self.regs[slot * REGS..][..REGS];
-        let checks = program.checks(op);
+        let (cross, same) = program.checks(op).split_at(usize::from(op.cross));
         let mut latest = 0;
-        for (number, &register) in checks.iter().enumerate() {
-            let mut value = regs[usize::from(register)];
-            if number < usize::from(op.cross) {
-                value += program.cross_extra << 2;
+        for &register in same {
+            latest = latest.max(regs[usize::from(register)]);
+        }
+        for &register in cross {
+            latest = latest.max(regs[usize::from(register)] + (program.cross_extra << 2));
+        }
+        if op.flags & flag::GUARDED != 0 {
+            for &register in same.iter().filter(|r| **r >= FIRST_PREDICATE) {
+                latest = latest.max(regs[usize::from(register)] + (program.guard_extra << 2));
             }
-            if op.flags & flag::GUARDED != 0 && register >= 320 {
-                value += program.guard_extra << 2;
-            }
-            latest = latest.max(value);
         }
         if self.warps[slot].queued > 0
             && op.dsts > 0
@@ -506,8 +506,7 @@ fn fence_cycles<P>(scope: u8, cx: &Cx<P>) -> Local {
 }
 
 /// The label of a slot lost because the pipe of `op` was busy.
-fn throttle<P>(op: &Op, cx: &Cx<P>) -> Label {
-    let _ = cx;
+fn throttle(op: &Op) -> Label {
     match (op.pipe, op.kind) {
         (Pipe::None, _) => Label::DispatchStall,
         (Pipe::Lsu, OpKind::Memory) if op.source == super::program::source::LONG as u8 => {
@@ -516,10 +515,4 @@ fn throttle<P>(op: &Op, cx: &Cx<P>) -> Label {
         (Pipe::Lsu, _) => Label::MioThrottle,
         _ => Label::MathPipeThrottle,
     }
-}
-
-/// Whether a memory instruction waits for data at all.
-pub(super) fn returns_data(kind: MemKind, space: MemSpace) -> bool {
-    let _ = space;
-    matches!(kind, MemKind::Load | MemKind::Atomic | MemKind::LoadMatrix)
 }

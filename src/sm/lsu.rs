@@ -204,7 +204,7 @@ impl Sm {
         } else {
             let mem = cx.programs[usize::from(warp.program)].program.mems[usize::from(op.mem)];
             uniform = mem.uniform_address;
-            self.addresses(slot, op, &mem, &mut entry, cx);
+            self.addresses(slot, &mem, &mut entry, cx);
         }
         self.begin_wait(slot, op, cx);
         let interval = if uniform {
@@ -242,14 +242,7 @@ impl Sm {
     }
 
     /// Decodes the next access of the warp's stream into `entry`.
-    fn addresses<P: Probe>(
-        &mut self,
-        slot: usize,
-        op: &Op,
-        mem: &MemOp,
-        entry: &mut Queued,
-        cx: &Cx<P>,
-    ) {
+    fn addresses<P: Probe>(&mut self, slot: usize, mem: &MemOp, entry: &mut Queued, cx: &Cx<P>) {
         let warp = &self.warps[slot];
         let launched = &cx.programs[usize::from(warp.program)];
         let mut list = [0u64; 32];

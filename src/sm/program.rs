@@ -10,6 +10,8 @@ use crate::trace::stream::has_access;
 
 /// Registers of a warp in the scoreboard: general, uniform, predicates, and the implied predicate.
 pub const REGS: usize = 344;
+/// The first predicate register.
+pub const FIRST_PREDICATE: u16 = 320;
 /// Stands for the predicate between a compare and a branch, which traces without predicate registers
 /// do not name.
 pub const IMPLIED_PREDICATE: u16 = 336;

@@ -124,29 +124,45 @@ impl SubCore {
             *bank = if passed < 64 { *bank >> passed } else { 0 };
         }
         // Wide operands (tensor) read in as many further cycles as they need.
-        let need = reads.map(|r| u32::from(r.div_ceil(ports)));
+        let need = match ports {
+            1 => reads.map(u32::from),
+            _ => reads.map(|r| u32::from(r.div_ceil(ports))),
+        };
         let window = need[0].max(need[1]).max(3);
-        let mut late = 0;
-        while late + window < 60 {
-            let free = |bank: u64| window - (bank >> late & ((1 << window) - 1)).count_ones();
-            if free(self.ports[0]) >= need[0] && free(self.ports[1]) >= need[1] {
-                break;
+        let taken = [take(self.ports[0], need[0]), take(self.ports[1], need[1])];
+        let last = 64 - (taken[0] | taken[1]).leading_zeros();
+        if last <= window {
+            self.ports = [self.ports[0] | taken[0], self.ports[1] | taken[1]];
+            return 0;
+        }
+        self.read_late(last - window, need, window)
+    }
+
+    /// The window must start later: the whole instruction moves until all its reads fit.
+    #[cold]
+    fn read_late(&mut self, at_least: u32, need: [u32; 2], window: u32) -> u32 {
+        let mut late = at_least;
+        loop {
+            let before = (1u64 << late) - 1;
+            let taken = [0, 1].map(|b| take(self.ports[b] | before, need[b]));
+            let last = 64 - (taken[0] | taken[1]).leading_zeros();
+            if last <= late + window || late + window >= 60 {
+                self.ports = [self.ports[0] | taken[0], self.ports[1] | taken[1]];
+                return late;
             }
             late += 1;
         }
-        for (bank, need) in self.ports.iter_mut().zip(need) {
-            let mut left = need;
-            let mut bit = late;
-            while left > 0 && bit < 64 {
-                if *bank >> bit & 1 == 0 {
-                    *bank |= 1 << bit;
-                    left -= 1;
-                }
-                bit += 1;
-            }
-        }
-        late
     }
+}
+
+/// The first `count` free slots of a port.
+#[inline(always)]
+fn take(busy: u64, count: u32) -> u64 {
+    let mut all = busy;
+    for _ in 0..count {
+        all |= all.wrapping_add(1);
+    }
+    all ^ busy
 }
 
 impl Default for SubCore {

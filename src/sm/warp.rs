@@ -116,6 +116,8 @@ pub struct Warp {
     pub run_end: u32,
     /// Active lanes.
     pub mask: u32,
+    /// How many lanes are active.
+    pub lanes: u8,
     /// When it may issue, as far as known.
     pub ready_at: Local,
     /// When its instruction is in the buffer, or [`PENDING`].
@@ -162,6 +164,7 @@ impl Warp {
             op: 0,
             run_end: 0,
             mask: 0,
+            lanes: 0,
             ready_at: 0,
             fetched_at: 0,
             constant_at: 0,

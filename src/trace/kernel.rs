@@ -151,7 +151,7 @@ pub struct Totals {
     /// Thread instructions: active lanes of each warp instruction, summed.
     pub thread_insts: u64,
     /// Hash of the streams.
-    pub content: [u64; 2],
+    pub content: u128,
 }
 
 /// One kernel launch.

@@ -13,6 +13,7 @@
 //! footer, the index, and then only the frames that a simulation asks for.
 
 pub mod blocks;
+pub mod cache;
 pub mod encoded;
 pub mod format;
 pub mod hash;

@@ -1,5 +1,6 @@
 //! `trace convert`: a trace in another form.
 
+use super::Input;
 use crate::error::{Error, Result};
 use crate::trace::Workload;
 use crate::trace::accelsim::export::{ExportPacking, export};
@@ -9,8 +10,9 @@ use std::path::PathBuf;
 /// Arguments of `trace convert`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ConvertArgs {
-    /// Trace: a `.pgt` file, `kernelslist.g`, a `.traceg` file, or a generated workload.
-    pub input: String,
+    /// What to read.
+    #[command(flatten)]
+    pub input: Input,
     /// Output: NAME.pgt, or DIRECTORY/kernelslist.g with its kernels beside it.
     #[arg(short, long)]
     pub output: PathBuf,

@@ -1,6 +1,6 @@
 //! `trace dump`: instructions as text.
 
-use super::{launches, output, print_error};
+use super::{Input, launches, output, print_error};
 use crate::error::{Error, Result};
 use crate::trace::accelsim::print::LinePrinter;
 use crate::trace::pgt::encoded::EncodedCtas;
@@ -12,8 +12,9 @@ use std::path::PathBuf;
 /// Arguments of `trace dump`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct DumpArgs {
-    /// Trace: a `.pgt` file, `kernelslist.g`, a `.traceg` file.
-    pub input: String,
+    /// What to read.
+    #[command(flatten)]
+    pub input: Input,
     /// Which launch, from 1.
     #[arg(long, default_value_t = 1)]
     pub kernel: usize,

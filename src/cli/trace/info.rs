@@ -1,7 +1,7 @@
 //! `trace info`: what a trace holds.
 
 use super::census::census;
-use super::{launches, output, print_error};
+use super::{Input, launches, output, print_error};
 use crate::error::Result;
 use crate::isa::{MemKind, MemSpace};
 use crate::trace::{Command, Kernel, Workload};
@@ -14,8 +14,9 @@ use std::path::PathBuf;
 /// Arguments of `trace info`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct InfoArgs {
-    /// Trace: a `.pgt` file, `kernelslist.g`, a `.traceg` file.
-    pub input: String,
+    /// What to read.
+    #[command(flatten)]
+    pub input: Input,
     /// Print JSON instead of tables.
     #[arg(long)]
     pub json: bool,
@@ -121,7 +122,7 @@ fn gather(args: &InfoArgs, workload: &Workload) -> Result<Info> {
         thread_instructions: sum(|k| k.thread_instructions),
         encoded_bytes,
         encoded_bytes_per_warp_instruction: per(encoded_bytes, warp_instructions),
-        file_bytes: std::fs::metadata(&args.input)
+        file_bytes: std::fs::metadata(&args.input.name)
             .ok()
             .filter(std::fs::Metadata::is_file)
             .map(|m| m.len()),

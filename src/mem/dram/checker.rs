@@ -67,6 +67,26 @@ pub fn check_rows(standard: &StandardSpec, rows: &[Row], log: &[Issued]) -> Vec<
     out
 }
 
+/// All-bank refreshes that `log` owes: at no command may more than `postpone` + 1 of those that fell due be
+/// outstanding. The one is under way: it waits for opened requests, precharge and tRP.
+pub fn check_refresh(standard: &StandardSpec, log: &[Issued], postpone: u32) -> Vec<Violation> {
+    let interval = u64::from(standard.timing.refi * standard.family.bus().ticks_per_ck);
+    let mut issued = 0u64;
+    let mut out = Vec::new();
+    for (index, c) in log.iter().enumerate() {
+        issued += u64::from(c.command == Command::RefreshAll);
+        let due = c.tick / interval;
+        if due > issued + u64::from(postpone) + 1 && out.len() < MOST {
+            let what = format!(
+                "slot {}: {due} refreshes fell due, {issued} were issued",
+                c.tick
+            );
+            out.push(Violation { index, what });
+        }
+    }
+    out
+}
+
 /// An auto-precharging access waits as the plain one does.
 fn binds(rule: Command, command: Command) -> bool {
     rule == command

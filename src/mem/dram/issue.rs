@@ -204,28 +204,8 @@ impl Channel {
         done: &mut Vec<Completion>,
         probe: &mut P,
     ) {
-        let t = &self.spec.standard.timing;
-        let (cl, cwl, bl) = (u64::from(t.cl), u64::from(t.cwl), u64::from(t.bl));
-        // Data to data: what the turnaround costs at most.
-        let turn = if entry.write {
-            (u64::from(t.rtw) + cwl).saturating_sub(cl + bl)
-        } else {
-            cl + u64::from(t.wtr_l)
-        };
         let ck = (slot + self.edge) >> self.shift;
-        let start = ck + if entry.write { cwl } else { cl };
-        let cause = match (entry.write != self.ledger.writing, opened) {
-            (true, _) => Cause::Turnaround(turn),
-            (false, true) => Cause::Activate,
-            (false, false) => Cause::Column,
-        };
-        self.stats.direction_switches += u64::from(entry.write != self.ledger.writing);
-        self.ledger.writing = entry.write;
-        self.ledger.burst(&mut self.stats.bus, start, bl, cause);
-        self.pending -= 1;
-        if self.pending == 0 {
-            self.ledger.all_served(ck);
-        }
+        self.book_burst(entry.write, ck, opened);
         let outcome = match entry.outcome {
             1 => RowOutcome::Miss,
             2 => RowOutcome::Conflict,
@@ -269,6 +249,31 @@ impl Channel {
             outcome,
         });
         self.after_service(entry.stream, ck);
+    }
+
+    /// Puts the burst of a column command that issues at `ck` into the ledger of the data bus.
+    fn book_burst(&mut self, write: bool, ck: u64, opened: bool) {
+        let t = &self.spec.standard.timing;
+        let (cl, cwl, bl) = (u64::from(t.cl), u64::from(t.cwl), u64::from(t.bl));
+        // Data to data: what the turnaround costs at most.
+        let turn = if write {
+            (u64::from(t.rtw) + cwl).saturating_sub(cl + bl)
+        } else {
+            cl + u64::from(t.wtr_l)
+        };
+        let start = ck + if write { cwl } else { cl };
+        let cause = match (write != self.ledger.writing, opened) {
+            (true, _) => Cause::Turnaround(turn),
+            (false, true) => Cause::Activate,
+            (false, false) => Cause::Column,
+        };
+        self.stats.direction_switches += u64::from(write != self.ledger.writing);
+        self.ledger.writing = write;
+        self.ledger.burst(&mut self.stats.bus, start, bl, cause);
+        self.pending -= 1;
+        if self.pending == 0 {
+            self.ledger.all_served(ck);
+        }
     }
 
     /// Issues an activate, precharge or refresh.

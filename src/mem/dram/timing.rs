@@ -103,225 +103,95 @@ pub fn rows(t: &Timing, bus: CommandBus) -> Vec<Row> {
     row_rows(&mut out, t);
     refresh_rows(&mut out, t);
     if bus.activate_ticks > 1 {
-        use Command::*;
-        for following in [Activate, Precharge, PrechargeAll, RefreshAll, RefreshBank] {
-            push_as(
-                &mut out,
-                Scope::Channel,
-                &[Activate],
-                &[following],
-                bus.activate_ticks,
-                Count::BusTicks,
-                "ACT length",
-            );
-        }
+        bus_rows(&mut out, bus.activate_ticks);
     }
     out
 }
 
-fn push(
-    out: &mut Vec<Row>,
-    scope: Scope,
-    from: &[Command],
-    to: &[Command],
-    gap: u32,
-    formula: &'static str,
-) {
-    push_as(out, scope, from, to, gap, Count::After, formula);
-}
-
-fn push_as(
-    out: &mut Vec<Row>,
-    scope: Scope,
-    from: &[Command],
-    to: &[Command],
-    gap: u32,
-    count: Count,
-    formula: &'static str,
-) {
-    for &preceding in from {
-        for &following in to {
-            out.push(Row {
-                scope,
-                preceding,
-                following,
-                gap,
-                count,
-                formula,
-            });
-        }
-    }
+/// Appends a row for each pair of a preceding and a following command; a gap of 0 is no rule.
+macro_rules! table {
+    ($out:ident; $($scope:ident $count:ident: $from:expr => $to:expr, $gap:expr, $formula:literal;)*) => {
+        $(for &preceding in $from {
+            for &following in $to {
+                let (scope, count, gap) = (Scope::$scope, Count::$count, $gap);
+                if gap > 0 {
+                    $out.push(Row { scope, preceding, following, gap, count, formula: $formula });
+                }
+            }
+        })*
+    };
 }
 
 /// Reads and writes among themselves: the data bus, its turnarounds, and column-to-precharge.
 fn column_rows(out: &mut Vec<Row>, t: &Timing) {
     use Command::*;
-    use Scope::*;
     const RD: &[Command] = &[Read, ReadAuto];
     const WR: &[Command] = &[Write, WriteAuto];
-    push(
-        out,
-        Channel,
-        RD,
-        &[Read],
-        t.ccd_s.max(t.bl),
-        "max(tCCD_S, BL)",
-    );
-    push(
-        out,
-        Channel,
-        WR,
-        &[Write],
-        t.ccd_s.max(t.bl),
-        "max(tCCD_S, BL)",
-    );
-    push(out, Channel, RD, &[Write], t.rtw, "tRTW");
-    push(
-        out,
-        Channel,
-        WR,
-        &[Read],
-        t.cwl + t.bl + t.wtr_s,
-        "CWL + BL + tWTR_S",
-    );
-    push(out, BankGroup, RD, &[Read], t.ccd_l, "tCCD_L");
-    push(out, BankGroup, WR, &[Write], t.ccd_l, "tCCD_L");
-    push(
-        out,
-        BankGroup,
-        WR,
-        &[Read],
-        t.cwl + t.bl + t.wtr_l,
-        "CWL + BL + tWTR_L",
-    );
-    push(out, Bank, &[Read], &[Precharge], t.rtp, "tRTP");
-    push(
-        out,
-        Bank,
-        &[Write],
-        &[Precharge],
-        t.cwl + t.bl + t.wr,
-        "CWL + BL + tWR",
-    );
-    push(out, Channel, &[Read], &[PrechargeAll], t.rtp, "tRTP");
-    push(
-        out,
-        Channel,
-        &[Write],
-        &[PrechargeAll],
-        t.cwl + t.bl + t.wr,
-        "CWL + BL + tWR",
-    );
-    push(
-        out,
-        Bank,
-        &[ReadAuto],
-        &[Activate, RefreshBank],
-        t.rtp + t.rp,
-        "tRTP + tRP",
-    );
-    push(
-        out,
-        Bank,
-        &[WriteAuto],
-        &[Activate, RefreshBank],
-        t.cwl + t.bl + t.wr + t.rp,
-        "CWL + BL + tWR + tRP",
-    );
+    let written = t.cwl + t.bl;
+    table! { out;
+        Channel   After: RD           => &[Read],         t.ccd_s.max(t.bl),        "max(tCCD_S, BL)";
+        Channel   After: WR           => &[Write],        t.ccd_s.max(t.bl),        "max(tCCD_S, BL)";
+        Channel   After: RD           => &[Write],        t.rtw,                    "tRTW";
+        Channel   After: WR           => &[Read],         written + t.wtr_s,        "CWL + BL + tWTR_S";
+        BankGroup After: RD           => &[Read],         t.ccd_l,                  "tCCD_L";
+        BankGroup After: WR           => &[Write],        t.ccd_l,                  "tCCD_L";
+        BankGroup After: WR           => &[Read],         written + t.wtr_l,        "CWL + BL + tWTR_L";
+        Bank      After: &[Read]      => &[Precharge],    t.rtp,                    "tRTP";
+        Bank      After: &[Write]     => &[Precharge],    written + t.wr,           "CWL + BL + tWR";
+        Channel   After: &[Read]      => &[PrechargeAll], t.rtp,                    "tRTP";
+        Channel   After: &[Write]     => &[PrechargeAll], written + t.wr,           "CWL + BL + tWR";
+        Bank      After: &[ReadAuto]  => &[Activate, RefreshBank], t.rtp + t.rp,    "tRTP + tRP";
+        Bank      After: &[WriteAuto] => &[Activate, RefreshBank], written + t.wr + t.rp, "CWL + BL + tWR + tRP";
+    }
 }
 
 /// Activates and precharges.
 fn row_rows(out: &mut Vec<Row>, t: &Timing) {
     use Command::*;
-    use Scope::*;
-    push(out, Channel, &[Activate], &[Activate], t.rrd_s, "tRRD_S");
-    push(out, BankGroup, &[Activate], &[Activate], t.rrd_l, "tRRD_L");
-    push_as(
-        out,
-        Channel,
-        &[Activate],
-        &[Activate],
-        t.faw,
-        Count::Window4,
-        "tFAW",
-    );
-    push(out, Bank, &[Activate], &[Activate], t.rc, "tRC");
-    push(out, Bank, &[Activate], &[Read], t.rcd_rd, "tRCD_RD");
-    push(out, Bank, &[Activate], &[Write], t.rcd_wr, "tRCD_WR");
-    push(out, Bank, &[Activate], &[Precharge], t.ras, "tRAS");
-    push(out, Channel, &[Activate], &[PrechargeAll], t.ras, "tRAS");
-    push(out, Bank, &[Precharge], &[Activate], t.rp, "tRP");
-    push(out, Channel, &[PrechargeAll], &[Activate], t.rp, "tRP");
-    if t.ppd > 1 {
-        push(out, Channel, &[Precharge], &[Precharge], t.ppd, "tPPD");
+    table! { out;
+        Channel   After:   &[Activate]     => &[Activate],     t.rrd_s,  "tRRD_S";
+        BankGroup After:   &[Activate]     => &[Activate],     t.rrd_l,  "tRRD_L";
+        Channel   Window4: &[Activate]     => &[Activate],     t.faw,    "tFAW";
+        Bank      After:   &[Activate]     => &[Activate],     t.rc,     "tRC";
+        Bank      After:   &[Activate]     => &[Read],         t.rcd_rd, "tRCD_RD";
+        Bank      After:   &[Activate]     => &[Write],        t.rcd_wr, "tRCD_WR";
+        Bank      After:   &[Activate]     => &[Precharge],    t.ras,    "tRAS";
+        Channel   After:   &[Activate]     => &[PrechargeAll], t.ras,    "tRAS";
+        Bank      After:   &[Precharge]    => &[Activate],     t.rp,     "tRP";
+        Channel   After:   &[PrechargeAll] => &[Activate],     t.rp,     "tRP";
+        Channel   After:   &[Precharge]    => &[Precharge],    t.ppd,    "tPPD";
     }
 }
 
 /// Refreshes against everything else.
 fn refresh_rows(out: &mut Vec<Row>, t: &Timing) {
     use Command::*;
-    use Scope::*;
-    push(out, Channel, &[Activate], &[RefreshAll], t.rc, "tRC");
-    push(
-        out,
-        Channel,
-        &[Precharge, PrechargeAll],
-        &[RefreshAll],
-        t.rp,
-        "tRP",
-    );
-    push(
-        out,
-        Channel,
-        &[ReadAuto],
-        &[RefreshAll],
-        t.rtp + t.rp,
-        "tRTP + tRP",
-    );
-    push(
-        out,
-        Channel,
-        &[WriteAuto],
-        &[RefreshAll],
-        t.cwl + t.bl + t.wr + t.rp,
-        "CWL + BL + tWR + tRP",
-    );
-    push(
-        out,
-        Channel,
-        &[RefreshAll],
-        &[Activate, PrechargeAll, RefreshAll, RefreshBank],
-        t.rfc,
-        "tRFC",
-    );
-    push(
-        out,
-        Bank,
-        &[RefreshBank],
-        &[Activate, RefreshBank],
-        t.rfc_pb,
-        "tRFCpb",
-    );
-    push(
-        out,
-        Channel,
-        &[RefreshBank],
-        &[Activate, RefreshBank],
-        t.rrefd,
-        "tRREFD",
-    );
-    push(
-        out,
-        Channel,
-        &[RefreshBank],
-        &[RefreshAll],
-        t.rfc_pb,
-        "tRFCpb",
-    );
-    push(out, Channel, &[Activate], &[RefreshBank], t.rrd_s, "tRRD_S");
-    push(out, Bank, &[Activate], &[RefreshBank], t.rc, "tRC");
-    push(out, Bank, &[Precharge], &[RefreshBank], t.rp, "tRP");
-    push(out, Channel, &[PrechargeAll], &[RefreshBank], t.rp, "tRP");
+    const PRE: &[Command] = &[Precharge, PrechargeAll];
+    const AFTER_REF: &[Command] = &[Activate, PrechargeAll, RefreshAll, RefreshBank];
+    let written = t.cwl + t.bl + t.wr + t.rp;
+    table! { out;
+        Channel After: &[Activate]     => &[RefreshAll],            t.rc,         "tRC";
+        Channel After: PRE             => &[RefreshAll],            t.rp,         "tRP";
+        Channel After: &[ReadAuto]     => &[RefreshAll],            t.rtp + t.rp, "tRTP + tRP";
+        Channel After: &[WriteAuto]    => &[RefreshAll],            written,      "CWL + BL + tWR + tRP";
+        Channel After: &[RefreshAll]   => AFTER_REF,                t.rfc,        "tRFC";
+        Bank    After: &[RefreshBank]  => &[Activate, RefreshBank], t.rfc_pb,     "tRFCpb";
+        Channel After: &[RefreshBank]  => &[Activate, RefreshBank], t.rrefd,      "tRREFD";
+        Channel After: &[RefreshBank]  => &[RefreshAll],            t.rfc_pb,     "tRFCpb";
+        Channel After: &[Activate]     => &[RefreshBank],           t.rrd_s,      "tRRD_S";
+        Bank    After: &[Activate]     => &[RefreshBank],           t.rc,         "tRC";
+        Bank    After: &[Precharge]    => &[RefreshBank],           t.rp,         "tRP";
+        Channel After: &[PrechargeAll] => &[RefreshBank],           t.rp,         "tRP";
+    }
+}
+
+/// An ACT of several slots keeps the row bus busy.
+fn bus_rows(out: &mut Vec<Row>, slots: u32) {
+    use Command::*;
+    const ROW: &[Command] = &[Activate, Precharge, PrechargeAll, RefreshAll, RefreshBank];
+    table! { out;
+        Channel BusTicks: &[Activate] => ROW, slots, "ACT length";
+    }
 }
 
 /// One rule in the form in which the channel applies it.

@@ -9,8 +9,8 @@ use super::tracez;
 use crate::error::{Error, Result};
 use crate::trace::kernel::{CtaSource, Kernel};
 use crate::trace::pgt::blocks::BlockWriter;
-use crate::trace::pgt::spool::{SPOOL_MEMORY_BYTES, Spool};
-use crate::trace::pgt::stored::StoredCtas;
+use crate::trace::pgt::spool::{Spool, SpoolSpace};
+use crate::trace::pgt::stored::{Backing, StoredCtas};
 use crate::trace::stream::CtaEncoder;
 use std::fs::File;
 use std::io::Read;
@@ -30,11 +30,11 @@ pub struct Imported {
     pub note: Option<String>,
 }
 
-/// Imports the trace file at `path`.
-pub fn import(path: &Path) -> Result<Imported> {
+/// Imports the trace file at `path`; the streams go to `space`.
+pub fn import(path: &Path, space: &Arc<SpoolSpace>) -> Result<Imported> {
     let name = path.display().to_string();
     let mut text = open_text(path)?;
-    let mut parser = Parser::new(&name).map_err(|e| Error::io(path, e))?;
+    let mut parser = Parser::new(&name, space).map_err(|e| Error::io(path, e))?;
     while let Some(block) = text.next_block()? {
         parser.feed(&block).map_err(|e| parser.locate(e))?;
         text.recycle(block);
@@ -87,8 +87,8 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// A parser of a file called `name`.
-    pub fn new(name: &str) -> std::io::Result<Self> {
+    /// A parser of a file called `name`; the streams go to `space`.
+    pub fn new(name: &str, space: &Arc<SpoolSpace>) -> std::io::Result<Self> {
         Ok(Parser {
             name: name.to_string(),
             line: 0,
@@ -97,7 +97,7 @@ impl Parser {
             warps: 0,
             code: CodeBuilder::new(super::line::Layout::default(), 0),
             encoder: CtaEncoder::default(),
-            writer: BlockWriter::new(Spool::new(SPOOL_MEMORY_BYTES), 1)?,
+            writer: BlockWriter::new(Spool::new(space), 1)?,
             block: BlockState::default(),
             ids: IdsSeen::default(),
         })
@@ -381,7 +381,15 @@ impl Parser {
             return Err(Error::input(self.name, place, what, DAMAGED));
         }
         let (spool, body) = self.writer.finish().map_err(|e| Error::io(&self.name, e))?;
-        let stored = StoredCtas::new(self.name, spool.into_backing(), 0, body.frames, None);
+        let cache = spool.cache();
+        let stored = StoredCtas::new(
+            self.name,
+            Backing::Spool(spool),
+            0,
+            body.frames,
+            None,
+            &cache,
+        );
         Ok(Kernel {
             header: self.header.kernel,
             code: Arc::new(self.code.finish()),

@@ -4,6 +4,7 @@ use super::import::{Imported, import};
 use crate::error::{Error, Result};
 use crate::trace::kernel::{Command, ImportCost, Kernel, Workload};
 use crate::trace::pgt::hash::workload_hash;
+use crate::trace::pgt::spool::{SPOOL_MEMORY_BYTES, SpoolSpace};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -89,7 +90,7 @@ pub fn import_list(path: &Path) -> Result<Workload> {
 /// Imports one trace file as a workload of its own.
 pub fn import_single(path: &Path) -> Result<Workload> {
     let started = Instant::now();
-    let imported = import(path)?;
+    let imported = import(path, &SpoolSpace::new(SPOOL_MEMORY_BYTES))?;
     let commands = vec![Command::Launch(Box::new(imported.kernel))];
     Ok(Workload {
         source: path.display().to_string(),
@@ -185,6 +186,7 @@ fn import_all(files: &[PathBuf], notes: &mut Vec<String>) -> Result<(Vec<Kernel>
         .map_or(1, |n| n.get())
         .min(files.len())
         .min(8);
+    let space = SpoolSpace::new(SPOOL_MEMORY_BYTES);
     let next = AtomicUsize::new(0);
     let results: Vec<Mutex<Option<Result<Imported>>>> =
         files.iter().map(|_| Mutex::new(None)).collect();
@@ -192,7 +194,7 @@ fn import_all(files: &[PathBuf], notes: &mut Vec<String>) -> Result<(Vec<Kernel>
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(file) = files.get(number) else { break };
-            let result = import(file);
+            let result = import(file, &space);
             if result.is_err() {
                 // Files before this one are done or under way, so the first fault is found.
                 next.store(files.len(), Ordering::Relaxed);

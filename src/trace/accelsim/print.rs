@@ -166,6 +166,12 @@ fn template(inst: &StaticInst, code: &Code) -> Template {
         OpClass::Membar => 0,
         _ => inst.imm,
     };
+    // The format has neither constant operands nor control bits.
+    let said = StaticInst {
+        constant: None,
+        control: None,
+        ..inst.clone()
+    };
     let matches = |src: &[Operand], addressed: bool| {
         let raw = Raw {
             pc: inst.pc,
@@ -175,7 +181,7 @@ fn template(inst: &StaticInst, code: &Code) -> Template {
             imm,
             addressed,
         };
-        decode(&raw, inst.mnemonic) == *inst
+        decode(&raw, inst.mnemonic) == said
     };
     for addressed in [true, false] {
         for candidate in placements(&src) {
@@ -184,7 +190,7 @@ fn template(inst: &StaticInst, code: &Code) -> Template {
                     operands: operands(&dst, name, &candidate),
                     width: width(inst),
                     imm,
-                    exact: true,
+                    exact: said == *inst,
                 };
             }
         }

@@ -15,7 +15,7 @@
 //! The same form serves as the spool of an import and as the body of a `.pgt` file. Offsets count
 //! from the kernel's first byte.
 
-use super::hash::ContentHash;
+use crate::hash::ContentHash;
 use crate::trace::kernel::Totals;
 use crate::trace::stream::{ChunkExtent, EncodedCta};
 use bincode::{Decode, Encode};
@@ -43,6 +43,35 @@ pub struct Frame {
     pub crc: u32,
 }
 
+/// Takes frames; each may be asked for again by where it was put.
+pub trait FrameSink {
+    /// Puts `bytes` and says where.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<u64>;
+}
+
+/// Frames one after the other in a stream of bytes.
+#[derive(Debug)]
+pub struct Sequential<W> {
+    out: W,
+    at: u64,
+}
+
+impl<W: Write> Sequential<W> {
+    /// Frames to `out`, the first at 0.
+    pub fn new(out: W) -> Self {
+        Sequential { out, at: 0 }
+    }
+}
+
+impl<W: Write> FrameSink for Sequential<W> {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<u64> {
+        self.out.write_all(bytes)?;
+        let offset = self.at;
+        self.at += bytes.len() as u64;
+        Ok(offset)
+    }
+}
+
 /// What a finished kernel body is described by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
@@ -57,9 +86,8 @@ pub struct Body {
 }
 
 /// Packs the CTAs of one kernel, in order, into `out`.
-pub struct BlockWriter<W> {
-    out: W,
-    at: u64,
+pub struct BlockWriter<S> {
+    out: S,
     heads: Vec<u8>,
     starts: Vec<u32>,
     directory: Vec<u8>,
@@ -70,12 +98,11 @@ pub struct BlockWriter<W> {
     hash: ContentHash,
 }
 
-impl<W: Write> BlockWriter<W> {
+impl<S: FrameSink> BlockWriter<S> {
     /// A writer at the start of a kernel body. `level` is zstd's.
-    pub fn new(out: W, level: i32) -> io::Result<Self> {
+    pub fn new(out: S, level: i32) -> io::Result<Self> {
         Ok(BlockWriter {
             out,
-            at: 0,
             heads: Vec::with_capacity(FRAME_BYTES * 2),
             starts: Vec::new(),
             directory: Vec::new(),
@@ -139,10 +166,9 @@ impl<W: Write> BlockWriter<W> {
     }
 
     /// Writes what is pending; gives the sink back with the description of what it holds.
-    pub fn finish(mut self) -> io::Result<(W, Body)> {
+    pub fn finish(mut self) -> io::Result<(S, Body)> {
         self.flush_heads()?;
-        self.body.bytes = self.at;
-        self.body.totals.content = self.hash.finish();
+        self.body.totals.content = self.hash.value();
         Ok((self.out, self.body))
     }
 
@@ -153,8 +179,7 @@ impl<W: Write> BlockWriter<W> {
     }
 
     fn write_tail(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let offset = self.at;
-        let crc = self.pack(bytes)?;
+        let (offset, crc) = self.pack(bytes)?;
         put_varint(&mut self.directory, offset);
         put_varint(&mut self.directory, self.packed.len() as u64);
         self.directory.extend_from_slice(&crc.to_le_bytes());
@@ -174,8 +199,7 @@ impl<W: Write> BlockWriter<W> {
         if raw.len() > FRAME_BYTES_MAX as usize {
             return Err(io::Error::other("one thread block needs more than 512 MiB"));
         }
-        let offset = self.at;
-        let crc = self.pack(&raw)?;
+        let (offset, crc) = self.pack(&raw)?;
         if let Some(frame) = self.body.frames.last_mut() {
             frame.ctas = self.starts.len() as u32;
             frame.offset = offset;
@@ -189,17 +213,17 @@ impl<W: Write> BlockWriter<W> {
         Ok(())
     }
 
-    /// Compresses and writes `bytes`; returns the checksum of the packed form.
-    fn pack(&mut self, bytes: &[u8]) -> io::Result<u32> {
+    /// Compresses and writes `bytes`; says where, and the checksum of the packed form.
+    fn pack(&mut self, bytes: &[u8]) -> io::Result<(u64, u32)> {
         self.packed.clear();
         self.packed
             .reserve(zstd::zstd_safe::compress_bound(bytes.len()));
         self.compressor
             .compress_to_buffer(bytes, &mut self.packed)?;
-        self.out.write_all(&self.packed)?;
-        self.at += self.packed.len() as u64;
+        let offset = self.out.append(&self.packed)?;
+        self.body.bytes += self.packed.len() as u64;
         self.body.raw_bytes += bytes.len() as u64;
-        Ok(crc32(&self.packed))
+        Ok((offset, crc32(&self.packed)))
     }
 
     fn hash_cta(&mut self, cta: &EncodedCta, warps: u32) {

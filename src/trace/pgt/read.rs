@@ -25,6 +25,7 @@ pub fn read_pgt(path: &Path) -> Result<Workload> {
     let size = file.metadata().map_err(|e| Error::io(path, e))?.len();
     let index = read_index(&name, &file, size)?;
     let file = Arc::new(file);
+    let cache = Arc::default();
     let mut kernels = Vec::with_capacity(index.kernels.len());
     for (number, entry) in index.kernels.into_iter().enumerate() {
         let body_end = entry.base.checked_add(entry.bytes);
@@ -41,6 +42,7 @@ pub fn read_pgt(path: &Path) -> Result<Workload> {
             entry.base,
             entry.frames,
             Some(Arc::clone(&code)),
+            &cache,
         );
         kernels.push(Kernel {
             header: entry.header,

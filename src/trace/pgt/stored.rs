@@ -1,37 +1,29 @@
 //! Reads stored CTA streams back, one CTA at a time, from any thread.
 
 use super::blocks::{FRAME_BYTES_MAX, Frame, crc32};
+use super::cache::FrameCache;
+use super::spool::Spool;
 use crate::error::{Error, Result};
 use crate::trace::kernel::{Code, CtaReader};
 use crate::trace::stream::WarpStream;
 use std::cell::RefCell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// Unpacked frames that one kernel keeps: the one being dispatched from, for a few SM groups.
-const CACHED_FRAMES: usize = 4;
+use std::sync::Arc;
 
 /// Where the packed bytes are.
 #[derive(Debug)]
 pub enum Backing {
-    /// In memory.
-    Memory(Vec<u8>),
-    /// In a file, which may be unlinked.
+    /// In the spool of an import.
+    Spool(Spool),
+    /// In a file.
     File(Arc<File>),
 }
 
 impl Backing {
     fn read(&self, offset: u64, into: &mut [u8]) -> std::io::Result<()> {
         match self {
-            Backing::Memory(bytes) => {
-                let part = usize::try_from(offset)
-                    .ok()
-                    .and_then(|from| bytes.get(from..)?.get(..into.len()))
-                    .ok_or(std::io::ErrorKind::UnexpectedEof)?;
-                into.copy_from_slice(part);
-                Ok(())
-            }
+            Backing::Spool(spool) => spool.read(offset, into),
             Backing::File(file) => file.read_exact_at(into, offset),
         }
     }
@@ -49,7 +41,8 @@ pub struct StoredCtas {
     pub frames: Vec<Frame>,
     /// Set when the bytes come from outside and every stream must be checked against its code.
     pub check: Option<Arc<Code>>,
-    cache: Mutex<Vec<(usize, Arc<Vec<u8>>)>>,
+    cache: Arc<FrameCache>,
+    kernel: u64,
 }
 
 thread_local! {
@@ -68,13 +61,14 @@ struct ChunkEntry {
 }
 
 impl StoredCtas {
-    /// The CTAs that `frames` describe.
+    /// The CTAs that `frames` describe; `cache` is shared with the other kernels of the workload.
     pub fn new(
         name: String,
         backing: Backing,
         base: u64,
         frames: Vec<Frame>,
         check: Option<Arc<Code>>,
+        cache: &Arc<FrameCache>,
     ) -> Self {
         StoredCtas {
             name,
@@ -82,7 +76,8 @@ impl StoredCtas {
             base,
             frames,
             check,
-            cache: Mutex::new(Vec::new()),
+            cache: Arc::clone(cache),
+            kernel: cache.register(),
         }
     }
 
@@ -156,24 +151,14 @@ impl StoredCtas {
     }
 
     fn frame(&self, number: usize, frame: &Frame) -> Result<Arc<Vec<u8>>> {
-        let locked = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            let mut cache = locked();
-            if let Some(at) = cache.iter().position(|(n, _)| *n == number) {
-                let hit = Arc::clone(&cache[at].1);
-                // Most recent last.
-                cache[at..].rotate_left(1);
-                return Ok(hit);
-            }
+        let key = (self.kernel, number);
+        if let Some(hit) = self.cache.get(key) {
+            return Ok(hit);
         }
-        // Unpacked outside the lock: at worst two threads do the same work.
+        // Unpacked outside the cache's lock: at worst two threads do the same work.
         let raw =
             Arc::new(self.unpack(frame.offset, frame.packed, frame.raw as usize, frame.crc)?);
-        let mut cache = locked();
-        if cache.len() >= CACHED_FRAMES {
-            cache.remove(0);
-        }
-        cache.push((number, Arc::clone(&raw)));
+        self.cache.put(key, &raw);
         Ok(raw)
     }
 
@@ -304,8 +289,8 @@ impl<'a> Directory<'a> {
 mod tests {
     use super::*;
     use crate::isa::{OpClass, StaticInst};
-    use crate::trace::pgt::blocks::BlockWriter;
-    use crate::trace::pgt::spool::Spool;
+    use crate::trace::pgt::blocks::{BlockWriter, FrameSink};
+    use crate::trace::pgt::spool::SpoolSpace;
     use crate::trace::stream::CtaEncoder;
     use proptest::prelude::*;
 
@@ -318,8 +303,8 @@ mod tests {
     }
 
     /// CTA `n` runs `n + 1` instructions in each of two warps.
-    fn stored(ctas: u64, memory: usize) -> StoredCtas {
-        let mut writer = BlockWriter::new(Spool::new(memory), 1).unwrap();
+    fn stored(ctas: u64, memory: u64) -> StoredCtas {
+        let mut writer = BlockWriter::new(Spool::new(&SpoolSpace::new(memory)), 1).unwrap();
         let mut encoder = CtaEncoder::default();
         for cta in 0..ctas {
             encoder.clear();
@@ -333,9 +318,16 @@ mod tests {
             writer.push(encoder.finish(), 2, counts).unwrap();
         }
         let (spool, body) = writer.finish().unwrap();
-        let backing = spool.into_backing();
-        assert_eq!(matches!(backing, Backing::File(_)), memory == 0);
-        StoredCtas::new("t".into(), backing, 0, body.frames, Some(code()))
+        assert_eq!(spool.spilled(), memory < 10_000);
+        let backing = Backing::Spool(spool);
+        StoredCtas::new(
+            "t".into(),
+            backing,
+            0,
+            body.frames,
+            Some(code()),
+            &Arc::default(),
+        )
     }
 
     fn insts(warp: &mut WarpStream) -> u64 {
@@ -346,9 +338,9 @@ mod tests {
 
     #[test]
     fn ctas_are_read_in_any_order_from_memory_and_from_a_file() {
-        for memory in [0, usize::MAX] {
+        for memory in [0, 3000, u64::MAX] {
             let stored = stored(5000, memory);
-            assert!(stored.frames.len() > CACHED_FRAMES);
+            assert!(stored.frames.len() > 1);
             let mut warps = vec![WarpStream::default(); 2];
             for i in 0..5000 {
                 let cta = i * 2741 % 5000;
@@ -381,8 +373,10 @@ mod tests {
                 raw: raw.len() as u32,
                 crc: crc32(&packed),
             };
-            let backing = Backing::Memory(packed);
-            let stored = StoredCtas::new("t".into(), backing, 0, vec![frame], Some(code()));
+            let mut spool = Spool::new(&SpoolSpace::new(u64::MAX));
+            spool.append(&packed).unwrap();
+            let backing = Backing::Spool(spool);
+            let stored = StoredCtas::new("t".into(), backing, 0, vec![frame], Some(code()), &Arc::default());
             let mut warps = vec![WarpStream::default(); 2];
             for cta in 0..u64::from(ctas) {
                 let _ = stored.load(cta, &mut warps);

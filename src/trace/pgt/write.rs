@@ -1,6 +1,6 @@
 //! Writes a workload to a `.pgt` file.
 
-use super::blocks::{BlockWriter, crc32};
+use super::blocks::{BlockWriter, Sequential, crc32};
 use super::encoded::EncodedCtas;
 use super::format::{
     CommandEntry, Footer, HEAD_BYTES, INDEX_BYTES_MAX, Index, KernelEntry, MAGIC, VERSION,
@@ -110,7 +110,7 @@ impl<'a> IndexWriter<'a> {
             return Ok(number as u32);
         }
         let io = |e| Error::io(path, e);
-        let mut blocks = BlockWriter::new(out, LEVEL).map_err(io)?;
+        let mut blocks = BlockWriter::new(Sequential::new(out), LEVEL).map_err(io)?;
         let mut ctas = EncodedCtas::new(kernel);
         let warps = kernel.header.warps_per_cta();
         for cta in 0..kernel.header.cta_count() {

@@ -147,7 +147,9 @@ fn logs(name: &str, change: impl Fn(&mut timing::Timing)) -> Vec<CommandLog> {
 #[test]
 fn each_timing_constant_broken_on_purpose_is_caught() {
     type Change = (&'static str, fn(&mut timing::Timing));
-    let changes: [Change; 18] = [
+    let changes: [Change; 20] = [
+        ("cwl", |t| t.cwl -= 1),
+        ("ppd", |t| t.ppd = t.ppd.saturating_sub(1)),
         ("rcd_rd", |t| t.rcd_rd -= 1),
         ("rcd_wr", |t| t.rcd_wr -= 1),
         ("rp", |t| t.rp -= 1),
@@ -185,6 +187,10 @@ fn each_timing_constant_broken_on_purpose_is_caught() {
             assert_eq!(checker::check(right, &log.commands), vec![], "{name}");
         }
         for (what, change) in changes {
+            // A rule of one CK or none cannot be broken.
+            if what == "ppd" && right.timing.ppd < 2 {
+                continue;
+            }
             let broken = logs(name, change);
             let caught = broken
                 .iter()
@@ -194,6 +200,33 @@ fn each_timing_constant_broken_on_purpose_is_caught() {
                 "{name}: {what} broken, and the checker did not see it"
             );
         }
+    }
+}
+
+#[test]
+fn a_refresh_interval_broken_on_purpose_is_caught() {
+    for name in [
+        "HBM2_2000",
+        "HBM3_6400",
+        "GDDR6_14000",
+        "GDDR6X_19000",
+        "HBM2E_3200",
+    ] {
+        let right = standard(name).unwrap();
+        let owed = |change: fn(&mut timing::Timing)| {
+            let mut spec = ChannelSpec::new(right);
+            change(&mut spec.standard.timing);
+            let mut log = CommandLog::default();
+            Replay {
+                spec,
+                mlp: None,
+                every_cycle: false,
+            }
+            .run(&stress(20_000), &mut log);
+            checker::check_refresh(right, &log.commands, 0)
+        };
+        assert_eq!(owed(|_| {}), vec![], "{name}");
+        assert!(!owed(|t| t.refi += t.refi / 8).is_empty(), "{name}");
     }
 }
 

@@ -1,0 +1,77 @@
+//! Unpacked head frames that the kernels of one workload share: dispatch goes through CTAs in order,
+//! so the last few frames serve nearly every load.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The most frames kept.
+const FRAMES_MAX: usize = 16;
+/// The most bytes kept, when frames are large; the two newest frames stay in any case.
+const BYTES_MAX: usize = 4 << 20;
+
+type Entry = (FrameKey, Arc<Vec<u8>>);
+
+/// Names a frame: the kernel's number in the cache and the frame's in the kernel.
+pub type FrameKey = (u64, usize);
+
+/// Least recently used frames go first.
+#[derive(Debug, Default)]
+pub struct FrameCache {
+    entries: Mutex<Vec<Entry>>,
+    kernels: AtomicU64,
+}
+
+impl FrameCache {
+    /// A number for one more kernel.
+    pub fn register(&self) -> u64 {
+        self.kernels.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The frame, if it is kept.
+    pub fn get(&self, key: FrameKey) -> Option<Arc<Vec<u8>>> {
+        let mut entries = self.lock();
+        let at = entries.iter().rposition(|(k, _)| *k == key)?;
+        let frame = Arc::clone(&entries[at].1);
+        entries[at..].rotate_left(1);
+        Some(frame)
+    }
+
+    /// Keeps `frame`, at the cost of older ones.
+    pub fn put(&self, key: FrameKey, frame: &Arc<Vec<u8>>) {
+        let mut entries = self.lock();
+        if entries.iter().any(|(k, _)| *k == key) {
+            return;
+        }
+        entries.push((key, Arc::clone(frame)));
+        let mut bytes: usize = entries.iter().map(|(_, f)| f.len()).sum();
+        while entries.len() > FRAMES_MAX || bytes > BYTES_MAX && entries.len() > 2 {
+            bytes -= entries.remove(0).1.len();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_frame_goes_first() {
+        let cache = FrameCache::default();
+        let frame = Arc::new(vec![0; 10]);
+        for number in 0..FRAMES_MAX {
+            cache.put((0, number), &frame);
+        }
+        assert!(cache.get((0, 0)).is_some());
+        cache.put((1, 0), &frame);
+        assert!(cache.get((0, 0)).is_some());
+        assert!(cache.get((0, 1)).is_none());
+        let large = Arc::new(vec![0; BYTES_MAX]);
+        cache.put((2, 0), &large);
+        assert!(cache.get((2, 0)).is_some());
+        assert!(cache.get((0, 2)).is_none());
+    }
+}

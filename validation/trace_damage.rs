@@ -1,0 +1,101 @@
+//! Damage of any kind to a trace is an error that says where.
+
+use super::trace_text::{Style, file, sample};
+use super::{drain, load, packed};
+use phantom_gpu::trace::pgt::write_pgt;
+use std::path::Path;
+
+#[test]
+fn a_text_cut_anywhere_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut k = sample();
+    k.ctas.truncate(1);
+    k.ctas[0].iter_mut().for_each(|w| w.truncate(8));
+    let text = k.text(Style::default());
+    let end = text.rfind("#END_TB").unwrap() + "#END_TB".len();
+    for cut in 0..end {
+        let path = file(dir.path(), "cut", &text[..cut]);
+        let message = load(&path).err().map(|e| e.to_string());
+        assert!(message.is_some(), "cut at {cut} of {end} is accepted");
+    }
+    for kind in ["xz", "gz", "zst"] {
+        let bytes = packed(kind, &text);
+        for cut in (0..bytes.len()).step_by(3) {
+            assert!(
+                load(&file(dir.path(), "cut", &bytes[..cut])).is_err(),
+                "{kind} {cut}"
+            );
+        }
+    }
+    let bytes = k.tracez(
+        Style {
+            version: 5,
+            ..Style::default()
+        },
+        b"",
+    );
+    for cut in 0..bytes.len() {
+        assert!(
+            load(&file(dir.path(), "cut", &bytes[..cut])).is_err(),
+            "tracez {cut}"
+        );
+    }
+}
+
+#[test]
+fn a_pgt_file_cut_or_changed_anywhere_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut k = sample();
+    k.ctas.truncate(2);
+    let workload = load(&file(dir.path(), "a", k.text(Style::default()))).unwrap();
+    let whole = dir.path().join("a.pgt");
+    write_pgt(&workload, &whole).unwrap();
+    let bytes = std::fs::read(&whole).unwrap();
+    for cut in 0..bytes.len() {
+        assert!(
+            drain(&file(dir.path(), "cut", &bytes[..cut])).is_err(),
+            "cut at {cut}"
+        );
+    }
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1 << (at % 8);
+        assert!(
+            drain(&file(dir.path(), "flip", changed)).is_err(),
+            "bit {} of byte {at}",
+            at % 8
+        );
+    }
+    let mut other = bytes.clone();
+    other[8] = 2;
+    let error = load(&file(dir.path(), "v2.pgt", other))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("version 2"), "{error}");
+}
+
+/// Each file of the corpus is refused with the message of the snapshot.
+#[test]
+fn malformed_inputs_are_refused_with_place_and_remedy() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("validation/malformed");
+    let mut names: Vec<_> = std::fs::read_dir(&corpus)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert!(names.len() > 25);
+    let prefix = format!("{}/", corpus.display());
+    let mut table = String::new();
+    for name in names {
+        let error = drain(&corpus.join(&name)).expect_err(&name);
+        table.push_str(
+            &error
+                .to_string()
+                .replace(&prefix, "")
+                .replace(prefix.trim_end_matches('/'), "its directory"),
+        );
+        table.push('\n');
+    }
+    insta::assert_snapshot!(table);
+}
