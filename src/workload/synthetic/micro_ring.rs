@@ -6,7 +6,7 @@
 
 use super::builder::{FULL, KernelBuilder, p, r};
 use super::params::{Param, Params};
-use super::{Entry, Made, WarpGenerator, array, insts, per_warp};
+use super::{Entry, Made, WarpGenerator, array, insts, line, per_warp};
 use crate::config::GpuSpec;
 use crate::error::Result;
 use crate::trace::{CtaEncoder, PatternId};
@@ -14,6 +14,15 @@ use crate::trace::{CtaEncoder, PatternId};
 const BYTES: Param = Param::bytes("bytes", 16 << 10, 32, 1 << 36, "working set");
 const STRIDE: Param = Param::bytes("stride", 128, 8, 1 << 24, "distance of two elements");
 const ORDER: Param = Param::name("order", &["random", "linear"], "order of the ring");
+/// With a CTA for every SM the first CTA of each kernel runs on the same one, so that a chase finds the
+/// caches of its lap.
+const GRID: Param = Param::count(
+    "grid",
+    1,
+    1,
+    1 << 16,
+    "CTAs, of which all but the first exit",
+);
 const CACHE: Param = Param::name("cache", &["all", "l2"], "levels that keep the lines");
 
 pub(super) const RING: Entry = Entry {
@@ -34,6 +43,7 @@ pub(super) const RING: Entry = Entry {
         ),
         ORDER,
         CACHE,
+        GRID,
     ],
     make: ring,
 };
@@ -41,7 +51,7 @@ pub(super) const RING: Entry = Entry {
 pub(super) const LAP: Entry = Entry {
     name: "lap",
     doc: "one CTA of 1024 threads reads every element of a ring once, in its order",
-    params: &[BYTES, STRIDE, ORDER, CACHE],
+    params: &[BYTES, STRIDE, ORDER, CACHE, GRID],
     make: lap,
 };
 
@@ -106,9 +116,13 @@ struct Ring {
 }
 
 impl WarpGenerator for Ring {
-    fn warp(&self, _cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
         let mask = super::builder::warp_mask(self.threads, warp);
         insts(out, 0..self.body, mask);
+        if cta > 0 {
+            out.inst(self.body + UNROLL as u32 + 4, mask);
+            return;
+        }
         for n in 0..self.loads {
             let at = self.body + (n % UNROLL) as u32;
             out.inst(at, mask);
@@ -169,7 +183,7 @@ fn ring(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     }
     Ok(Made {
         name: "ring",
-        grid: [1, 1, 1],
+        grid: line(params.get("grid")),
         block: [threads, 1, 1],
         registers: 16,
         smem_bytes: 0,
@@ -188,8 +202,12 @@ struct Lap {
 const LAP_THREADS: u64 = 1024;
 
 impl WarpGenerator for Lap {
-    fn warp(&self, _cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
         insts(out, 0..self.body, FULL);
+        if cta > 0 {
+            out.inst(self.body + 8, FULL);
+            return;
+        }
         let mut addresses = [0; 32];
         let mut first = u64::from(warp) * 32;
         let mut slot = 0;
@@ -224,7 +242,7 @@ fn lap(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     };
     Ok(Made {
         name: "lap",
-        grid: [1, 1, 1],
+        grid: line(params.get("grid")),
         block: [LAP_THREADS as u32, 1, 1],
         registers: 32,
         smem_bytes: 0,
