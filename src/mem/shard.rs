@@ -28,12 +28,13 @@ struct Burst {
     tag: u32,
 }
 
-/// A burst that was read for a slice.
+/// The bursts of one fetch of a slice; the line is filled when the last of them is there.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     line: u64,
     slice: u16,
     sectors: u8,
+    left: u8,
 }
 
 /// A completion with fixed latency (`dram.simple`).
@@ -321,22 +322,24 @@ impl MemShard {
     fn read_bursts(&mut self, slice: u16, at: Cycle, line: u64, sectors: u8) {
         let base = self.map.local(line, slice);
         let at = self.ratio.to_other(at + self.controller_latency / 2);
+        let left = sectors.count_ones() as u8;
+        let pending = Pending {
+            line,
+            slice,
+            sectors,
+            left,
+        };
+        let tag = match self.free_pending.pop() {
+            Some(tag) => {
+                self.pending[tag as usize] = pending;
+                tag
+            }
+            None => {
+                self.pending.push(pending);
+                self.pending.len() as u32 - 1
+            }
+        };
         for sector in bits(sectors) {
-            let pending = Pending {
-                line,
-                slice,
-                sectors: 1 << sector,
-            };
-            let tag = match self.free_pending.pop() {
-                Some(tag) => {
-                    self.pending[tag as usize] = pending;
-                    tag
-                }
-                None => {
-                    self.pending.push(pending);
-                    self.pending.len() as u32 - 1
-                }
-            };
             self.reads.push_back(Burst {
                 at,
                 address: base + sector * SECTOR_BYTES,
@@ -418,13 +421,18 @@ impl MemShard {
     }
 
     fn filled(&mut self, tag: u32, at: Cycle, gpc_of: &[u16]) {
-        let burst = self.pending[tag as usize];
+        let fetch = &mut self.pending[tag as usize];
+        fetch.left -= 1;
+        if fetch.left > 0 {
+            return;
+        }
+        let fetch = *fetch;
         self.free_pending.push(tag);
         let at = at + self.controller_latency - self.controller_latency / 2;
         let mut actions = std::mem::take(&mut self.actions);
-        let local = usize::from(burst.slice - self.first_slice);
-        self.slices[local].arrived(burst.line, burst.sectors, at, true, &mut actions);
-        self.act(burst.slice, true, &mut actions, gpc_of);
+        let local = usize::from(fetch.slice - self.first_slice);
+        self.slices[local].arrived(fetch.line, fetch.sectors, at, true, &mut actions);
+        self.act(fetch.slice, true, &mut actions, gpc_of);
         self.actions = actions;
     }
 

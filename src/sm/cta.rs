@@ -69,6 +69,8 @@ pub(super) struct Cta {
     /// Its warp slots.
     slots: u64,
     barriers: [Barrier; BARRIERS],
+    /// Barriers at which somebody waits.
+    waited: u16,
 }
 
 impl Sm {
@@ -160,6 +162,7 @@ impl Sm {
         self.warps[slot].held_by = number as u8;
         self.counters.barrier_arrivals += 1;
         let per_warp = Local::from(cx.spec.sm.latency.barrier_per_warp);
+        self.ctas[cta].waited |= 1 << number;
         let barrier = &mut self.ctas[cta].barriers[number];
         barrier.arrived += 1;
         barrier.admitted = (barrier.admitted + per_warp).max(now + per_warp);
@@ -173,6 +176,7 @@ impl Sm {
             return;
         }
         self.ctas[cta].barriers[number] = Barrier::default();
+        self.ctas[cta].waited &= !(1 << number);
         let open = barrier.admitted + Local::from(cx.spec.sm.latency.barrier);
         let mut slots = self.ctas[cta].slots;
         while slots != 0 {
@@ -200,7 +204,10 @@ impl Sm {
         self.warps[slot].hold = Hold::Drain;
         let cta = usize::from(self.warps[slot].cta);
         self.ctas[cta].live -= 1;
-        for number in 0..BARRIERS {
+        let mut waited = self.ctas[cta].waited;
+        while waited != 0 {
+            let number = waited.trailing_zeros() as usize;
+            waited &= waited - 1;
             self.open_barrier(cta, number, now, cx);
         }
         self.drained(slot, now);

@@ -389,8 +389,8 @@ impl Sm {
         // From the step at `now - 1` this is a wake-up like any other; the wheel's slot of `now` is
         // still ahead.
         if ready > now {
-            sub.wake_at(index, now - 1, ready);
-            sub.next = sub.next.min(ready);
+            let woken = sub.wake_at(index, now - 1, ready);
+            sub.next = sub.next.min(woken);
         } else {
             sub.ready |= 1 << index;
             sub.next = sub.next.min(now);

@@ -73,12 +73,14 @@ impl SubCore {
     }
 
     /// Wakes `warp` at `at`, seen from cycle `now < at`. Times beyond the wheel wake it early; whoever
-    /// takes it from the wheel compares with the warp's own time.
+    /// takes it from the wheel compares with the warp's own time. Returns when it is woken.
     #[inline(always)]
-    pub fn wake_at(&mut self, warp: u8, now: Local, at: Local) {
-        let slot = at.min(now + WHEEL - 1) % WHEEL;
+    pub fn wake_at(&mut self, warp: u8, now: Local, at: Local) -> Local {
+        let at = at.min(now + WHEEL - 1);
+        let slot = at % WHEEL;
         self.wheel[slot as usize] |= 1 << warp;
         self.occupied |= 1 << slot;
+        at
     }
 
     /// The warps to wake at `now`.
