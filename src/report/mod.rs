@@ -5,6 +5,7 @@
 mod build;
 pub mod counters;
 pub mod derive;
+pub mod explain;
 pub mod file;
 pub mod host;
 pub mod json;

@@ -1,18 +1,17 @@
 //! The report for people: at most 100 columns wide.
 
+mod summary;
+mod sums;
+mod text;
+
 use super::Report;
 use super::derive::{percent, ratio};
-use super::schema::{Kernel, Status};
-use crate::stats::{FetchStats, IssueStats, L1Stats, L2Stats, LsuStats, NocStats, SmStats};
+use super::schema::Status;
 use comfy_table::{CellAlignment, Table, presets};
-use std::collections::BTreeMap;
+use summary::summary;
+use sums::Sums;
+use text::{group, shorten, wrap};
 
-use super::counters::{BusLabels, DramCounters};
-
-/// Kernels are listed one by one up to this many; beyond, launches of a kernel share a line.
-const KERNELS_LISTED: usize = 20;
-/// Characters of a kernel's name that are shown.
-const NAME_WIDTH: usize = 28;
 /// Characters of a full bar.
 const BAR_WIDTH: f64 = 40.0;
 
@@ -33,69 +32,6 @@ pub fn render(report: &Report) -> String {
         }
     }
     out
-}
-
-/// Counters of all kernels together.
-#[derive(Default)]
-struct Sums {
-    kernels: u64,
-    cycles: u64,
-    seconds: f64,
-    slots: u64,
-    slice_cycles: u64,
-    slice_busy: u64,
-    peak_gb_per_s: f64,
-    pipe_cycles: BTreeMap<&'static str, f64>,
-    issue: IssueStats,
-    sm: SmStats,
-    fetch: FetchStats,
-    lsu: LsuStats,
-    l1: L1Stats,
-    noc: NocStats,
-    l2: L2Stats,
-    dram: DramCounters,
-    bus: BusLabels,
-}
-
-impl Sums {
-    fn of(kernels: &[Kernel]) -> Self {
-        let mut sums = Sums::default();
-        for k in kernels {
-            sums.kernels += 1;
-            sums.cycles += k.counted_cycles;
-            if k.cycles > 0 {
-                sums.seconds += k.time_us * 1e-6 * k.counted_cycles as f64 / k.cycles as f64;
-            }
-            sums.slots += k.total_slots;
-            sums.slice_busy += k.l2.slice_cycles.busy;
-            sums.slice_cycles += k.l2.slice_cycles.busy + k.l2.slice_cycles.idle;
-            sums.peak_gb_per_s = k.dram.rates.peak_gb_per_s;
-            for (name, pipe) in k.pipes.named() {
-                if let Some(share) = pipe.utilisation_percent {
-                    *sums.pipe_cycles.entry(name).or_default() += share * k.total_slots as f64;
-                }
-            }
-            sums.issue += &k.issue.0;
-            sums.sm += &k.sm.counters;
-            sums.fetch += &k.fetch.counters;
-            sums.lsu += &k.lsu.counters;
-            sums.l1 += &k.l1.counters;
-            sums.noc += &k.noc.counters;
-            sums.l2 += &k.l2.counters;
-            sums.dram += &k.dram.counters;
-            sums.bus += &k.dram.bus;
-        }
-        sums
-    }
-
-    /// Bandwidth of `sectors` in the time of all kernels.
-    fn gb_per_s(&self, sectors: u64) -> f64 {
-        if self.seconds > 0.0 {
-            sectors as f64 * 32.0 / self.seconds / 1e9
-        } else {
-            0.0
-        }
-    }
 }
 
 fn heading(report: &Report) -> String {
@@ -131,121 +67,6 @@ fn table(header: &[&str], numbers_from: usize) -> Table {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
-}
-
-/// One line of the summary: one kernel, or several launches.
-#[derive(Clone, Default)]
-struct Line {
-    launches: u64,
-    cycles: u64,
-    time_us: f64,
-    warp_instructions: u64,
-    warp_cycles: f64,
-    dram_bytes: f64,
-    partial: bool,
-}
-
-impl Line {
-    fn add(&mut self, k: &Kernel) {
-        self.launches += 1;
-        self.cycles += k.cycles;
-        self.time_us += k.time_us;
-        self.warp_instructions += k.warp_instructions;
-        self.warp_cycles += k.occupancy.achieved * k.cycles as f64;
-        // Overlapped kernels share counters; the bandwidth of the time is right all the same.
-        let sectors = k.dram.counters.reads + k.dram.counters.writes;
-        self.dram_bytes += 32.0 * sectors as f64 * ratio(k.cycles, k.counted_cycles);
-        self.partial |= k.partial;
-    }
-
-    fn cells(&self, name: &str, peak_gb_per_s: f64) -> Vec<String> {
-        let over = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
-        let gb_per_s = over(self.dram_bytes, self.time_us * 1e3);
-        let mut name = shorten(name, NAME_WIDTH);
-        if self.partial {
-            name.push_str(" (partial)");
-        }
-        vec![
-            name,
-            group(self.launches),
-            group(self.cycles),
-            format!("{:.2}", self.time_us),
-            group(self.warp_instructions),
-            format!("{:.2}", ratio(self.warp_instructions, self.cycles)),
-            format!("{:.0}", 100.0 * over(self.warp_cycles, self.cycles as f64)),
-            format!("{gb_per_s:.1}"),
-            format!("{:.0}", over(100.0 * gb_per_s, peak_gb_per_s)),
-        ]
-    }
-}
-
-/// One line a kernel; many kernels by name, those that took most time first.
-fn summary(report: &Report) -> String {
-    let header = [
-        "kernel",
-        "runs",
-        "cycles",
-        "us",
-        "warp inst",
-        "IPC",
-        "occ %",
-        "GB/s",
-        "peak %",
-    ];
-    let mut table = table(&header, 1);
-    let peak = report
-        .kernels
-        .first()
-        .map_or(0.0, |k| k.dram.rates.peak_gb_per_s);
-    let mut lines: Vec<(&str, Line)> = Vec::new();
-    let mut total = Line::default();
-    let together = report.kernels.len() > KERNELS_LISTED;
-    let mut place: BTreeMap<&str, usize> = BTreeMap::new();
-    for k in &report.kernels {
-        let at = match place.get(k.name.as_str()) {
-            Some(&at) if together => at,
-            _ => {
-                lines.push((&k.name, Line::default()));
-                place.insert(&k.name, lines.len() - 1);
-                lines.len() - 1
-            }
-        };
-        lines[at].1.add(k);
-        total.add(k);
-    }
-    if together {
-        lines.sort_by_key(|(_, line)| std::cmp::Reverse(line.cycles));
-    }
-    let mut rest = Line::default();
-    for (at, (name, line)) in lines.iter().enumerate() {
-        if at < KERNELS_LISTED {
-            table.add_row(line.cells(name, peak));
-        } else {
-            rest.merge(line);
-        }
-    }
-    if rest.launches > 0 {
-        let names = format!("{} other kernels", lines.len() - KERNELS_LISTED);
-        table.add_row(rest.cells(&names, peak));
-    }
-    if report.kernels.len() > 1 {
-        total.cycles = report.totals.cycles;
-        total.time_us = report.totals.time_us;
-        table.add_row(total.cells("total", peak));
-    }
-    format!("{table}\n")
-}
-
-impl Line {
-    fn merge(&mut self, other: &Line) {
-        self.launches += other.launches;
-        self.cycles += other.cycles;
-        self.time_us += other.time_us;
-        self.warp_instructions += other.warp_instructions;
-        self.warp_cycles += other.warp_cycles;
-        self.dram_bytes += other.dram_bytes;
-        self.partial |= other.partial;
-    }
 }
 
 /// Issue slots by label, the largest first.
@@ -381,59 +202,4 @@ fn notes(report: &Report) -> String {
         s.peak_rss_bytes >> 20,
     ));
     out
-}
-
-/// `text` in lines of at most `width` characters, cut at spaces.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("one line at least");
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
-}
-
-/// `text`, its middle left out when it is longer than `width`.
-fn shorten(text: &str, width: usize) -> String {
-    let count = text.chars().count();
-    if count <= width {
-        return text.to_owned();
-    }
-    let head = (width - 2) / 2;
-    let start: String = text.chars().take(head).collect();
-    let end: String = text.chars().skip(count - (width - 2 - head)).collect();
-    format!("{start}..{end}")
-}
-
-/// Digits in groups of three.
-fn group(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_and_names_fit() {
-        assert_eq!(group(0), "0");
-        assert_eq!(group(1_234_567), "1,234,567");
-        assert_eq!(shorten("abcdefghij", 6), "ab..ij");
-        assert_eq!(wrap("aa bb cc", 5), ["aa bb", "cc"]);
-    }
 }
