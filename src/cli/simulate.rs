@@ -95,6 +95,11 @@ pub fn run(args: &Args) -> Result<()> {
             "name a list that launches at least one kernel",
         ));
     }
+    for file in [&args.json, &args.timeline].into_iter().flatten() {
+        if file != Path::new("-") {
+            report::file::check(file)?;
+        }
+    }
     let stop = interrupt_flag()?;
     let cycles = AtomicU64::new(0);
     let options = Options {
@@ -110,6 +115,12 @@ pub fn run(args: &Args) -> Result<()> {
     let result = with_progress(&cycles, || {
         simulation::run::<BuildProbe>(&workload, &config.spec, &options)
     })?;
+    if result.kernels.is_empty() && result.stopped.is_none() {
+        return Err(Error::Usage(format!(
+            "--kernel {}: no kernel of the workload has such a name",
+            args.kernel.as_ref().map_or("", Regex::as_str)
+        )));
+    }
     let report = Report::new(&config, &workload, &result, usize::from(args.threads));
     if let Some(file) = &args.timeline {
         report::timeline::write(file, &report, &result, &config.spec)?;
