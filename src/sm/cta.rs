@@ -130,7 +130,9 @@ impl Sm {
                 stores: self.warps[slot].stores,
                 ..Warp::empty()
             };
-            self.regs[slot * REGS..][..REGS].fill(0);
+            for part in &launched.program.used {
+                self.regs[slot * REGS..][part.clone()].fill(0);
+            }
             self.launch_warp(slot, now, cx);
         }
     }

@@ -151,6 +151,8 @@ pub struct Program {
     pub ops: Vec<Op>,
     /// Register lists.
     pub regs: Vec<u16>,
+    /// Parts of the scoreboard that the kernel uses: general registers, and all the others.
+    pub used: [std::ops::Range<usize>; 2],
     /// Memory operations.
     pub mems: Vec<MemOp>,
     /// Which registers each instruction checks and which it writes, as bits modulo 64: disjoint
@@ -177,6 +179,7 @@ impl Program {
         let mut program = Program {
             ops: Vec::with_capacity(code.insts.len()),
             regs: Vec::new(),
+            used: [0..0, 256..256],
             mems: Vec::new(),
             signatures: Vec::new(),
             patterns: PatternSet::new(&code.patterns, u64::from(spec.smem.banks)),
@@ -198,6 +201,10 @@ impl Program {
             let signature = (bits(program.checks(&op)), bits(program.dsts(&op)));
             program.signatures.push(signature);
             program.ops.push(op);
+        }
+        for &register in &program.regs {
+            let part = &mut program.used[usize::from(register >= 256)];
+            part.end = part.end.max(usize::from(register) + 1);
         }
         program
     }
