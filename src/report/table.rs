@@ -10,7 +10,7 @@ use super::schema::Status;
 use comfy_table::{CellAlignment, Table, presets};
 use summary::summary;
 use sums::Sums;
-use text::{group, shorten, wrap};
+use text::{group, real, shorten, wrap};
 
 /// Characters of a full bar.
 const BAR_WIDTH: f64 = 40.0;
@@ -114,8 +114,8 @@ fn memory(sums: &Sums) -> String {
             hit,
             group(write),
             write_hit,
-            format!("{:.1}", sums.gb_per_s(read)),
-            format!("{:.1}", sums.gb_per_s(write)),
+            real(sums.gb_per_s(read)),
+            real(sums.gb_per_s(write)),
             busy,
         ]
     };

@@ -6,7 +6,7 @@ use super::{Cx, SUB_CORES, Sm};
 use crate::engine::{Cycle, Timed};
 use crate::ids::SmId;
 use crate::probe::Probe;
-use crate::stats::Label;
+use crate::stats::{Label, SmStats};
 use crate::trace::WarpStream;
 
 /// A CTA that starts on an SM.
@@ -235,6 +235,20 @@ impl Sm {
             } else {
                 at += 1;
             }
+        }
+    }
+
+    /// Adds the time up to `now` of warps that are still resident.
+    pub(super) fn count_residents(&self, now: Local, out: &mut SmStats) {
+        let mut used = self.used;
+        if used != 0 {
+            out.active_cycles += u64::from(now.saturating_sub(self.resident_since));
+        }
+        while used != 0 {
+            let cta = self.warps[used.trailing_zeros() as usize].cta;
+            used &= used - 1;
+            let started = self.ctas[usize::from(cta)].started;
+            out.warp_cycles += u64::from(now.saturating_sub(started));
         }
     }
 

@@ -1,7 +1,7 @@
 //! The kernels of a run, one line each, or by name when there are many.
 
 use super::table;
-use super::text::{group, shorten};
+use super::text::{group, real, shorten};
 use crate::mem::SECTOR_BYTES;
 use crate::report::Report;
 use crate::report::derive::ratio;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// Kernels are listed one by one up to this many; beyond, launches of a kernel share a line.
 const KERNELS_LISTED: usize = 20;
 /// Characters of a kernel's name that are shown.
-const NAME_WIDTH: usize = 28;
+const NAME_WIDTH: usize = 22;
 
 /// One line of the summary: one kernel, or several launches.
 #[derive(Clone, Default)]
@@ -51,19 +51,19 @@ impl Line {
     fn cells(&self, name: &str, peak_gb_per_s: f64) -> Vec<String> {
         let over = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
         let gb_per_s = over(self.dram_bytes, self.time_us * 1e3);
-        let mut name = shorten(name, NAME_WIDTH);
-        if self.partial {
-            name.push_str(" (partial)");
-        }
+        let name = match self.partial {
+            true => shorten(name, NAME_WIDTH - 10) + " (partial)",
+            false => shorten(name, NAME_WIDTH),
+        };
         vec![
             name,
             group(self.launches),
             group(self.cycles),
-            format!("{:.2}", self.time_us),
+            real(self.time_us),
             group(self.warp_instructions),
             format!("{:.2}", ratio(self.warp_instructions, self.cycles)),
             format!("{:.0}", 100.0 * over(self.warp_cycles, self.cycles as f64)),
-            format!("{gb_per_s:.1}"),
+            format!("{gb_per_s:.0}"),
             format!("{:.0}", over(100.0 * gb_per_s, peak_gb_per_s)),
         ]
     }
@@ -78,9 +78,9 @@ pub(super) fn summary(report: &Report) -> String {
         "us",
         "warp inst",
         "IPC",
-        "occ %",
+        "occ%",
         "GB/s",
-        "peak %",
+        "peak%",
     ];
     let mut table = table(&header, 1);
     let peak = report

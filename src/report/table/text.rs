@@ -29,8 +29,23 @@ pub(super) fn shorten(text: &str, width: usize) -> String {
     format!("{start}..{end}")
 }
 
-/// Digits in groups of three.
+/// A rate or a time with about five digits.
+pub(super) fn real(x: f64) -> String {
+    match x {
+        x if x >= 1e4 => group(x.round() as u64),
+        x if x >= 1e3 => format!("{x:.1}"),
+        _ => format!("{x:.2}"),
+    }
+}
+
+/// Digits in groups of three; from a hundred million on, in millions or thousand millions.
 pub(super) fn group(n: u64) -> String {
+    if n >= 10_000_000_000 {
+        return format!("{:.2} G", n as f64 / 1e9);
+    }
+    if n >= 100_000_000 {
+        return format!("{:.1} M", n as f64 / 1e6);
+    }
     let digits = n.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -50,6 +65,7 @@ mod tests {
     fn numbers_and_names_fit() {
         assert_eq!(group(0), "0");
         assert_eq!(group(1_234_567), "1,234,567");
+        assert_eq!(group(12_345_678_901), "12.35 G");
         assert_eq!(shorten("abcdefghij", 6), "ab..ij");
         assert_eq!(wrap("aa bb cc", 5), ["aa bb", "cc"]);
     }
