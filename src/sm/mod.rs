@@ -13,6 +13,8 @@ pub mod latency;
 pub mod lsu;
 pub mod program;
 pub mod subcore;
+#[cfg(test)]
+mod tests;
 pub mod warp;
 pub mod warp_sched;
 

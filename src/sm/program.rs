@@ -4,6 +4,7 @@
 use super::coalesce::PatternSet;
 use super::latency::{self, Timing};
 use crate::config::{DependencePolicy, GpuSpec};
+use crate::isa::opcode::BARRIER_ARRIVE_ONLY;
 use crate::isa::{Control, MemOp, MemSpace, OpClass, RegFile, RegRange, StaticInst};
 use crate::trace::Code;
 use crate::trace::stream::has_access;
@@ -63,6 +64,8 @@ pub enum OpKind {
     Branch,
     /// CTA barrier.
     Barrier,
+    /// Arrival at a CTA barrier without waiting there.
+    BarrierArrive,
     /// Memory fence.
     Membar,
     /// Waits for cp.async groups.
@@ -271,7 +274,10 @@ impl Program {
             source: timing.source as u8,
             bank_reads,
             control: control.unwrap_or(NO_CONTROL),
-            number: inst.imm.min(255) as u8,
+            number: match inst.class {
+                OpClass::Barrier => inst.imm as u8,
+                _ => inst.imm.min(255) as u8,
+            },
         }
     }
 
@@ -371,6 +377,7 @@ fn kind_of(inst: &StaticInst) -> OpKind {
         }
         OpClass::Shuffle => OpKind::Shuffle,
         OpClass::Branch => OpKind::Branch,
+        OpClass::Barrier if inst.imm & BARRIER_ARRIVE_ONLY != 0 => OpKind::BarrierArrive,
         OpClass::Barrier => OpKind::Barrier,
         OpClass::Membar => OpKind::Membar,
         OpClass::DepBar => OpKind::DepBar,
