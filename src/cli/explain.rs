@@ -39,15 +39,15 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<()> {
 /// One line for each entry, under the place where it stands. Configuration keys have their own list.
 fn list(all: &[Entry]) -> String {
     let mut out = String::new();
-    let mut place = "";
+    let mut place = None;
     for entry in all.iter().filter(|e| !e.path.starts_with("config.")) {
         let here = entry
             .path
             .strip_suffix(&entry.name)
             .unwrap_or("kernels[].metrics.");
-        if here != place {
-            place = here;
-            let title = match place.trim_end_matches('.') {
+        if place != Some(here) {
+            place = Some(here);
+            let title = match here.trim_end_matches('.') {
                 "" => "report",
                 other => other,
             };
@@ -68,7 +68,7 @@ fn list(all: &[Entry]) -> String {
         ));
     }
     out.push_str("\n`phantom-gpu explain NAME` says more; `list-hardware --verbose` lists the configuration.\n");
-    out.trim_start().to_owned()
+    out.trim_start_matches('\n').to_owned()
 }
 
 /// Everything about one name.

@@ -28,3 +28,17 @@ pub fn features() -> Vec<&'static str> {
         .filter_map(|(name, on)| on.then_some(name))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    /// A feature of `Cargo.toml` that `features` does not know would be missing from reports.
+    #[test]
+    fn every_feature_is_reported() {
+        let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
+        let declared = manifest["features"].as_table().unwrap();
+        let source = include_str!("mod.rs");
+        for name in declared.keys().filter(|n| *n != "default") {
+            assert!(source.contains(&format!("feature = \"{name}\"")), "{name}");
+        }
+    }
+}

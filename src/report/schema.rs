@@ -44,7 +44,7 @@ record! {
 record! {
     /// The program.
     pub struct Tool {
-        /// Name.
+        /// Program name.
         pub name: &'static str,
         /// Version.
         pub version: &'static str,
@@ -142,9 +142,9 @@ record! {
         pub l1: L1Section,
         /// Crossbar.
         pub noc: NocSection,
-        /// L2.
+        /// L2 slices.
         pub l2: L2Section,
-        /// DRAM.
+        /// DRAM channels.
         pub dram: DramSection,
         /// The same by Nsight Compute's names.
         pub metrics: Metrics,
