@@ -128,10 +128,10 @@ fn longest_function(text: &str) -> (usize, String) {
             continue;
         }
         let close = format!("{}}}", " ".repeat(indent));
-        if let Some(length) = lines[start..].iter().position(|l| *l == close) {
-            if length + 1 > longest.0 {
-                longest = (length + 1, code.chars().take(60).collect());
-            }
+        if let Some(length) = lines[start..].iter().position(|l| *l == close)
+            && length + 1 > longest.0
+        {
+            longest = (length + 1, code.chars().take(60).collect());
         }
     }
     longest

@@ -130,10 +130,8 @@ impl Sm {
                 info.passes
             };
             match entry.space {
-                Space::Global if !atomic => {
-                    if patterns.lines_at(pattern, base, &mut entry.lines) {
-                        return;
-                    }
+                Space::Global if !atomic && patterns.lines_at(pattern, base, &mut entry.lines) => {
+                    return;
                 }
                 Space::Shared if base % 4 == 0 => return set_passes(entry, passes),
                 _ => {}
