@@ -77,6 +77,8 @@ pub struct Slice {
     tags: Tags,
     ways: u32,
     mshrs: MshrTable<Waiter>,
+    /// Scratch of [`Slice::arrived`].
+    ready: Vec<Waiter>,
     free_at: Cycle,
     atomic_free_at: Cycle,
     /// Requests that wait for an MSHR, in order; forwarded reads apart, so that they never wait for
@@ -106,6 +108,7 @@ impl Slice {
             tags: Tags::new(sets, u32::from(spec.ways), true),
             ways: u32::from(spec.ways),
             mshrs: MshrTable::new(u32::from(spec.mshrs), spec.mshr_merges),
+            ready: Vec::new(),
             free_at: 0,
             atomic_free_at: 0,
             waiting: [VecDeque::new(), VecDeque::new()],
@@ -362,26 +365,19 @@ impl Slice {
         let Some(mshr) = self.mshrs.find(line) else {
             return;
         };
-        let mut ready = [None; 8];
-        let mut more = Vec::new();
-        let mut count = 0;
         let before = self.mshrs.in_use();
-        self.mshrs.arrive(mshr, sectors, |waiter| {
-            match ready.get_mut(count) {
-                Some(slot) => *slot = Some(waiter),
-                None => more.push(waiter),
-            }
-            count += 1;
-        });
+        let mut ready = std::mem::take(&mut self.ready);
+        self.mshrs
+            .arrive(mshr, sectors, |waiter| ready.push(waiter));
         self.remote_in_flight -= u32::from(!home && self.mshrs.in_use() < before);
         let latency = if home { self.fill_latency } else { 1 };
-        for waiter in ready.iter().flatten().chain(&more) {
-            if waiter.kind == RequestKind::Invalidate {
-                continue;
+        for waiter in ready.drain(..) {
+            if waiter.kind != RequestKind::Invalidate {
+                let start = self.start(now, self.data_cycles(waiter.sectors));
+                self.answer(&waiter, line, start + latency, act);
             }
-            let start = self.start(now, self.data_cycles(waiter.sectors));
-            self.answer(&waiter.clone(), line, start + latency, act);
         }
+        self.ready = ready;
     }
 
     /// Whether a request of `kind` must queue behind others.
