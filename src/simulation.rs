@@ -576,7 +576,7 @@ impl<'a> Host<'a> {
         };
         if begin >= self.next_sample {
             self.next_sample = begin + interval;
-            let counters = gpu.counters(begin.max(self.now), false);
+            let counters = gpu.counters(begin, false);
             self.samples.push(Sample {
                 at: begin,
                 counters,

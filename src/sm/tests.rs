@@ -364,3 +364,29 @@ fn four_dependent_warps_fill_a_greedy_scheduler_and_the_fifth_waits() {
     let quick = ends.iter().filter(|e| **e <= 39 * 4 + 8).count();
     assert!((16..20).contains(&quick), "{ends:?}");
 }
+
+#[test]
+fn a_machine_without_progress_is_stopped_with_a_wait_for_graph() {
+    let spec = config::load("v100", &[]).unwrap().spec;
+    let workload =
+        crate::workload::synthetic::parse("synth:pchase?bytes=64MiB&warmup=0&iters=20", &spec)
+            .unwrap();
+    let run = |watchdog_cycles| {
+        let options = Options {
+            watchdog_cycles,
+            ..Options::default()
+        };
+        simulation::run::<crate::probe::NoProbe>(&workload, &spec, &options)
+    };
+    // A load from DRAM takes some 400 cycles: no progress for 200, progress within 2000.
+    let stuck = run(200).err().expect("the watchdog barks").to_string();
+    assert!(
+        stuck.contains("no instruction issued for 200 cycles"),
+        "{stuck}"
+    );
+    assert!(
+        stuck.contains("SM 0 warp slot 0") && stuck.contains("long_scoreboard"),
+        "{stuck}"
+    );
+    assert!(run(2000).is_ok());
+}
