@@ -2,6 +2,7 @@
 
 pub mod correlate;
 pub mod dram;
+pub mod explain;
 pub mod list;
 pub mod micro_benchmark;
 pub mod simulate;
@@ -29,6 +30,8 @@ struct Cli {
 enum Command {
     /// Simulate kernels on a GPU.
     Simulate(simulate::Args),
+    /// What a number of the report means: definition, unit, formula, Nsight name.
+    Explain(explain::Args),
     /// The GPUs that are described in this build.
     ListGpus(list::ListGpus),
     /// The units, policies and configuration keys of the model.
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Simulate(args) => simulate::run(&args),
+        Command::Explain(args) => explain::run(&args, &mut std::io::stdout().lock()),
         Command::ListGpus(args) => args.run(&mut std::io::stdout().lock()),
         Command::ListHardware(args) => args.run(&mut std::io::stdout().lock()),
         Command::Trace(args) => trace::run(&args),

@@ -194,7 +194,8 @@ impl Sm {
                 self.write_registers(slot, op, value, cx);
                 self.known_completion(slot, op, now + Local::from(op.latency));
             }
-            OpKind::Barrier => self.arrive(slot, op.number, now, cx),
+            OpKind::Barrier => self.arrive(slot, op.number, true, now, cx),
+            OpKind::BarrierArrive => self.arrive(slot, op.number, false, now, cx),
             OpKind::Membar => self.fence(slot, op, now, cx),
             OpKind::CpAsyncCommit => self.warps[slot].groups.commit(),
             OpKind::DepBar => {

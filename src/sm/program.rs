@@ -4,6 +4,7 @@
 use super::coalesce::PatternSet;
 use super::latency::{self, Timing};
 use crate::config::{DependencePolicy, GpuSpec};
+use crate::isa::opcode::BARRIER_ARRIVE_ONLY;
 use crate::isa::{Control, MemOp, MemSpace, OpClass, RegFile, RegRange, StaticInst};
 use crate::trace::Code;
 use crate::trace::stream::has_access;
@@ -63,6 +64,8 @@ pub enum OpKind {
     Branch,
     /// CTA barrier.
     Barrier,
+    /// Arrival at a CTA barrier without waiting there.
+    BarrierArrive,
     /// Memory fence.
     Membar,
     /// Waits for cp.async groups.
@@ -151,6 +154,8 @@ pub struct Program {
     pub ops: Vec<Op>,
     /// Register lists.
     pub regs: Vec<u16>,
+    /// Parts of the scoreboard that the kernel uses: general registers, and all the others.
+    pub used: [std::ops::Range<usize>; 2],
     /// Memory operations.
     pub mems: Vec<MemOp>,
     /// Which registers each instruction checks and which it writes, as bits modulo 64: disjoint
@@ -177,6 +182,7 @@ impl Program {
         let mut program = Program {
             ops: Vec::with_capacity(code.insts.len()),
             regs: Vec::new(),
+            used: [0..0, 256..256],
             mems: Vec::new(),
             signatures: Vec::new(),
             patterns: PatternSet::new(&code.patterns, u64::from(spec.smem.banks)),
@@ -198,6 +204,10 @@ impl Program {
             let signature = (bits(program.checks(&op)), bits(program.dsts(&op)));
             program.signatures.push(signature);
             program.ops.push(op);
+        }
+        for &register in &program.regs {
+            let part = &mut program.used[usize::from(register >= 256)];
+            part.end = part.end.max(usize::from(register) + 1);
         }
         program
     }
@@ -264,7 +274,10 @@ impl Program {
             source: timing.source as u8,
             bank_reads,
             control: control.unwrap_or(NO_CONTROL),
-            number: inst.imm.min(255) as u8,
+            number: match inst.class {
+                OpClass::Barrier => inst.imm as u8,
+                _ => inst.imm.min(255) as u8,
+            },
         }
     }
 
@@ -364,6 +377,7 @@ fn kind_of(inst: &StaticInst) -> OpKind {
         }
         OpClass::Shuffle => OpKind::Shuffle,
         OpClass::Branch => OpKind::Branch,
+        OpClass::Barrier if inst.imm & BARRIER_ARRIVE_ONLY != 0 => OpKind::BarrierArrive,
         OpClass::Barrier => OpKind::Barrier,
         OpClass::Membar => OpKind::Membar,
         OpClass::DepBar => OpKind::DepBar,
