@@ -378,10 +378,10 @@ fn a_machine_without_progress_is_stopped_with_a_wait_for_graph() {
         };
         simulation::run::<crate::probe::NoProbe>(&workload, &spec, &options)
     };
-    // A load from DRAM takes some 400 cycles: no progress for 200, progress within 2000.
-    let stuck = run(200).err().expect("the watchdog barks").to_string();
+    // A load from DRAM takes some 400 cycles: no progress for 350, progress within 2000.
+    let stuck = run(350).err().expect("the watchdog barks").to_string();
     assert!(
-        stuck.contains("no instruction issued for 200 cycles"),
+        stuck.contains("no instruction issued for 350 cycles"),
         "{stuck}"
     );
     assert!(
