@@ -1,8 +1,10 @@
 //! The command line: one module for each command.
 
+pub mod correlate;
 pub mod dram;
 pub mod explain;
 pub mod list;
+pub mod micro_benchmark;
 pub mod simulate;
 pub mod trace;
 
@@ -36,6 +38,10 @@ enum Command {
     ListHardware(list::ListHardware),
     /// Look at traces and convert them.
     Trace(trace::Args),
+    /// The model of a GPU through the micro-benchmark suite, next to measured numbers.
+    MicroBenchmark(micro_benchmark::Args),
+    /// Simulated results against measured ones.
+    Correlate(correlate::Args),
     /// One DRAM channel alone, fed by a request trace.
     Dram(dram::Args),
 }
@@ -59,6 +65,8 @@ fn dispatch(command: Command) -> Result<()> {
         Command::ListGpus(args) => args.run(&mut std::io::stdout().lock()),
         Command::ListHardware(args) => args.run(&mut std::io::stdout().lock()),
         Command::Trace(args) => trace::run(&args),
+        Command::MicroBenchmark(args) => micro_benchmark::run(&args),
+        Command::Correlate(args) => correlate::run(&args),
         Command::Dram(args) => dram::run(&args),
     }
 }
