@@ -35,18 +35,10 @@ pub(super) const ELEMENTWISE: Entry = Entry {
 
 pub(super) const SWEEP: Entry = Entry {
     name: "sweep",
-    doc: "every CTA reads the same buffer again and again, 16 loads unrolled",
+    doc: "every CTA reads the same buffer round and round, 16 loads unrolled",
     params: &[
         Param::bytes("bytes", 64 << 10, 128, 1 << 34, "size of the buffer"),
-        Param::bytes("part", 1 << 34, 128, 1 << 34, "bytes of it that are read"),
-        Param::bytes(
-            "offset",
-            0,
-            0,
-            1 << 34,
-            "distance of the buffer from the first one",
-        ),
-        Param::count("sweeps", 1, 1, 1_000_000, "times"),
+        Param::bytes("total", 64 << 10, 128, 1 << 34, "bytes that a CTA reads"),
         Param::count("grid", 1, 1, GRID_MAX, "CTAs"),
         BLOCK,
         Param::name("width", &["4", "8", "16"], "bytes of a load"),
@@ -61,10 +53,15 @@ pub(super) const CHUNKS: Entry = Entry {
     params: &[
         Param::count("chunks", 4, 1, 1 << 24, "chunks"),
         Param::count("steps", 32, 1, 1024, "steps of a CTA, 16 KiB each"),
+        Param::count("start", 0, 0, 1024, "step to start with"),
         Param::count("grid", 1, 1, GRID_MAX, "CTAs"),
     ],
     make: chunks,
 };
+
+/// Distance of two buffers: 2 GiB and a page, as the allocator places arrays of 2 GiB and two
+/// elements.
+const BUFFER: u64 = (1 << 31) + (1 << 21);
 
 /// What a thread does with its element.
 struct Elements {
@@ -84,7 +81,7 @@ impl WarpGenerator for Elements {
         let mask = first_lanes(lanes);
         let first = (cta * self.threads + u64::from(warp) * 32) * 8;
         let pattern = self.contiguous[lanes as usize];
-        let of = |n: u64| array(self.place * 4 + n) + first;
+        let of = |n: u64| array(0) + (self.place * 4 + n) * BUFFER + first;
         for index in 0..self.end {
             if let Some(n) = self.loads.iter().position(|&load| load == index) {
                 access(out, index, mask, of(n as u64 + 1), pattern);
@@ -180,9 +177,8 @@ const UNROLL: u64 = 16;
 struct Sweep {
     threads: u64,
     width: u64,
-    base: u64,
     bytes: u64,
-    sweeps: u64,
+    total: u64,
     body: u32,
     end: u32,
     pattern: PatternId,
@@ -193,27 +189,20 @@ impl WarpGenerator for Sweep {
         insts(out, 0..self.body, FULL);
         let step = self.threads * self.width;
         let first = u64::from(warp) * 32 * self.width;
-        let loads = (self.bytes / step).max(1);
-        for sweep in 0..self.sweeps {
-            let mut done = 0;
-            while done < loads {
-                let now = (loads - done).min(UNROLL);
-                for n in 0..now {
-                    let at = self.body + n as u32;
-                    out.inst(at, FULL);
-                    let place = (first + (done + n) * step) % self.bytes.max(32 * self.width);
-                    out.access_pattern(at, self.base + place, self.pattern);
-                }
-                let adds = self.body + UNROLL as u32;
-                insts(out, adds..adds + now as u32, FULL);
-                done += now;
-                let branch = adds + UNROLL as u32 + 2;
-                let more = done < loads || sweep + 1 < self.sweeps;
-                insts(out, branch - 2..branch, FULL);
-                out.inst(branch, if more { FULL } else { 0 });
+        let adds = self.body + UNROLL as u32;
+        let branch = adds + UNROLL as u32 + 2;
+        let loads = (self.total / step).max(1).next_multiple_of(UNROLL);
+        for n in 0..loads {
+            let at = self.body + (n % UNROLL) as u32;
+            out.inst(at, FULL);
+            let place = (first + n * step) % self.bytes.max(32 * self.width);
+            out.access_pattern(at, array(0) + place, self.pattern);
+            if n % UNROLL == UNROLL - 1 {
+                insts(out, adds..branch, FULL);
+                out.inst(branch, if n + 1 < loads { FULL } else { 0 });
             }
         }
-        insts(out, self.body + 2 * UNROLL as u32 + 3..self.end, FULL);
+        insts(out, branch + 1..self.end, FULL);
     }
 }
 
@@ -260,9 +249,8 @@ fn sweep(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     let generator = Sweep {
         threads: u64::from(block),
         width,
-        base: array(0) + params.get("offset"),
-        bytes: params.get("bytes").min(params.get("part")),
-        sweeps: params.get("sweeps"),
+        bytes: params.get("bytes"),
+        total: params.get("total"),
         body,
         end: code.here(),
         pattern,
@@ -281,6 +269,7 @@ fn sweep(params: &Params, gpu: &GpuSpec) -> Result<Made> {
 struct Chunks {
     chunks: u64,
     steps: u64,
+    start: u64,
     body: u32,
     end: u32,
     pattern: PatternId,
@@ -288,7 +277,7 @@ struct Chunks {
 
 /// Doubles of one run, and loads that are unrolled.
 const RUN: u64 = 1024;
-const CHUNK_UNROLL: u64 = 8;
+const CHUNK_UNROLL: u64 = 16;
 
 impl WarpGenerator for Chunks {
     fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
@@ -299,7 +288,7 @@ impl WarpGenerator for Chunks {
             let slot = (n % CHUNK_UNROLL) as u32;
             let at = self.body + slot;
             out.inst(at, FULL);
-            let element = first + n / 2 * self.chunks * 2 * RUN + n % 2 * RUN;
+            let element = first + (self.start + n / 2) * self.chunks * 2 * RUN + n % 2 * RUN;
             out.access_pattern(at, array(0) + element * 8, self.pattern);
             if slot as u64 == CHUNK_UNROLL - 1 || n + 1 == loads {
                 let adds = self.body + CHUNK_UNROLL as u32;
@@ -331,6 +320,7 @@ fn chunks(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     let generator = Chunks {
         chunks: params.get("chunks"),
         steps: params.get("steps"),
+        start: params.get("start"),
         body,
         end: code.here(),
         pattern,
@@ -339,7 +329,8 @@ fn chunks(params: &Params, gpu: &GpuSpec) -> Result<Made> {
         name: "chunks",
         grid: line(params.get("grid")),
         block: [1024.min(gpu.sm.threads_per_cta_max), 1, 1],
-        registers: 32,
+        // As compiled: one CTA on an SM.
+        registers: 48,
         smem_bytes: 0,
         code,
         generator: per_warp(1024.min(gpu.sm.threads_per_cta_max), generator),
