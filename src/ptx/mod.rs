@@ -5,6 +5,9 @@
 //! only when a kernel executes it.
 
 pub mod ast;
+pub mod exec;
+pub mod flat;
+pub mod launch;
 pub mod lex;
 pub mod parse;
 pub mod print;
