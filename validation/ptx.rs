@@ -18,7 +18,11 @@ fn cases() -> Vec<(PathBuf, PathBuf)> {
         .collect();
     launches.sort();
     for launch in launches {
-        let name = launch.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = launch
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if let Some(triton) = name.strip_prefix("triton_") {
             let file = match triton {
                 "matmul" => "matmul_fp16_128x128x32",
@@ -29,7 +33,9 @@ fn cases() -> Vec<(PathBuf, PathBuf)> {
         }
         let text = std::fs::read_to_string(&launch).expect("a readable file");
         let source = text.lines().next().and_then(|l| l.strip_prefix("# "));
-        let source = source.and_then(|s| s.strip_suffix(".cu")).expect("a source in line 1");
+        let source = source
+            .and_then(|s| s.strip_suffix(".cu"))
+            .expect("a source in line 1");
         for version in [70, 80, 90] {
             let ptx = corpus().join(format!("sm_{version}/{source}.ptx"));
             if ptx.is_file() {
@@ -60,10 +66,20 @@ fn every_kernel_computes_what_it_should() {
     let mut wrong = Vec::new();
     for (ptx, launch) in &cases {
         if let Err(what) = verify(ptx, launch) {
-            wrong.push(format!("{} with {}: {what}", ptx.display(), launch.display()));
+            wrong.push(format!(
+                "{} with {}: {what}",
+                ptx.display(),
+                launch.display()
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]

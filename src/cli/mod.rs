@@ -2,6 +2,7 @@
 
 pub mod dram;
 pub mod list;
+pub mod record;
 pub mod simulate;
 pub mod trace;
 

@@ -9,7 +9,9 @@ pub mod exec;
 pub mod flat;
 pub mod launch;
 pub mod lex;
+pub mod lower;
 pub mod parse;
 pub mod print;
+pub mod record;
 
 pub use parse::{ParseError, parse};

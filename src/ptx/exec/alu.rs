@@ -286,7 +286,11 @@ fn floats(how: Conversion, bits: u64) -> u64 {
         Ty::F64 => x.to_bits(),
         Ty::F32 => {
             let y = to_f32(x, how.m.round);
-            let y = if how.m.ftz && y.is_subnormal() { 0f32.copysign(y) } else { y };
+            let y = if how.m.ftz && y.is_subnormal() {
+                0f32.copysign(y)
+            } else {
+                y
+            };
             u64::from(if y.is_nan() { 0x7fff_ffff } else { y.to_bits() })
         }
         Ty::Small(small) => u64::from(to_small(x, small, how.m.round)),

@@ -116,7 +116,11 @@ impl Runner {
         self.barriers = Barriers::default();
         for (number, warp) in (0u32..).zip(&mut self.warps) {
             let left = threads - number * LANES as u32;
-            let lanes = if left >= 32 { u32::MAX } else { (1 << left) - 1 };
+            let lanes = if left >= 32 {
+                u32::MAX
+            } else {
+                (1 << left) - 1
+            };
             warp.start(program, number, lanes);
             for &(r, special) in &program.specials {
                 let value = special_value(program, shape, cta, number, special);
@@ -216,4 +220,3 @@ fn special_value(
     };
     [u64::from(uniform); LANES]
 }
-

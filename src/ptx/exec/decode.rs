@@ -2,15 +2,16 @@
 
 mod arith;
 pub mod cfg;
+pub(in crate::ptx) use matrix::{element as decoded_element, shape as decoded_shape};
 mod control;
 mod convert;
 mod matrix;
 mod memory;
 mod warp;
 
+use super::numeric::{Round, Small};
 use super::op::{List, Mode, Op, Pred, Slot, Ty};
 use super::program::{Inst, Program};
-use super::numeric::{Round, Small};
 use super::{CONST_WINDOW, LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW};
 use crate::ptx::ast::{Number, Space, Type};
 use crate::ptx::flat::{Arg, Flat, FlatInst, Special, Width, number_bits};
@@ -71,7 +72,11 @@ impl<'a> Decoder<'a> {
         let [p, w, x] = flat.files.map(|n| n as usize);
         let shared = flat.shared_bytes.next_multiple_of(16) + bindings.dynamic_shared_bytes;
         let program = Program {
-            name: flat.functions.first().map(|f| f.name.clone()).unwrap_or_default(),
+            name: flat
+                .functions
+                .first()
+                .map(|f| f.name.clone())
+                .unwrap_or_default(),
             files: [p, w, x],
             texts: flat.insts.iter().map(FlatInst::text).collect(),
             constant: flat.constant.bytes.clone(),
@@ -121,17 +126,13 @@ impl<'a> Decoder<'a> {
             "setp" | "set" | "selp" | "slct" | "cvt" | "cvta" | "mov" | "isspacep" => {
                 self.conversion(inst)?
             }
-            "ld" | "ldu" | "st" | "atom" | "red" | "cp" | "ldmatrix" | "stmatrix"
-            | "prefetch" | "prefetchu" | "discard" | "applypriority" | "createpolicy" => {
-                self.memory(inst)?
-            }
+            "ld" | "ldu" | "st" | "atom" | "red" | "cp" | "ldmatrix" | "stmatrix" | "prefetch"
+            | "prefetchu" | "discard" | "applypriority" | "createpolicy" => self.memory(inst)?,
             "mma" | "wmma" | "movmatrix" => self.matrices(inst)?,
             "shfl" | "vote" | "match" | "redux" | "activemask" | "elect" | "bar" | "barrier" => {
                 self.collective(inst)?
             }
-            "bra" | "brx" | "call" | "ret" | "exit" | "trap" | "brkpt" => {
-                self.control(pc, inst)?
-            }
+            "bra" | "brx" | "call" | "ret" | "exit" | "trap" | "brkpt" => self.control(pc, inst)?,
             "membar" | "fence" | "nanosleep" | "pmevent" | "griddepcontrol" | "setmaxnreg" => {
                 Op::Nop
             }
@@ -350,8 +351,14 @@ fn missing(arg: Option<&Arg>) -> String {
 fn unsupported(inst: &FlatInst<'_>) -> String {
     let text = inst.text();
     match inst.opcode {
-        "wgmma" | "tcgen05" | "mbarrier" | "tensormap" | "mapa" | "getctarank"
-        | "clusterlaunchcontrol" | "multimem" => {
+        "wgmma"
+        | "tcgen05"
+        | "mbarrier"
+        | "tensormap"
+        | "mapa"
+        | "getctarank"
+        | "clusterlaunchcontrol"
+        | "multimem" => {
             format!("`{text}`: the asynchronous machinery of Hopper and later is not emulated")
         }
         "tex" | "tld4" | "txq" | "suld" | "sust" | "sured" | "suq" => {
@@ -372,7 +379,12 @@ fn recursive(flat: &Flat<'_>) -> Vec<bool> {
                     && !*flag
                 {
                     *flag = true;
-                    open.extend(flat.functions.get(next as usize).iter().flat_map(|f| &f.calls));
+                    open.extend(
+                        flat.functions
+                            .get(next as usize)
+                            .iter()
+                            .flat_map(|f| &f.calls),
+                    );
                 }
             }
             seen.get(start).copied().unwrap_or(false)
@@ -387,7 +399,10 @@ fn types(inst: &FlatInst<'_>) -> Vec<Type> {
 
 /// The last type among the modifiers.
 fn last_type(inst: &FlatInst<'_>) -> Decoded<Type> {
-    types(inst).last().copied().ok_or_else(|| format!("`{}` has no type", inst.text()))
+    types(inst)
+        .last()
+        .copied()
+        .ok_or_else(|| format!("`{}` has no type", inst.text()))
 }
 
 /// How values of type `ty` compare and convert.

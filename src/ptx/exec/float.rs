@@ -13,7 +13,11 @@ const NAN32: u32 = 0x7fff_ffff;
 
 #[inline(always)]
 fn flush(x: f32) -> f32 {
-    if x.is_subnormal() { 0f32.copysign(x) } else { x }
+    if x.is_subnormal() {
+        0f32.copysign(x)
+    } else {
+        x
+    }
 }
 
 #[inline(always)]
@@ -81,7 +85,11 @@ pub fn one32(f: Flt, m: Mode, bits: [u32; 3]) -> u32 {
         out = flush(out);
     }
     if m.sat {
-        out = if out.is_nan() { 0.0 } else { out.clamp(0.0, 1.0) };
+        out = if out.is_nan() {
+            0.0
+        } else {
+            out.clamp(0.0, 1.0)
+        };
         out += 0.0;
     }
     canonical(out)
@@ -151,7 +159,11 @@ fn one64(f: Flt, m: Mode, bits: [u64; 3]) -> u64 {
     };
     let mut out = directed(value, error, m.round);
     if m.sat {
-        out = if out.is_nan() { 0.0 } else { out.clamp(0.0, 1.0) };
+        out = if out.is_nan() {
+            0.0
+        } else {
+            out.clamp(0.0, 1.0)
+        };
     }
     if out.is_nan() {
         return 0xfff8_0000_0000_0000;
@@ -242,14 +254,26 @@ fn one_half(f: Flt, m: Mode, small: Small, bits: [u32; 3]) -> u32 {
             v if v < 0.0 => 0.0,
             v => v,
         },
-        _ => f64::from(f32::from_bits(one32(f, Mode::default(), [x, y, z].map(f32::to_bits)))),
+        _ => f64::from(f32::from_bits(one32(
+            f,
+            Mode::default(),
+            [x, y, z].map(f32::to_bits),
+        ))),
     };
     if m.sat {
-        value = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
+        value = if value.is_nan() {
+            0.0
+        } else {
+            value.clamp(0.0, 1.0)
+        };
     }
     let out = to_small(value, small, m.round);
     let subnormal = small == Small::F16 && out & 0x7c00 == 0;
-    if m.ftz && subnormal { out & 0x8000 } else { out }
+    if m.ftz && subnormal {
+        out & 0x8000
+    } else {
+        out
+    }
 }
 
 /// Two floats in a double word.

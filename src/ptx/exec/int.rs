@@ -155,7 +155,11 @@ fn one_word(f: Word, x: u32, y: u32, z: u32) -> u32 {
         }),
         Word::Dp2a { a, b, high } => (0..2).fold(z, |sum, i| {
             let half = (x >> (16 * i)) as u16;
-            let wide = if a { i32::from(half as i16) } else { i32::from(half) };
+            let wide = if a {
+                i32::from(half as i16)
+            } else {
+                i32::from(half)
+            };
             let at = i + if high { 2 } else { 0 };
             sum.wrapping_add(wide.wrapping_mul(byte(y, at, b)) as u32)
         }),
@@ -164,7 +168,11 @@ fn one_word(f: Word, x: u32, y: u32, z: u32) -> u32 {
         Word::Mad24U => (x & 0xff_ffff).wrapping_mul(y & 0xff_ffff).wrapping_add(z),
         Word::Mad24S => signed24(x).wrapping_mul(signed24(y)).wrapping_add(z),
         Word::Bmsk { clamp } => {
-            let (from, count) = if clamp { (x.min(32), y.min(32)) } else { (x & 31, y & 31) };
+            let (from, count) = if clamp {
+                (x.min(32), y.min(32))
+            } else {
+                (x & 31, y & 31)
+            };
             ((((1u64 << count) - 1) << from) & 0xffff_ffff) as u32
         }
         Word::SzextS { clamp } | Word::SzextU { clamp } => {
@@ -181,7 +189,11 @@ fn one_word(f: Word, x: u32, y: u32, z: u32) -> u32 {
 
 fn byte(word: u32, i: u32, signed: bool) -> i32 {
     let byte = (word >> (8 * i)) as u8;
-    if signed { i32::from(byte as i8) } else { i32::from(byte) }
+    if signed {
+        i32::from(byte as i8)
+    } else {
+        i32::from(byte)
+    }
 }
 
 fn signed24(x: u32) -> u32 {
@@ -222,7 +234,11 @@ fn bfe(x: i64, position: u32, length: u32, bits: u32) -> i64 {
 fn find_nth_set(mask: u32, base: u32, offset: i32) -> u32 {
     let base = base & 31;
     if offset == 0 {
-        return if mask >> base & 1 != 0 { base } else { u32::MAX };
+        return if mask >> base & 1 != 0 {
+            base
+        } else {
+            u32::MAX
+        };
     }
     let step = offset.signum();
     let mut at = base as i32;
@@ -268,9 +284,7 @@ pub fn mixed(regs: &mut Regs, f: Mixed, d: u32, a: u32, mask: u32) {
         Mixed::Popc => x[i].count_ones(),
         Mixed::Clz => x[i].leading_zeros(),
         Mixed::BfindU { shift } => bfind(x[i], 64, shift),
-        Mixed::BfindS { shift } => {
-            bfind(if (x[i] as i64) < 0 { !x[i] } else { x[i] }, 64, shift)
-        }
+        Mixed::BfindS { shift } => bfind(if (x[i] as i64) < 0 { !x[i] } else { x[i] }, 64, shift),
     });
     regs.w.put(d, mask, &out);
 }
@@ -290,7 +304,11 @@ fn bfi(a: u64, b: u64, position: u32, length: u32, bits: u32) -> u64 {
     if position >= bits {
         return b;
     }
-    let ones = if length >= 64 { u64::MAX } else { (1 << length) - 1 };
+    let ones = if length >= 64 {
+        u64::MAX
+    } else {
+        (1 << length) - 1
+    };
     let field = ones << position;
     b & !field | a << position & field
 }
@@ -298,9 +316,7 @@ fn bfi(a: u64, b: u64, position: u32, length: u32, bits: u32) -> u64 {
 /// `bfi` of words.
 pub fn bfi32(regs: &mut Regs, d: u32, [a, b, c, e]: [u32; 4], mask: u32) {
     let [x, y, z, n] = [a, b, c, e].map(|r| regs.w.get(r));
-    let out = std::array::from_fn(|i| {
-        bfi(u64::from(x[i]), u64::from(y[i]), z[i], n[i], 32) as u32
-    });
+    let out = std::array::from_fn(|i| bfi(u64::from(x[i]), u64::from(y[i]), z[i], n[i], 32) as u32);
     regs.w.put(d, mask, &out);
 }
 
@@ -323,9 +339,7 @@ pub fn wide(regs: &mut Regs, signed: bool, d: u32, a: u32, b: u32, mask: u32) {
 #[inline(always)]
 fn product(signed: bool, x: &[u32; LANES], y: &[u32; LANES]) -> [u64; LANES] {
     match signed {
-        true => {
-            std::array::from_fn(|i| (i64::from(x[i] as i32) * i64::from(y[i] as i32)) as u64)
-        }
+        true => std::array::from_fn(|i| (i64::from(x[i] as i32) * i64::from(y[i] as i32)) as u64),
         false => std::array::from_fn(|i| u64::from(x[i]) * u64::from(y[i])),
     }
 }

@@ -116,7 +116,11 @@ pub fn place(op: &MatrixOp, role: Role, lane: u32, i: u32) -> (u32, u32) {
     let (group, within) = (lane / 4, lane % 4);
     match role {
         Role::A | Role::B => {
-            let bits = if role == Role::A { op.a_type } else { op.b_type };
+            let bits = if role == Role::A {
+                op.a_type
+            } else {
+                op.b_type
+            };
             let per = (bits.register_bits() / bits.bits()).max(1);
             let (register, j) = (i / per, i % per);
             let (down, right) = match role {

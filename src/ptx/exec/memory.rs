@@ -53,7 +53,8 @@ impl Global {
         let bytes = data.len() as u64;
         self.bytes.resize(start as usize, 0);
         self.bytes.extend_from_slice(&data);
-        self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK as usize), 0);
+        self.bytes
+            .resize(self.bytes.len().next_multiple_of(BLOCK as usize), 0);
         self.owners.resize(self.bytes.len() / BLOCK as usize, 0);
         self.allocations.push(Allocation {
             name: name.to_owned(),
@@ -90,12 +91,16 @@ impl Global {
         let Some(a) = self.allocations.get(number) else {
             return &[];
         };
-        self.bytes.get(a.start as usize..(a.start + a.bytes) as usize).unwrap_or(&[])
+        self.bytes
+            .get(a.start as usize..(a.start + a.bytes) as usize)
+            .unwrap_or(&[])
     }
 
     /// Address of buffer `number`.
     pub fn address(&self, number: usize) -> u64 {
-        self.allocations.get(number).map_or(0, |a| GLOBAL_BASE + a.start)
+        self.allocations
+            .get(number)
+            .map_or(0, |a| GLOBAL_BASE + a.start)
     }
 
     /// The buffer that holds all of `from..to` (offsets in the arena).
@@ -112,7 +117,10 @@ impl Global {
     pub fn span(&mut self, from: u64, to: u64) -> Option<(&mut [u8], bool)> {
         let (from, to) = (from.checked_sub(GLOBAL_BASE)?, to.checked_sub(GLOBAL_BASE)?);
         let owner = self.owner(from, to)?;
-        let tracked = self.allocations.get(owner).is_some_and(|a| a.written.is_some());
+        let tracked = self
+            .allocations
+            .get(owner)
+            .is_some_and(|a| a.written.is_some());
         let bytes = self.bytes.get_mut(from as usize..to as usize)?;
         Some((bytes, tracked))
     }
@@ -170,7 +178,10 @@ impl Global {
                 match at.checked_sub(a.bytes) {
                     Some(0) => format!("right behind `{}` ({} bytes)", a.name, a.bytes),
                     Some(over) => {
-                        format!("{over} bytes behind the end of `{}` ({} bytes)", a.name, a.bytes)
+                        format!(
+                            "{over} bytes behind the end of `{}` ({} bytes)",
+                            a.name, a.bytes
+                        )
                     }
                     None => format!("byte {at} of `{}` ({} bytes)", a.name, a.bytes),
                 }

@@ -217,7 +217,11 @@ pub fn odd(x: f64, error: f64) -> f64 {
     let inexact = error != 0.0 && error.abs() < f64::INFINITY && bits & 1 == 0;
     let outward = (error > 0.0) == (x > 0.0);
     let step = if outward { 1 } else { u64::MAX };
-    f64::from_bits(if inexact { bits.wrapping_add(step) } else { bits })
+    f64::from_bits(if inexact {
+        bits.wrapping_add(step)
+    } else {
+        bits
+    })
 }
 
 /// Fused multiply-add of floats, exactly rounded, without a fused instruction.
@@ -245,7 +249,10 @@ mod tests {
 
     #[test]
     fn ties_go_to_even_and_large_values_to_infinity() {
-        assert_eq!(to_small(1.0 + 0.00048828125, Small::F16, Round::Nearest), 0x3c00);
+        assert_eq!(
+            to_small(1.0 + 0.00048828125, Small::F16, Round::Nearest),
+            0x3c00
+        );
         assert_eq!(to_small(65520.0, Small::F16, Round::Nearest), 0x7c00);
         assert_eq!(to_small(65520.0, Small::F16, Round::Zero), 0x7bff);
         assert_eq!(to_small(500.0, Small::E4m3, Round::Nearest), 0x7e);

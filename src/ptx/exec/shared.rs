@@ -81,7 +81,13 @@ impl Shared {
                 race = race.or(Some((t.writer, Use::Write)));
             }
             match kind {
-                Use::Read => t.reader = if matches!(t.reader, NOBODY) || t.reader == warp { warp } else { MANY },
+                Use::Read => {
+                    t.reader = if matches!(t.reader, NOBODY) || t.reader == warp {
+                        warp
+                    } else {
+                        MANY
+                    }
+                }
                 Use::Write | Use::Atomic => {
                     if t.reader != NOBODY && t.reader != warp {
                         race = race.or(Some((t.reader, Use::Read)));

@@ -137,7 +137,11 @@ impl Fragment {
         let shape = |e: &Entry| (e.pc, e.meet, e.frame);
         self.state == other.state
             && self.stack.len() == other.stack.len()
-            && self.stack.iter().map(shape).eq(other.stack.iter().map(shape))
+            && self
+                .stack
+                .iter()
+                .map(shape)
+                .eq(other.stack.iter().map(shape))
     }
 }
 
@@ -176,14 +180,19 @@ mod tests {
         assert_eq!(f.stack.len(), 2);
         f.stack[1].pc = 20;
         f.settle();
-        assert_eq!((f.stack.len(), f.stack[0].pc, f.stack[0].mask), (1, 20, 0xff));
+        assert_eq!(
+            (f.stack.len(), f.stack[0].pc, f.stack[0].mask),
+            (1, 20, 0xff)
+        );
     }
 
     #[test]
     fn a_loop_does_not_pile_entries_up() {
         let mut f = Fragment::new(0xff);
         for lanes in [0x7f, 0x3f, 0x1f, 0x0f] {
-            let Some(top) = f.stack.last_mut() else { return };
+            let Some(top) = f.stack.last_mut() else {
+                return;
+            };
             top.pc = 9;
             f.diverge(5, 10, lanes);
         }

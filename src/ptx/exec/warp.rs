@@ -141,7 +141,9 @@ impl Warp {
                 self.fragments.remove(index);
                 return Ok(());
             };
-            let Entry { mut pc, meet, mask, .. } = top;
+            let Entry {
+                mut pc, meet, mask, ..
+            } = top;
             loop {
                 if pc == meet || self.executed >= until {
                     self.set_pc(index, pc);
@@ -210,7 +212,12 @@ impl Warp {
         Box::new(Fault {
             what: fault.what,
             line: inst.map_or(0, |i| i.line),
-            inst: cx.program.texts.get(pc as usize).cloned().unwrap_or_default(),
+            inst: cx
+                .program
+                .texts
+                .get(pc as usize)
+                .cloned()
+                .unwrap_or_default(),
             cta: cx.cta,
             thread: [
                 (thread % bx.max(1)) as u32,
@@ -254,14 +261,17 @@ impl Warp {
                 let Some(&target) = list.get(choice[lane] as usize) else {
                     return Err(Box::new(LaneFault::new(
                         lane,
-                        format!("branch to entry {} of a list of {}", choice[lane], list.len()),
+                        format!(
+                            "branch to entry {} of a list of {}",
+                            choice[lane],
+                            list.len()
+                        ),
                         "the index must be below the length of the target list",
                     )));
                 };
                 // One target a time: the other lanes come back to this instruction.
-                let same = (0..LANES).fold(0, |m, l| {
-                    m | u32::from(choice[l] == choice[lane]) << l
-                }) & exec;
+                let same =
+                    (0..LANES).fold(0, |m, l| m | u32::from(choice[l] == choice[lane]) << l) & exec;
                 if same == mask {
                     self.set_pc(index, target);
                 } else {
@@ -296,7 +306,12 @@ impl Warp {
                     self.fragments[index].retire(exec, frame);
                 }
             }
-            Op::Bar { number, threads, arrive, red } => {
+            Op::Bar {
+                number,
+                threads,
+                arrive,
+                red,
+            } => {
                 return self.barrier(index, pc, (number, threads, arrive, red), mask, exec, cx);
             }
             _ => {}
@@ -309,7 +324,12 @@ impl Warp {
         &mut self,
         index: usize,
         pc: u32,
-        (number, threads, arrive, red): (u32, Option<u32>, bool, Option<(Vote, u32, super::op::Pred)>),
+        (number, threads, arrive, red): (
+            u32,
+            Option<u32>,
+            bool,
+            Option<(Vote, u32, super::op::Pred)>,
+        ),
         mask: u32,
         exec: u32,
         cx: &mut Cx<'_, O>,
@@ -354,7 +374,15 @@ impl Warp {
                 continue;
             };
             let inst = program.insts.get(top.pc.wrapping_sub(1) as usize);
-            if let Some(Inst { op: Op::Bar { red: Some((vote, d, _)), .. }, .. }) = inst {
+            if let Some(Inst {
+                op:
+                    Op::Bar {
+                        red: Some((vote, d, _)),
+                        ..
+                    },
+                ..
+            }) = inst
+            {
                 let all = if truths == arrived { FULL } else { 0 };
                 let any = if truths > 0 { FULL } else { 0 };
                 match vote {
@@ -374,18 +402,17 @@ impl Warp {
 
     /// Any instruction that does not change the flow of control.
     #[inline]
-    fn execute<O: Observer>(
-        &mut self,
-        pc: u32,
-        op: &Op,
-        mask: u32,
-        cx: &mut Cx<'_, O>,
-    ) -> Ran<()> {
+    fn execute<O: Observer>(&mut self, pc: u32, op: &Op, mask: u32, cx: &mut Cx<'_, O>) -> Ran<()> {
         let regs = &mut self.regs;
         match *op {
             Op::F32 { f, m, d, a, b, c } => float::f32(regs, f, m, d, [a, b, c], mask),
             Op::Ld { space, ty, addr, d } => return self.load(pc, space, ty, addr, d, mask, cx),
-            Op::St { space, bytes, addr, a } => {
+            Op::St {
+                space,
+                bytes,
+                addr,
+                a,
+            } => {
                 return self.store(pc, space, bytes, addr, a, mask, cx);
             }
             Op::Mov32 { d, a } => {
@@ -396,16 +423,37 @@ impl Warp {
                 let value = *regs.x.get(a);
                 regs.x.put(d, mask, &value);
             }
-            Op::Int32 { f: Int::Add, d, a, b, .. } => {
+            Op::Int32 {
+                f: Int::Add,
+                d,
+                a,
+                b,
+                ..
+            } => {
                 regs.w.map2(d, a, b, mask, |x, y| x.wrapping_add(y));
             }
-            Op::Int64 { f: Int::Add, d, a, b, .. } => {
+            Op::Int64 {
+                f: Int::Add,
+                d,
+                a,
+                b,
+                ..
+            } => {
                 regs.x.map2(d, a, b, mask, |x, y| x.wrapping_add(y));
             }
             Op::Int32 { f, d, a, b, c } => int::int32(regs, f, d, [a, b, c], mask),
             Op::Int64 { f, d, a, b, c } => int::int64(regs, f, d, [a, b, c], mask),
             Op::Int16 { f, d, a, b, c } => int::int16(regs, f, d, [a, b, c], mask),
-            Op::Setp { cmp, ty, ftz, d, e, a, b, with } => {
+            Op::Setp {
+                cmp,
+                ty,
+                ftz,
+                d,
+                e,
+                a,
+                b,
+                with,
+            } => {
                 let holds = alu::comparison(regs, cmp, ty, ftz, a, b);
                 let value = alu::combine(regs, holds, with);
                 let other = e.map(|_| alu::combine(regs, !holds, with));
@@ -445,15 +493,45 @@ impl Warp {
         let executed = self.executed;
         let regs = &mut self.regs;
         match *op {
-            Op::Cvt { from, to, m, integral, relu, d, a } => {
-                let how = Conversion { from, to, m, integral, relu };
+            Op::Cvt {
+                from,
+                to,
+                m,
+                integral,
+                relu,
+                d,
+                a,
+            } => {
+                let how = Conversion {
+                    from,
+                    to,
+                    m,
+                    integral,
+                    relu,
+                };
                 alu::convert(regs, how, d, a, mask);
             }
-            Op::CvtPack { to, m, relu, d, a, b } => {
+            Op::CvtPack {
+                to,
+                m,
+                relu,
+                d,
+                a,
+                b,
+            } => {
                 alu::convert_pack(regs, to, m, relu, d, [a, b], mask);
             }
             Op::F64 { f, m, d, a, b, c } => float::f64(regs, f, m, d, [a, b, c], mask),
-            Op::F16 { f, m, small, packed, d, a, b, c } => {
+            Op::F16 {
+                f,
+                m,
+                small,
+                packed,
+                d,
+                a,
+                b,
+                c,
+            } => {
                 float::half(regs, f, m, small, packed, d, [a, b, c], mask);
             }
             Op::F32x2 { f, m, d, a, b, c } => float::f32x2(regs, f, m, d, [a, b, c], mask),
@@ -481,7 +559,15 @@ impl Warp {
                     }
                 }
             }
-            Op::SetpPacked { cmp, small, d, e, a, b, with } => {
+            Op::SetpPacked {
+                cmp,
+                small,
+                d,
+                e,
+                a,
+                b,
+                with,
+            } => {
                 let (low, high) = alu::comparison_packed(regs, cmp, small, a, b);
                 let value = alu::combine(regs, low, with);
                 let other = alu::combine(regs, high, with);
@@ -493,14 +579,30 @@ impl Warp {
                     None => regs.put_pred(d, mask, value & other),
                 }
             }
-            Op::Set { cmp, ty, ftz, ones, d, a, b, with } => {
+            Op::Set {
+                cmp,
+                ty,
+                ftz,
+                ones,
+                d,
+                a,
+                b,
+                with,
+            } => {
                 let holds = alu::comparison(regs, cmp, ty, ftz, a, b);
                 let holds = alu::combine(regs, holds, with);
                 let out: Lanes<u32> =
                     std::array::from_fn(|i| if holds >> i & 1 != 0 { ones } else { 0 });
                 regs.w.put(d, mask, &out);
             }
-            Op::Slct { wide, float, d, a, b, c } => {
+            Op::Slct {
+                wide,
+                float,
+                d,
+                a,
+                b,
+                c,
+            } => {
                 let sign = regs.w.get(c);
                 let mut first = 0u32;
                 for (lane, &bits) in sign.iter().enumerate() {
@@ -563,7 +665,13 @@ impl Warp {
                     }
                 }
             }
-            Op::Cvta { wide, base, to, d, a } => {
+            Op::Cvta {
+                wide,
+                base,
+                to,
+                d,
+                a,
+            } => {
                 let by = if to { base.wrapping_neg() } else { base };
                 if wide {
                     regs.x.map1(d, a, mask, |x| x.wrapping_add(by));
@@ -579,11 +687,32 @@ impl Warp {
                 regs.put_pred(d, mask, value);
             }
             Op::Activemask { d } => regs.w.put(d, mask, &[mask; LANES]),
-            Op::Atom { space, f, ty, packed, addr, d, b, c } => {
-                let what = atomic::Atom { f, ty, packed, b, c };
+            Op::Atom {
+                space,
+                f,
+                ty,
+                packed,
+                addr,
+                d,
+                b,
+                c,
+            } => {
+                let what = atomic::Atom {
+                    f,
+                    ty,
+                    packed,
+                    b,
+                    c,
+                };
                 return self.atom(pc, space, what, addr, d, mask, cx);
             }
-            Op::CpAsync { dst, src, bytes, size, ignore } => {
+            Op::CpAsync {
+                dst,
+                src,
+                bytes,
+                size,
+                ignore,
+            } => {
                 return self.copy_async(pc, [dst, src], bytes, size, ignore, mask, cx);
             }
             Op::Ldmatrix { addr, trans, d } => {
@@ -596,7 +725,12 @@ impl Warp {
             Op::Fragment { which } => return self.fragment(pc, which, mask, cx),
             Op::Movmatrix { d, a } => matrices::transpose(regs, d, a, mask),
             Op::Refused(number) => {
-                let why = cx.program.refusals.get(number as usize).cloned().unwrap_or_default();
+                let why = cx
+                    .program
+                    .refusals
+                    .get(number as usize)
+                    .cloned()
+                    .unwrap_or_default();
                 return Err(Box::new(LaneFault::new(
                     mask.trailing_zeros() as usize,
                     why,

@@ -159,7 +159,9 @@ impl<'a> Flattener<'a> {
                 if let Some(Binding::Symbol(symbol)) = self.scopes.find(name) {
                     let shift = mask.map_or(0, u64::trailing_zeros);
                     if shift != 0 || mask.is_some() {
-                        return Err(format!("the address of {name} cut into bytes is not supported"));
+                        return Err(format!(
+                            "the address of {name} cut into bytes is not supported"
+                        ));
                     }
                     image.fixups.push(Fixup {
                         at: *at,

@@ -87,7 +87,8 @@ pub fn flatten<'a>(module: &'a Module<'a>, name: &str) -> Result<Flat<'a>, FlatE
         next += 1;
     }
     walk.place_dynamic_shared();
-    walk.images().map_err(|what| FlatError::Content { line: 0, what })?;
+    walk.images()
+        .map_err(|what| FlatError::Content { line: 0, what })?;
     walk.settle_labels();
     walk.settle_calls();
     Ok(walk.flat)
@@ -164,7 +165,11 @@ impl<'a> Flattener<'a> {
                 opcode: "ret",
                 modifiers: Vec::new(),
                 args: Vec::new(),
-                line: self.flat.insts.last().map_or(function.place.line, |i| i.line),
+                line: self
+                    .flat
+                    .insts
+                    .last()
+                    .map_or(function.place.line, |i| i.line),
             });
         }
         self.scopes.close();
@@ -240,7 +245,9 @@ impl<'a> Flattener<'a> {
         }
         match variable.range {
             Some(_) => self.scopes.bind_range(variable.name, first, count),
-            None => self.scopes.bind(variable.name, Binding::Registers(first, count)),
+            None => self
+                .scopes
+                .bind(variable.name, Binding::Registers(first, count)),
         }
         Ok(())
     }
@@ -270,10 +277,12 @@ impl<'a> Flattener<'a> {
     fn instruction(&mut self, instruction: &'a Instruction<'a>) {
         let number = self.flat.insts.len();
         let call = instruction.opcode == "call";
-        let guard = instruction.guard.map(|guard| match self.scopes.find(guard.name) {
-            Some(Binding::Registers(first, _)) => (first, guard.negated),
-            _ => (u32::MAX, guard.negated),
-        });
+        let guard = instruction
+            .guard
+            .map(|guard| match self.scopes.find(guard.name) {
+                Some(Binding::Registers(first, _)) => (first, guard.negated),
+                _ => (u32::MAX, guard.negated),
+            });
         let mut args = Vec::with_capacity(instruction.operands.len());
         for (position, operand) in instruction.operands.iter().enumerate() {
             let arg = self.operand(operand, call, number, position);
@@ -309,17 +318,16 @@ impl<'a> Flattener<'a> {
     }
 
     fn list(&mut self, list: &'a [Operand<'a>], number: usize, at: usize) -> Vec<Arg> {
-        list.iter().map(|o| self.operand(o, false, number, at)).collect()
+        list.iter()
+            .map(|o| self.operand(o, false, number, at))
+            .collect()
     }
 
     fn address(&mut self, list: &'a [Operand<'a>], number: usize, at: usize) -> Arg {
         let (base, symbol, offset) = match list {
             [Operand::Number(value)] => (None, None, value.int().unwrap_or(0)),
             [Operand::Name(name)] => {
-                let bare = Name {
-                    offset: 0,
-                    ..*name
-                };
+                let bare = Name { offset: 0, ..*name };
                 match self.name(&bare, false, number, at) {
                     Arg::Reg(reg) => (Some(reg), None, name.offset),
                     Arg::Symbol(symbol, _) => (None, Some(symbol), name.offset),
@@ -373,7 +381,8 @@ impl<'a> Flattener<'a> {
             };
         }
         // Labels may come later: settled at the end.
-        self.pending.push((self.scopes.current(), number, at, self.current, name.name));
+        self.pending
+            .push((self.scopes.current(), number, at, self.current, name.name));
         Arg::Unknown(name.name.to_owned())
     }
 
@@ -381,10 +390,14 @@ impl<'a> Flattener<'a> {
     fn settle_calls(&mut self) {
         let mut moves = Vec::new();
         for inst in self.flat.insts.iter().filter(|i| i.opcode == "call") {
-            let callee = inst.args.iter().enumerate().find_map(|(at, arg)| match arg {
-                Arg::Function(f) => self.flat.functions.get(*f as usize).map(|f| (at, f)),
-                _ => None,
-            });
+            let callee = inst
+                .args
+                .iter()
+                .enumerate()
+                .find_map(|(at, arg)| match arg {
+                    Arg::Function(f) => self.flat.functions.get(*f as usize).map(|f| (at, f)),
+                    _ => None,
+                });
             let Some((at, function)) = callee else {
                 continue;
             };

@@ -66,7 +66,9 @@ impl<'a> Scopes<'a> {
     /// What `name` means here.
     pub fn find(&self, name: &str) -> Option<Binding> {
         let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
-        let number = name.get(name.len() - digits..).and_then(|d| d.parse::<u32>().ok());
+        let number = name
+            .get(name.len() - digits..)
+            .and_then(|d| d.parse::<u32>().ok());
         let prefix = name.get(..name.len() - digits).unwrap_or(name);
         for scope in self.stack.iter().rev() {
             if let Some(found) = scope.names.get(name) {

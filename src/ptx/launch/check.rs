@@ -13,9 +13,29 @@ use crate::error::{Error, Result};
 
 /// Names of the checks.
 pub const NAMES: [&str; 23] = [
-    "vecadd", "saxpy", "sum", "gemm", "softmax", "layernorm", "gelu", "gelu_tanh", "transpose",
-    "histogram", "counter", "stencil2d5", "conv1d", "bfs_level", "collatz", "spmv", "compact",
-    "scan", "pchase", "chase_shared", "fma_chain", "bank_sum", "attention",
+    "vecadd",
+    "saxpy",
+    "sum",
+    "gemm",
+    "softmax",
+    "layernorm",
+    "gelu",
+    "gelu_tanh",
+    "transpose",
+    "histogram",
+    "counter",
+    "stencil2d5",
+    "conv1d",
+    "bfs_level",
+    "collatz",
+    "spmv",
+    "compact",
+    "scan",
+    "pchase",
+    "chase_shared",
+    "fma_chain",
+    "bank_sum",
+    "attention",
 ];
 
 /// Values before and after the run.
@@ -37,7 +57,11 @@ impl Operands<'_> {
     /// A scalar.
     pub fn scalar(&self, name: &str) -> Checked<f64> {
         match self.find(name)?.1 {
-            Argument { value: Value::Scalar(bits), element, .. } => Ok(element.number(*bits)),
+            Argument {
+                value: Value::Scalar(bits),
+                element,
+                ..
+            } => Ok(element.number(*bits)),
             _ => Err(format!("`{name}` must be a scalar")),
         }
     }
@@ -65,7 +89,11 @@ impl Operands<'_> {
     pub fn variable(&self, name: &str) -> Checked<Vec<f64>> {
         let found = self.launch.variables.iter().find(|v| v.name == name);
         match found {
-            Some(Argument { value: Value::Buffer { count, init }, element, .. }) => {
+            Some(Argument {
+                value: Value::Buffer { count, init },
+                element,
+                ..
+            }) => {
                 let bytes = data::content(*element, *count, init).map_err(|e| e.to_string())?;
                 Ok(element.numbers(&bytes.unwrap_or_default()))
             }
@@ -122,8 +150,14 @@ pub fn verify(launch: &Launch, prepared: &Prepared<'_>) -> Result<()> {
     let operands = Operands { launch, prepared };
     let (name, outcome) = match &launch.check {
         None => return Ok(()),
-        Some(Check::Named { name, tolerance }) => (name.clone(), named(&operands, name, *tolerance)),
-        Some(Check::File { buffer, path, tolerance }) => {
+        Some(Check::Named { name, tolerance }) => {
+            (name.clone(), named(&operands, name, *tolerance))
+        }
+        Some(Check::File {
+            buffer,
+            path,
+            tolerance,
+        }) => {
             let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
             let outcome = operands.after(buffer).and_then(|got| {
                 let want = operands.element(buffer)?.numbers(&bytes);
@@ -174,14 +208,23 @@ fn named(o: &Operands<'_>, name: &str, tolerance: f64) -> Checked<()> {
 /// Compares element by element; the tolerance is relative to the largest magnitude of `want`.
 pub fn compare(name: &str, got: &[f64], want: &[f64], tolerance: f64) -> Checked<()> {
     if got.len() < want.len() {
-        return Err(format!("`{name}` has {} elements, expected {}", got.len(), want.len()));
+        return Err(format!(
+            "`{name}` has {} elements, expected {}",
+            got.len(),
+            want.len()
+        ));
     }
-    let scale = want.iter().filter(|w| w.is_finite()).fold(0f64, |m, w| m.max(w.abs()));
+    let scale = want
+        .iter()
+        .filter(|w| w.is_finite())
+        .fold(0f64, |m, w| m.max(w.abs()));
     let allowed = tolerance * if scale > 0.0 { scale } else { 1.0 };
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
         let same = g == w || g.is_nan() && w.is_nan();
         if !same && !((g - w).abs() <= allowed) {
-            return Err(format!("{name}[{i}] is {g}, expected {w} within {allowed:.3e}"));
+            return Err(format!(
+                "{name}[{i}] is {g}, expected {w} within {allowed:.3e}"
+            ));
         }
     }
     Ok(())

@@ -65,7 +65,10 @@ impl Element {
 
     /// Whether it is a floating-point type.
     pub fn float(self) -> bool {
-        matches!(self, Element::F16 | Element::Bf16 | Element::F32 | Element::F64)
+        matches!(
+            self,
+            Element::F16 | Element::Bf16 | Element::F32 | Element::F64
+        )
     }
 
     /// The bits of an integer, if it fits.
@@ -74,7 +77,10 @@ impl Element {
             return Some(self.from_number(value as f64));
         }
         let bits = 8 * self.bytes();
-        let signed = matches!(self, Element::I8 | Element::I16 | Element::I32 | Element::I64);
+        let signed = matches!(
+            self,
+            Element::I8 | Element::I16 | Element::I32 | Element::I64
+        );
         let fits = match (signed, bits) {
             (_, 64) => true,
             (true, _) => value >= -(1 << (bits - 1)) && value < 1 << (bits - 1),

@@ -112,12 +112,7 @@ fn dims(key: &str, dims: &Dims, most: [u32; 3], faults: &mut Vec<String>) -> [u3
     out
 }
 
-fn arguments(
-    key: &str,
-    list: &[Arg],
-    folder: &Path,
-    faults: &mut Vec<String>,
-) -> Vec<Argument> {
+fn arguments(key: &str, list: &[Arg], folder: &Path, faults: &mut Vec<String>) -> Vec<Argument> {
     let mut out: Vec<Argument> = Vec::new();
     for (i, arg) in list.iter().enumerate() {
         let name = arg.name.clone().unwrap_or_else(|| format!("{i}"));
@@ -126,7 +121,11 @@ fn arguments(
             faults.push(format!("{place}: the name is used twice"));
         }
         match arg.check(folder) {
-            Ok((element, value)) => out.push(Argument { name, element, value }),
+            Ok((element, value)) => out.push(Argument {
+                name,
+                element,
+                value,
+            }),
             Err(what) => faults.push(format!("{place}: {what}")),
         }
     }
@@ -135,9 +134,8 @@ fn arguments(
 
 impl Arg {
     fn check(&self, folder: &Path) -> Result<(Element, Value), String> {
-        let element = Element::of(&self.ty).ok_or_else(|| {
-            format!("type = \"{}\" is none of {}", self.ty, Element::names())
-        })?;
+        let element = Element::of(&self.ty)
+            .ok_or_else(|| format!("type = \"{}\" is none of {}", self.ty, Element::names()))?;
         match (&self.value, self.count) {
             (Some(_), Some(_)) => Err("either `value` or `count`, not both".to_owned()),
             (None, None) => Err("`value` for a scalar, `count` for a buffer".to_owned()),

@@ -4,6 +4,7 @@ use super::data::{self, Init};
 use super::{Launch, Value};
 use crate::error::{Error, Result};
 use crate::ptx::ast::Module;
+use crate::ptx::ast::Space;
 use crate::ptx::exec::cta::Shape;
 use crate::ptx::exec::decode::{Bindings, decode};
 use crate::ptx::exec::fault::Fault;
@@ -12,7 +13,6 @@ use crate::ptx::exec::observe::Observer;
 use crate::ptx::exec::program::Program;
 use crate::ptx::exec::{CONST_WINDOW, LOCAL_WINDOW, SHARED_WINDOW, grid};
 use crate::ptx::flat::{Flat, FlatError, entries, flatten};
-use crate::ptx::ast::Space;
 
 /// The most bytes of shared memory that any GPU gives to one CTA.
 const SHARED_BYTES_MAX: u64 = 228 << 10;
@@ -76,7 +76,12 @@ fn kernel_name<'m>(file: &str, module: &'m Module<'_>, launch: &'m Launch) -> Re
     let mut all = entries(module);
     match (all.next(), all.next()) {
         (Some(only), None) => Ok(only.name),
-        (None, _) => Err(Error::input(file, "the file", "it has no kernel", "name another file")),
+        (None, _) => Err(Error::input(
+            file,
+            "the file",
+            "it has no kernel",
+            "name another file",
+        )),
         (Some(_), Some(_)) => {
             let names: Vec<_> = entries(module).map(|f| f.name).collect();
             Err(Error::input(
@@ -127,18 +132,28 @@ fn fits(file: &str, flat: &Flat<'_>, launch: &Launch) -> Result<()> {
     if let Some(required) = flat.threads_required
         && required != launch.block
     {
-        faults.push(format!("block = {:?}: the kernel requires {required:?}", launch.block));
+        faults.push(format!(
+            "block = {:?}: the kernel requires {required:?}",
+            launch.block
+        ));
     }
     if flat.threads_max.is_some_and(|most| threads > most) {
         let most = flat.threads_max.unwrap_or(0);
-        faults.push(format!("block: {threads} threads where the kernel allows {most}"));
+        faults.push(format!(
+            "block: {threads} threads where the kernel allows {most}"
+        ));
     }
     let shared = flat.shared_bytes + launch.dynamic_shared_bytes;
     if shared > SHARED_BYTES_MAX {
-        faults.push(format!("{shared} bytes of shared memory, of which no GPU has that many"));
+        faults.push(format!(
+            "{shared} bytes of shared memory, of which no GPU has that many"
+        ));
     }
     if flat.local_bytes > 512 << 10 {
-        faults.push(format!("{} bytes of local memory a thread: at most 512 KiB", flat.local_bytes));
+        faults.push(format!(
+            "{} bytes of local memory a thread: at most 512 KiB",
+            flat.local_bytes
+        ));
     }
     if faults.is_empty() {
         return Ok(());
@@ -157,18 +172,22 @@ fn module_memory(
     global: &mut Global,
 ) -> Result<u64> {
     for variable in &launch.variables {
-        let symbol = flat.symbols.iter().find(|s| {
-            s.name == variable.name && matches!(s.space, Space::Global | Space::Const)
-        });
+        let symbol = flat
+            .symbols
+            .iter()
+            .find(|s| s.name == variable.name && matches!(s.space, Space::Global | Space::Const));
         let place = format!("variables ({})", variable.name);
         let path = launch.path.display().to_string();
         let Some(symbol) = symbol.cloned() else {
-            return Err(Error::input(path, place, format!("{file} has none"), "check the name"));
+            return Err(Error::input(
+                path,
+                place,
+                format!("{file} has none"),
+                "check the name",
+            ));
         };
         let bytes = match &variable.value {
-            Value::Scalar(bits) => {
-                bits.to_le_bytes()[..variable.element.bytes() as usize].to_vec()
-            }
+            Value::Scalar(bits) => bits.to_le_bytes()[..variable.element.bytes() as usize].to_vec(),
             Value::Buffer { count, init } => {
                 data::content(variable.element, *count, init)?.unwrap_or_default()
             }
@@ -183,7 +202,12 @@ fn module_memory(
             Some(target) => target.copy_from_slice(&bytes),
             None => {
                 let what = format!("{} bytes where it has {}", bytes.len(), symbol.bytes);
-                return Err(Error::input(path, place, what, "make `count` and type agree"));
+                return Err(Error::input(
+                    path,
+                    place,
+                    what,
+                    "make `count` and type agree",
+                ));
             }
         }
     }
@@ -251,7 +275,10 @@ fn arguments(flat: &Flat<'_>, launch: &Launch, global: &mut Global) -> Result<Pa
                 (address, 8)
             }
         };
-        let at = flat.symbols.get(*symbol as usize).map_or(0, |s| s.offset as usize);
+        let at = flat
+            .symbols
+            .get(*symbol as usize)
+            .map_or(0, |s| s.offset as usize);
         if let Some(slot) = params.get_mut(at..at + width) {
             for (s, b) in slot.iter_mut().zip(bits.to_le_bytes()) {
                 *s = b;

@@ -27,7 +27,11 @@ impl<'a> Decoder<'a> {
     fn floating(&mut self, inst: &FlatInst<'a>, ty: Type) -> Decoded<Op> {
         let f = float_op(inst)?;
         let mut m = mode(inst);
-        if inst.modifiers.iter().any(|m| matches!(*m, "rn" | "rz" | "rm" | "rp")) {
+        if inst
+            .modifiers
+            .iter()
+            .any(|m| matches!(*m, "rn" | "rz" | "rm" | "rp"))
+        {
             // The rounding that stands first is the operation's.
         } else if matches!(f, Flt::Div | Flt::Rcp | Flt::Sqrt) {
             m.round = Default::default();
@@ -55,7 +59,16 @@ impl<'a> Decoder<'a> {
                 let half = matches!(ty, Type::F16 | Type::F16x2);
                 let small = if half { Small::F16 } else { Small::Bf16 };
                 let packed = matches!(ty, Type::F16x2 | Type::Bf16x2);
-                Op::F16 { f, m, small, packed, d, a, b, c }
+                Op::F16 {
+                    f,
+                    m,
+                    small,
+                    packed,
+                    d,
+                    a,
+                    b,
+                    c,
+                }
             }
         })
     }
@@ -70,14 +83,28 @@ impl<'a> Decoder<'a> {
             *slot = self.x(arg, Type::B64)?;
         }
         let [a, b, c] = abc;
-        Ok(Op::F32x2 { f, m: mode(inst), d, a, b, c })
+        Ok(Op::F32x2 {
+            f,
+            m: mode(inst),
+            d,
+            a,
+            b,
+            c,
+        })
     }
 
     fn testp(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
-        let class = ["finite", "infinite", "number", "notanumber", "normal", "subnormal"]
-            .iter()
-            .position(|c| inst.has(c))
-            .ok_or_else(|| unsupported(inst))?;
+        let class = [
+            "finite",
+            "infinite",
+            "number",
+            "notanumber",
+            "normal",
+            "subnormal",
+        ]
+        .iter()
+        .position(|c| inst.has(c))
+        .ok_or_else(|| unsupported(inst))?;
         let ty = last_type(inst)?;
         Ok(Op::TestP {
             d: self.pred_reg(inst.args.first())?,
@@ -102,8 +129,16 @@ impl<'a> Decoder<'a> {
         );
         let d = self.dest(inst.args.first(), ty)?;
         let a = self.value(inst.args.get(1), ty)?;
-        let b = if unary { a } else { self.value(inst.args.get(2), ty)? };
-        let c = if ternary { self.value(inst.args.get(3), ty)? } else { a };
+        let b = if unary {
+            a
+        } else {
+            self.value(inst.args.get(2), ty)?
+        };
+        let c = if ternary {
+            self.value(inst.args.get(3), ty)?
+        } else {
+            a
+        };
         match ty {
             // `add.s16x2` and the like have no type of ours.
             _ if inst.has("u16x2") || inst.has("s16x2") => Err(unsupported(inst)),
@@ -242,7 +277,11 @@ impl<'a> Decoder<'a> {
     }
 
     fn lop3(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
-        if inst.modifiers.iter().any(|m| matches!(*m, "BoolOp" | "or" | "and")) {
+        if inst
+            .modifiers
+            .iter()
+            .any(|m| matches!(*m, "BoolOp" | "or" | "and"))
+        {
             return Err(unsupported(inst));
         }
         let Some(Arg::Imm(Number::Int(table))) = inst.args.get(4) else {
@@ -301,10 +340,23 @@ impl<'a> Decoder<'a> {
             "prmt" => (Word::Prmt(prmt_mode(inst)), 3),
             "shf" if inst.has("l") => (Word::FunnelL { clamp }, 3),
             "shf" => (Word::FunnelR { clamp }, 3),
-            "dp4a" => (Word::Dp4a { a: signed, b: signed_at(1) }, 3),
+            "dp4a" => (
+                Word::Dp4a {
+                    a: signed,
+                    b: signed_at(1),
+                },
+                3,
+            ),
             "dp2a" => {
                 let high = inst.has("hi");
-                (Word::Dp2a { a: signed, b: signed_at(1), high }, 3)
+                (
+                    Word::Dp2a {
+                        a: signed,
+                        b: signed_at(1),
+                        high,
+                    },
+                    3,
+                )
             }
             "mul24" | "mad24" if inst.has("hi") => return Err(unsupported(inst)),
             "mul24" if signed => (Word::Mul24S, 2),

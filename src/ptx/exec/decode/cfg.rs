@@ -76,8 +76,11 @@ pub fn blocks(insts: &[Inst], targets: &[Vec<u32>], start: u32, end: u32) -> Blo
         if falls {
             next.push(last + 1);
         }
-        let mut next: Vec<usize> =
-            next.into_iter().filter(|&pc| inside(pc)).map(|pc| blocks.of(pc)).collect();
+        let mut next: Vec<usize> = next
+            .into_iter()
+            .filter(|&pc| inside(pc))
+            .map(|pc| blocks.of(pc))
+            .collect();
         next.sort_unstable();
         next.dedup();
         blocks.successors.push(next);
@@ -131,7 +134,10 @@ pub fn post_dominators(blocks: &Blocks) -> Vec<Option<usize>> {
         changed = false;
         for &b in order.iter().rev().filter(|&&b| b != count) {
             let exits = blocks.successors[b].is_empty();
-            let next = blocks.successors[b].iter().copied().chain(exits.then_some(count));
+            let next = blocks.successors[b]
+                .iter()
+                .copied()
+                .chain(exits.then_some(count));
             let mut new = usize::MAX;
             for n in next.filter(|&n| parent[n] != usize::MAX) {
                 new = match new {

@@ -52,10 +52,21 @@ impl<'a> Decoder<'a> {
             return Ok(Op::Nop);
         }
         let Some(start) = function.start else {
-            return Err(format!("function `{}` has no body in this file", function.name));
+            return Err(format!(
+                "function `{}` has no body in this file",
+                function.name
+            ));
         };
-        if self.recursive.get(number as usize).copied().unwrap_or(false) {
-            return Err(format!("`{}` calls itself, which is not emulated", function.name));
+        if self
+            .recursive
+            .get(number as usize)
+            .copied()
+            .unwrap_or(false)
+        {
+            return Err(format!(
+                "`{}` calls itself, which is not emulated",
+                function.name
+            ));
         }
         let in_memory = |arg: &Arg| match arg {
             Arg::Params(list) => list.iter().all(|p| matches!(p, Arg::Symbol(..))),

@@ -54,10 +54,27 @@ impl<'a> Decoder<'a> {
         let b = self.value(inst.args.get(2), ty)?;
         let with = self.combination(inst)?;
         if let Some(small) = packed(ty) {
-            return Ok(Op::SetpPacked { cmp, small, d, e, a, b, with });
+            return Ok(Op::SetpPacked {
+                cmp,
+                small,
+                d,
+                e,
+                a,
+                b,
+                with,
+            });
         }
         let ftz = inst.has("ftz");
-        Ok(Op::Setp { cmp, ty: super::ty(ty), ftz, d, e, a, b, with })
+        Ok(Op::Setp {
+            cmp,
+            ty: super::ty(ty),
+            ftz,
+            d,
+            e,
+            a,
+            b,
+            with,
+        })
     }
 
     fn set(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
@@ -118,8 +135,11 @@ impl<'a> Decoder<'a> {
         if inst.has("pack") {
             return Err(unsupported(inst));
         }
-        let all: Vec<(Ty, Type, bool)> =
-            inst.modifiers.iter().filter_map(|m| conversion_type(m)).collect();
+        let all: Vec<(Ty, Type, bool)> = inst
+            .modifiers
+            .iter()
+            .filter_map(|m| conversion_type(m))
+            .collect();
         let [(to, to_type, two), (from, from_type, from_two), ..] = all.as_slice() else {
             return Err(unsupported(inst));
         };
@@ -141,7 +161,15 @@ impl<'a> Decoder<'a> {
         let integral = inst.modifiers.iter().any(|m| rounds(&&m));
         let d = self.slot(inst.args.first(), *to_type)?;
         let a = self.slot(inst.args.get(1), *from_type)?;
-        Ok(Op::Cvt { from: *from, to: *to, m, integral, relu, d, a })
+        Ok(Op::Cvt {
+            from: *from,
+            to: *to,
+            m,
+            integral,
+            relu,
+            d,
+            a,
+        })
     }
 
     fn cvta(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
@@ -165,7 +193,10 @@ impl<'a> Decoder<'a> {
         if ty == Type::Pred {
             let d = self.pred_reg(inst.args.first())?;
             return match inst.args.get(1) {
-                Some(arg) => Ok(Op::MovPred { d, a: self.pred(arg)? }),
+                Some(arg) => Ok(Op::MovPred {
+                    d,
+                    a: self.pred(arg)?,
+                }),
                 None => Err(missing(None)),
             };
         }
@@ -177,15 +208,26 @@ impl<'a> Decoder<'a> {
                 let part = part_type(inst.args.first(), ty);
                 let slots = self.slots(inst.args.first(), part)?;
                 let a = self.slot(source, ty)?;
-                Ok(Op::Unpack { parts: self.list(slots)?, a: resized(a, ty) })
+                Ok(Op::Unpack {
+                    parts: self.list(slots)?,
+                    a: resized(a, ty),
+                })
             }
             (d, Some(Arg::Vector(_))) => {
                 let part = part_type(inst.args.get(1), ty);
                 let slots = self.slots(inst.args.get(1), part)?;
                 let d = self.slot(d, ty)?;
-                Ok(Op::Pack { parts: self.list(slots)?, d: resized(d, ty) })
+                Ok(Op::Pack {
+                    parts: self.list(slots)?,
+                    d: resized(d, ty),
+                })
             }
-            (_, Some(Arg::Special(special @ (Special::Clock | Special::ClockHi | Special::Clock64)))) => {
+            (
+                _,
+                Some(Arg::Special(
+                    special @ (Special::Clock | Special::ClockHi | Special::Clock64),
+                )),
+            ) => {
                 let high = *special == Special::ClockHi;
                 let d = self.slot(inst.args.first(), ty)?;
                 Ok(Op::Clock { d, high })
@@ -200,9 +242,10 @@ impl<'a> Decoder<'a> {
                 }
                 Ok(move_of(ty, d, a))
             }
-            (_, Some(Arg::Function(_) | Arg::Unknown(_))) => {
-                Err(format!("`{}`: addresses of code are not supported", inst.text()))
-            }
+            (_, Some(Arg::Function(_) | Arg::Unknown(_))) => Err(format!(
+                "`{}`: addresses of code are not supported",
+                inst.text()
+            )),
             _ => {
                 let a = self.value(inst.args.get(1), ty)?;
                 let d = self.dest(inst.args.first(), ty)?;

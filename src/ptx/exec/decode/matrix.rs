@@ -30,7 +30,10 @@ impl<'a> Decoder<'a> {
         };
         let volta = !wmma && (m, n, k) == (8, 8, 4) && a_type == Element::F16;
         let sparse = inst.modifiers.iter().any(|t| t.starts_with("sp"));
-        let scaled = inst.modifiers.iter().any(|t| t.starts_with("kind") || *t == "block_scale");
+        let scaled = inst
+            .modifiers
+            .iter()
+            .any(|t| t.starts_with("kind") || *t == "block_scale");
         let columns = !wmma && !(inst.has("row") && inst.has("col"));
         if volta || sparse || scaled || columns && a_type != Element::B1 {
             return Err(unsupported(inst));
@@ -67,7 +70,9 @@ impl<'a> Decoder<'a> {
             and: inst.has("and"),
         };
         self.program.matrices.push(op);
-        Ok(Op::Mma { which: self.program.matrices.len() as u32 - 1 })
+        Ok(Op::Mma {
+            which: self.program.matrices.len() as u32 - 1,
+        })
     }
 
     fn wmma_access(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
@@ -81,17 +86,26 @@ impl<'a> Decoder<'a> {
             (m, n)
         };
         let element = inst.modifiers.iter().rev().find_map(|t| element(t));
-        let element = element.filter(|e| e.bits() >= 8).ok_or_else(|| unsupported(inst))?;
-        let space = inst.modifiers.iter().find_map(|t| match t.split("::").next() {
-            Some("global") => Some(Where::Global),
-            Some("shared") => Some(Where::Shared),
-            _ => None,
-        });
+        let element = element
+            .filter(|e| e.bits() >= 8)
+            .ok_or_else(|| unsupported(inst))?;
+        let space = inst
+            .modifiers
+            .iter()
+            .find_map(|t| match t.split("::").next() {
+                Some("global") => Some(Where::Global),
+                Some("shared") => Some(Where::Shared),
+                _ => None,
+            });
         let (registers, address) = match store {
             true => (inst.args.get(1), inst.args.first()),
             false => (inst.args.first(), inst.args.get(1)),
         };
-        let ty = if element == Element::F64 { Type::B64 } else { Type::B32 };
+        let ty = if element == Element::F64 {
+            Type::B64
+        } else {
+            Type::B32
+        };
         let slots = self.slots(registers, ty)?;
         let list = self.list(slots)?;
         let addr = self.addr(address)?;
@@ -110,7 +124,9 @@ impl<'a> Decoder<'a> {
             stride,
             list,
         });
-        Ok(Op::Fragment { which: self.program.fragments.len() as u32 - 1 })
+        Ok(Op::Fragment {
+            which: self.program.fragments.len() as u32 - 1,
+        })
     }
 }
 

@@ -27,7 +27,9 @@ impl<'a> Decoder<'a> {
     /// Space of an access: what the instruction says, else what the variable it names says.
     fn space(&self, inst: &FlatInst<'a>, arg: Option<&Arg>) -> Where {
         let symbol = match arg {
-            Some(Arg::Address { symbol: Some(s), .. }) => self.flat.symbols.get(*s as usize),
+            Some(Arg::Address {
+                symbol: Some(s), ..
+            }) => self.flat.symbols.get(*s as usize),
             _ => None,
         };
         let from_symbol = symbol.map(|s| match s.space {
@@ -57,7 +59,12 @@ impl<'a> Decoder<'a> {
     }
 
     pub(super) fn addr(&mut self, arg: Option<&Arg>) -> Decoded<Addr> {
-        let Some(Arg::Address { base, symbol, offset }) = arg else {
+        let Some(Arg::Address {
+            base,
+            symbol,
+            offset,
+        }) = arg
+        else {
             return Err(missing(arg));
         };
         match (base, symbol) {
@@ -94,13 +101,24 @@ impl<'a> Decoder<'a> {
         let addr = self.addr(inst.args.get(1))?;
         let slots = self.slots(inst.args.first(), ty)?;
         let d = self.list(slots)?;
-        Ok(Op::Ld { space, ty: super::ty(ty), addr, d })
+        Ok(Op::Ld {
+            space,
+            ty: super::ty(ty),
+            addr,
+            d,
+        })
     }
 
     /// A kernel parameter at a known place is a constant.
     fn parameter(&mut self, inst: &FlatInst<'a>, space: Where, ty: Type) -> Decoded<Option<Op>> {
-        let (Where::Param, Some(Arg::Address { base: None, symbol: Some(s), offset })) =
-            (space, inst.args.get(1))
+        let (
+            Where::Param,
+            Some(Arg::Address {
+                base: None,
+                symbol: Some(s),
+                offset,
+            }),
+        ) = (space, inst.args.get(1))
         else {
             return Ok(None);
         };
@@ -115,12 +133,21 @@ impl<'a> Decoder<'a> {
         let value = u64::from_le_bytes(word);
         Ok(match self.slot(inst.args.first(), ty)? {
             _ if matches!(inst.args.first(), Some(Arg::Vector(_))) => None,
-            Slot::Word(d) if ty.bytes() == 4 => Some(Op::Mov32 { d, a: self.word(value as u32) }),
+            Slot::Word(d) if ty.bytes() == 4 => Some(Op::Mov32 {
+                d,
+                a: self.word(value as u32),
+            }),
             Slot::Half(d) if ty.bytes() <= 2 => {
                 let value = super::super::alu::extend(value, super::ty(ty)) as u32 & 0xffff;
-                Some(Op::Mov32 { d, a: self.word(value) })
+                Some(Op::Mov32 {
+                    d,
+                    a: self.word(value),
+                })
             }
-            Slot::Double(d) if ty.bytes() == 8 => Some(Op::Mov64 { d, a: self.double(value) }),
+            Slot::Double(d) if ty.bytes() == 8 => Some(Op::Mov64 {
+                d,
+                a: self.double(value),
+            }),
             _ => None,
         })
     }
@@ -134,12 +161,20 @@ impl<'a> Decoder<'a> {
         let addr = self.addr(inst.args.first())?;
         let slots = self.slots(inst.args.get(1), ty)?;
         let a = self.list(slots)?;
-        Ok(Op::St { space, bytes: ty.bytes() as u8, addr, a })
+        Ok(Op::St {
+            space,
+            bytes: ty.bytes() as u8,
+            addr,
+            a,
+        })
     }
 
     fn atom(&mut self, inst: &FlatInst<'a>, returns: bool) -> Decoded<Op> {
         let ty = last_type(inst)?;
-        let vector = inst.modifiers.iter().any(|m| matches!(*m, "v2" | "v4" | "v8"));
+        let vector = inst
+            .modifiers
+            .iter()
+            .any(|m| matches!(*m, "v2" | "v4" | "v8"));
         if vector || inst.has("async") || ty == Type::B128 {
             return Err(unsupported(inst));
         }
@@ -192,7 +227,11 @@ impl<'a> Decoder<'a> {
                 inst.text()
             ));
         }
-        if inst.modifiers.iter().any(|m| matches!(*m, "commit_group" | "wait_group" | "wait_all")) {
+        if inst
+            .modifiers
+            .iter()
+            .any(|m| matches!(*m, "commit_group" | "wait_group" | "wait_all"))
+        {
             return Ok(Op::Nop);
         }
         let Some(Arg::Imm(Number::Int(bytes @ (4 | 8 | 16)))) = inst.args.get(2) else {
@@ -235,14 +274,23 @@ impl<'a> Decoder<'a> {
         let list = self.list(slots)?;
         let addr = self.addr(address)?;
         Ok(match inst.opcode {
-            "ldmatrix" => Op::Ldmatrix { addr, trans, d: list },
-            _ => Op::Stmatrix { addr, trans, a: list },
+            "ldmatrix" => Op::Ldmatrix {
+                addr,
+                trans,
+                d: list,
+            },
+            _ => Op::Stmatrix {
+                addr,
+                trans,
+                a: list,
+            },
         })
     }
 }
 
 /// Loads with which threads wait for each other.
 fn polls(inst: &FlatInst<'_>) -> bool {
-    inst.modifiers.iter().any(|m| matches!(*m, "volatile" | "acquire" | "relaxed" | "mmio"))
+    inst.modifiers
+        .iter()
+        .any(|m| matches!(*m, "volatile" | "acquire" | "relaxed" | "mmio"))
 }
-

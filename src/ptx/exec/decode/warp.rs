@@ -79,7 +79,12 @@ impl<'a> Decoder<'a> {
             Some(arg) => self.pred(arg)?,
             None => return Err(missing(None)),
         };
-        Ok(Op::Vote { f, d, a, members: self.members(inst, 2)? })
+        Ok(Op::Vote {
+            f,
+            d,
+            a,
+            members: self.members(inst, 2)?,
+        })
     }
 
     fn matching(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
@@ -108,7 +113,13 @@ impl<'a> Decoder<'a> {
                 (false, false) => Flt::Max,
                 (false, true) => Flt::MaxNan,
             };
-            return Ok(Op::ReduxFloat { f, abs: named("abs"), d, a, members });
+            return Ok(Op::ReduxFloat {
+                f,
+                abs: named("abs"),
+                d,
+                a,
+                members,
+            });
         }
         let f = match () {
             () if named("add") => Int::Add,
@@ -130,7 +141,9 @@ impl<'a> Decoder<'a> {
             return Ok(Op::Nop);
         }
         if inst.has("warp") {
-            return Ok(Op::WarpSync { members: self.w(inst.args.first(), Type::B32)? });
+            return Ok(Op::WarpSync {
+                members: self.w(inst.args.first(), Type::B32)?,
+            });
         }
         if inst.has("red") {
             return self.reducing_barrier(inst);
@@ -147,7 +160,12 @@ impl<'a> Decoder<'a> {
             Some(arg) => Some(self.w(Some(arg), Type::B32)?),
             None => None,
         };
-        Ok(Op::Bar { number, threads, arrive, red: None })
+        Ok(Op::Bar {
+            number,
+            threads,
+            arrive,
+            red: None,
+        })
     }
 
     fn reducing_barrier(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
@@ -172,7 +190,12 @@ impl<'a> Decoder<'a> {
             Some(arg) => self.pred(arg)?,
             None => return Err(missing(None)),
         };
-        Ok(Op::Bar { number, threads, arrive: false, red: Some((vote, d, p)) })
+        Ok(Op::Bar {
+            number,
+            threads,
+            arrive: false,
+            red: Some((vote, d, p)),
+        })
     }
 }
 

@@ -40,9 +40,11 @@ impl Warp {
         let offset = addr.offset as u64;
         match addr.base {
             Slot::Double(r) => self.regs.x.get(r).map(|base| base.wrapping_add(offset)),
-            Slot::Half(r) | Slot::Word(r) => {
-                self.regs.w.get(r).map(|base| u64::from(base).wrapping_add(offset))
-            }
+            Slot::Half(r) | Slot::Word(r) => self
+                .regs
+                .w
+                .get(r)
+                .map(|base| u64::from(base).wrapping_add(offset)),
         }
     }
 
@@ -231,7 +233,9 @@ impl Warp {
         }
         Err(Box::new(LaneFault::new(
             lane,
-            format!("access of {bytes} bytes at {name} address {at:#x} is outside its {size} bytes"),
+            format!(
+                "access of {bytes} bytes at {name} address {at:#x} is outside its {size} bytes"
+            ),
             OUTSIDE,
         )))
     }
@@ -300,7 +304,12 @@ impl Warp {
                 let start = self.local_place(lane, at[lane], total, size)?;
                 for (i, &slot) in slots.iter().enumerate() {
                     let value = self.regs.lane(slot, lane);
-                    write(&mut self.local, start + i * element as usize, element as usize, value);
+                    write(
+                        &mut self.local,
+                        start + i * element as usize,
+                        element as usize,
+                        value,
+                    );
                 }
             }
             return Ok(());
@@ -341,7 +350,13 @@ impl Warp {
             self.check(space, lane, at[lane], total, false, cx)?;
             for (i, &slot) in slots.iter().enumerate() {
                 let value = self.regs.lane(slot, lane);
-                poke(space, at[lane] + i as u64 * element, element as usize, value, cx);
+                poke(
+                    space,
+                    at[lane] + i as u64 * element,
+                    element as usize,
+                    value,
+                    cx,
+                );
             }
         }
         Ok(())

@@ -86,7 +86,12 @@ fn updated(what: Atom, old: u64, b: u64, c: u64) -> u64 {
         && let Ty::Small(small) = what.ty
     {
         let half = |shift: u32| {
-            u64::from(small_result(what.f, small, (old >> shift) as u32, (b >> shift) as u32))
+            u64::from(small_result(
+                what.f,
+                small,
+                (old >> shift) as u32,
+                (b >> shift) as u32,
+            ))
         };
         return half(0) | half(16) << 16;
     }
@@ -104,7 +109,11 @@ fn updated(what: Atom, old: u64, b: u64, c: u64) -> u64 {
                     Rmw::Min => x.min(y),
                     _ => x.max(y),
                 };
-                u64::from(if out.is_nan() { 0x7fff_ffff } else { out.to_bits() })
+                u64::from(if out.is_nan() {
+                    0x7fff_ffff
+                } else {
+                    out.to_bits()
+                })
             }
             Ty::F64 => (f64::from_bits(old) + f64::from_bits(b)).to_bits(),
             Ty::Small(small) => u64::from(small_result(what.f, small, old as u32, b as u32)),
@@ -114,7 +123,10 @@ fn updated(what: Atom, old: u64, b: u64, c: u64) -> u64 {
 }
 
 fn small_result(f: Rmw, small: Small, old: u32, b: u32) -> u32 {
-    let (x, y) = (from_small(old & 0xffff, small), from_small(b & 0xffff, small));
+    let (x, y) = (
+        from_small(old & 0xffff, small),
+        from_small(b & 0xffff, small),
+    );
     let out = match f {
         Rmw::Add => f64::from(x) + f64::from(y),
         Rmw::Min => f64::from(x.min(y)),

@@ -91,7 +91,9 @@ impl Warp {
 
 fn collect(regs: &mut Regs, op: &Op, mask: u32) {
     match *op {
-        Op::Shfl { f, d, p, a, b, c, .. } => shuffle(regs, f, d, p, [a, b, c], mask),
+        Op::Shfl {
+            f, d, p, a, b, c, ..
+        } => shuffle(regs, f, d, p, [a, b, c], mask),
         Op::Vote { f, d, a, .. } => {
             let votes = regs.pred(a) & mask;
             let truth = |yes: bool| if yes { FULL } else { 0 };
@@ -153,7 +155,10 @@ fn shuffle(regs: &mut Regs, f: Shfl, d: u32, p: Option<u32>, [a, b, c]: [u32; 3]
         let lowest = lane & segment;
         let by = by[i] & 31;
         let (from, ok) = match f {
-            Shfl::Up => (lane.wrapping_sub(by), lane as i32 - by as i32 >= highest as i32),
+            Shfl::Up => (
+                lane.wrapping_sub(by),
+                lane as i32 - by as i32 >= highest as i32,
+            ),
             Shfl::Down => (lane + by, lane + by <= highest),
             Shfl::Bfly => (lane ^ by, lane ^ by <= highest),
             Shfl::Idx => {

@@ -13,7 +13,6 @@ use super::super::shared::Use;
 use super::access::{peek, poke};
 use super::{Cx, Warp, lanes};
 
-
 impl Warp {
     fn whole(&self, mask: u32) -> Ran<()> {
         if mask == FULL {
@@ -126,16 +125,19 @@ impl Warp {
         let share = f.rows * f.columns / 32;
         let bytes = u64::from(f.element.bits() / 8).max(1);
         // In the order of memory each lane has one piece; that is what is seen to be accessed.
-        let address = |n: u32| {
-            at[0].wrapping_add(u64::from(n / length * stride + n % length) * bytes)
-        };
+        let address =
+            |n: u32| at[0].wrapping_add(u64::from(n / length * stride + n % length) * bytes);
         let pieces: Lanes<u64> = std::array::from_fn(|l| address(l as u32 * share));
         cx.observer.access(self.number, pc, mask, &pieces);
         debug_assert_eq!(lines * length, f.rows * f.columns);
         let offsets: Vec<(u32, u64)> = (0..f.rows * f.columns)
             .map(|n| {
                 let (line, along) = (n / length, n % length);
-                let (row, column) = if f.column_major { (along, line) } else { (line, along) };
+                let (row, column) = if f.column_major {
+                    (along, line)
+                } else {
+                    (line, along)
+                };
                 (row * f.columns + column, address(n))
             })
             .collect();
@@ -171,7 +173,14 @@ impl Warp {
                 let bits = peek(space, at, bytes as usize, cx);
                 let copies = capacity(f.element, slots) / share.max(1);
                 for copy in 0..copies.max(1) {
-                    put_element(&mut warp.regs, f.element, slots, lane, copy * share + i, bits);
+                    put_element(
+                        &mut warp.regs,
+                        f.element,
+                        slots,
+                        lane,
+                        copy * share + i,
+                        bits,
+                    );
                 }
             }
             Ok(())
@@ -296,7 +305,11 @@ fn put_element(regs: &mut Regs, element: Element, slots: &[Slot], lane: u32, i: 
     let shift = i % per * element.bits();
     let ones = u64::MAX >> (64 - element.bits());
     let old = regs.lane(slot, lane as usize);
-    regs.put_lane(slot, lane as usize, old & !(ones << shift) | (bits & ones) << shift);
+    regs.put_lane(
+        slot,
+        lane as usize,
+        old & !(ones << shift) | (bits & ones) << shift,
+    );
 }
 
 fn value(element: Element, bits: u64) -> f64 {
@@ -315,4 +328,3 @@ fn value(element: Element, bits: u64) -> f64 {
         Element::S32 => f64::from(bits as u32 as i32),
     }
 }
-

@@ -46,7 +46,14 @@ pub fn gemm(o: &Operands<'_>, tolerance: f64) -> Checked<()> {
     for i in 0..m {
         for j in 0..n {
             want[i * n + j] = (0..k)
-                .map(|l| a[i * k + l] * if transposed { b[j * k + l] } else { b[l * n + j] })
+                .map(|l| {
+                    a[i * k + l]
+                        * if transposed {
+                            b[j * k + l]
+                        } else {
+                            b[l * n + j]
+                        }
+                })
                 .sum();
         }
     }
@@ -154,7 +161,8 @@ pub fn conv1d(o: &Operands<'_>, tolerance: f64) -> Checked<()> {
     let want: Vec<f64> = (0..x.len())
         .map(|i| {
             let taps = coef.iter().enumerate();
-            taps.filter_map(|(k, c)| Some(c * x.get((i + k).checked_sub(half)?)?)).sum()
+            taps.filter_map(|(k, c)| Some(c * x.get((i + k).checked_sub(half)?)?))
+                .sum()
         })
         .collect();
     compare("out", &o.after("out")?, &want, tolerance)
@@ -176,15 +184,21 @@ pub fn attention(o: &Operands<'_>, tolerance: f64) -> Checked<()> {
         for i in 0..seq {
             let last = if causal { i + 1 } else { seq };
             let dot = |j: usize| -> f64 {
-                (0..dim).map(|d| q[base + i * dim + d] * k[base + j * dim + d]).sum::<f64>() * scale
+                (0..dim)
+                    .map(|d| q[base + i * dim + d] * k[base + j * dim + d])
+                    .sum::<f64>()
+                    * scale
             };
             let scores: Vec<f64> = (0..last).map(dot).collect();
             let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let weights: Vec<f64> = scores.iter().map(|s| (s - most).exp()).collect();
             let sum: f64 = weights.iter().sum();
             for d in 0..dim {
-                let mixed: f64 =
-                    weights.iter().enumerate().map(|(j, w)| w * v[base + j * dim + d]).sum();
+                let mixed: f64 = weights
+                    .iter()
+                    .enumerate()
+                    .map(|(j, w)| w * v[base + j * dim + d])
+                    .sum();
                 want[base + i * dim + d] = mixed / sum;
             }
         }

@@ -19,7 +19,12 @@ pub fn histogram(o: &Operands<'_>) -> Checked<()> {
 /// `counter[0]` counts the threads.
 pub fn counter(o: &Operands<'_>) -> Checked<()> {
     let (threads, ctas) = o.threads();
-    compare("counter", &o.after("counter")?, &[(threads * ctas) as f64], 0.0)
+    compare(
+        "counter",
+        &o.after("counter")?,
+        &[(threads * ctas) as f64],
+        0.0,
+    )
 }
 
 /// One level of a breadth-first search: `rowptr`, `col`, `dist`, `frontier`, `nf`, `next`,
@@ -142,7 +147,12 @@ pub fn fma_chain(o: &Operands<'_>, tolerance: f64) -> Checked<()> {
         Err(_) => (0..64).fold(a, |x, _| f64::from(x).sin() as f32),
     };
     let (threads, _) = o.threads();
-    compare("out", &o.after("out")?, &vec![f64::from(end); threads], tolerance)
+    compare(
+        "out",
+        &o.after("out")?,
+        &vec![f64::from(end); threads],
+        tolerance,
+    )
 }
 
 /// Sums of 32 words of shared memory `stride` apart.
