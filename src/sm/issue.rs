@@ -119,7 +119,9 @@ impl Sm {
         warp.floor = now + 1;
         warp.floor_why = Label::Wait;
         if op.flags & flag::CONTROL != 0 {
-            warp.floor = now + Local::from(op.control.stall.max(1));
+            // Yield: not in the next cycle, even when no other warp is ready.
+            let least = 1 + Local::from(op.control.yield_);
+            warp.floor = now + Local::from(op.control.stall).max(least);
         }
         match op.kind {
             OpKind::Fixed => self.write_registers(slot, &op, raw(now + latency, op.source), cx),
