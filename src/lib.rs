@@ -13,6 +13,7 @@ pub mod mem;
 pub mod noc;
 pub mod occupancy;
 pub mod probe;
+pub mod ptx;
 pub mod report;
 pub mod simulation;
 pub mod sm;

@@ -481,7 +481,7 @@ impl<'a> Host<'a> {
         }
         let line = self.next_code_line;
         let end = kernel.code.insts.iter().map(|i| i.pc).max().unwrap_or(0);
-        let lines = u64::from(end) / LINE_BYTES + 1;
+        let lines = u64::from(end / self.spec.fetch.line_bytes) + 1;
         self.next_code_line += lines + 1;
         self.codes.push((kernel.clone(), line));
         (line, lines, true)

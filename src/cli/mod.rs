@@ -5,6 +5,7 @@ pub mod dram;
 pub mod explain;
 pub mod list;
 pub mod micro_benchmark;
+pub mod record;
 pub mod simulate;
 pub mod trace;
 

@@ -1,10 +1,11 @@
-//! `trace info`, `trace dump`, `trace convert`.
+//! `trace record`, `trace info`, `trace dump`, `trace convert`.
 
 mod census;
 mod convert;
 mod dump;
 mod info;
 
+use super::record;
 use crate::error::{Error, Result};
 use crate::trace::open::open;
 use crate::trace::{Command, Kernel, Workload};
@@ -23,6 +24,8 @@ pub struct Args {
 /// What `trace` can do.
 #[derive(clap::Subcommand, Clone, Debug)]
 pub enum Action {
+    /// Run a PTX kernel, check its result, and write its trace.
+    Record(record::RecordArgs),
     /// Say what a trace holds: kernels, instructions, opcodes, memory accesses, size.
     Info(info::InfoArgs),
     /// Print the instructions of one thread block as text.
@@ -34,6 +37,13 @@ pub enum Action {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
     match &args.action {
+        Action::Record(args) => record::run(args),
+        Action::Info(args) if record::info::is_ptx(Path::new(&args.input.name)) => {
+            let text = record::info::describe(Path::new(&args.input.name), args.json, args.top)?;
+            output(args.output.as_ref(), |out| {
+                writeln!(out, "{}", text.trim_end()).map_err(print_error)
+            })
+        }
         Action::Info(args) => info::run(args, &args.input.open()?),
         Action::Dump(args) => dump::run(args, &args.input.open()?),
         Action::Convert(args) => {

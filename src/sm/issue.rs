@@ -84,6 +84,12 @@ impl Sm {
         self.account(k, slot, &op, now, cx);
         let index = (slot / SUB_CORES) as u8;
         let sub = &mut self.subs[k];
+        let in_a_row = if sub.history.last == index {
+            sub.streak
+        } else {
+            0
+        };
+        sub.streak = in_a_row.saturating_add(1);
         sub.history.last = index;
         sub.ready &= !(1 << index);
         sub.class[op.pipe as usize] &= !(1 << index);
@@ -96,7 +102,13 @@ impl Sm {
         let mut latency = Local::from(op.latency);
         if op.flags & flag::READS_PORTS != 0 {
             let ports = cx.spec.sm.regfile.read_ports;
-            let late = self.subs[k].read_operands(now, op.bank_reads, ports);
+            let mut reads = op.bank_reads;
+            if op.reuse_back != 0 && in_a_row >= op.reuse_back {
+                let saved = reads[0] + reads[1] - op.reuse_reads[0] - op.reuse_reads[1];
+                self.counters.regfile_reuse_hits += u64::from(saved);
+                reads = op.reuse_reads;
+            }
+            let late = self.subs[k].read_operands(now, reads, ports);
             if late > 0 {
                 latency += late;
                 self.subs[k].issue_free = now + 1 + late;
@@ -107,7 +119,9 @@ impl Sm {
         warp.floor = now + 1;
         warp.floor_why = Label::Wait;
         if op.flags & flag::CONTROL != 0 {
-            warp.floor = now + Local::from(op.control.stall.max(1));
+            // Yield: not in the next cycle, even when no other warp is ready.
+            let least = 1 + Local::from(op.control.yield_);
+            warp.floor = now + Local::from(op.control.stall).max(least);
         }
         match op.kind {
             OpKind::Fixed => self.write_registers(slot, &op, raw(now + latency, op.source), cx),
@@ -291,6 +305,9 @@ impl Sm {
             };
             warp.floor = warp.floor.max(now + Local::from(bubble));
             warp.floor_why = Label::BranchResolving;
+        }
+        if jumped {
+            self.subs[k].streak = 0;
         }
         if jumped || next.flags & (flag::NEW_LINE | flag::CONSTANT) != 0 {
             self.look_up(k, slot, jumped, now, cx);

@@ -139,13 +139,17 @@ pub struct Op {
     pub source: u8,
     /// Reads of bank 0 and bank 1.
     pub bank_reads: [u8; 2],
+    /// The same when the reuse cache holds what the instructions before it left there.
+    pub reuse_reads: [u8; 2],
+    /// How many instructions before it must have issued without a break for that; 0 = never.
+    pub reuse_back: u8,
     /// Control bits.
     pub control: Control,
     /// Barrier number, fence scope, allowed groups.
     pub number: u8,
 }
 
-const _: () = assert!(size_of::<Op>() <= 48);
+const _: () = assert!(size_of::<Op>() <= 52);
 
 /// A lowered kernel.
 #[derive(Clone, Debug)]
@@ -194,11 +198,18 @@ impl Program {
             cross_extra: u32::from(spec.sm.latency.cross_pipe_extra),
         };
         let mut writers = [Pipe::None; REGS];
+        let mut reuse = ReuseCache::default();
         for (index, inst) in code.insts.iter().enumerate() {
             let before = index.checked_sub(1).map(|i| &code.insts[i]);
             let mnemonic = code.mnemonics.get(usize::from(inst.mnemonic));
             let timing = latency::timing(inst, mnemonic.map_or("", |m| m.as_str()), spec);
-            let op = program.lower(inst, before, timing, spec, &mut writers);
+            let mut op = program.lower(inst, before, timing, spec, &mut writers);
+            if spec.sm.regfile.reuse_cache && op.flags & flag::CONTROL != 0 {
+                if op.flags & flag::JUMPED_TO != 0 {
+                    reuse = ReuseCache::default();
+                }
+                reuse.read(inst, index as u32, spec.sm.regfile.banks, &mut op);
+            }
             program.lines = program.lines.max(op.line + 1);
             let bits = |list: &[u16]| list.iter().fold(0, |all, r| all | 1u64 << (r % 64));
             let signature = (bits(program.checks(&op)), bits(program.dsts(&op)));
@@ -273,6 +284,8 @@ impl Program {
             flags,
             source: timing.source as u8,
             bank_reads,
+            reuse_reads: bank_reads,
+            reuse_back: 0,
             control: control.unwrap_or(NO_CONTROL),
             number: match inst.class {
                 OpClass::Barrier => inst.imm as u8,
@@ -363,6 +376,38 @@ const NO_CONTROL: Control = Control {
     wait_mask: 0,
     reuse: 0,
 };
+
+/// The register-file reuse cache of a sub-core, followed along straight-line code: one entry for each
+/// bank and operand slot, filled by an operand with its `.reuse` bit set, gone at the next read of
+/// that bank and slot without it (Huerta et al., MICRO'25, 5.3).
+#[derive(Default)]
+struct ReuseCache {
+    /// Register and the instruction that left it, by bank and operand slot.
+    entries: [[Option<(u8, u32)>; 3]; 2],
+}
+
+impl ReuseCache {
+    /// The reads of instruction number `index`, and what it leaves for those after it.
+    fn read(&mut self, inst: &StaticInst, index: u32, banks: u8, op: &mut Op) {
+        if inst.mem.is_some() {
+            return;
+        }
+        let reuse_bits = op.control.reuse;
+        for (slot, range) in inst.src.iter().take(3).enumerate() {
+            if range.count != 1 || range.file != RegFile::General {
+                continue;
+            }
+            let bank = usize::from(range.first % banks) & 1;
+            let entry = &mut self.entries[bank][slot];
+            if let Some((_, left_by)) = entry.filter(|(register, _)| *register == range.first) {
+                let back = (index - left_by).min(255) as u8;
+                op.reuse_reads[bank] = op.reuse_reads[bank].saturating_sub(1);
+                op.reuse_back = op.reuse_back.max(back);
+            }
+            *entry = (reuse_bits >> slot & 1 == 1).then_some((range.first, index));
+        }
+    }
+}
 
 /// Whether `inst` comes straight after `before`: instructions are 16 bytes (8 before Volta).
 fn follows(before: &StaticInst, inst: &StaticInst) -> bool {

@@ -34,6 +34,8 @@ pub struct SubCore {
     pub ports: [u64; 2],
     /// Cycle of bit 0 of `ports`.
     pub ports_at: Local,
+    /// Instructions that the last warp has issued in a row, without a jump or another warp between.
+    pub streak: u8,
     /// Address generator free.
     pub agu_free: Local,
     /// Local memory queue, in order.
@@ -64,6 +66,7 @@ impl SubCore {
             accounted: 0,
             ports: [0; 2],
             ports_at: 0,
+            streak: 0,
             agu_free: 0,
             queue: VecDeque::new(),
             spare: Vec::new(),

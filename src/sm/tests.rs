@@ -378,10 +378,10 @@ fn a_machine_without_progress_is_stopped_with_a_wait_for_graph() {
         };
         simulation::run::<crate::probe::NoProbe>(&workload, &spec, &options)
     };
-    // A load from DRAM takes some 400 cycles: no progress for 200, progress within 2000.
-    let stuck = run(200).err().expect("the watchdog barks").to_string();
+    // A load from DRAM takes some 400 cycles: no progress for 350, progress within 2000.
+    let stuck = run(350).err().expect("the watchdog barks").to_string();
     assert!(
-        stuck.contains("no instruction issued for 200 cycles"),
+        stuck.contains("no instruction issued for 350 cycles"),
         "{stuck}"
     );
     assert!(
@@ -389,4 +389,41 @@ fn a_machine_without_progress_is_stopped_with_a_wait_for_graph() {
         "{stuck}"
     );
     assert!(run(2000).is_ok());
+}
+
+/// Three operands of one bank need three read cycles each; reused ones need none, unless another warp
+/// or a missing `.reuse` bit came between.
+#[test]
+fn a_reused_operand_needs_no_read_port() {
+    let run = |first: u8, second: u8, reuse_cache: &str| {
+        let mut b = Bench::new(
+            "rtx3070",
+            &[
+                "fetch.perfect=true",
+                "launch.warp_interval=0",
+                "sm.pipes.fp32_interval=1",
+                reuse_cache,
+            ],
+        );
+        for reuse in [first, second, 0] {
+            b.inst(OpClass::Fp32, Some(20), &[2, 4, 6]).control = Some(Control {
+                stall: 1,
+                yield_: false,
+                write_barrier: 7,
+                read_barrier: 7,
+                wait_mask: 0,
+                reuse,
+            });
+        }
+        b.issue_cycles()[0][..3].to_vec()
+    };
+    let on = "sm.regfile.reuse_cache=true";
+    assert_eq!(run(0, 0, on), [0, 1, 4], "the port is busy");
+    assert_eq!(run(0b111, 0b111, on), [0, 1, 2]);
+    assert_eq!(
+        run(0b111, 0, on),
+        [0, 1, 2],
+        "the third reads afresh, but ports are free"
+    );
+    assert_eq!(run(0b111, 0b111, "sm.regfile.reuse_cache=false"), [0, 1, 4]);
 }

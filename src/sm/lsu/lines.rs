@@ -126,7 +126,7 @@ impl Sm {
         }
         self.lsu.store_credits -= 1;
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
-        let weight = entry.atomic_weight[usize::from(entry.next_line)];
+        let cycles = self.atomic_cycles(entry, mem, cx);
         let kind = if mem.kind == MemKind::Reduction {
             self.l1.atomic(line.line, line.sectors);
             RequestKind::Reduction
@@ -143,11 +143,22 @@ impl Sm {
             line.sectors,
             line.full,
             tag,
-            weight,
+            cycles,
             miss_at,
             cx,
         );
         Ok(())
+    }
+
+    /// Cycles of the slice's atomic unit for the entry's next line.
+    fn atomic_cycles<P>(&self, entry: &Queued, mem: &MemOp, cx: &Cx<P>) -> u8 {
+        let l2 = &cx.spec.l2;
+        let interval = if mem.cas {
+            l2.cas_interval
+        } else {
+            l2.atomic_interval
+        };
+        entry.atomic_weight[usize::from(entry.next_line)].saturating_mul(interval.max(1))
     }
 
     pub(in crate::sm) fn atomic_line<P: Probe>(
@@ -159,16 +170,10 @@ impl Sm {
     ) {
         let mem = cx.programs[usize::from(entry.program)].program.mems[usize::from(op.mem)];
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
-        let weight = entry.atomic_weight[usize::from(entry.next_line)];
         self.l1.atomic(line.line, line.sectors);
         let flight = self.flight_of(entry, &mem);
         self.lsu.flights[flight as usize].left += 1;
-        let interval = if mem.cas {
-            cx.spec.l2.cas_interval
-        } else {
-            cx.spec.l2.atomic_interval
-        };
-        let cycles = weight.saturating_mul(interval.max(1));
+        let cycles = self.atomic_cycles(entry, &mem, cx);
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
         self.send(
             RequestKind::Atomic,

@@ -1,0 +1,49 @@
+//! `trace record`: runs a PTX kernel, checks what it computes, writes its trace.
+
+pub mod info;
+
+use crate::error::{Error, Result};
+use crate::ptx::record::record;
+use crate::trace::pgt::write_pgt;
+use std::path::PathBuf;
+
+/// Arguments of `trace record`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct RecordArgs {
+    /// PTX file.
+    #[arg(value_name = "FILE.ptx")]
+    pub input: PathBuf,
+    /// Launch file: kernel, grid, block, arguments, check (see traces/ptx/README.md).
+    #[arg(long, value_name = "LAUNCH.toml")]
+    pub launch: PathBuf,
+    /// Trace to write.
+    #[arg(short, long, value_name = "FILE.pgt")]
+    pub output: PathBuf,
+    /// Also look for races in shared memory between barriers.
+    #[arg(long)]
+    pub race_check: bool,
+    /// Host threads. The result does not depend on it; CTAs run in order on one for now.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub threads: usize,
+}
+
+/// Runs the command.
+pub fn run(args: &RecordArgs) -> Result<()> {
+    if args.threads == 0 {
+        return Err(Error::Usage("--threads: at least 1".to_owned()));
+    }
+    let (workload, report) = record(&args.input, &args.launch, args.race_check)?;
+    write_pgt(&workload, &args.output)?;
+    let rate = report.executed as f64 / report.seconds.max(1e-9) / 1e6;
+    let outcome = match report.verified {
+        true => "verified",
+        false => "not checked: the launch file has no [check]",
+    };
+    eprintln!(
+        "{}: {} PTX warp instructions in {:.3} s ({rate:.1} M/s), {outcome}",
+        args.output.display(),
+        report.executed,
+        report.seconds
+    );
+    Ok(())
+}

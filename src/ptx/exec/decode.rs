@@ -1,0 +1,458 @@
+//! Flat kernel to program: every string is looked at here, once.
+
+mod arith;
+pub mod cfg;
+pub(in crate::ptx) use matrix::{element as decoded_element, shape as decoded_shape};
+mod control;
+mod convert;
+mod matrix;
+mod memory;
+mod warp;
+
+use super::numeric::{Round, Small};
+use super::op::{List, Mode, Op, Pred, Slot, Ty};
+use super::program::{Inst, Program};
+use super::{CONST_WINDOW, LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW};
+use crate::ptx::ast::{Number, Space, Type};
+use crate::ptx::flat::{Arg, Flat, FlatInst, Special, Width, number_bits};
+use std::collections::HashMap;
+
+/// Why one instruction cannot be executed.
+pub type Decoded<T> = Result<T, String>;
+
+/// What a launch gives to a program.
+#[derive(Clone, Debug, Default)]
+pub struct Bindings {
+    /// Address of the module's variables in global memory.
+    pub module_base: u64,
+    /// Kernel parameters, laid out as the entry declares them.
+    pub params: Vec<u8>,
+    /// Dynamic shared memory, bytes.
+    pub dynamic_shared_bytes: u64,
+}
+
+/// Decodes a kernel for a launch. Never fails: what cannot be executed is refused when it is.
+pub fn decode(flat: &Flat<'_>, bindings: &Bindings) -> Program {
+    let mut decoder = Decoder::new(flat, bindings);
+    let mut insts = Vec::with_capacity(flat.insts.len());
+    for (pc, inst) in flat.insts.iter().enumerate() {
+        let (op, guard) = match decoder.inst(pc as u32, inst) {
+            Ok((op, guard)) => (op, guard),
+            Err(why) => {
+                let guard = decoder.guard(inst).ok().flatten();
+                (decoder.refuse(why), guard)
+            }
+        };
+        insts.push(Inst {
+            op,
+            guard,
+            line: inst.line,
+        });
+    }
+    let mut program = decoder.finish();
+    program.reconverge = cfg::meeting_points(flat, &insts, &program.targets);
+    program.insts = insts;
+    program
+}
+
+/// State of decoding.
+pub struct Decoder<'a> {
+    flat: &'a Flat<'a>,
+    program: Program,
+    words: HashMap<u32, u32>,
+    doubles: HashMap<u64, u32>,
+    specials: HashMap<Special, u32>,
+    wide_specials: HashMap<Special, u32>,
+    module_base: u64,
+    recursive: Vec<bool>,
+}
+
+impl<'a> Decoder<'a> {
+    fn new(flat: &'a Flat<'a>, bindings: &Bindings) -> Self {
+        let [p, w, x] = flat.files.map(|n| n as usize);
+        let shared = flat.shared_bytes.next_multiple_of(16) + bindings.dynamic_shared_bytes;
+        let program = Program {
+            name: flat
+                .functions
+                .first()
+                .map(|f| f.name.clone())
+                .unwrap_or_default(),
+            files: [p, w, x],
+            texts: flat.insts.iter().map(FlatInst::text).collect(),
+            constant: flat.constant.bytes.clone(),
+            params: bindings.params.clone(),
+            local_bytes: flat.local_bytes as usize,
+            shared_bytes: match bindings.dynamic_shared_bytes {
+                0 => flat.shared_bytes as usize,
+                _ => shared as usize,
+            },
+            dynamic_shared_bytes: bindings.dynamic_shared_bytes as usize,
+            ..Program::default()
+        };
+        Decoder {
+            flat,
+            program,
+            words: HashMap::new(),
+            doubles: HashMap::new(),
+            specials: HashMap::new(),
+            wide_specials: HashMap::new(),
+            module_base: bindings.module_base,
+            recursive: recursive(flat),
+        }
+    }
+
+    fn finish(self) -> Program {
+        let mut program = self.program;
+        // Hash maps only find registers again; their order is not used.
+        program.words.sort_unstable();
+        program.doubles.sort_unstable();
+        program
+    }
+
+    fn refuse(&mut self, why: String) -> Op {
+        self.program.refusals.push(why);
+        Op::Refused(self.program.refusals.len() as u32 - 1)
+    }
+
+    fn inst(&mut self, pc: u32, inst: &FlatInst<'a>) -> Decoded<(Op, Option<Pred>)> {
+        let guard = self.guard(inst)?;
+        let op = match inst.opcode {
+            "add" | "sub" | "mul" | "mad" | "fma" | "div" | "rem" | "min" | "max" | "abs"
+            | "neg" | "sad" | "rcp" | "sqrt" | "rsqrt" | "sin" | "cos" | "lg2" | "ex2" | "tanh"
+            | "copysign" | "addc" | "subc" | "madc" | "testp" => self.arithmetic(inst)?,
+            "and" | "or" | "xor" | "not" | "cnot" | "lop3" | "shf" | "shl" | "shr" | "bfe"
+            | "bfi" | "bfind" | "brev" | "clz" | "popc" | "prmt" | "dp4a" | "dp2a" | "mul24"
+            | "mad24" | "bmsk" | "szext" | "fns" => self.bits(inst)?,
+            "setp" | "set" | "selp" | "slct" | "cvt" | "cvta" | "mov" | "isspacep" => {
+                self.conversion(inst)?
+            }
+            "ld" | "ldu" | "st" | "atom" | "red" | "cp" | "ldmatrix" | "stmatrix" | "prefetch"
+            | "prefetchu" | "discard" | "applypriority" | "createpolicy" => self.memory(inst)?,
+            "mma" | "wmma" | "movmatrix" => self.matrices(inst)?,
+            "shfl" | "vote" | "match" | "redux" | "activemask" | "elect" | "bar" | "barrier" => {
+                self.collective(inst)?
+            }
+            "bra" | "brx" | "call" | "ret" | "exit" | "trap" | "brkpt" => self.control(pc, inst)?,
+            "membar" | "fence" | "nanosleep" | "pmevent" | "griddepcontrol" | "setmaxnreg" => {
+                Op::Nop
+            }
+            _ => return Err(unsupported(inst)),
+        };
+        Ok((op, guard))
+    }
+
+    fn guard(&mut self, inst: &FlatInst<'_>) -> Decoded<Option<Pred>> {
+        match inst.guard {
+            None => Ok(None),
+            Some((register, negated)) => {
+                let mut pred = self.pred(&Arg::Reg(register))?;
+                pred.negated ^= negated;
+                Ok(Some(pred))
+            }
+        }
+    }
+
+    fn register(&self, number: u32) -> Decoded<(Width, u32)> {
+        match self.flat.registers.get(number as usize) {
+            Some(r) => Ok((r.width, r.slot)),
+            None => Err("a guard that is not a predicate register".to_owned()),
+        }
+    }
+
+    /// A new register of file `file`.
+    fn fresh(&mut self, file: usize) -> u32 {
+        let Some(count) = self.program.files.get_mut(file) else {
+            return 0;
+        };
+        *count += 1;
+        *count as u32 - 1
+    }
+
+    fn word(&mut self, value: u32) -> u32 {
+        if let Some(&r) = self.words.get(&value) {
+            return r;
+        }
+        let r = self.fresh(1);
+        self.words.insert(value, r);
+        self.program.words.push((r, value));
+        r
+    }
+
+    fn double(&mut self, value: u64) -> u32 {
+        if let Some(&r) = self.doubles.get(&value) {
+            return r;
+        }
+        let r = self.fresh(2);
+        self.doubles.insert(value, r);
+        self.program.doubles.push((r, value));
+        r
+    }
+
+    /// The address of a variable within its space; for globals, in memory.
+    fn symbol(&self, number: u32, offset: i64) -> u64 {
+        let Some(symbol) = self.flat.symbols.get(number as usize) else {
+            return 0;
+        };
+        let base = match symbol.space {
+            Space::Global => self.module_base,
+            _ => 0,
+        };
+        (base + symbol.offset).wrapping_add(offset as u64)
+    }
+
+    /// The word that holds `arg`, taken as type `ty`.
+    fn w(&mut self, arg: Option<&Arg>, ty: Type) -> Decoded<u32> {
+        match arg {
+            Some(Arg::Reg(r)) => match self.register(*r)? {
+                (Width::W16 | Width::W32, slot) => Ok(slot),
+                (width, _) => Err(format!("a {width:?} register where 32 bits are expected")),
+            },
+            Some(Arg::Imm(number)) => {
+                let bits = number_bits(*number, ty) as u32;
+                let bits = if ty.bytes() == 2 { bits & 0xffff } else { bits };
+                Ok(self.word(bits))
+            }
+            Some(Arg::Special(special)) => Ok(self.special(*special)),
+            Some(Arg::Symbol(symbol, offset)) => {
+                let address = self.symbol(*symbol, *offset);
+                Ok(self.word(address as u32))
+            }
+            other => Err(missing(other)),
+        }
+    }
+
+    fn special(&mut self, special: Special) -> u32 {
+        if let Some(&r) = self.specials.get(&special) {
+            return r;
+        }
+        let r = self.fresh(1);
+        self.specials.insert(special, r);
+        self.program.specials.push((r, special));
+        r
+    }
+
+    /// The double word that holds `arg`, taken as type `ty`.
+    fn x(&mut self, arg: Option<&Arg>, ty: Type) -> Decoded<u32> {
+        match arg {
+            Some(Arg::Reg(r)) => match self.register(*r)? {
+                (Width::W64, slot) => Ok(slot),
+                (width, _) => Err(format!("a {width:?} register where 64 bits are expected")),
+            },
+            Some(Arg::Imm(number)) => {
+                let bits = number_bits(*number, ty);
+                Ok(self.double(bits))
+            }
+            Some(Arg::Special(special)) => {
+                if let Some(&r) = self.wide_specials.get(special) {
+                    return Ok(r);
+                }
+                let r = self.fresh(2);
+                self.wide_specials.insert(*special, r);
+                self.program.wide_specials.push((r, *special));
+                Ok(r)
+            }
+            Some(Arg::Symbol(symbol, offset)) => {
+                let address = self.symbol(*symbol, *offset);
+                Ok(self.double(address))
+            }
+            other => Err(missing(other)),
+        }
+    }
+
+    /// A source of whatever width type `ty` has.
+    fn value(&mut self, arg: Option<&Arg>, ty: Type) -> Decoded<u32> {
+        match ty.bytes() {
+            8 => self.x(arg, ty),
+            _ => self.w(arg, ty),
+        }
+    }
+
+    /// A destination of the width of type `ty`.
+    fn dest(&mut self, arg: Option<&Arg>, ty: Type) -> Decoded<u32> {
+        match arg {
+            Some(Arg::Sink) => Ok(match ty.bytes() {
+                0 => self.fresh(0),
+                8 => self.fresh(2),
+                _ => self.fresh(1),
+            }),
+            Some(Arg::Reg(_)) if ty == Type::Pred => Ok(self.pred_reg(arg)?),
+            Some(Arg::Reg(_)) => self.value(arg, ty),
+            other => Err(missing(other)),
+        }
+    }
+
+    /// A register of any width, or a constant put into one.
+    fn slot(&mut self, arg: Option<&Arg>, ty: Type) -> Decoded<Slot> {
+        match arg {
+            Some(Arg::Reg(r)) => match self.register(*r)? {
+                (Width::W16, slot) => Ok(Slot::Half(slot)),
+                (Width::W32, slot) => Ok(Slot::Word(slot)),
+                (Width::W64, slot) => Ok(Slot::Double(slot)),
+                (Width::Pred, _) => Err("a predicate where a value is expected".to_owned()),
+            },
+            Some(Arg::Sink) if ty.bytes() == 8 => Ok(Slot::Double(self.fresh(2))),
+            Some(Arg::Sink) => Ok(Slot::Word(self.fresh(1))),
+            _ if ty.bytes() == 8 => Ok(Slot::Double(self.x(arg, ty)?)),
+            _ => Ok(Slot::Word(self.w(arg, ty)?)),
+        }
+    }
+
+    fn pred_reg(&mut self, arg: Option<&Arg>) -> Decoded<u32> {
+        match arg {
+            Some(Arg::Reg(r)) => match self.register(*r)? {
+                (Width::Pred, slot) => Ok(slot),
+                _ => Err("a register where a predicate is expected".to_owned()),
+            },
+            Some(Arg::Sink) => Ok(self.fresh(0)),
+            other => Err(missing(other)),
+        }
+    }
+
+    fn pred(&mut self, arg: &Arg) -> Decoded<Pred> {
+        let negated = matches!(arg, Arg::Not(_));
+        let register = match arg {
+            Arg::Reg(r) | Arg::Not(r) => self.pred_reg(Some(&Arg::Reg(*r)))?,
+            Arg::Imm(Number::Int(value)) => {
+                let register = self.fresh(0);
+                self.program.truths.push((register, *value != 0));
+                register
+            }
+            other => return Err(missing(Some(other))),
+        };
+        Ok(Pred { register, negated })
+    }
+
+    fn list(&mut self, slots: Vec<Slot>) -> Decoded<List> {
+        let count = u8::try_from(slots.len()).map_err(|_| "too many registers".to_owned())?;
+        let start = self.program.lists.len() as u32;
+        self.program.lists.extend(slots);
+        Ok(List { start, count })
+    }
+
+    /// Registers of a vector operand, or of a single one.
+    fn slots(&mut self, arg: Option<&Arg>, ty: Type) -> Decoded<Vec<Slot>> {
+        match arg {
+            Some(Arg::Vector(parts)) => parts.iter().map(|p| self.slot(Some(p), ty)).collect(),
+            other => Ok(vec![self.slot(other, ty)?]),
+        }
+    }
+}
+
+fn missing(arg: Option<&Arg>) -> String {
+    match arg {
+        None => "an operand is missing".to_owned(),
+        Some(Arg::Unknown(name)) => format!("`{name}` is declared nowhere"),
+        Some(Arg::Complex) => "an address of this form is not supported".to_owned(),
+        Some(other) => format!("an operand of this kind is not supported: {other:?}"),
+    }
+}
+
+/// Says which instruction is not supported, and why where that is a choice.
+fn unsupported(inst: &FlatInst<'_>) -> String {
+    let text = inst.text();
+    match inst.opcode {
+        "wgmma"
+        | "tcgen05"
+        | "mbarrier"
+        | "tensormap"
+        | "mapa"
+        | "getctarank"
+        | "clusterlaunchcontrol"
+        | "multimem" => {
+            format!("`{text}`: the asynchronous machinery of Hopper and later is not emulated")
+        }
+        "tex" | "tld4" | "txq" | "suld" | "sust" | "sured" | "suq" => {
+            format!("`{text}`: textures and surfaces are not emulated")
+        }
+        _ => format!("`{text}` is not emulated"),
+    }
+}
+
+/// Functions that can reach themselves.
+fn recursive(flat: &Flat<'_>) -> Vec<bool> {
+    (0..flat.functions.len())
+        .map(|start| {
+            let mut seen = vec![false; flat.functions.len()];
+            let mut open = flat.functions[start].calls.clone();
+            while let Some(next) = open.pop() {
+                if let Some(flag) = seen.get_mut(next as usize)
+                    && !*flag
+                {
+                    *flag = true;
+                    open.extend(
+                        flat.functions
+                            .get(next as usize)
+                            .iter()
+                            .flat_map(|f| &f.calls),
+                    );
+                }
+            }
+            seen.get(start).copied().unwrap_or(false)
+        })
+        .collect()
+}
+
+/// The types among the modifiers, in order.
+fn types(inst: &FlatInst<'_>) -> Vec<Type> {
+    inst.modifiers.iter().filter_map(|m| Type::of(m)).collect()
+}
+
+/// The last type among the modifiers.
+fn last_type(inst: &FlatInst<'_>) -> Decoded<Type> {
+    types(inst)
+        .last()
+        .copied()
+        .ok_or_else(|| format!("`{}` has no type", inst.text()))
+}
+
+/// How values of type `ty` compare and convert.
+fn ty(ty: Type) -> Ty {
+    match ty {
+        Type::B8 | Type::U8 => Ty::U8,
+        Type::B16 | Type::U16 => Ty::U16,
+        Type::B32 | Type::U32 | Type::Pred => Ty::U32,
+        Type::S8 => Ty::S8,
+        Type::S16 => Ty::S16,
+        Type::S32 => Ty::S32,
+        Type::S64 => Ty::S64,
+        Type::F32 => Ty::F32,
+        Type::F64 => Ty::F64,
+        Type::F16 | Type::F16x2 => Ty::Small(Small::F16),
+        Type::Bf16 | Type::Bf16x2 => Ty::Small(Small::Bf16),
+        _ => Ty::U64,
+    }
+}
+
+/// Rounding and clamping that the modifiers ask for.
+fn mode(inst: &FlatInst<'_>) -> Mode {
+    let mut mode = Mode {
+        ftz: inst.has("ftz"),
+        sat: inst.has("sat"),
+        ..Mode::default()
+    };
+    for modifier in &inst.modifiers {
+        mode.round = match *modifier {
+            "rn" | "rni" => Round::Nearest,
+            "rna" => Round::Away,
+            "rz" | "rzi" => Round::Zero,
+            "rm" | "rmi" => Round::Down,
+            "rp" | "rpi" => Round::Up,
+            _ => mode.round,
+        };
+    }
+    mode
+}
+
+/// Base of the window of a space among the modifiers; 0 for global.
+fn window_of(inst: &FlatInst<'_>) -> Option<u64> {
+    inst.modifiers.iter().find_map(|m| {
+        Some(match m.split("::").next().unwrap_or(m) {
+            "global" => 0,
+            "shared" => SHARED_WINDOW,
+            "local" => LOCAL_WINDOW,
+            "const" => CONST_WINDOW,
+            "param" => PARAM_WINDOW,
+            _ => return None,
+        })
+    })
+}

@@ -1,0 +1,483 @@
+//! Arithmetic and bit operations.
+
+use super::super::numeric::Small;
+use super::super::op::{Carry, Flt, Half, Int, Mixed, Op, Prmt, Shift, Slot, Word};
+use super::{Decoded, Decoder, last_type, mode, types, unsupported};
+use crate::ptx::ast::{Number, Type};
+use crate::ptx::flat::{Arg, FlatInst};
+
+impl<'a> Decoder<'a> {
+    pub(super) fn arithmetic(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        if inst.opcode == "testp" {
+            return self.testp(inst);
+        }
+        // `add.f32x2` has a type that no variable has.
+        if inst.has("f32x2") {
+            return self.paired(inst);
+        }
+        let ty = last_type(inst)?;
+        match ty {
+            Type::F32 | Type::F64 | Type::F16 | Type::F16x2 | Type::Bf16 | Type::Bf16x2 => {
+                self.floating(inst, ty)
+            }
+            _ => self.integer(inst, ty),
+        }
+    }
+
+    fn floating(&mut self, inst: &FlatInst<'a>, ty: Type) -> Decoded<Op> {
+        let f = float_op(inst)?;
+        let mut m = mode(inst);
+        if inst
+            .modifiers
+            .iter()
+            .any(|m| matches!(*m, "rn" | "rz" | "rm" | "rp"))
+        {
+            // The rounding that stands first is the operation's.
+        } else if matches!(f, Flt::Div | Flt::Rcp | Flt::Sqrt) {
+            m.round = Default::default();
+        }
+        // Mixed precision: `add.f32.f16` widens its second operand first; same result here.
+        let all = types(inst);
+        if let [first, .., last] = all.as_slice()
+            && first != last
+            && *first == Type::F32
+        {
+            return Err(unsupported(inst));
+        }
+        let arity = arity(f);
+        let d = self.dest(inst.args.first(), ty)?;
+        let mut abc = [0; 3];
+        for (i, slot) in abc.iter_mut().enumerate() {
+            let arg = inst.args.get(if i < arity { i + 1 } else { 1 });
+            *slot = self.value(arg, ty)?;
+        }
+        let [a, b, c] = abc;
+        Ok(match ty {
+            Type::F32 => Op::F32 { f, m, d, a, b, c },
+            Type::F64 => Op::F64 { f, m, d, a, b, c },
+            _ => {
+                let half = matches!(ty, Type::F16 | Type::F16x2);
+                let small = if half { Small::F16 } else { Small::Bf16 };
+                let packed = matches!(ty, Type::F16x2 | Type::Bf16x2);
+                Op::F16 {
+                    f,
+                    m,
+                    small,
+                    packed,
+                    d,
+                    a,
+                    b,
+                    c,
+                }
+            }
+        })
+    }
+
+    fn paired(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let f = float_op(inst)?;
+        let arity = arity(f);
+        let d = self.dest(inst.args.first(), Type::B64)?;
+        let mut abc = [0; 3];
+        for (i, slot) in abc.iter_mut().enumerate() {
+            let arg = inst.args.get(if i < arity { i + 1 } else { 1 });
+            *slot = self.x(arg, Type::B64)?;
+        }
+        let [a, b, c] = abc;
+        Ok(Op::F32x2 {
+            f,
+            m: mode(inst),
+            d,
+            a,
+            b,
+            c,
+        })
+    }
+
+    fn testp(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let class = [
+            "finite",
+            "infinite",
+            "number",
+            "notanumber",
+            "normal",
+            "subnormal",
+        ]
+        .iter()
+        .position(|c| inst.has(c))
+        .ok_or_else(|| unsupported(inst))?;
+        let ty = last_type(inst)?;
+        Ok(Op::TestP {
+            d: self.pred_reg(inst.args.first())?,
+            a: self.slot(inst.args.get(1), ty)?,
+            class: class as u8,
+        })
+    }
+
+    fn integer(&mut self, inst: &FlatInst<'a>, ty: Type) -> Decoded<Op> {
+        if inst.has("cc") || matches!(inst.opcode, "addc" | "subc" | "madc") {
+            return self.carrying(inst, ty);
+        }
+        if inst.has("wide") {
+            return self.wide(inst, ty);
+        }
+        let signed = super::ty(ty).signed();
+        let f = integer_op(inst, signed)?;
+        let unary = matches!(f, Int::Abs | Int::Neg);
+        let ternary = matches!(
+            f,
+            Int::Mad | Int::MadSat | Int::MadHiS | Int::MadHiU | Int::SadS | Int::SadU
+        );
+        let d = self.dest(inst.args.first(), ty)?;
+        let a = self.value(inst.args.get(1), ty)?;
+        let b = if unary {
+            a
+        } else {
+            self.value(inst.args.get(2), ty)?
+        };
+        let c = if ternary {
+            self.value(inst.args.get(3), ty)?
+        } else {
+            a
+        };
+        match ty {
+            // `add.s16x2` and the like have no type of ours.
+            _ if inst.has("u16x2") || inst.has("s16x2") => Err(unsupported(inst)),
+            _ => Ok(sized(ty, f, [d, a, b, c])),
+        }
+    }
+
+    fn wide(&mut self, inst: &FlatInst<'a>, ty: Type) -> Decoded<Op> {
+        let signed = super::ty(ty).signed();
+        let mad = inst.opcode == "mad";
+        let (a, b) = (self.w(inst.args.get(1), ty)?, self.w(inst.args.get(2), ty)?);
+        if ty.bytes() == 2 {
+            let d = self.dest(inst.args.first(), Type::B32)?;
+            let c = match mad {
+                true => self.w(inst.args.get(3), Type::B32)?,
+                false => self.word(0),
+            };
+            return Ok(Op::Wide16 { signed, d, a, b, c });
+        }
+        let d = self.dest(inst.args.first(), Type::B64)?;
+        match mad {
+            true => {
+                let c = self.x(inst.args.get(3), Type::B64)?;
+                Ok(Op::MadWide { signed, d, a, b, c })
+            }
+            false => Ok(Op::Wide { signed, d, a, b }),
+        }
+    }
+
+    fn carrying(&mut self, inst: &FlatInst<'a>, ty: Type) -> Decoded<Op> {
+        let mul = matches!(inst.opcode, "mad" | "madc").then(|| match inst.has("hi") {
+            true => Half::High,
+            false => Half::Low,
+        });
+        let f = Carry {
+            sub: matches!(inst.opcode, "sub" | "subc"),
+            mul,
+            signed: super::ty(ty).signed(),
+            takes: matches!(inst.opcode, "addc" | "subc" | "madc"),
+            sets: inst.has("cc"),
+        };
+        let d = self.dest(inst.args.first(), ty)?;
+        let a = self.value(inst.args.get(1), ty)?;
+        let b = self.value(inst.args.get(2), ty)?;
+        let c = match mul {
+            Some(_) => self.value(inst.args.get(3), ty)?,
+            None => a,
+        };
+        Ok(match ty.bytes() {
+            8 => Op::Carry64 { f, d, a, b, c },
+            _ => Op::Carry32 { f, d, a, b, c },
+        })
+    }
+
+    pub(super) fn bits(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let ty = last_type(inst)?;
+        if ty == Type::Pred {
+            return self.predicate_logic(inst);
+        }
+        let wide = ty.bytes() == 8;
+        let signed = super::ty(ty).signed();
+        match inst.opcode {
+            "and" => self.logic(inst, ty, Int::And),
+            "or" => self.logic(inst, ty, Int::Or),
+            "xor" => self.logic(inst, ty, Int::Xor),
+            "not" => self.logic(inst, ty, Int::Not),
+            "cnot" => self.logic(inst, ty, Int::Cnot),
+            "brev" => self.logic(inst, ty, Int::Brev),
+            "lop3" => self.lop3(inst),
+            "shl" | "shr" => self.shift(inst, ty),
+            "bfe" if wide => Ok(Op::Bfe64 {
+                signed,
+                d: self.dest(inst.args.first(), ty)?,
+                a: self.x(inst.args.get(1), ty)?,
+                b: self.w(inst.args.get(2), Type::B32)?,
+                c: self.w(inst.args.get(3), Type::B32)?,
+            }),
+            "bfi" => {
+                let d = self.dest(inst.args.first(), ty)?;
+                let a = self.value(inst.args.get(1), ty)?;
+                let b = self.value(inst.args.get(2), ty)?;
+                let c = self.w(inst.args.get(3), Type::B32)?;
+                let e = self.w(inst.args.get(4), Type::B32)?;
+                Ok(match wide {
+                    true => Op::Bfi64 { d, a, b, c, e },
+                    false => Op::Bfi32 { d, a, b, c, e },
+                })
+            }
+            "popc" | "clz" | "bfind" if wide => {
+                let shift = inst.has("shiftamt");
+                let f = match inst.opcode {
+                    "popc" => Mixed::Popc,
+                    "clz" => Mixed::Clz,
+                    _ if signed => Mixed::BfindS { shift },
+                    _ => Mixed::BfindU { shift },
+                };
+                Ok(Op::Mixed {
+                    f,
+                    d: self.dest(inst.args.first(), Type::B32)?,
+                    a: self.x(inst.args.get(1), ty)?,
+                })
+            }
+            _ => self.word_op(inst),
+        }
+    }
+
+    fn logic(&mut self, inst: &FlatInst<'a>, ty: Type, f: Int) -> Decoded<Op> {
+        let d = self.dest(inst.args.first(), ty)?;
+        let a = self.value(inst.args.get(1), ty)?;
+        let b = match f {
+            Int::Not | Int::Cnot | Int::Brev => a,
+            _ => self.value(inst.args.get(2), ty)?,
+        };
+        Ok(sized(ty, f, [d, a, b, a]))
+    }
+
+    fn predicate_logic(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let f = match inst.opcode {
+            "and" => Int::And,
+            "or" => Int::Or,
+            "xor" => Int::Xor,
+            "not" => Int::Not,
+            _ => return Err(unsupported(inst)),
+        };
+        let d = self.pred_reg(inst.args.first())?;
+        let [Some(first), second] = [inst.args.get(1), inst.args.get(2)] else {
+            return Err("an operand is missing".to_owned());
+        };
+        let a = self.pred(first)?;
+        let b = match (f, second) {
+            (Int::Not, _) => a,
+            (_, Some(second)) => self.pred(second)?,
+            _ => return Err("an operand is missing".to_owned()),
+        };
+        Ok(Op::PredOp { f, d, a, b })
+    }
+
+    fn lop3(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        if inst
+            .modifiers
+            .iter()
+            .any(|m| matches!(*m, "BoolOp" | "or" | "and"))
+        {
+            return Err(unsupported(inst));
+        }
+        let Some(Arg::Imm(Number::Int(table))) = inst.args.get(4) else {
+            return Err("the truth table must be a number".to_owned());
+        };
+        let d = self.dest(inst.args.first(), Type::B32)?;
+        let [a, b, c] = self.three(inst)?;
+        let f = Int::Lop3(*table as u8);
+        Ok(Op::Int32 { f, d, a, b, c })
+    }
+
+    fn three(&mut self, inst: &FlatInst<'a>) -> Decoded<[u32; 3]> {
+        Ok([
+            self.w(inst.args.get(1), Type::B32)?,
+            self.w(inst.args.get(2), Type::B32)?,
+            self.w(inst.args.get(3), Type::B32)?,
+        ])
+    }
+
+    fn shift(&mut self, inst: &FlatInst<'a>, ty: Type) -> Decoded<Op> {
+        let f = match inst.opcode {
+            "shl" => Shift::Left,
+            _ if super::ty(ty).signed() => Shift::RightS,
+            _ => Shift::RightU,
+        };
+        let d = self.dest(inst.args.first(), ty)?;
+        let a = self.value(inst.args.get(1), ty)?;
+        let b = match inst.args.get(2) {
+            // The amount may stand in a wider register in old code.
+            Some(Arg::Imm(Number::Int(amount))) => {
+                let amount = u32::try_from(*amount).unwrap_or(u32::MAX);
+                self.word(amount)
+            }
+            other => self.w(other, Type::B32)?,
+        };
+        Ok(match ty.bytes() {
+            2 => Op::Shift16 { f, d, a, b },
+            8 => Op::Shift64 { f, d, a, b },
+            _ => Op::Shift32 { f, d, a, b },
+        })
+    }
+
+    fn word_op(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let all = types(inst);
+        let signed_at = |i: usize| all.get(i).is_some_and(|&t| super::ty(t).signed());
+        let signed = signed_at(0);
+        let clamp = inst.has("clamp");
+        let shift = inst.has("shiftamt");
+        let (f, arity) = match inst.opcode {
+            "popc" => (Word::Popc, 1),
+            "clz" => (Word::Clz, 1),
+            "bfind" if signed => (Word::BfindS { shift }, 1),
+            "bfind" => (Word::BfindU { shift }, 1),
+            "bfe" if signed => (Word::BfeS, 3),
+            "bfe" => (Word::BfeU, 3),
+            "prmt" => (Word::Prmt(prmt_mode(inst)), 3),
+            "shf" if inst.has("l") => (Word::FunnelL { clamp }, 3),
+            "shf" => (Word::FunnelR { clamp }, 3),
+            "dp4a" => (
+                Word::Dp4a {
+                    a: signed,
+                    b: signed_at(1),
+                },
+                3,
+            ),
+            "dp2a" => {
+                let high = inst.has("hi");
+                (
+                    Word::Dp2a {
+                        a: signed,
+                        b: signed_at(1),
+                        high,
+                    },
+                    3,
+                )
+            }
+            "mul24" | "mad24" if inst.has("hi") => return Err(unsupported(inst)),
+            "mul24" if signed => (Word::Mul24S, 2),
+            "mul24" => (Word::Mul24U, 2),
+            "mad24" if signed => (Word::Mad24S, 3),
+            "mad24" => (Word::Mad24U, 3),
+            "bmsk" => (Word::Bmsk { clamp }, 2),
+            "szext" if signed => (Word::SzextS { clamp }, 2),
+            "szext" => (Word::SzextU { clamp }, 2),
+            "fns" => (Word::Fns, 3),
+            _ => return Err(unsupported(inst)),
+        };
+        let d = self.dest(inst.args.first(), Type::B32)?;
+        let mut abc = [0; 3];
+        for (i, slot) in abc.iter_mut().enumerate() {
+            let arg = inst.args.get(if i < arity { i + 1 } else { 1 });
+            *slot = self.w(arg, Type::B32)?;
+        }
+        let [a, b, c] = abc;
+        Ok(Op::Word { f, d, a, b, c })
+    }
+}
+
+/// An integer operation of the width of `ty`.
+fn sized(ty: Type, f: Int, [d, a, b, c]: [u32; 4]) -> Op {
+    match ty.bytes() {
+        1 | 2 => Op::Int16 { f, d, a, b, c },
+        8 => Op::Int64 { f, d, a, b, c },
+        _ => Op::Int32 { f, d, a, b, c },
+    }
+}
+
+fn arity(f: Flt) -> usize {
+    match f {
+        Flt::Fma | Flt::FmaRelu => 3,
+        Flt::Add | Flt::Sub | Flt::Mul | Flt::Div | Flt::Copysign => 2,
+        Flt::Min | Flt::Max | Flt::MinNan | Flt::MaxNan => 2,
+        _ => 1,
+    }
+}
+
+fn float_op(inst: &FlatInst<'_>) -> Decoded<Flt> {
+    if inst.has("xorsign") || inst.has("abs") && inst.opcode != "abs" {
+        return Err(unsupported(inst));
+    }
+    let nan = inst.has("NaN");
+    Ok(match inst.opcode {
+        "add" => Flt::Add,
+        "sub" => Flt::Sub,
+        "mul" => Flt::Mul,
+        "fma" | "mad" if inst.has("relu") => Flt::FmaRelu,
+        "fma" | "mad" => Flt::Fma,
+        "div" => Flt::Div,
+        "min" if nan => Flt::MinNan,
+        "min" => Flt::Min,
+        "max" if nan => Flt::MaxNan,
+        "max" => Flt::Max,
+        "abs" => Flt::Abs,
+        "neg" => Flt::Neg,
+        "rcp" => Flt::Rcp,
+        "sqrt" => Flt::Sqrt,
+        "rsqrt" => Flt::Rsqrt,
+        "sin" => Flt::Sin,
+        "cos" => Flt::Cos,
+        "lg2" => Flt::Lg2,
+        "ex2" => Flt::Ex2,
+        "tanh" => Flt::Tanh,
+        "copysign" => Flt::Copysign,
+        _ => return Err(unsupported(inst)),
+    })
+}
+
+fn integer_op(inst: &FlatInst<'_>, signed: bool) -> Decoded<Int> {
+    let (sat, hi) = (inst.has("sat"), inst.has("hi"));
+    if inst.has("relu") {
+        return Err(unsupported(inst));
+    }
+    Ok(match (inst.opcode, signed) {
+        ("add", _) if sat => Int::AddSat,
+        ("add", _) => Int::Add,
+        ("sub", _) if sat => Int::SubSat,
+        ("sub", _) => Int::Sub,
+        ("mul", true) if hi => Int::MulHiS,
+        ("mul", false) if hi => Int::MulHiU,
+        ("mul", _) => Int::Mul,
+        ("mad", _) if hi && sat => Int::MadSat,
+        ("mad", true) if hi => Int::MadHiS,
+        ("mad", false) if hi => Int::MadHiU,
+        ("mad", _) => Int::Mad,
+        ("div", true) => Int::DivS,
+        ("div", false) => Int::DivU,
+        ("rem", true) => Int::RemS,
+        ("rem", false) => Int::RemU,
+        ("min", true) => Int::MinS,
+        ("min", false) => Int::MinU,
+        ("max", true) => Int::MaxS,
+        ("max", false) => Int::MaxU,
+        ("abs", _) => Int::Abs,
+        ("neg", _) => Int::Neg,
+        ("sad", true) => Int::SadS,
+        ("sad", false) => Int::SadU,
+        _ => return Err(unsupported(inst)),
+    })
+}
+
+fn prmt_mode(inst: &FlatInst<'_>) -> Prmt {
+    let named = [
+        ("f4e", Prmt::F4e),
+        ("b4e", Prmt::B4e),
+        ("rc8", Prmt::Rc8),
+        ("ecl", Prmt::Ecl),
+        ("ecr", Prmt::Ecr),
+        ("rc16", Prmt::Rc16),
+    ];
+    let found = named.iter().find(|(name, _)| inst.has(name));
+    found.map_or(Prmt::Index, |(_, mode)| *mode)
+}
+
+/// The register that a slot names, whatever its width.
+pub(super) fn number_of(slot: Slot) -> u32 {
+    match slot {
+        Slot::Half(r) | Slot::Word(r) | Slot::Double(r) => r,
+    }
+}

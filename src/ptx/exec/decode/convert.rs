@@ -1,0 +1,336 @@
+//! Comparisons, selections, conversions, moves.
+
+use super::super::numeric::Small;
+use super::super::op::{Bool, Cmp, Op, Pred, Slot, Ty};
+use super::arith::number_of;
+use super::{Decoded, Decoder, last_type, missing, mode, types, unsupported, window_of};
+use crate::ptx::ast::{Space, Type};
+use crate::ptx::flat::{Arg, FlatInst, Special};
+
+impl<'a> Decoder<'a> {
+    pub(super) fn conversion(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        match inst.opcode {
+            "setp" => self.setp(inst),
+            "set" => self.set(inst),
+            "selp" => self.selp(inst),
+            "slct" => self.slct(inst),
+            "cvt" => self.cvt(inst),
+            "cvta" => self.cvta(inst),
+            "isspacep" => Ok(Op::Isspacep {
+                d: self.pred_reg(inst.args.first())?,
+                a: self.x(inst.args.get(1), Type::B64)?,
+                base: window_of(inst).unwrap_or(0),
+            }),
+            _ => self.mov(inst),
+        }
+    }
+
+    /// The predicate and operator that a comparison is combined with.
+    fn combination(&mut self, inst: &FlatInst<'a>) -> Decoded<Option<(Bool, Pred)>> {
+        let operator = inst.modifiers.iter().find_map(|m| match *m {
+            "and" => Some(Bool::And),
+            "or" => Some(Bool::Or),
+            "xor" => Some(Bool::Xor),
+            _ => None,
+        });
+        match (operator, inst.args.get(3)) {
+            (Some(operator), Some(arg)) => Ok(Some((operator, self.pred(arg)?))),
+            _ => Ok(None),
+        }
+    }
+
+    fn setp(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let ty = last_type(inst)?;
+        let cmp = comparison(inst, ty)?;
+        let (d, e) = match inst.args.first() {
+            Some(Arg::Pair(a, b)) => {
+                let d = self.pred_reg(Some(&Arg::Reg(*a)))?;
+                let e = b.map(|b| self.pred_reg(Some(&Arg::Reg(b)))).transpose()?;
+                (d, e)
+            }
+            other => (self.pred_reg(other)?, None),
+        };
+        let a = self.value(inst.args.get(1), ty)?;
+        let b = self.value(inst.args.get(2), ty)?;
+        let with = self.combination(inst)?;
+        if let Some(small) = packed(ty) {
+            return Ok(Op::SetpPacked {
+                cmp,
+                small,
+                d,
+                e,
+                a,
+                b,
+                with,
+            });
+        }
+        let ftz = inst.has("ftz");
+        Ok(Op::Setp {
+            cmp,
+            ty: super::ty(ty),
+            ftz,
+            d,
+            e,
+            a,
+            b,
+            with,
+        })
+    }
+
+    fn set(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let all = types(inst);
+        let [to, from] = all.as_slice() else {
+            return Err(unsupported(inst));
+        };
+        if packed(*from).is_some() {
+            return Err(unsupported(inst));
+        }
+        let ones = match to {
+            Type::F32 => 1f32.to_bits(),
+            _ => u32::MAX,
+        };
+        Ok(Op::Set {
+            cmp: comparison(inst, *from)?,
+            ty: super::ty(*from),
+            ftz: inst.has("ftz"),
+            ones,
+            d: self.dest(inst.args.first(), *to)?,
+            a: self.value(inst.args.get(1), *from)?,
+            b: self.value(inst.args.get(2), *from)?,
+            with: self.combination(inst)?,
+        })
+    }
+
+    fn selp(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let ty = last_type(inst)?;
+        let d = self.dest(inst.args.first(), ty)?;
+        let a = self.value(inst.args.get(1), ty)?;
+        let b = self.value(inst.args.get(2), ty)?;
+        let p = match inst.args.get(3) {
+            Some(arg) => self.pred(arg)?,
+            None => return Err(missing(None)),
+        };
+        Ok(match ty.bytes() {
+            8 => Op::Sel64 { d, a, b, p },
+            _ => Op::Sel32 { d, a, b, p },
+        })
+    }
+
+    fn slct(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let all = types(inst);
+        let [ty, by] = all.as_slice() else {
+            return Err(unsupported(inst));
+        };
+        Ok(Op::Slct {
+            wide: ty.bytes() == 8,
+            float: *by == Type::F32,
+            d: self.dest(inst.args.first(), *ty)?,
+            a: self.value(inst.args.get(1), *ty)?,
+            b: self.value(inst.args.get(2), *ty)?,
+            c: self.w(inst.args.get(3), *by)?,
+        })
+    }
+
+    fn cvt(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        if inst.has("pack") {
+            return Err(unsupported(inst));
+        }
+        let all: Vec<(Ty, Type, bool)> = inst
+            .modifiers
+            .iter()
+            .filter_map(|m| conversion_type(m))
+            .collect();
+        let [(to, to_type, two), (from, from_type, from_two), ..] = all.as_slice() else {
+            return Err(unsupported(inst));
+        };
+        let (m, relu) = (mode(inst), inst.has("relu"));
+        if let (Ty::Small(small), true, Ty::F32, false) = (*to, *two, *from, *from_two) {
+            return Ok(Op::CvtPack {
+                to: small,
+                m,
+                relu,
+                d: self.dest(inst.args.first(), *to_type)?,
+                a: self.w(inst.args.get(1), Type::F32)?,
+                b: self.w(inst.args.get(2), Type::F32)?,
+            });
+        }
+        if *two || *from_two {
+            return Err(unsupported(inst));
+        }
+        let rounds = |m: &&&str| matches!(**m, "rni" | "rzi" | "rmi" | "rpi");
+        let integral = inst.modifiers.iter().any(|m| rounds(&&m));
+        let d = self.slot(inst.args.first(), *to_type)?;
+        let a = self.slot(inst.args.get(1), *from_type)?;
+        Ok(Op::Cvt {
+            from: *from,
+            to: *to,
+            m,
+            integral,
+            relu,
+            d,
+            a,
+        })
+    }
+
+    fn cvta(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let ty = last_type(inst)?;
+        let base = window_of(inst).ok_or_else(|| unsupported(inst))?;
+        let wide = ty.bytes() == 8;
+        if !wide && base != 0 {
+            return Err("generic addresses of 32 bits are not supported".to_owned());
+        }
+        Ok(Op::Cvta {
+            wide,
+            base,
+            to: inst.has("to"),
+            d: self.dest(inst.args.first(), ty)?,
+            a: self.value(inst.args.get(1), ty)?,
+        })
+    }
+
+    fn mov(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let ty = last_type(inst)?;
+        if ty == Type::Pred {
+            let d = self.pred_reg(inst.args.first())?;
+            return match inst.args.get(1) {
+                Some(arg) => Ok(Op::MovPred {
+                    d,
+                    a: self.pred(arg)?,
+                }),
+                None => Err(missing(None)),
+            };
+        }
+        if ty == Type::B128 {
+            return Err(unsupported(inst));
+        }
+        match (inst.args.first(), inst.args.get(1)) {
+            (Some(Arg::Vector(_)), source) => {
+                let part = part_type(inst.args.first(), ty);
+                let slots = self.slots(inst.args.first(), part)?;
+                let a = self.slot(source, ty)?;
+                Ok(Op::Unpack {
+                    parts: self.list(slots)?,
+                    a: resized(a, ty),
+                })
+            }
+            (d, Some(Arg::Vector(_))) => {
+                let part = part_type(inst.args.get(1), ty);
+                let slots = self.slots(inst.args.get(1), part)?;
+                let d = self.slot(d, ty)?;
+                Ok(Op::Pack {
+                    parts: self.list(slots)?,
+                    d: resized(d, ty),
+                })
+            }
+            (
+                _,
+                Some(Arg::Special(
+                    special @ (Special::Clock | Special::ClockHi | Special::Clock64),
+                )),
+            ) => {
+                let high = *special == Special::ClockHi;
+                let d = self.slot(inst.args.first(), ty)?;
+                Ok(Op::Clock { d, high })
+            }
+            (_, Some(Arg::Symbol(symbol, _))) => {
+                let a = self.value(inst.args.get(1), ty)?;
+                let d = self.dest(inst.args.first(), ty)?;
+                // A parameter's address is one of parameter memory, which has a window.
+                let param = self.flat.symbols.get(*symbol as usize);
+                if param.is_some_and(|s| s.space == Space::Reg) {
+                    return Err(missing(inst.args.get(1)));
+                }
+                Ok(move_of(ty, d, a))
+            }
+            (_, Some(Arg::Function(_) | Arg::Unknown(_))) => Err(format!(
+                "`{}`: addresses of code are not supported",
+                inst.text()
+            )),
+            _ => {
+                let a = self.value(inst.args.get(1), ty)?;
+                let d = self.dest(inst.args.first(), ty)?;
+                Ok(move_of(ty, d, a))
+            }
+        }
+    }
+}
+
+fn move_of(ty: Type, d: u32, a: u32) -> Op {
+    match ty.bytes() {
+        8 => Op::Mov64 { d, a },
+        _ => Op::Mov32 { d, a },
+    }
+}
+
+/// The register that is packed or unpacked has the width of the instruction's type.
+fn resized(slot: Slot, ty: Type) -> Slot {
+    match ty.bytes() {
+        2 => Slot::Half(number_of(slot)),
+        4 => Slot::Word(number_of(slot)),
+        _ => slot,
+    }
+}
+
+/// Type of the parts of a vector of type `ty`.
+fn part_type(arg: Option<&Arg>, ty: Type) -> Type {
+    let count = match arg {
+        Some(Arg::Vector(parts)) => parts.len() as u32,
+        _ => 1,
+    };
+    match ty.bytes() / count.max(1) {
+        4 => Type::B32,
+        2 => Type::B16,
+        _ => Type::B8,
+    }
+}
+
+fn packed(ty: Type) -> Option<Small> {
+    match ty {
+        Type::F16x2 => Some(Small::F16),
+        Type::Bf16x2 => Some(Small::Bf16),
+        _ => None,
+    }
+}
+
+fn comparison(inst: &FlatInst<'_>, ty: Type) -> Decoded<Cmp> {
+    let unsigned = !super::ty(ty).float();
+    for modifier in &inst.modifiers {
+        return Ok(match *modifier {
+            "eq" => Cmp::Eq,
+            "ne" => Cmp::Ne,
+            "lt" => Cmp::Lt,
+            "le" => Cmp::Le,
+            "gt" => Cmp::Gt,
+            "ge" => Cmp::Ge,
+            "lo" if unsigned => Cmp::Lt,
+            "ls" if unsigned => Cmp::Le,
+            "hi" if unsigned => Cmp::Gt,
+            "hs" if unsigned => Cmp::Ge,
+            "equ" => Cmp::Equ,
+            "neu" => Cmp::Neu,
+            "ltu" => Cmp::Ltu,
+            "leu" => Cmp::Leu,
+            "gtu" => Cmp::Gtu,
+            "geu" => Cmp::Geu,
+            "num" => Cmp::Num,
+            "nan" => Cmp::Nan,
+            _ => continue,
+        });
+    }
+    Err(unsupported(inst))
+}
+
+/// Type of a conversion with the type of its register, and whether it is two values.
+fn conversion_type(modifier: &str) -> Option<(Ty, Type, bool)> {
+    Some(match modifier {
+        "f16x2" => (Ty::Small(Small::F16), Type::B32, true),
+        "bf16x2" => (Ty::Small(Small::Bf16), Type::B32, true),
+        "tf32" => (Ty::Small(Small::Tf32), Type::B32, false),
+        "e4m3x2" => (Ty::Small(Small::E4m3), Type::B16, true),
+        "e5m2x2" => (Ty::Small(Small::E5m2), Type::B16, true),
+        other => {
+            let found = Type::of(other)?;
+            (super::ty(found), found, false)
+        }
+    })
+}

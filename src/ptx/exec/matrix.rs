@@ -1,0 +1,147 @@
+//! Fragments of matrices: which lane holds which element.
+//!
+//! `mma.sync` has documented layouts, which one rule gives for all shapes with n = 8: lanes in
+//! groups of four own a row (a column of B), registers hold neighbouring elements, further registers
+//! are 8 rows down, then a block of columns to the right. The layouts of `wmma` are nobody's
+//! business but its own; here lane `l` holds the elements from `l * share` on in row-major order,
+//! and what registers are left over repeat them.
+
+use super::op::{Addr, List, Where};
+
+/// Element types of matrices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Element {
+    F16,
+    Bf16,
+    Tf32,
+    F32,
+    F64,
+    S8,
+    U8,
+    S4,
+    U4,
+    B1,
+    S32,
+    E4m3,
+    E5m2,
+}
+
+impl Element {
+    /// Bits of an element.
+    pub fn bits(self) -> u32 {
+        match self {
+            Element::B1 => 1,
+            Element::S4 | Element::U4 => 4,
+            Element::S8 | Element::U8 | Element::E4m3 | Element::E5m2 => 8,
+            Element::F16 | Element::Bf16 => 16,
+            Element::Tf32 | Element::F32 | Element::S32 => 32,
+            Element::F64 => 64,
+        }
+    }
+
+    /// Bits of the registers that hold it.
+    pub fn register_bits(self) -> u32 {
+        self.bits().max(32)
+    }
+}
+
+/// A matrix multiply-accumulate.
+#[derive(Clone, Copy, Debug)]
+pub struct MatrixOp {
+    /// Rows of A and D.
+    pub m: u32,
+    /// Columns of B and D.
+    pub n: u32,
+    /// Depth.
+    pub k: u32,
+    /// Elements of A.
+    pub a_type: Element,
+    /// Elements of B.
+    pub b_type: Element,
+    /// Elements of C.
+    pub c_type: Element,
+    /// Elements of D.
+    pub d_type: Element,
+    /// D, A, B, C registers.
+    pub d: List,
+    /// A.
+    pub a: List,
+    /// B.
+    pub b: List,
+    /// C.
+    pub c: List,
+    /// `wmma`, else `mma`.
+    pub wmma: bool,
+    /// Integers clamp.
+    pub sat: bool,
+    /// Single bits: and instead of exclusive or.
+    pub and: bool,
+}
+
+/// Which matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Role {
+    A,
+    B,
+    C,
+}
+
+/// A `wmma` load or store.
+#[derive(Clone, Copy, Debug)]
+pub struct Fragment {
+    /// Store, else load.
+    pub store: bool,
+    /// Elements.
+    pub element: Element,
+    /// Rows.
+    pub rows: u32,
+    /// Columns.
+    pub columns: u32,
+    /// Columns lie together in memory.
+    pub column_major: bool,
+    /// Space.
+    pub space: Where,
+    /// Where.
+    pub addr: Addr,
+    /// Word with the stride in elements; without, the matrix is dense.
+    pub stride: Option<u32>,
+    /// Registers.
+    pub list: List,
+}
+
+/// Row and column of element `i` of lane `lane` of an `mma` fragment.
+pub fn place(op: &MatrixOp, role: Role, lane: u32, i: u32) -> (u32, u32) {
+    let (group, within) = (lane / 4, lane % 4);
+    match role {
+        Role::A | Role::B => {
+            let bits = if role == Role::A {
+                op.a_type
+            } else {
+                op.b_type
+            };
+            let per = (bits.register_bits() / bits.bits()).max(1);
+            let (register, j) = (i / per, i % per);
+            let (down, right) = match role {
+                Role::A if op.m == 16 => (register & 1, register >> 1),
+                _ => (0, register),
+            };
+            let along = right * 4 * per + within * per + j;
+            match role {
+                Role::A => (group + 8 * down, along),
+                _ => (along, group),
+            }
+        }
+        Role::C => (group + 8 * (i / 2), within * 2 + i % 2),
+    }
+}
+
+/// Elements of a fragment that a lane holds.
+pub fn share(op: &MatrixOp, role: Role) -> u32 {
+    match role {
+        Role::A => op.m * op.k / 32,
+        Role::B => op.k * op.n / 32,
+        Role::C => op.m * op.n / 32,
+    }
+}

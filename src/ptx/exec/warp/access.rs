@@ -1,0 +1,495 @@
+//! Loads and stores.
+
+use super::super::fault::{LaneFault, Ran};
+use super::super::memory::Bad;
+use super::super::observe::Observer;
+use super::super::op::{Addr, List, Pred, Slot, Ty, Where};
+use super::super::regs::{LANES, Lanes};
+use super::super::shared::Use;
+use super::super::{CONST_WINDOW, LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, WINDOW_BYTES};
+use super::{Cx, Warp, lanes};
+
+const OUTSIDE: &str = "check the index, the sizes of the buffers and the arguments of the launch";
+const MISALIGNED: &str = "the address must be a multiple of the size of the access";
+
+/// The window that a generic address lies in; 0 for global memory.
+pub fn window(address: u64) -> u64 {
+    for base in [SHARED_WINDOW, LOCAL_WINDOW, CONST_WINDOW, PARAM_WINDOW] {
+        if address.wrapping_sub(base) < WINDOW_BYTES {
+            return base;
+        }
+    }
+    0
+}
+
+/// The space of a window.
+fn space_of(window: u64) -> Where {
+    match window {
+        SHARED_WINDOW => Where::Shared,
+        LOCAL_WINDOW => Where::Local,
+        CONST_WINDOW => Where::Const,
+        PARAM_WINDOW => Where::Param,
+        _ => Where::Global,
+    }
+}
+
+impl Warp {
+    /// Effective addresses.
+    #[inline(always)]
+    pub(super) fn addresses(&self, addr: Addr) -> Lanes<u64> {
+        let offset = addr.offset as u64;
+        match addr.base {
+            Slot::Double(r) => self.regs.x.get(r).map(|base| base.wrapping_add(offset)),
+            Slot::Half(r) | Slot::Word(r) => self
+                .regs
+                .w
+                .get(r)
+                .map(|base| u64::from(base).wrapping_add(offset)),
+        }
+    }
+
+    /// Splits generic addresses by space and calls `each` with lanes and addresses within it.
+    pub(super) fn by_space(
+        &mut self,
+        space: Where,
+        at: &Lanes<u64>,
+        mask: u32,
+        mut each: impl FnMut(&mut Self, Where, &Lanes<u64>, u32) -> Ran<()>,
+    ) -> Ran<()> {
+        if space != Where::Generic {
+            return each(self, space, at, mask);
+        }
+        let mut left = mask;
+        while left != 0 {
+            let first = at[left.trailing_zeros() as usize];
+            let base = window(first);
+            let same = lanes(left).fold(0, |m, l| m | u32::from(window(at[l]) == base) << l);
+            let inner = at.map(|a| a.wrapping_sub(base));
+            each(self, space_of(base), &inner, same)?;
+            left &= !same;
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn load<O: Observer>(
+        &mut self,
+        pc: u32,
+        space: Where,
+        ty: Ty,
+        addr: Addr,
+        d: List,
+        mask: u32,
+        cx: &mut Cx<'_, O>,
+    ) -> Ran<()> {
+        let at = self.addresses(addr);
+        cx.observer.access(self.number, pc, mask, &at);
+        self.by_space(space, &at, mask, |warp, space, at, mask| {
+            warp.load_from(space, ty, at, d, mask, cx)
+        })
+    }
+
+    fn load_from<O: Observer>(
+        &mut self,
+        space: Where,
+        ty: Ty,
+        at: &Lanes<u64>,
+        d: List,
+        mask: u32,
+        cx: &mut Cx<'_, O>,
+    ) -> Ran<()> {
+        let element = u64::from(ty.bytes());
+        let total = element * u64::from(d.count);
+        let (low, high) = extent(at, mask, total)?;
+        let program = cx.program;
+        let slots = program.list(d);
+        if space == Where::Local {
+            return self.load_local(ty, at, slots, mask, total);
+        }
+        if space == Where::Shared && cx.shared.checked() {
+            self.check_races(at, total, mask, Use::Read, cx)?;
+        }
+        let (bytes, tracked) = match space {
+            Where::Shared => (slice(&cx.shared.bytes, low, high), false),
+            Where::Const => (slice(&program.constant, low, high), false),
+            Where::Param => (slice(&program.params, low, high), false),
+            _ => match cx.global.span(low, high) {
+                Some((bytes, tracked)) => (Some(&*bytes), tracked),
+                None => (None, false),
+            },
+        };
+        let Some(bytes) = bytes.filter(|_| !tracked) else {
+            return self.load_slowly(space, ty, at, slots, mask, total, cx);
+        };
+        if let ([Slot::Word(d)], 4) = (slots, element) {
+            let target = &mut self.regs.w.0[*d as usize];
+            for (lane, t) in target.iter_mut().enumerate() {
+                if mask >> lane & 1 != 0 {
+                    let from = (at[lane] - low) as usize;
+                    let mut word = [0; 4];
+                    word.copy_from_slice(&bytes[from..from + 4]);
+                    *t = u32::from_le_bytes(word);
+                }
+            }
+            return Ok(());
+        }
+        for (i, &slot) in slots.iter().enumerate() {
+            let skip = i as u64 * element;
+            for lane in lanes(mask) {
+                let from = (at[lane] - low + skip) as usize;
+                let value = read(bytes, from, element as usize);
+                self.regs.put_lane(slot, lane, signed(value, ty));
+            }
+        }
+        Ok(())
+    }
+
+    fn load_local(
+        &mut self,
+        ty: Ty,
+        at: &Lanes<u64>,
+        slots: &[Slot],
+        mask: u32,
+        total: u64,
+    ) -> Ran<()> {
+        let size = self.local.len() / LANES;
+        for lane in lanes(mask) {
+            let start = self.local_place(lane, at[lane], total, size)?;
+            for (i, &slot) in slots.iter().enumerate() {
+                let element = ty.bytes() as usize;
+                let value = read(&self.local, start + i * element, element);
+                self.regs.put_lane(slot, lane, signed(value, ty));
+            }
+        }
+        Ok(())
+    }
+
+    fn local_place(&self, lane: usize, at: u64, total: u64, size: usize) -> Ran<usize> {
+        let inside = at.checked_add(total).is_some_and(|end| end <= size as u64);
+        if !inside {
+            return Err(Box::new(LaneFault::new(
+                lane,
+                format!("local address {at:#x} is outside the {size} bytes of the thread"),
+                OUTSIDE,
+            )));
+        }
+        Ok(lane * size + at as usize)
+    }
+
+    /// Lane by lane, with every check: the fault is found here, or there is none.
+    #[allow(clippy::too_many_arguments)]
+    fn load_slowly<O: Observer>(
+        &mut self,
+        space: Where,
+        ty: Ty,
+        at: &Lanes<u64>,
+        slots: &[Slot],
+        mask: u32,
+        total: u64,
+        cx: &mut Cx<'_, O>,
+    ) -> Ran<()> {
+        for lane in lanes(mask) {
+            self.check(space, lane, at[lane], total, true, cx)?;
+            for (i, &slot) in slots.iter().enumerate() {
+                let element = u64::from(ty.bytes());
+                let value = peek(space, at[lane] + i as u64 * element, element as usize, cx);
+                self.regs.put_lane(slot, lane, signed(value, ty));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks one lane's access to any space but local memory.
+    pub(super) fn check<O: Observer>(
+        &self,
+        space: Where,
+        lane: usize,
+        at: u64,
+        bytes: u64,
+        read: bool,
+        cx: &mut Cx<'_, O>,
+    ) -> Ran<()> {
+        let (size, name) = match space {
+            Where::Shared => (cx.shared.bytes.len(), "shared"),
+            Where::Const => (cx.program.constant.len(), "constant"),
+            Where::Param => (cx.program.params.len(), "parameter"),
+            _ => {
+                let (what, remedy) = match cx.global.check(at, bytes, read) {
+                    Ok(()) => return Ok(()),
+                    Err(Bad::Outside(place)) => (
+                        format!("access of {bytes} bytes at {at:#x} is in no buffer, {place}"),
+                        OUTSIDE,
+                    ),
+                    Err(Bad::Uninitialised(place)) => (
+                        format!("read of {bytes} bytes at {at:#x} that nobody wrote, {place}"),
+                        "give the buffer an `init` in the launch file, or write it first",
+                    ),
+                };
+                return Err(Box::new(LaneFault::new(lane, what, remedy)));
+            }
+        };
+        if at.checked_add(bytes).is_some_and(|end| end <= size as u64) {
+            return Ok(());
+        }
+        Err(Box::new(LaneFault::new(
+            lane,
+            format!(
+                "access of {bytes} bytes at {name} address {at:#x} is outside its {size} bytes"
+            ),
+            OUTSIDE,
+        )))
+    }
+
+    pub(super) fn check_races<O: Observer>(
+        &self,
+        at: &Lanes<u64>,
+        bytes: u64,
+        mask: u32,
+        kind: Use,
+        cx: &mut Cx<'_, O>,
+    ) -> Ran<()> {
+        for lane in lanes(mask) {
+            if let Some((other, did)) = cx.shared.touch(self.number, at[lane], bytes, kind) {
+                let did = if did == Use::Read { "read" } else { "written" };
+                let other = match other {
+                    n if n < u16::MAX - 1 => format!("warp {other}"),
+                    _ => "other warps".to_owned(),
+                };
+                return Err(Box::new(LaneFault::new(
+                    lane,
+                    format!(
+                        "race: shared address {:#x} was {did} by {other} since the last barrier",
+                        at[lane]
+                    ),
+                    "put a barrier between the two accesses",
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn store<O: Observer>(
+        &mut self,
+        pc: u32,
+        space: Where,
+        bytes: u8,
+        addr: Addr,
+        a: List,
+        mask: u32,
+        cx: &mut Cx<'_, O>,
+    ) -> Ran<()> {
+        let at = self.addresses(addr);
+        cx.observer.access(self.number, pc, mask, &at);
+        self.by_space(space, &at, mask, |warp, space, at, mask| {
+            warp.store_to(space, u64::from(bytes), at, a, mask, cx)
+        })
+    }
+
+    fn store_to<O: Observer>(
+        &mut self,
+        space: Where,
+        element: u64,
+        at: &Lanes<u64>,
+        a: List,
+        mask: u32,
+        cx: &mut Cx<'_, O>,
+    ) -> Ran<()> {
+        let total = element * u64::from(a.count);
+        let (low, high) = extent(at, mask, total)?;
+        let slots = cx.program.list(a);
+        if space == Where::Local {
+            let size = self.local.len() / LANES;
+            for lane in lanes(mask) {
+                let start = self.local_place(lane, at[lane], total, size)?;
+                for (i, &slot) in slots.iter().enumerate() {
+                    let value = self.regs.lane(slot, lane);
+                    write(
+                        &mut self.local,
+                        start + i * element as usize,
+                        element as usize,
+                        value,
+                    );
+                }
+            }
+            return Ok(());
+        }
+        if matches!(space, Where::Const | Where::Param) {
+            return Err(Box::new(LaneFault::new(
+                mask.trailing_zeros() as usize,
+                "a store to memory that can only be read",
+                "store to global, shared or local memory",
+            )));
+        }
+        if space == Where::Shared && cx.shared.checked() {
+            self.check_races(at, total, mask, Use::Write, cx)?;
+        }
+        let (bytes, tracked) = match space {
+            Where::Shared => (slice_mut(&mut cx.shared.bytes, low, high), false),
+            _ => match cx.global.span(low, high) {
+                Some((bytes, tracked)) => (Some(bytes), tracked),
+                None => (None, false),
+            },
+        };
+        if let Some(bytes) = bytes {
+            for (i, &slot) in slots.iter().enumerate() {
+                let skip = i as u64 * element;
+                for lane in lanes(mask) {
+                    let to = (at[lane] - low + skip) as usize;
+                    write(bytes, to, element as usize, self.regs.lane(slot, lane));
+                }
+            }
+            if tracked {
+                for lane in lanes(mask) {
+                    cx.global.mark(at[lane], total);
+                }
+            }
+            return Ok(());
+        }
+        for lane in lanes(mask) {
+            self.check(space, lane, at[lane], total, false, cx)?;
+            for (i, &slot) in slots.iter().enumerate() {
+                let value = self.regs.lane(slot, lane);
+                poke(
+                    space,
+                    at[lane] + i as u64 * element,
+                    element as usize,
+                    value,
+                    cx,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn copy_async<O: Observer>(
+        &mut self,
+        pc: u32,
+        [dst, src]: [Addr; 2],
+        bytes: u8,
+        size: Option<u32>,
+        ignore: Option<Pred>,
+        mask: u32,
+        cx: &mut Cx<'_, O>,
+    ) -> Ran<()> {
+        let (to, from) = (self.addresses(dst), self.addresses(src));
+        cx.observer.access(self.number, pc, mask, &from);
+        let skipped = ignore.map_or(0, |p| self.regs.pred(p));
+        let total = u64::from(bytes);
+        extent(&to, mask, total)?;
+        if cx.shared.checked() {
+            self.check_races(&to, total, mask, Use::Write, cx)?;
+        }
+        for lane in lanes(mask) {
+            let wanted = match size {
+                _ if skipped >> lane & 1 != 0 => 0,
+                Some(r) => u64::from(self.regs.w.get(r)[lane]).min(total),
+                None => total,
+            };
+            self.check(Where::Shared, lane, to[lane], total, false, cx)?;
+            if wanted > 0 {
+                self.check(Where::Global, lane, from[lane], wanted, true, cx)?;
+            }
+            // What the source does not fill is zero.
+            for byte in 0..total {
+                let value = match byte < wanted {
+                    true => cx.global.read(from[lane] + byte, 1),
+                    false => 0,
+                };
+                poke(Where::Shared, to[lane] + byte, 1, value, cx);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lowest address and end of an access; every address must be a multiple of the size.
+#[inline(always)]
+pub(super) fn extent(at: &Lanes<u64>, mask: u32, total: u64) -> Ran<(u64, u64)> {
+    let (mut low, mut high, mut bits) = (u64::MAX, 0, 0);
+    for lane in 0..LANES {
+        let on = mask >> lane & 1 != 0;
+        low = low.min(if on { at[lane] } else { u64::MAX });
+        high = high.max(if on { at[lane] } else { 0 });
+        bits |= if on { at[lane] } else { 0 };
+    }
+    if total.is_power_of_two() && bits & (total - 1) != 0 {
+        let lane = lanes(mask).find(|&l| at[l] & (total - 1) != 0).unwrap_or(0);
+        return Err(Box::new(LaneFault::new(
+            lane,
+            format!("misaligned access of {total} bytes at {:#x}", at[lane]),
+            MISALIGNED,
+        )));
+    }
+    Ok((low, high.saturating_add(total)))
+}
+
+fn slice(bytes: &[u8], low: u64, high: u64) -> Option<&[u8]> {
+    bytes.get(usize::try_from(low).ok()?..usize::try_from(high).ok()?)
+}
+
+fn slice_mut(bytes: &mut [u8], low: u64, high: u64) -> Option<&mut [u8]> {
+    bytes.get_mut(usize::try_from(low).ok()?..usize::try_from(high).ok()?)
+}
+
+/// A little-endian value of `bytes` bytes.
+#[inline(always)]
+fn read(from: &[u8], at: usize, bytes: usize) -> u64 {
+    let mut word = [0; 8];
+    if let Some(source) = from.get(at..at + bytes.min(8)) {
+        match bytes {
+            4 => word[..4].copy_from_slice(source),
+            8 => word.copy_from_slice(source),
+            n => word[..n.min(8)].copy_from_slice(source),
+        }
+    }
+    u64::from_le_bytes(word)
+}
+
+#[inline(always)]
+fn write(into: &mut [u8], at: usize, bytes: usize, value: u64) {
+    let word = value.to_le_bytes();
+    if let Some(target) = into.get_mut(at..at + bytes.min(8)) {
+        match bytes {
+            4 => target.copy_from_slice(&word[..4]),
+            8 => target.copy_from_slice(&word),
+            n => target.copy_from_slice(&word[..n.min(8)]),
+        }
+    }
+}
+
+/// A value read from a signed type fills a wider register with its sign.
+#[inline(always)]
+fn signed(value: u64, ty: Ty) -> u64 {
+    match ty {
+        Ty::S8 => value as u8 as i8 as i64 as u64,
+        Ty::S16 => value as u16 as i16 as i64 as u64,
+        Ty::S32 => value as u32 as i32 as i64 as u64,
+        _ => value,
+    }
+}
+
+/// Reads what is known to be inside.
+pub(super) fn peek<O>(space: Where, at: u64, bytes: usize, cx: &Cx<'_, O>) -> u64 {
+    match space {
+        Where::Shared => read(&cx.shared.bytes, at as usize, bytes),
+        Where::Const => read(&cx.program.constant, at as usize, bytes),
+        Where::Param => read(&cx.program.params, at as usize, bytes),
+        _ => cx.global.read(at, bytes),
+    }
+}
+
+/// Writes what is known to be inside.
+pub(super) fn poke<O>(space: Where, at: u64, bytes: usize, value: u64, cx: &mut Cx<'_, O>) {
+    if space == Where::Shared {
+        write(&mut cx.shared.bytes, at as usize, bytes, value);
+        return;
+    }
+    if let Some((target, tracked)) = cx.global.span(at, at + bytes as u64) {
+        write(target, 0, bytes, value);
+        if tracked {
+            cx.global.mark(at, bytes as u64);
+        }
+    }
+}

@@ -1,0 +1,464 @@
+//! Walks an entry and the functions that it reaches, and resolves every name.
+
+use super::scope::{Binding, Scopes, special};
+use super::{Arg, Flat, FlatFunction, FlatInst, Register, Width};
+use crate::ptx::ast::{
+    Function, Instruction, Item, Module, Name, Operand, Space, Statement, Variable,
+};
+use std::collections::HashMap;
+
+/// Why a kernel cannot be made flat.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum FlatError {
+    /// No entry of that name.
+    #[error("there is no kernel called `{0}`; the file has: {1}")]
+    NoEntry(String, String),
+    /// Something that the module says cannot be carried out.
+    #[error("line {line}: {what}")]
+    Content {
+        /// Line.
+        line: u32,
+        /// What.
+        what: String,
+    },
+}
+
+/// A label that is still a name: scope, name.
+type Pending<'a> = (u32, usize, usize, u32, &'a str);
+
+/// State of the walk.
+pub struct Flattener<'a> {
+    pub(super) module: &'a Module<'a>,
+    pub(super) flat: Flat<'a>,
+    pub(super) scopes: Scopes<'a>,
+    pub(super) initial: Vec<(u32, Variable<'a>)>,
+    pub(super) global_bytes: u64,
+    pub(super) constant_bytes: u64,
+    labels: HashMap<(u32, &'a str), u32>,
+    targets: HashMap<(u32, &'a str), Vec<&'a str>>,
+    pending: Vec<Pending<'a>>,
+    functions: HashMap<&'a str, u32>,
+    bodies: Vec<Option<&'a Function<'a>>>,
+    current: u32,
+}
+
+/// The kernels of a module, in order.
+pub fn entries<'m, 'a>(module: &'m Module<'a>) -> impl Iterator<Item = &'m Function<'a>> {
+    module.items.iter().filter_map(|item| match item {
+        Item::Function(f) if f.entry && f.body.is_some() => Some(f),
+        _ => None,
+    })
+}
+
+/// Makes kernel `name` of `module` flat.
+///
+/// # Errors
+/// When there is no such kernel, or a declaration cannot be carried out.
+pub fn flatten<'a>(module: &'a Module<'a>, name: &str) -> Result<Flat<'a>, FlatError> {
+    let Some(entry) = entries(module).find(|f| f.name == name) else {
+        let names: Vec<_> = entries(module).map(|f| f.name).collect();
+        return Err(FlatError::NoEntry(name.to_owned(), names.join(", ")));
+    };
+    let mut walk = Flattener {
+        module,
+        flat: Flat::default(),
+        scopes: Scopes::default(),
+        initial: Vec::new(),
+        global_bytes: 0,
+        constant_bytes: 0,
+        labels: HashMap::new(),
+        targets: HashMap::new(),
+        pending: Vec::new(),
+        functions: HashMap::new(),
+        bodies: Vec::new(),
+        current: 0,
+    };
+    walk.scopes.open();
+    for item in &module.items {
+        if let Item::Variable(variable) = item {
+            walk.declare(variable)?;
+        }
+    }
+    walk.function_number(entry.name);
+    let mut next = 0;
+    while let Some(body) = walk.bodies.get(next).copied() {
+        walk.current = next as u32;
+        walk.function(body)?;
+        next += 1;
+    }
+    walk.place_dynamic_shared();
+    walk.images()
+        .map_err(|what| FlatError::Content { line: 0, what })?;
+    walk.settle_labels();
+    walk.settle_calls();
+    Ok(walk.flat)
+}
+
+impl<'a> Flattener<'a> {
+    fn fault<T>(&self, line: u32, what: impl Into<String>) -> Result<T, FlatError> {
+        Err(FlatError::Content {
+            line,
+            what: what.into(),
+        })
+    }
+
+    /// The number of function `name`, which will be walked in its turn.
+    fn function_number(&mut self, name: &str) -> Option<u32> {
+        if let Some(&number) = self.functions.get(name) {
+            return Some(number);
+        }
+        let mut found: Option<&'a Function<'a>> = None;
+        let mut wanted = name;
+        for item in &self.module.items {
+            if let Item::Alias(alias, target) = item
+                && *alias == name
+            {
+                wanted = target;
+            }
+        }
+        for item in &self.module.items {
+            if let Item::Function(f) = item
+                && f.name == wanted
+                && (found.is_none() || f.body.is_some())
+            {
+                found = Some(f);
+            }
+        }
+        let function = found?;
+        let number = self.bodies.len() as u32;
+        self.functions.insert(function.name, number);
+        self.bodies.push(Some(function));
+        self.flat.functions.push(FlatFunction {
+            name: function.name.to_owned(),
+            start: None,
+            end: 0,
+            params: Vec::new(),
+            returns: Vec::new(),
+            calls: Vec::new(),
+        });
+        Some(number)
+    }
+
+    fn function(&mut self, function: Option<&'a Function<'a>>) -> Result<(), FlatError> {
+        let Some(function) = function else {
+            return Ok(());
+        };
+        let number = self.current;
+        self.scopes.open();
+        let mut params = Vec::new();
+        let mut returns = Vec::new();
+        for variable in &function.params {
+            params.push(self.formal(variable, function.entry)?);
+        }
+        for variable in &function.returns {
+            returns.push(self.formal(variable, false)?);
+        }
+        if function.entry {
+            self.tuning(function);
+        }
+        let start = self.flat.insts.len() as u32;
+        if let Some(body) = &function.body {
+            self.block(body)?;
+            // Running off the end returns.
+            self.flat.insts.push(FlatInst {
+                guard: None,
+                opcode: "ret",
+                modifiers: Vec::new(),
+                args: Vec::new(),
+                line: self
+                    .flat
+                    .insts
+                    .last()
+                    .map_or(function.place.line, |i| i.line),
+            });
+        }
+        self.scopes.close();
+        let end = self.flat.insts.len() as u32;
+        if let Some(flat) = self.flat.functions.get_mut(number as usize) {
+            flat.start = function.body.as_ref().map(|_| start);
+            flat.end = end;
+            flat.params = params;
+            flat.returns = returns;
+        }
+        Ok(())
+    }
+
+    fn tuning(&mut self, function: &Function<'a>) {
+        for tuning in &function.tuning {
+            let mut dims = [1u32; 3];
+            for (dim, value) in dims.iter_mut().zip(&tuning.values) {
+                *dim = u32::try_from(*value).unwrap_or(u32::MAX);
+            }
+            match tuning.name {
+                "reqntid" => self.flat.threads_required = Some(dims),
+                "maxntid" => {
+                    self.flat.threads_max = Some(dims.iter().map(|&d| u64::from(d)).product());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn formal(&mut self, variable: &'a Variable<'a>, entry: bool) -> Result<Arg, FlatError> {
+        if variable.space == Space::Reg {
+            self.declare(variable)?;
+            return Ok(match self.scopes.find(variable.name) {
+                Some(Binding::Registers(first, _)) => Arg::Reg(first),
+                _ => Arg::Sink,
+            });
+        }
+        let Some(number) = self.place(variable, entry) else {
+            return self.fault(variable.place.line, "a parameter of more than 4 GiB");
+        };
+        if entry {
+            let length = variable.dims.iter().map(|d| d.unwrap_or(0)).product();
+            self.flat.params.push((number, variable.ty, length));
+        }
+        Ok(Arg::Symbol(number, 0))
+    }
+
+    fn declare(&mut self, variable: &Variable<'a>) -> Result<(), FlatError> {
+        if variable.space != Space::Reg {
+            return match self.place(variable, false) {
+                Some(_) => Ok(()),
+                None => self.fault(variable.place.line, "a variable of more than 4 GiB"),
+            };
+        }
+        // Registers of 128 bits exist in the language, but in no instruction that is executed here.
+        let width = Width::of(variable.ty).unwrap_or(Width::W64);
+        let first = self.flat.registers.len() as u32;
+        let count = variable.range.unwrap_or(1) * u32::from(variable.vector);
+        if u64::from(first) + u64::from(count) > 1 << 22 {
+            return self.fault(variable.place.line, "more than four million registers");
+        }
+        let file = match width {
+            Width::Pred => 0,
+            Width::W16 | Width::W32 => 1,
+            Width::W64 => 2,
+        };
+        for _ in 0..count {
+            let Some(used) = self.flat.files.get_mut(file) else {
+                break;
+            };
+            self.flat.registers.push(Register { width, slot: *used });
+            *used += 1;
+        }
+        match variable.range {
+            Some(_) => self.scopes.bind_range(variable.name, first, count),
+            None => self
+                .scopes
+                .bind(variable.name, Binding::Registers(first, count)),
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, body: &'a [Statement<'a>]) -> Result<(), FlatError> {
+        self.scopes.open();
+        let scope = self.scopes.current();
+        for statement in body {
+            match statement {
+                Statement::Label(name) => {
+                    let here = self.flat.insts.len() as u32;
+                    self.labels.insert((scope, name), here);
+                }
+                Statement::Variable(variable) => self.declare(variable)?,
+                Statement::Block(inner) => self.block(inner)?,
+                Statement::Targets { name, targets, .. } => {
+                    self.targets.insert((scope, name), targets.clone());
+                }
+                Statement::Instruction(instruction) => self.instruction(instruction),
+                Statement::Pragma(_) | Statement::Prototype(_) => {}
+            }
+        }
+        self.scopes.close();
+        Ok(())
+    }
+
+    fn instruction(&mut self, instruction: &'a Instruction<'a>) {
+        let number = self.flat.insts.len();
+        let call = instruction.opcode == "call";
+        let guard = instruction
+            .guard
+            .map(|guard| match self.scopes.find(guard.name) {
+                Some(Binding::Registers(first, _)) => (first, guard.negated),
+                _ => (u32::MAX, guard.negated),
+            });
+        let mut args = Vec::with_capacity(instruction.operands.len());
+        for (position, operand) in instruction.operands.iter().enumerate() {
+            let arg = self.operand(operand, call, number, position);
+            args.push(arg);
+        }
+        self.flat.insts.push(FlatInst {
+            guard,
+            opcode: instruction.opcode,
+            modifiers: instruction.modifiers.clone(),
+            args,
+            line: instruction.place.line,
+        });
+    }
+
+    fn operand(&mut self, operand: &'a Operand<'a>, call: bool, number: usize, at: usize) -> Arg {
+        match operand {
+            Operand::Name(name) => self.name(name, call, number, at),
+            Operand::Number(value) => Arg::Imm(*value),
+            Operand::Vector(list) => Arg::Vector(self.list(list, number, at)),
+            Operand::Parameters(list) => Arg::Params(self.list(list, number, at)),
+            Operand::Pair(a, b) => {
+                let first = self.name(a, false, number, at);
+                let second = self.name(b, false, number, at);
+                match (first, second) {
+                    (Arg::Reg(a), Arg::Reg(b)) => Arg::Pair(a, Some(b)),
+                    (Arg::Reg(a), Arg::Sink) => Arg::Pair(a, None),
+                    (Arg::Sink, Arg::Reg(_) | Arg::Sink) => Arg::Complex,
+                    _ => Arg::Unknown(format!("{a}|{b}")),
+                }
+            }
+            Operand::Address(list) => self.address(list, number, at),
+        }
+    }
+
+    fn list(&mut self, list: &'a [Operand<'a>], number: usize, at: usize) -> Vec<Arg> {
+        list.iter()
+            .map(|o| self.operand(o, false, number, at))
+            .collect()
+    }
+
+    fn address(&mut self, list: &'a [Operand<'a>], number: usize, at: usize) -> Arg {
+        let (base, symbol, offset) = match list {
+            [Operand::Number(value)] => (None, None, value.int().unwrap_or(0)),
+            [Operand::Name(name)] => {
+                let bare = Name { offset: 0, ..*name };
+                match self.name(&bare, false, number, at) {
+                    Arg::Reg(reg) => (Some(reg), None, name.offset),
+                    Arg::Symbol(symbol, _) => (None, Some(symbol), name.offset),
+                    Arg::Unknown(name) => return Arg::Unknown(name),
+                    _ => return Arg::Complex,
+                }
+            }
+            _ => return Arg::Complex,
+        };
+        Arg::Address {
+            base,
+            symbol,
+            offset,
+        }
+    }
+
+    fn name(&mut self, name: &Name<'a>, call: bool, number: usize, at: usize) -> Arg {
+        if name.name == "_" {
+            return Arg::Sink;
+        }
+        match self.scopes.find(name.name) {
+            Some(Binding::Registers(first, count)) => {
+                let index = match name.component {
+                    None | Some("x" | "r") => 0,
+                    Some("y" | "g") => 1,
+                    Some("z" | "b") => 2,
+                    Some(_) => 3,
+                };
+                let register = first + index.min(count.saturating_sub(1));
+                return match name.negated {
+                    true => Arg::Not(register),
+                    false => Arg::Reg(register),
+                };
+            }
+            Some(Binding::Symbol(symbol)) => return Arg::Symbol(symbol, name.offset),
+            None => {}
+        }
+        if let Some(special) = special(name.name, name.component) {
+            return Arg::Special(special);
+        }
+        if call {
+            return match self.function_number(name.name) {
+                Some(function) => {
+                    let current = self.current as usize;
+                    if let Some(caller) = self.flat.functions.get_mut(current) {
+                        caller.calls.push(function);
+                    }
+                    Arg::Function(function)
+                }
+                None => Arg::Unknown(name.name.to_owned()),
+            };
+        }
+        // Labels may come later: settled at the end.
+        self.pending
+            .push((self.scopes.current(), number, at, self.current, name.name));
+        Arg::Unknown(name.name.to_owned())
+    }
+
+    /// The parameter variables of a call become those of the function, so that a call only jumps.
+    fn settle_calls(&mut self) {
+        let mut moves = Vec::new();
+        for inst in self.flat.insts.iter().filter(|i| i.opcode == "call") {
+            let callee = inst
+                .args
+                .iter()
+                .enumerate()
+                .find_map(|(at, arg)| match arg {
+                    Arg::Function(f) => self.flat.functions.get(*f as usize).map(|f| (at, f)),
+                    _ => None,
+                });
+            let Some((at, function)) = callee else {
+                continue;
+            };
+            for (position, arg) in inst.args.iter().enumerate() {
+                let Arg::Params(actual) = arg else {
+                    continue;
+                };
+                let formal = if position < at {
+                    &function.returns
+                } else {
+                    &function.params
+                };
+                for pair in actual.iter().zip(formal) {
+                    if let (Arg::Symbol(actual, _), Arg::Symbol(formal, _)) = pair {
+                        moves.push((*actual, *formal));
+                    }
+                }
+            }
+        }
+        for (actual, formal) in moves {
+            let offset = self.flat.symbols.get(formal as usize).map(|s| s.offset);
+            if let (Some(symbol), Some(offset)) =
+                (self.flat.symbols.get_mut(actual as usize), offset)
+            {
+                symbol.offset = offset;
+            }
+        }
+    }
+
+    fn settle_labels(&mut self) {
+        for (scope, number, at, _, name) in std::mem::take(&mut self.pending) {
+            let Some(found) = self.target(scope, name) else {
+                continue;
+            };
+            let inst = self.flat.insts.get_mut(number);
+            if let Some(arg) = inst.and_then(|i| i.args.get_mut(at))
+                && matches!(arg, Arg::Unknown(_))
+            {
+                *arg = found;
+            }
+        }
+    }
+
+    /// What a label means, looked up from `scope` outwards.
+    fn target(&self, mut scope: u32, name: &str) -> Option<Arg> {
+        loop {
+            if let Some(&pc) = self.labels.get(&(scope, name)) {
+                return Some(Arg::Label(pc));
+            }
+            if let Some(list) = self.targets.get(&(scope, name)) {
+                let pcs = list.iter().map(|label| match self.target(scope, label) {
+                    Some(Arg::Label(pc)) => Some(pc),
+                    _ => None,
+                });
+                return pcs.collect::<Option<Vec<_>>>().map(Arg::Labels);
+            }
+            let parent = *self.scopes.parents.get(scope as usize)?;
+            if parent == scope {
+                return None;
+            }
+            scope = parent;
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Named checks: what kernels should have computed, computed here the plain way.
+//!
+//! A check finds its operands by the names of the arguments, so it does not care in which order a
+//! kernel takes them.
+
+mod dense;
+mod irregular;
+
+use super::data::Element;
+use super::run::Prepared;
+use super::{Argument, Check, Launch, Value, data};
+use crate::error::{Error, Result};
+
+/// Names of the checks.
+pub const NAMES: [&str; 23] = [
+    "vecadd",
+    "saxpy",
+    "sum",
+    "gemm",
+    "softmax",
+    "layernorm",
+    "gelu",
+    "gelu_tanh",
+    "transpose",
+    "histogram",
+    "counter",
+    "stencil2d5",
+    "conv1d",
+    "bfs_level",
+    "collatz",
+    "spmv",
+    "compact",
+    "scan",
+    "pchase",
+    "chase_shared",
+    "fma_chain",
+    "bank_sum",
+    "attention",
+];
+
+/// Values before and after the run.
+pub struct Operands<'a> {
+    launch: &'a Launch,
+    prepared: &'a Prepared<'a>,
+}
+
+/// What a check says is wrong.
+pub type Checked<T> = std::result::Result<T, String>;
+
+impl Operands<'_> {
+    fn find(&self, name: &str) -> Checked<(usize, &Argument)> {
+        self.launch
+            .argument(name)
+            .ok_or_else(|| format!("the check needs an argument called `{name}`"))
+    }
+
+    /// A scalar.
+    pub fn scalar(&self, name: &str) -> Checked<f64> {
+        match self.find(name)?.1 {
+            Argument {
+                value: Value::Scalar(bits),
+                element,
+                ..
+            } => Ok(element.number(*bits)),
+            _ => Err(format!("`{name}` must be a scalar")),
+        }
+    }
+
+    /// A scalar that counts something.
+    pub fn count(&self, name: &str) -> Checked<usize> {
+        let x = self.scalar(name)?;
+        match x >= 0.0 {
+            true => Ok(x as usize),
+            false => Err(format!("`{name}` is negative")),
+        }
+    }
+
+    /// A buffer as it was before the run.
+    pub fn before(&self, name: &str) -> Checked<Vec<f64>> {
+        let (_, argument) = self.find(name)?;
+        let Value::Buffer { count, init } = &argument.value else {
+            return Err(format!("`{name}` must be a buffer"));
+        };
+        let bytes = data::content(argument.element, *count, init).map_err(|e| e.to_string())?;
+        Ok(argument.element.numbers(&bytes.unwrap_or_default()))
+    }
+
+    /// A module variable as the launch sets it.
+    pub fn variable(&self, name: &str) -> Checked<Vec<f64>> {
+        let found = self.launch.variables.iter().find(|v| v.name == name);
+        match found {
+            Some(Argument {
+                value: Value::Buffer { count, init },
+                element,
+                ..
+            }) => {
+                let bytes = data::content(*element, *count, init).map_err(|e| e.to_string())?;
+                Ok(element.numbers(&bytes.unwrap_or_default()))
+            }
+            _ => Err(format!("the check needs [[variables]] `{name}`")),
+        }
+    }
+
+    /// Bytes of a buffer after the run.
+    pub fn bytes(&self, name: &str) -> Checked<&[u8]> {
+        let (index, _) = self.find(name)?;
+        match self.prepared.buffers.get(index).copied().flatten() {
+            Some(number) => Ok(self.prepared.global.content(number)),
+            None => Err(format!("`{name}` must be a buffer")),
+        }
+    }
+
+    /// A buffer after the run.
+    pub fn after(&self, name: &str) -> Checked<Vec<f64>> {
+        let element = self.element(name)?;
+        Ok(element.numbers(self.bytes(name)?))
+    }
+
+    /// Type of an argument.
+    pub fn element(&self, name: &str) -> Checked<Element> {
+        Ok(self.find(name)?.1.element)
+    }
+
+    /// Address of a buffer.
+    pub fn address(&self, name: &str) -> Checked<u64> {
+        let (index, _) = self.find(name)?;
+        match self.prepared.buffers.get(index).copied().flatten() {
+            Some(number) => Ok(self.prepared.global.address(number)),
+            None => Err(format!("`{name}` must be a buffer")),
+        }
+    }
+
+    /// Threads of a CTA, CTAs.
+    pub fn threads(&self) -> (usize, usize) {
+        let product = |dims: [u32; 3]| dims.iter().map(|&d| d as usize).product();
+        (product(self.launch.block), product(self.launch.grid))
+    }
+
+    /// Threads of a CTA along x.
+    pub fn block_x(&self) -> usize {
+        self.launch.block[0] as usize
+    }
+}
+
+/// Checks the result of a run.
+///
+/// # Errors
+/// The first element that is wrong, or what the check misses in the launch file.
+pub fn verify(launch: &Launch, prepared: &Prepared<'_>) -> Result<()> {
+    let operands = Operands { launch, prepared };
+    let (name, outcome) = match &launch.check {
+        None => return Ok(()),
+        Some(Check::Named { name, tolerance }) => {
+            (name.clone(), named(&operands, name, *tolerance))
+        }
+        Some(Check::File {
+            buffer,
+            path,
+            tolerance,
+        }) => {
+            let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+            let outcome = operands.after(buffer).and_then(|got| {
+                let want = operands.element(buffer)?.numbers(&bytes);
+                compare(buffer, &got, &want, *tolerance)
+            });
+            (path.display().to_string(), outcome)
+        }
+    };
+    outcome.map_err(|what| {
+        Error::input(
+            launch.path.display().to_string(),
+            format!("check {name}"),
+            what,
+            "the kernel, its arguments or the check is wrong",
+        )
+    })
+}
+
+fn named(o: &Operands<'_>, name: &str, tolerance: f64) -> Checked<()> {
+    match name {
+        "vecadd" => dense::vecadd(o, tolerance),
+        "saxpy" => dense::saxpy(o, tolerance),
+        "sum" => dense::sum(o, tolerance),
+        "gemm" => dense::gemm(o, tolerance),
+        "softmax" => dense::softmax(o, tolerance),
+        "layernorm" => dense::layernorm(o, tolerance),
+        "gelu" => dense::gelu(o, false, tolerance),
+        "gelu_tanh" => dense::gelu(o, true, tolerance),
+        "transpose" => dense::transpose(o),
+        "stencil2d5" => dense::stencil(o, tolerance),
+        "conv1d" => dense::conv1d(o, tolerance),
+        "attention" => dense::attention(o, tolerance),
+        "histogram" => irregular::histogram(o),
+        "counter" => irregular::counter(o),
+        "bfs_level" => irregular::bfs_level(o),
+        "collatz" => irregular::collatz(o),
+        "spmv" => irregular::spmv(o, tolerance),
+        "compact" => irregular::compact(o),
+        "scan" => irregular::scan(o),
+        "pchase" => irregular::pchase(o),
+        "chase_shared" => irregular::chase_shared(o),
+        "fma_chain" => irregular::fma_chain(o, tolerance),
+        "bank_sum" => irregular::bank_sum(o),
+        _ => Err("there is no such check".to_owned()),
+    }
+}
+
+/// Compares element by element; the tolerance is relative to the largest magnitude of `want`.
+pub fn compare(name: &str, got: &[f64], want: &[f64], tolerance: f64) -> Checked<()> {
+    if got.len() < want.len() {
+        return Err(format!(
+            "`{name}` has {} elements, expected {}",
+            got.len(),
+            want.len()
+        ));
+    }
+    let scale = want
+        .iter()
+        .filter(|w| w.is_finite())
+        .fold(0f64, |m, w| m.max(w.abs()));
+    let allowed = tolerance * if scale > 0.0 { scale } else { 1.0 };
+    for (i, (g, w)) in got.iter().zip(want).enumerate() {
+        let same = g == w || g.is_nan() && w.is_nan();
+        if !same && !((g - w).abs() <= allowed) {
+            return Err(format!(
+                "{name}[{i}] is {g}, expected {w} within {allowed:.3e}"
+            ));
+        }
+    }
+    Ok(())
+}

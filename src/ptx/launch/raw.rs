@@ -1,0 +1,231 @@
+//! The TOML of a launch file, and its check.
+
+use super::check::NAMES;
+use super::data::{Element, Init};
+use super::{Argument, Check, Value};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// One to three dimensions.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Dims {
+    One(u32),
+    More(Vec<u32>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Launch {
+    kernel: Option<String>,
+    grid: Dims,
+    block: Dims,
+    #[serde(default)]
+    dynamic_shared_bytes: u64,
+    #[serde(default)]
+    args: Vec<Arg>,
+    #[serde(default)]
+    variables: Vec<Arg>,
+    check: Option<RawCheck>,
+    ptxas_v: Option<PathBuf>,
+    registers: Option<u16>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arg {
+    name: Option<String>,
+    #[serde(rename = "type")]
+    ty: String,
+    value: Option<toml::Value>,
+    count: Option<u64>,
+    init: Option<String>,
+    seed: Option<u64>,
+    min: Option<f64>,
+    max: Option<f64>,
+    start: Option<f64>,
+    step: Option<f64>,
+    stride: Option<u64>,
+    path: Option<PathBuf>,
+    values: Option<Vec<f64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCheck {
+    name: Option<String>,
+    buffer: Option<String>,
+    path: Option<PathBuf>,
+    tolerance: Option<f64>,
+}
+
+/// The most bytes of one buffer.
+const BUFFER_BYTES_MAX: u64 = 8 << 30;
+
+impl Launch {
+    pub fn check(self, path: &Path, faults: &mut Vec<String>) -> Option<super::Launch> {
+        let grid = dims("grid", &self.grid, [0x7fff_ffff, 65535, 65535], faults);
+        let block = dims("block", &self.block, [1024, 1024, 64], faults);
+        if block.iter().map(|&d| u64::from(d)).product::<u64>() > 1024 {
+            faults.push(format!("block = {block:?}: more than 1024 threads"));
+        }
+        if self.dynamic_shared_bytes > 256 << 10 {
+            faults.push("dynamic_shared_bytes: more than 256 KiB".to_owned());
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let args = arguments("args", &self.args, folder, faults);
+        let variables = arguments("variables", &self.variables, folder, faults);
+        let check = self.check.and_then(|c| c.check(folder, faults));
+        if self.registers.is_some_and(|r| !(1..=255).contains(&r)) {
+            faults.push("registers: 1 to 255".to_owned());
+        }
+        Some(super::Launch {
+            path: path.to_path_buf(),
+            kernel: self.kernel,
+            grid,
+            block,
+            dynamic_shared_bytes: self.dynamic_shared_bytes,
+            args,
+            variables,
+            check,
+            ptxas_v: self.ptxas_v,
+            registers: self.registers,
+        })
+    }
+}
+
+fn dims(key: &str, dims: &Dims, most: [u32; 3], faults: &mut Vec<String>) -> [u32; 3] {
+    let list = match dims {
+        Dims::One(x) => vec![*x],
+        Dims::More(list) => list.clone(),
+    };
+    if !(1..=3).contains(&list.len()) {
+        faults.push(format!("{key}: one to three numbers, not {}", list.len()));
+    }
+    let mut out = [1; 3];
+    for (i, (o, value)) in out.iter_mut().zip(&list).enumerate() {
+        if *value == 0 || *value > most[i] {
+            faults.push(format!("{key}: {value} is not in 1..={}", most[i]));
+        }
+        *o = (*value).max(1);
+    }
+    out
+}
+
+fn arguments(key: &str, list: &[Arg], folder: &Path, faults: &mut Vec<String>) -> Vec<Argument> {
+    let mut out: Vec<Argument> = Vec::new();
+    for (i, arg) in list.iter().enumerate() {
+        let name = arg.name.clone().unwrap_or_else(|| format!("{i}"));
+        let place = format!("{key}[{i}] ({name})");
+        if out.iter().any(|a| a.name == name) {
+            faults.push(format!("{place}: the name is used twice"));
+        }
+        match arg.check(folder) {
+            Ok((element, value)) => out.push(Argument {
+                name,
+                element,
+                value,
+            }),
+            Err(what) => faults.push(format!("{place}: {what}")),
+        }
+    }
+    out
+}
+
+impl Arg {
+    fn check(&self, folder: &Path) -> Result<(Element, Value), String> {
+        let element = Element::of(&self.ty)
+            .ok_or_else(|| format!("type = \"{}\" is none of {}", self.ty, Element::names()))?;
+        match (&self.value, self.count) {
+            (Some(_), Some(_)) => Err("either `value` or `count`, not both".to_owned()),
+            (None, None) => Err("`value` for a scalar, `count` for a buffer".to_owned()),
+            (Some(value), None) => {
+                if self.init.is_some() {
+                    return Err("`init` is for buffers".to_owned());
+                }
+                Ok((element, Value::Scalar(scalar(element, value)?)))
+            }
+            (None, Some(count)) => {
+                let bytes = count.checked_mul(u64::from(element.bytes()));
+                if count == 0 || bytes.is_none_or(|b| b > BUFFER_BYTES_MAX) {
+                    return Err(format!("count = {count}: 1 element to 8 GiB"));
+                }
+                let init = self.init(folder)?;
+                Ok((element, Value::Buffer { count, init }))
+            }
+        }
+    }
+
+    fn init(&self, folder: &Path) -> Result<Init, String> {
+        let seed = self.seed.unwrap_or(1);
+        Ok(match self.init.as_deref() {
+            None | Some("none") => Init::None,
+            Some("zeros") => Init::Zeros,
+            Some("iota") => Init::Iota {
+                start: self.start.unwrap_or(0.0),
+                step: self.step.unwrap_or(1.0),
+            },
+            Some("random") => {
+                let (min, max) = (self.min.unwrap_or(-1.0), self.max.unwrap_or(1.0));
+                if !(min <= max && min.is_finite() && max.is_finite()) {
+                    return Err(format!("min = {min} and max = {max} are no range"));
+                }
+                Init::Random { seed, min, max }
+            }
+            Some("ring") => Init::Ring {
+                seed,
+                stride: self.stride.unwrap_or(1).max(1),
+            },
+            Some("file") => match &self.path {
+                Some(path) => Init::File(folder.join(path)),
+                None => return Err("init = \"file\" needs `path`".to_owned()),
+            },
+            Some("values") => match &self.values {
+                Some(values) => Init::Values(values.clone()),
+                None => return Err("init = \"values\" needs `values`".to_owned()),
+            },
+            Some(other) => {
+                return Err(format!(
+                    "init = \"{other}\" is none of none, zeros, iota, random, ring, values, file"
+                ));
+            }
+        })
+    }
+}
+
+fn scalar(element: Element, value: &toml::Value) -> Result<u64, String> {
+    match value {
+        toml::Value::Integer(i) => element
+            .from_integer(*i)
+            .ok_or_else(|| format!("value = {i} does not fit {}", element.name())),
+        toml::Value::Float(x) if element.float() => Ok(element.from_number(*x)),
+        other => Err(format!("value = {other} is no {}", element.name())),
+    }
+}
+
+impl RawCheck {
+    fn check(self, folder: &Path, faults: &mut Vec<String>) -> Option<Check> {
+        let tolerance = self.tolerance.unwrap_or(1e-5);
+        if !(tolerance >= 0.0 && tolerance.is_finite()) {
+            faults.push(format!("check.tolerance = {tolerance}: not negative"));
+        }
+        match (self.name, self.buffer, self.path) {
+            (Some(name), None, None) => {
+                if !NAMES.contains(&name.as_str()) {
+                    let known = NAMES.join(", ");
+                    faults.push(format!("check.name = \"{name}\" is none of {known}"));
+                }
+                Some(Check::Named { name, tolerance })
+            }
+            (None, Some(buffer), Some(path)) => Some(Check::File {
+                buffer,
+                path: folder.join(path),
+                tolerance,
+            }),
+            _ => {
+                faults.push("check: either `name`, or `buffer` and `path`".to_owned());
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Emits the machine instructions of each PTX instruction.
+
+use super::expand;
+use super::values::{Value, Values, float, registers, words, written};
+use super::{Lowered, Operand, Span};
+use crate::ptx::ast::{Space, Type};
+use crate::ptx::exec::decode::decoded_shape;
+use crate::ptx::flat::{Arg, Flat, FlatInst, Special, Width};
+
+/// State of the pass.
+pub struct Emitter<'a> {
+    /// The kernel.
+    pub flat: &'a Flat<'a>,
+    /// What became of its registers.
+    pub values: &'a Values,
+    /// SASS version.
+    pub sm: u16,
+    /// Output.
+    pub out: Vec<Lowered>,
+    pc: u32,
+}
+
+/// Machine instructions and, for each PTX instruction, which are its own.
+pub fn emit(flat: &Flat<'_>, values: &Values, sm: u16) -> (Vec<Lowered>, Vec<Span>) {
+    let mut emitter = Emitter {
+        flat,
+        values,
+        sm,
+        out: Vec::with_capacity(flat.insts.len()),
+        pc: 0,
+    };
+    let mut spans = Vec::with_capacity(flat.insts.len());
+    // Every kernel loads its stack pointer first.
+    emitter.push("MOV", &[], &[]);
+    if let Some(first) = emitter.out.last_mut() {
+        first.constant = Some(0x28);
+    }
+    for (pc, inst) in flat.insts.iter().enumerate() {
+        emitter.pc = pc as u32;
+        let start = if pc == 0 { 0 } else { emitter.out.len() };
+        let mut access_step = 0;
+        if !values.gone.get(pc).copied().unwrap_or(false) {
+            access_step = emitter.inst(inst);
+        }
+        spans.push(Span {
+            start: start as u32,
+            count: (emitter.out.len() - start) as u32,
+            access_step,
+        });
+    }
+    (emitter.out, spans)
+}
+
+impl<'a> Emitter<'a> {
+    /// Appends an instruction.
+    pub fn push(&mut self, text: &str, dst: &[Operand], src: &[Operand]) {
+        self.out.push(Lowered {
+            text: text.to_owned(),
+            dst: dst.to_vec(),
+            src: src.to_vec(),
+            constant: None,
+            imm: 0,
+            pc: self.pc,
+        });
+    }
+
+    /// The operand that a register is, if it is in one.
+    pub fn operand(&self, r: u32) -> Option<Operand> {
+        let root = self.values.root(r);
+        match self.values.what(r) {
+            Value::Constant(_) | Value::Immediate => return None,
+            _ => {}
+        }
+        let width = self.flat.registers.get(root as usize)?.width;
+        Some(match width {
+            Width::Pred => Operand::Pred(root),
+            width => Operand::Value(root, words(width)),
+        })
+    }
+
+    /// Written operands of `inst`.
+    pub fn dst(&self, inst: &FlatInst<'_>) -> Vec<Operand> {
+        let mut out = Vec::new();
+        for arg in inst.args.iter().take(written(inst)) {
+            registers(arg, &mut |r| out.extend(self.operand(r)));
+        }
+        out
+    }
+
+    /// Read operands of `inst` with those of the instructions that were fused into it, the first
+    /// constant-bank offset among them, and how many instructions were fused.
+    pub fn src(&self, inst: &FlatInst<'_>) -> (Vec<Operand>, Option<u32>) {
+        let mut out = Vec::new();
+        let mut constant = None;
+        self.sources(inst, &mut out, &mut constant, 0);
+        if let Some((guard, _)) = inst.guard {
+            out.extend(self.operand(guard));
+        }
+        (out, constant)
+    }
+
+    fn sources(
+        &self,
+        inst: &FlatInst<'_>,
+        out: &mut Vec<Operand>,
+        constant: &mut Option<u32>,
+        depth: u32,
+    ) {
+        for arg in inst.args.iter().skip(written(inst)) {
+            registers(arg, &mut |r| match self.values.what(r) {
+                Value::Constant(offset) => *constant = constant.or(Some(offset)),
+                Value::Fused if depth < 4 => {
+                    let root = self.values.root(r);
+                    let writer = self.values.writer.get(root as usize).copied().flatten();
+                    if let Some(inner) = writer.and_then(|pc| self.flat.insts.get(pc as usize)) {
+                        self.sources(inner, out, constant, depth + 1);
+                    }
+                }
+                _ => out.extend(self.operand(r)),
+            });
+        }
+    }
+
+    /// One instruction with all operands of `inst`.
+    pub fn simple(&mut self, text: &str, inst: &FlatInst<'_>) {
+        let dst = self.dst(inst);
+        let (src, constant) = self.src(inst);
+        self.push(text, &dst, &src);
+        if let Some(last) = self.out.last_mut() {
+            last.constant = constant;
+        }
+    }
+
+    /// Further instructions that work on the result of `inst`.
+    pub fn chain(&mut self, texts: &[&str], inst: &FlatInst<'_>) {
+        let dst = self.dst(inst);
+        let general: Vec<Operand> = dst
+            .iter()
+            .copied()
+            .filter(|o| matches!(o, Operand::Value(..)))
+            .collect();
+        for text in texts {
+            self.push(text, &dst, &general);
+        }
+    }
+
+    /// The instruction that `r` was fused from.
+    fn fused(&self, inst: &FlatInst<'_>) -> Option<&'a FlatInst<'a>> {
+        let mut found = None;
+        for arg in inst.args.iter().skip(1) {
+            registers(arg, &mut |r| {
+                if self.values.what(r) == Value::Fused {
+                    let root = self.values.root(r);
+                    let pc = self.values.writer.get(root as usize).copied().flatten();
+                    found = pc.and_then(|pc| self.flat.insts.get(pc as usize));
+                }
+            });
+        }
+        found
+    }
+
+    /// Emits `inst`; returns the distance of its accesses when it makes several.
+    fn inst(&mut self, inst: &FlatInst<'_>) -> u32 {
+        let wide = inst.args.first().is_some_and(|a| match a {
+            Arg::Reg(r) => self
+                .flat
+                .registers
+                .get(*r as usize)
+                .is_some_and(|r| r.width == Width::W64),
+            _ => false,
+        });
+        match inst.opcode {
+            "ld" | "ldu" | "st" | "atom" | "red" | "cp" | "ldmatrix" | "stmatrix" => {
+                self.memory(inst);
+            }
+            "mma" | "wmma" => return self.matrix(inst),
+            "bra" | "brx" | "call" | "ret" | "exit" | "trap" => {
+                let text = match inst.opcode {
+                    "bra" => "BRA",
+                    "brx" => "BRX",
+                    "call" => "CALL.REL.NOINC",
+                    "ret" if self.in_entry() => "EXIT",
+                    "ret" => "RET.REL.NODEC",
+                    "trap" => "BPT.TRAP",
+                    _ => "EXIT",
+                };
+                self.simple(text, inst);
+            }
+            "bar" | "barrier" if inst.has("warp") => self.simple("WARPSYNC", inst),
+            "bar" | "barrier" => {
+                let text = match (inst.has("arrive"), inst.has("red"), self.sm) {
+                    (true, ..) => "BAR.ARV",
+                    (_, true, _) => "BAR.RED.POPC",
+                    (_, _, 80..) => "BAR.SYNC.DEFER_BLOCKING",
+                    _ => "BAR.SYNC",
+                };
+                self.simple(text, inst);
+                if let (Some(last), Some(Arg::Imm(n))) = (self.out.last_mut(), inst.args.first()) {
+                    last.imm = n.int().unwrap_or(0) as u64;
+                }
+            }
+            "membar" | "fence" => {
+                let text = match (inst.has("cta"), inst.has("sys")) {
+                    (true, _) => "MEMBAR.SC.CTA",
+                    (_, true) => "MEMBAR.SC.SYS",
+                    _ => "MEMBAR.SC.GPU",
+                };
+                self.simple(text, inst);
+            }
+            "mov" => self.mov(inst),
+            "add" | "sub" if !float(inst) => self.addition(inst, wide),
+            _ => expand::arithmetic(self, inst, wide),
+        }
+        0
+    }
+
+    fn in_entry(&self) -> bool {
+        self.flat.functions.first().is_some_and(|f| self.pc < f.end)
+    }
+
+    fn mov(&mut self, inst: &FlatInst<'_>) {
+        match inst.args.get(1) {
+            Some(Arg::Special(Special::Clock | Special::ClockHi | Special::Clock64)) => {
+                let text = if self.sm >= 80 { "CS2R.32" } else { "CS2R" };
+                self.simple(text, inst);
+            }
+            // Block sizes are kept in the constant bank.
+            Some(Arg::Special(Special::Ntid(axis) | Special::Nctaid(axis))) => {
+                let grid = matches!(inst.args.get(1), Some(Arg::Special(Special::Nctaid(_))));
+                self.simple("MOV", inst);
+                if let Some(last) = self.out.last_mut() {
+                    last.constant = Some(if grid { 0xc } else { 0 } + 4 * u32::from(*axis));
+                }
+            }
+            Some(Arg::Special(_)) => self.simple("S2R", inst),
+            // Pairs of registers are allocated side by side: only halves need work.
+            Some(Arg::Vector(_)) if inst.has("b64") => self.simple("MOV", inst),
+            Some(Arg::Vector(_)) => self.simple("PRMT", inst),
+            _ if matches!(inst.args.first(), Some(Arg::Vector(_))) => {
+                self.simple(if inst.has("b64") { "MOV" } else { "PRMT" }, inst);
+            }
+            _ if inst.has("pred") => self.simple("PLOP3.LUT", inst),
+            _ => {
+                self.simple("MOV", inst);
+                if inst
+                    .modifiers
+                    .iter()
+                    .any(|m| matches!(*m, "b64" | "u64" | "s64" | "f64"))
+                {
+                    self.chain(&["MOV"], inst);
+                }
+            }
+        }
+    }
+
+    fn addition(&mut self, inst: &FlatInst<'_>, wide: bool) {
+        let fused = self.fused(inst).map(|f| f.opcode);
+        match (wide, fused) {
+            (true, Some("mul")) => self.simple("IMAD.WIDE", inst),
+            (true, Some(_)) => {
+                self.simple("LEA", inst);
+                self.simple("LEA.HI.X", inst);
+            }
+            (true, None) => {
+                self.simple("IADD3", inst);
+                self.simple("IADD3.X", inst);
+            }
+            (false, Some("shl")) => self.simple("LEA", inst),
+            (false, _) => self.simple("IADD3", inst),
+        }
+    }
+
+    fn memory(&mut self, inst: &FlatInst<'_>) {
+        let text = expand::memory_text(self, inst);
+        if text == "LDGDEPBAR" || text == "DEPBAR.LE" {
+            return self.simple(&text, inst);
+        }
+        // Parameters of calls travel in registers.
+        let address = inst.args.iter().find(|a| matches!(a, Arg::Address { .. }));
+        if let Some(Arg::Address {
+            symbol: Some(s), ..
+        }) = address
+            && self
+                .flat
+                .symbols
+                .get(*s as usize)
+                .is_some_and(|s| s.space == Space::Param)
+            && !text.starts_with("LDC")
+        {
+            return self.simple("MOV", inst);
+        }
+        let dst = self.dst(inst);
+        let (src, constant) = self.src(inst);
+        // The address comes first, then data.
+        self.push(&text, &dst, &src);
+        if let Some(last) = self.out.last_mut() {
+            last.constant = constant.filter(|_| src.is_empty());
+        }
+    }
+
+    fn matrix(&mut self, inst: &FlatInst<'_>) -> u32 {
+        let Some((m, n, k)) = decoded_shape(inst) else {
+            self.simple("HMMA", inst);
+            return 0;
+        };
+        let access = inst.has("load") || inst.has("store");
+        if !access {
+            for text in expand::matrix_texts(self.sm, inst, (m, n, k)) {
+                self.simple(&text, inst);
+            }
+            return 0;
+        }
+        let shared = inst.has("shared");
+        let elements = match (inst.has("a"), inst.has("b")) {
+            (true, _) => m * k,
+            (_, true) => k * n,
+            _ => m * n,
+        };
+        let element = inst.modifiers.iter().rev().find_map(|t| Type::of(t));
+        let bytes = elements / 32 * element.map_or(4, Type::bytes);
+        let base = match (inst.has("store"), shared) {
+            (false, false) => "LDG.E",
+            (false, true) => "LDS",
+            (true, false) => "STG.E",
+            (true, true) => "STS",
+        };
+        let (width, step) = if bytes >= 16 {
+            (".128", 16)
+        } else {
+            (".64", 8)
+        };
+        for _ in 0..bytes.div_ceil(step).max(1) {
+            self.simple(&format!("{base}{width}"), inst);
+        }
+        step
+    }
+}

@@ -1,0 +1,342 @@
+//! Records a run: what the warps execute, as streams of lowered instructions.
+
+use super::exec::LOCAL_WINDOW;
+use super::exec::SHARED_WINDOW;
+use super::exec::observe::Observer;
+use super::exec::regs::Lanes;
+use super::launch::data::Init;
+use super::launch::run::Prepared;
+use super::launch::{Launch, Value, check};
+use super::lower::{self, Machine, Span, ptxas};
+use super::parse;
+use crate::error::{Error, Result};
+use crate::isa::{MemKind, MemSpace, StaticInst};
+use crate::trace::pgt::blocks::BlockWriter;
+use crate::trace::pgt::hash::workload_hash;
+use crate::trace::pgt::spool::{SPOOL_MEMORY_BYTES, Spool, SpoolSpace};
+use crate::trace::pgt::stored::{Backing, StoredCtas};
+use crate::trace::stream::{ChunkExtent, EncodedCta};
+use crate::trace::{Command, CtaEncoder, CtaSource, Kernel, KernelHeader, PatternTable, Workload};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a recording has to report besides the trace.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// PTX warp instructions executed.
+    pub executed: u64,
+    /// Whether the result was compared with a reference.
+    pub verified: bool,
+    /// Wall time of the run, seconds.
+    pub seconds: f64,
+}
+
+/// Collects the streams of one CTA after the other.
+pub struct Recorder<'a> {
+    spans: &'a [Span],
+    code: &'a [StaticInst],
+    encoders: Vec<CtaEncoder>,
+    patterns: PatternTable,
+    local_bytes: u64,
+    cta: u64,
+    merged: EncodedCta,
+}
+
+impl<'a> Recorder<'a> {
+    fn new(machine: &'a Machine, warps: u32, local_bytes: u64) -> Self {
+        let mut recorder = Recorder {
+            spans: &machine.spans,
+            code: &machine.code.insts,
+            encoders: vec![CtaEncoder::default(); warps as usize],
+            patterns: PatternTable::default(),
+            local_bytes,
+            cta: 0,
+            merged: EncodedCta::default(),
+        };
+        recorder.begin();
+        recorder
+    }
+
+    fn begin(&mut self) {
+        for encoder in &mut self.encoders {
+            encoder.clear();
+            encoder.begin_warp();
+        }
+    }
+
+    /// Ends the CTA: all warps as one, with warp and thread instructions.
+    fn finish(&mut self) -> (&EncodedCta, (u64, u64)) {
+        self.merged.chunks.clear();
+        self.merged.data.clear();
+        let mut counts = (0, 0);
+        for (warp, encoder) in (0u32..).zip(&mut self.encoders) {
+            let (insts, threads) = encoder.counts();
+            counts = (counts.0 + insts, counts.1 + threads);
+            let encoded = encoder.finish();
+            let base = self.merged.data.len() as u32;
+            self.merged
+                .chunks
+                .extend(encoded.chunks.iter().map(|chunk| ChunkExtent {
+                    warp,
+                    offset: base + chunk.offset,
+                    ..*chunk
+                }));
+            self.merged.data.extend_from_slice(&encoded.data);
+        }
+        self.cta += 1;
+        (&self.merged, counts)
+    }
+
+    /// Whether the instruction at the start of `span` has addresses, which come with `access`.
+    fn addressed(&self, span: Span) -> Option<(MemSpace, MemKind)> {
+        let mem = self
+            .code
+            .get(span.start as usize + span.count as usize - 1)?
+            .mem?;
+        (mem.space != MemSpace::Constant).then_some((mem.space, mem.kind))
+    }
+
+    fn local_address(&self, warp: u32, lane: usize, offset: u64) -> u64 {
+        // Neighbouring lanes have neighbouring words, as the hardware lays local memory out.
+        let warps = self.encoders.len() as u64;
+        let number = self.cta * warps + u64::from(warp);
+        let word = offset / 4 * 128 + lane as u64 * 4 + offset % 4;
+        LOCAL_WINDOW + number * self.local_bytes.next_multiple_of(4) * 32 + word
+    }
+}
+
+impl Observer for Recorder<'_> {
+    fn step(&mut self, warp: u32, pc: u32, mask: u32) {
+        let Some(&span) = self.spans.get(pc as usize).filter(|s| s.count > 0) else {
+            return;
+        };
+        if mask != 0 && self.addressed(span).is_some() {
+            return;
+        }
+        if let Some(encoder) = self.encoders.get_mut(warp as usize) {
+            for index in span.start..span.start + span.count {
+                encoder.inst(index, mask);
+            }
+        }
+    }
+
+    fn access(&mut self, warp: u32, pc: u32, mask: u32, addresses: &Lanes<u64>) {
+        let Some(&span) = self.spans.get(pc as usize).filter(|s| s.count > 0) else {
+            return;
+        };
+        let Some((space, _)) = self.addressed(span) else {
+            return;
+        };
+        let mut step = 0;
+        for index in span.start..span.start + span.count {
+            let Some(inst) = self.code.get(index as usize) else {
+                return;
+            };
+            let Some(mem) = inst.mem.filter(|m| m.space != MemSpace::Constant) else {
+                if let Some(encoder) = self.encoders.get_mut(warp as usize) {
+                    encoder.inst(index, mask);
+                }
+                continue;
+            };
+            let mut list = [0; 32];
+            let mut count = 0;
+            for (lane, address) in addresses.iter().enumerate() {
+                if mask >> lane & 1 != 0 {
+                    list[count] = match space {
+                        MemSpace::Local => self.local_address(warp, lane, *address),
+                        _ => address.wrapping_add(step),
+                    };
+                    count += 1;
+                }
+            }
+            let active = &list[..count];
+            let pattern = self.patterns.intern(mask, mem.width_bytes, active);
+            let Some(encoder) = self.encoders.get_mut(warp as usize) else {
+                return;
+            };
+            encoder.inst(index, mask);
+            match pattern {
+                Some(pattern) => encoder.access_pattern(index, active[0], pattern),
+                None => encoder.access_list(index, active),
+            }
+            step += u64::from(span.access_step);
+        }
+    }
+}
+
+/// Runs the kernel of `ptx` as `launch` says, checks the result, and returns the trace.
+///
+/// # Errors
+/// Anything wrong with the files, the kernel or its result, with the place.
+pub fn record(ptx: &Path, launch: &Path, race_check: bool) -> Result<(Workload, Report)> {
+    let file = ptx.display().to_string();
+    let bytes = std::fs::read(ptx).map_err(|e| Error::io(ptx, e))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let module = parse(&text).map_err(|e| {
+        let text = e.to_string();
+        let (place, what) = text.split_once(": ").unwrap_or(("", &text));
+        Error::input(
+            &file,
+            place,
+            what,
+            "mend the PTX file, or report this as a fault of the parser",
+        )
+    })?;
+    let launch = Launch::load(launch)?;
+    let mut prepared = super::launch::run::prepare(&file, &module, &launch)?;
+    let sm = architecture(&module.target);
+    let machine = lower::lower(&prepared.flat, &prepared.program, sm);
+    let header = header(&file, ptx, &launch, &prepared, &machine, sm)?;
+    let copies = copies(&launch, &prepared);
+    let started = std::time::Instant::now();
+    let (kernel, executed) = run(&file, &mut prepared, machine, header, race_check)?;
+    let seconds = started.elapsed().as_secs_f64();
+    check::verify(&launch, &prepared)?;
+    let mut commands = copies;
+    commands.push(Command::Launch(Box::new(kernel)));
+    let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned());
+    let workload = Workload {
+        source: format!(
+            "PTX mode: {} with {}",
+            name(ptx).unwrap_or_default(),
+            name(&launch.path).unwrap_or_default()
+        ),
+        hash: workload_hash(&commands),
+        commands,
+        notes: vec![
+            "lowered from PTX: instruction counts differ from those of ptxas, see validation/ptx_lowering.md"
+                .to_owned(),
+        ],
+        ..Workload::default()
+    };
+    let report = Report {
+        executed,
+        verified: launch.check.is_some(),
+        seconds,
+    };
+    Ok((workload, report))
+}
+
+/// SASS version of a `.target` such as `sm_90a`.
+pub fn architecture(target: &[&str]) -> u16 {
+    let digits = target
+        .iter()
+        .find_map(|t| t.strip_prefix("sm_"))
+        .unwrap_or("80");
+    let end = digits
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(digits.len());
+    digits.get(..end).and_then(|d| d.parse().ok()).unwrap_or(80)
+}
+
+fn run(
+    file: &str,
+    prepared: &mut Prepared<'_>,
+    machine: Machine,
+    header: KernelHeader,
+    race_check: bool,
+) -> Result<(Kernel, u64)> {
+    let io = |e| Error::io(file, e);
+    let space = SpoolSpace::new(SPOOL_MEMORY_BYTES);
+    let mut writer = BlockWriter::new(Spool::new(&space), 1).map_err(io)?;
+    let warps = header.warps_per_cta();
+    let local_bytes = prepared.program.local_bytes as u64;
+    let mut recorder = Recorder::new(&machine, warps, local_bytes);
+    let executed = prepared.run(file, race_check, &mut recorder, |_, recorder| {
+        let (cta, counts) = recorder.finish();
+        writer.push(cta, warps, counts).map_err(io)?;
+        recorder.begin();
+        Ok(())
+    })?;
+    let patterns = recorder.patterns.into_patterns();
+    let mut code = machine.code;
+    code.patterns = patterns;
+    let (spool, body) = writer.finish().map_err(io)?;
+    let cache = spool.cache();
+    let stored = StoredCtas::new(
+        file.to_owned(),
+        Backing::Spool(spool),
+        0,
+        body.frames,
+        None,
+        &cache,
+    );
+    let kernel = Kernel {
+        header,
+        code: Arc::new(code),
+        ctas: CtaSource::File(Arc::new(stored)),
+        totals: Some(body.totals),
+    };
+    Ok((kernel, executed))
+}
+
+fn header(
+    file: &str,
+    ptx: &Path,
+    launch: &Launch,
+    prepared: &Prepared<'_>,
+    machine: &Machine,
+    sm: u16,
+) -> Result<KernelHeader> {
+    let name = prepared.program.name.clone();
+    let usage = match &launch.ptxas_v {
+        None => None,
+        Some(path) => {
+            let near = |base: &Path| base.parent().unwrap_or(Path::new("")).join(path);
+            let found = [near(ptx), near(&launch.path)]
+                .into_iter()
+                .find(|p| p.is_file());
+            let text = match &found {
+                Some(found) => std::fs::read_to_string(found).map_err(|e| Error::io(found, e))?,
+                None => String::new(),
+            };
+            let usage = ptxas::usage(&text, &name);
+            if usage.is_none() {
+                return Err(Error::input(
+                    launch.path.display().to_string(),
+                    "ptxas_v",
+                    format!("{} says nothing of `{name}` of {file}", path.display()),
+                    "leave the key out, or run `ptxas -v` on the PTX file",
+                ));
+            }
+            usage
+        }
+    };
+    let known = launch.registers.or(usage.map(|u| u.registers));
+    let registers_per_thread = known.unwrap_or(machine.registers);
+    let source_of_registers = match known {
+        Some(_) => "registers given",
+        None => "registers from liveness",
+    };
+    let file_name = ptx.file_name().map(|n| n.to_string_lossy().into_owned());
+    Ok(KernelHeader {
+        name,
+        id: 1,
+        grid: launch.grid,
+        block: launch.block,
+        cluster: [1; 3],
+        registers_per_thread,
+        smem_bytes: prepared.program.shared_bytes as u32,
+        stream: 0,
+        sm_version: sm,
+        shared_base: SHARED_WINDOW,
+        local_base: LOCAL_WINDOW,
+        source: format!(
+            "PTX mode: {}, {source_of_registers}",
+            file_name.unwrap_or_default()
+        ),
+    })
+}
+
+/// What a host would have copied to the device before the launch.
+fn copies(launch: &Launch, prepared: &Prepared<'_>) -> Vec<Command> {
+    let arguments = launch.args.iter().zip(&prepared.buffers);
+    let initialised = arguments.filter_map(|(argument, buffer)| match &argument.value {
+        Value::Buffer { init, count } if !matches!(init, Init::None) => Some(Command::MemcpyHtoD {
+            address: prepared.global.address((*buffer)?),
+            bytes: count * u64::from(argument.element.bytes()),
+        }),
+        _ => None,
+    });
+    initialised.collect()
+}

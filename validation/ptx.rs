@@ -1,0 +1,94 @@
+//! The PTX corpus: every kernel of every architecture runs and computes what it should.
+
+use phantom_gpu::ptx::exec::observe::Unobserved;
+use phantom_gpu::ptx::launch::{Launch, check, run};
+use phantom_gpu::ptx::parse;
+use std::path::{Path, PathBuf};
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("traces/ptx")
+}
+
+/// Every launch file with the PTX files that it is for.
+fn cases() -> Vec<(PathBuf, PathBuf)> {
+    let mut cases = Vec::new();
+    let mut launches: Vec<PathBuf> = std::fs::read_dir(corpus().join("launch"))
+        .expect("the corpus is part of the repository")
+        .map(|e| e.expect("a readable folder").path())
+        .collect();
+    launches.sort();
+    for launch in launches {
+        let name = launch
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if let Some(triton) = name.strip_prefix("triton_") {
+            let file = match triton {
+                "matmul" => "matmul_fp16_128x128x32",
+                other => other,
+            };
+            cases.push((corpus().join(format!("triton_sm_80/{file}.ptx")), launch));
+            continue;
+        }
+        let text = std::fs::read_to_string(&launch).expect("a readable file");
+        let source = text.lines().next().and_then(|l| l.strip_prefix("# "));
+        let source = source
+            .and_then(|s| s.strip_suffix(".cu"))
+            .expect("a source in line 1");
+        for version in [70, 80, 90] {
+            let ptx = corpus().join(format!("sm_{version}/{source}.ptx"));
+            if ptx.is_file() {
+                cases.push((ptx, launch.clone()));
+            }
+        }
+    }
+    cases
+}
+
+fn verify(ptx: &Path, launch: &Path) -> Result<u64, String> {
+    let text = std::fs::read_to_string(ptx).map_err(|e| e.to_string())?;
+    let file = ptx.display().to_string();
+    let module = parse(&text).map_err(|e| e.to_string())?;
+    let launch = Launch::load(launch).map_err(|e| e.to_string())?;
+    let mut prepared = run::prepare(&file, &module, &launch).map_err(|e| e.to_string())?;
+    let executed = prepared
+        .run(&file, false, &mut Unobserved, |_, _| Ok(()))
+        .map_err(|e| e.to_string())?;
+    check::verify(&launch, &prepared).map_err(|e| e.to_string())?;
+    Ok(executed)
+}
+
+#[test]
+fn every_kernel_computes_what_it_should() {
+    let cases = cases();
+    assert!(cases.len() >= 98, "{} cases", cases.len());
+    let mut wrong = Vec::new();
+    for (ptx, launch) in &cases {
+        if let Err(what) = verify(ptx, launch) {
+            wrong.push(format!(
+                "{} with {}: {what}",
+                ptx.display(),
+                launch.display()
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn printing_and_parsing_the_corpus_are_inverse() {
+    for (ptx, _) in cases() {
+        let text = std::fs::read_to_string(&ptx).expect("a readable file");
+        let module = parse(&text).unwrap_or_else(|e| panic!("{}: {e}", ptx.display()));
+        let printed = module.to_string();
+        let again = parse(&printed).unwrap_or_else(|e| panic!("{}: {e}", ptx.display()));
+        assert!(again == module, "{}", ptx.display());
+    }
+}
