@@ -12,7 +12,7 @@ use super::memory::Global;
 use super::observe::Observer;
 use super::op::{Int, Op, Slot, Vote};
 use super::program::{Inst, NOWHERE, Program};
-use super::regs::{FULL, LANES, Lanes, Regs};
+use super::regs::{FULL, LANES, Lanes, Regs, each};
 use super::shared::Shared;
 use super::stack::{Entry, Fragment, State, join};
 use super::{float, int};
@@ -591,8 +591,7 @@ impl Warp {
             } => {
                 let holds = alu::comparison(regs, cmp, ty, ftz, a, b);
                 let holds = alu::combine(regs, holds, with);
-                let out: Lanes<u32> =
-                    std::array::from_fn(|i| if holds >> i & 1 != 0 { ones } else { 0 });
+                let out: Lanes<u32> = each(|i| if holds >> i & 1 != 0 { ones } else { 0 });
                 regs.w.put(d, mask, &out);
             }
             Op::Slct {

@@ -4,7 +4,7 @@ use super::super::fault::{LaneFault, Ran};
 use super::super::memory::Bad;
 use super::super::observe::Observer;
 use super::super::op::{Addr, List, Pred, Slot, Ty, Where};
-use super::super::regs::{LANES, Lanes};
+use super::super::regs::{LANES, Lanes, each};
 use super::super::shared::Use;
 use super::super::{CONST_WINDOW, LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, WINDOW_BYTES};
 use super::{Cx, Warp, lanes};
@@ -39,12 +39,14 @@ impl Warp {
     pub(super) fn addresses(&self, addr: Addr) -> Lanes<u64> {
         let offset = addr.offset as u64;
         match addr.base {
-            Slot::Double(r) => self.regs.x.get(r).map(|base| base.wrapping_add(offset)),
-            Slot::Half(r) | Slot::Word(r) => self
-                .regs
-                .w
-                .get(r)
-                .map(|base| u64::from(base).wrapping_add(offset)),
+            Slot::Double(r) => {
+                let base = self.regs.x.get(r);
+                each(|i| base[i].wrapping_add(offset))
+            }
+            Slot::Half(r) | Slot::Word(r) => {
+                let base = self.regs.w.get(r);
+                each(|i| u64::from(base[i]).wrapping_add(offset))
+            }
         }
     }
 
@@ -54,18 +56,18 @@ impl Warp {
         space: Where,
         at: &Lanes<u64>,
         mask: u32,
-        mut each: impl FnMut(&mut Self, Where, &Lanes<u64>, u32) -> Ran<()>,
+        mut visit: impl FnMut(&mut Self, Where, &Lanes<u64>, u32) -> Ran<()>,
     ) -> Ran<()> {
         if space != Where::Generic {
-            return each(self, space, at, mask);
+            return visit(self, space, at, mask);
         }
         let mut left = mask;
         while left != 0 {
             let first = at[left.trailing_zeros() as usize];
             let base = window(first);
             let same = lanes(left).fold(0, |m, l| m | u32::from(window(at[l]) == base) << l);
-            let inner = at.map(|a| a.wrapping_sub(base));
-            each(self, space_of(base), &inner, same)?;
+            let inner = each(|i| at[i].wrapping_sub(base));
+            visit(self, space_of(base), &inner, same)?;
             left &= !same;
         }
         Ok(())
