@@ -137,15 +137,15 @@ impl CtaScheduler {
             while let Some((_, done)) = known.next_if(|(at, _)| *at <= now) {
                 self.free(done, finished);
             }
-            if now < limit {
-                if let Some(at) = self.dispatch(now, limit, starts) {
-                    // A dispatcher that did not idle keeps the fraction of its interval.
-                    if self.free_milli + 1000 <= at * 1000 {
-                        self.free_milli = at * 1000;
-                    }
-                    self.free_milli += self.interval_milli;
-                    continue;
+            if now < limit
+                && let Some(at) = self.dispatch(now, limit, starts)
+            {
+                // A dispatcher that did not idle keeps the fraction of its interval.
+                if self.free_milli + 1000 <= at * 1000 {
+                    self.free_milli = at * 1000;
                 }
+                self.free_milli += self.interval_milli;
+                continue;
             }
             match known.next_if(|(at, _)| *at < limit) {
                 Some((at, done)) => {

@@ -7,7 +7,7 @@
 //! and the order in which shards are run, or by which thread, cannot either.
 
 use crate::config::GpuSpec;
-use crate::engine::Cycle;
+use crate::engine::{Cycle, Deal};
 use crate::error::Error;
 use crate::ids::SmId;
 use crate::mem::Request;
@@ -17,7 +17,6 @@ use crate::noc::{GpcPorts, Topology};
 use crate::probe::Probe;
 use crate::sm::{CtaDone, Cx, Launched, Sm, SmCounters};
 use crate::stats::{L2Stats, NocStats};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 struct SmUnit<P> {
@@ -69,8 +68,9 @@ pub struct Gpu<P> {
     shards: Vec<RwLock<ShardUnit<P>>>,
     gpcs: Vec<RwLock<GpcUnit>>,
     bridge: RwLock<Bridge>,
-    next_a: AtomicUsize,
-    next_b: AtomicUsize,
+    sm_tasks: Deal,
+    shard_tasks: Deal,
+    routes: Deal,
 }
 
 /// What happened on the chip in a quantum, for the host side.
@@ -107,8 +107,8 @@ pub fn quantum(spec: &GpuSpec) -> Cycle {
 }
 
 impl<P: Probe + Sync> Gpu<P> {
-    /// An idle chip.
-    pub fn new(spec: &GpuSpec) -> Self {
+    /// An idle chip, to be run by `threads` threads.
+    pub fn new(spec: &GpuSpec, threads: usize) -> Self {
         let topology = Topology::new(spec);
         let quantum = quantum(spec);
         let gpcs = usize::from(spec.gpcs);
@@ -139,8 +139,9 @@ impl<P: Probe + Sync> Gpu<P> {
                 to_shards: vec![Vec::new(); usize::from(spec.dram.channels)],
                 active: false,
             }),
-            next_a: AtomicUsize::new(0),
-            next_b: AtomicUsize::new(0),
+            sm_tasks: Deal::new(usize::from(spec.sms), threads),
+            shard_tasks: Deal::new(usize::from(spec.dram.channels), threads),
+            routes: Deal::new(usize::from(spec.gpcs) + 1, threads),
             spec: spec.clone(),
             topology,
         }
@@ -153,29 +154,24 @@ impl<P: Probe + Sync> Gpu<P> {
 
     /// Starts the distribution of phase A anew. Alone.
     pub fn begin_phase_a(&self) {
-        self.next_a.store(0, Ordering::Relaxed);
+        self.sm_tasks.reset();
+        self.shard_tasks.reset();
     }
 
     /// Starts the distribution of phase B anew. Alone.
     pub fn begin_phase_b(&self) {
-        self.next_b.store(0, Ordering::Relaxed);
+        self.routes.reset();
     }
 
-    /// Phase A of quantum `index`, as far as this thread gets shards.
-    pub fn phase_a(&self, index: u64, programs: &[Launched], no_skip: bool) {
+    /// Phase A of quantum `index` on thread `thread`, as far as it gets shards.
+    pub fn phase_a(&self, thread: usize, index: u64, programs: &[Launched], no_skip: bool) {
         let gpcs: Vec<_> = self.gpcs.iter().map(read).collect();
         let bridge = read(&self.bridge);
-        let (sms, shards) = (self.sms.len(), self.shards.len());
-        loop {
-            let task = self.next_a.fetch_add(1, Ordering::Relaxed);
-            if task < sms {
-                self.run_sm(task, index, &gpcs, programs, no_skip);
-            } else if task < sms + shards {
-                self.run_shard(task - sms, index, &gpcs, &bridge);
-            } else {
-                break;
-            }
-        }
+        self.sm_tasks.work(thread, |sm| {
+            self.run_sm(sm, index, &gpcs, programs, no_skip)
+        });
+        self.shard_tasks
+            .work(thread, |shard| self.run_shard(shard, index, &gpcs, &bridge));
     }
 
     fn run_sm(
@@ -221,19 +217,14 @@ impl<P: Probe + Sync> Gpu<P> {
             .run(index, self.quantum, &self.topology.gpc_of, &mut unit.probe);
     }
 
-    /// Phase B: one GPC, or the bridge, at a time, as far as this thread gets them.
-    pub fn phase_b(&self) {
+    /// Phase B on thread `thread`: one GPC, or the bridge, at a time, as far as it gets them.
+    pub fn phase_b(&self, thread: usize) {
         let shards: Vec<_> = self.shards.iter().map(read).collect();
-        loop {
-            let task = self.next_b.fetch_add(1, Ordering::Relaxed);
-            if task < self.gpcs.len() {
-                self.route_gpc(task, &shards);
-            } else if task == self.gpcs.len() {
-                self.route_bridge(&shards);
-            } else {
-                break;
-            }
-        }
+        self.routes
+            .work(thread, |task| match task == self.gpcs.len() {
+                true => self.route_bridge(&shards),
+                false => self.route_gpc(task, &shards),
+            });
     }
 
     fn route_gpc(&self, number: usize, shards: &[RwLockReadGuard<ShardUnit<P>>]) {

@@ -19,4 +19,5 @@ pub mod simulation;
 pub mod sm;
 pub mod stats;
 pub mod trace;
+pub mod validate;
 pub mod workload;

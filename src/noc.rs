@@ -137,6 +137,8 @@ pub struct GpcPorts {
     reply_port: Port,
     sm_ports: Vec<Port>,
     merged: Vec<Request>,
+    /// Scratch: messages by key, instead of moving them while sorting.
+    order: Vec<(u128, u32)>,
     returning: Vec<Reply>,
     /// Requests by memory shard, sorted by time.
     pub to_shards: Vec<Vec<Request>>,
@@ -156,6 +158,7 @@ impl GpcPorts {
             reply_port: Port::new(spec.noc.gpc_reply_bytes_per_cycle),
             sm_ports: vec![Port::new(spec.noc.sm_reply_bytes_per_cycle); sms],
             merged: Vec::new(),
+            order: Vec::new(),
             returning: Vec::new(),
             to_shards: vec![Vec::new(); usize::from(spec.dram.channels)],
             to_sms: vec![Vec::new(); sms],
@@ -182,19 +185,21 @@ impl GpcPorts {
     /// Sends everything collected through the ports.
     pub fn route(&mut self, topology: &Topology) {
         let mut merged = std::mem::take(&mut self.merged);
-        merged.sort_unstable_by_key(Timed::key);
-        for request in &mut merged {
-            self.route_request(request, topology);
+        in_order(&merged, &mut self.order);
+        for at in 0..self.order.len() {
+            let mut request = merged[self.order[at].1 as usize];
+            self.route_request(&mut request, topology);
             let channel = topology.map.channel(request.slice);
-            self.to_shards[usize::from(channel)].push(*request);
+            self.to_shards[usize::from(channel)].push(request);
         }
         merged.clear();
         self.merged = merged;
         let mut returning = std::mem::take(&mut self.returning);
-        returning.sort_unstable_by_key(Timed::key);
-        for reply in &mut returning {
-            let sm = self.route_reply(reply, topology);
-            self.to_sms[sm].push(*reply);
+        in_order(&returning, &mut self.order);
+        for at in 0..self.order.len() {
+            let mut reply = returning[self.order[at].1 as usize];
+            let sm = self.route_reply(&mut reply, topology);
+            self.to_sms[sm].push(reply);
         }
         returning.clear();
         self.returning = returning;
@@ -231,6 +236,16 @@ impl GpcPorts {
         reply.at = through;
         position
     }
+}
+
+/// Puts the places of `messages` into `order`, sorted by key.
+fn in_order<T: Timed>(messages: &[T], order: &mut Vec<(u128, u32)>) {
+    order.clear();
+    order.extend(messages.iter().enumerate().map(|(place, message)| {
+        let (at, tie) = message.key();
+        (u128::from(at) << 64 | u128::from(tie), place as u32)
+    }));
+    order.sort_unstable_by_key(|(key, _)| *key);
 }
 
 #[cfg(test)]

@@ -71,6 +71,15 @@ impl Occupancy {
                 "run it on a GPU that allows the block size",
             ));
         }
+        if header.registers_per_thread > sm.registers_per_thread_max {
+            return Err(refuse(
+                format!(
+                    "{} registers per thread, {} has at most {}",
+                    header.registers_per_thread, spec.name, sm.registers_per_thread_max
+                ),
+                "check the register count in the trace's header",
+            ));
+        }
         let warps = header.warps_per_cta();
         let granule = |value: u32, unit: u32| value.div_ceil(unit.max(1)) * unit.max(1);
         let per_warp = granule(

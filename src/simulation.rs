@@ -183,13 +183,13 @@ pub fn run<P: Probe + Sync>(
     options: &Options,
 ) -> Result<RunResult<P>> {
     let begun = Instant::now();
-    let gpu = Gpu::<P>::new(spec);
+    let gpu = Gpu::<P>::new(spec, options.threads);
     let programs = RwLock::new(Vec::new());
     let host = Mutex::new(Host::new(workload, spec, options));
     let team = Team::new(options.threads);
     let index = AtomicU64::new(0);
     let over = AtomicBool::new(false);
-    let work = || {
+    let work = |thread: usize| {
         let _member = team.join();
         loop {
             team.barrier(|| {
@@ -205,17 +205,23 @@ pub fn run<P: Probe + Sync>(
                 return;
             }
             let programs = programs.read().unwrap_or_else(|e| e.into_inner());
-            gpu.phase_a(index.load(Ordering::Relaxed), &programs, options.no_skip);
+            gpu.phase_a(
+                thread,
+                index.load(Ordering::Relaxed),
+                &programs,
+                options.no_skip,
+            );
             drop(programs);
             team.barrier(|| gpu.begin_phase_b());
-            gpu.phase_b();
+            gpu.phase_b(thread);
         }
     };
+    let work = &work;
     std::thread::scope(|scope| {
-        for _ in 1..team.threads() {
-            scope.spawn(work);
+        for thread in 1..team.threads() {
+            scope.spawn(move || work(thread));
         }
-        work();
+        work(0);
     });
     let host = host.into_inner().unwrap_or_else(|e| e.into_inner());
     if let Some(error) = host.error {
@@ -475,7 +481,7 @@ impl<'a> Host<'a> {
         }
         let line = self.next_code_line;
         let end = kernel.code.insts.iter().map(|i| i.pc).max().unwrap_or(0);
-        let lines = u64::from(end) / LINE_BYTES + 1;
+        let lines = u64::from(end / self.spec.fetch.line_bytes) + 1;
         self.next_code_line += lines + 1;
         self.codes.push((kernel.clone(), line));
         (line, lines, true)
@@ -570,7 +576,7 @@ impl<'a> Host<'a> {
         };
         if begin >= self.next_sample {
             self.next_sample = begin + interval;
-            let counters = gpu.counters(begin.max(self.now), false);
+            let counters = gpu.counters(begin, false);
             self.samples.push(Sample {
                 at: begin,
                 counters,

@@ -1,7 +1,10 @@
 //! The command line: one module for each command.
 
+pub mod correlate;
 pub mod dram;
+pub mod explain;
 pub mod list;
+pub mod micro_benchmark;
 pub mod record;
 pub mod simulate;
 pub mod trace;
@@ -28,12 +31,18 @@ struct Cli {
 enum Command {
     /// Simulate kernels on a GPU.
     Simulate(simulate::Args),
+    /// What a number of the report means: definition, unit, formula, Nsight name.
+    Explain(explain::Args),
     /// The GPUs that are described in this build.
     ListGpus(list::ListGpus),
     /// The units, policies and configuration keys of the model.
     ListHardware(list::ListHardware),
     /// Look at traces and convert them.
     Trace(trace::Args),
+    /// The model of a GPU through the micro-benchmark suite, next to measured numbers.
+    MicroBenchmark(micro_benchmark::Args),
+    /// Simulated results against measured ones.
+    Correlate(correlate::Args),
     /// One DRAM channel alone, fed by a request trace.
     Dram(dram::Args),
 }
@@ -53,9 +62,12 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Simulate(args) => simulate::run(&args),
+        Command::Explain(args) => explain::run(&args, &mut std::io::stdout().lock()),
         Command::ListGpus(args) => args.run(&mut std::io::stdout().lock()),
         Command::ListHardware(args) => args.run(&mut std::io::stdout().lock()),
         Command::Trace(args) => trace::run(&args),
+        Command::MicroBenchmark(args) => micro_benchmark::run(&args),
+        Command::Correlate(args) => correlate::run(&args),
         Command::Dram(args) => dram::run(&args),
     }
 }

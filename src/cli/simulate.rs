@@ -8,7 +8,7 @@ use crate::simulation::{self, Options};
 use crate::trace::Workload;
 use indicatif::{ProgressBar, ProgressStyle};
 use regex::Regex;
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,6 +19,9 @@ use std::time::Duration;
     after_help = "Inputs: kernelslist.g, *.traceg[.xz|.gz], *.tracez, *.pgt, or a generated \
 kernel such as 'synth:stream?bytes=64MiB' (synth:help lists them). Several inputs run one after \
 another on the same machine.
+
+Ctrl-C or --max-cycles end a run early; the report then has what was done, says so in `status`, and the
+exit status is 0.
 
 Examples:
   phantom-gpu simulate traces/sgemm.pgt --gpu v100
@@ -95,6 +98,19 @@ pub fn run(args: &Args) -> Result<()> {
             "name a list that launches at least one kernel",
         ));
     }
+    for file in [&args.json, &args.timeline].into_iter().flatten() {
+        if file != Path::new("-") {
+            report::file::check(file)?;
+        }
+    }
+    if let Some(wanted) = &args.kernel {
+        if !workload.launches().any(|k| wanted.is_match(&k.header.name)) {
+            return Err(Error::Usage(format!(
+                "--kernel {wanted}: no kernel of {} matches; `phantom-gpu trace info` lists them",
+                workload.source
+            )));
+        }
+    }
     let stop = interrupt_flag()?;
     let cycles = AtomicU64::new(0);
     let options = Options {
@@ -110,6 +126,12 @@ pub fn run(args: &Args) -> Result<()> {
     let result = with_progress(&cycles, || {
         simulation::run::<BuildProbe>(&workload, &config.spec, &options)
     })?;
+    if result.kernels.is_empty() && result.stopped.is_none() {
+        return Err(Error::Usage(format!(
+            "--kernel {}: no kernel of the workload has such a name",
+            args.kernel.as_ref().map_or("", Regex::as_str)
+        )));
+    }
     let report = Report::new(&config, &workload, &result, usize::from(args.threads));
     if let Some(file) = &args.timeline {
         report::timeline::write(file, &report, &result, &config.spec)?;
@@ -120,9 +142,18 @@ pub fn run(args: &Args) -> Result<()> {
             report::json::write(file, &report)?;
             eprint!("{}", report::table::render(&report));
         }
-        None => print!("{}", report::table::render(&report)),
+        None => print_text(&report::table::render(&report))?,
     }
     Ok(())
+}
+
+/// Prints to standard output. A reader that has seen enough is no error.
+fn print_text(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|e| Error::io("standard output", e)),
+    }
 }
 
 /// Set by Ctrl-C; a second one ends the process at once.

@@ -5,5 +5,5 @@ pub mod team;
 pub mod time;
 
 pub use calendar::{Calendar, Timed};
-pub use team::Team;
+pub use team::{Deal, Team};
 pub use time::{ClockRatio, Cycle};

@@ -30,6 +30,49 @@ impl Drop for Member<'_> {
     }
 }
 
+/// Tasks of one phase, dealt to the threads of a team: each has its own share, always the same one so
+/// that its state stays in that processor's cache, and helps the others when it is done.
+pub struct Deal {
+    tasks: usize,
+    next: Vec<AtomicUsize>,
+}
+
+impl Deal {
+    /// `tasks` tasks for `threads` threads.
+    pub fn new(tasks: usize, threads: usize) -> Self {
+        Deal {
+            tasks,
+            next: (0..threads.max(1)).map(|_| AtomicUsize::new(0)).collect(),
+        }
+    }
+
+    /// Makes all tasks open again. Alone.
+    pub fn reset(&self) {
+        for (share, next) in self.next.iter().enumerate() {
+            next.store(self.start(share), Ordering::Relaxed);
+        }
+    }
+
+    fn start(&self, share: usize) -> usize {
+        share * self.tasks / self.next.len()
+    }
+
+    /// Runs open tasks on thread `thread` until there are none.
+    pub fn work(&self, thread: usize, mut run: impl FnMut(usize)) {
+        let shares = self.next.len();
+        for share in (thread..thread + shares).map(|s| s % shares) {
+            let end = self.start(share + 1);
+            loop {
+                let task = self.next[share].fetch_add(1, Ordering::Relaxed);
+                if task >= end {
+                    break;
+                }
+                run(task);
+            }
+        }
+    }
+}
+
 /// Spins before a waiting thread gives its processor away.
 const SPINS: u32 = 4000;
 
@@ -88,5 +131,43 @@ impl Team {
             !self.broken.load(Ordering::SeqCst),
             "another thread of the team failed"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_runs_once_whoever_comes() {
+        for (tasks, threads) in [(0, 3), (1, 4), (80, 1), (80, 3), (7, 16)] {
+            let deal = Deal::new(tasks, threads);
+            for _ in 0..2 {
+                deal.reset();
+                let mut seen = vec![0; tasks];
+                deal.work(threads / 2, |t| seen[t] += 1);
+                deal.work(0, |t| seen[t] += 1);
+                assert!(seen.iter().all(|n| *n == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_to_arrive_works_alone() {
+        let team = Team::new(3);
+        let count = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for round in 1..200 {
+                        team.barrier(|| {
+                            count.fetch_add(1, Ordering::SeqCst);
+                        });
+                        assert_eq!(count.load(Ordering::SeqCst), round);
+                        team.barrier(|| {});
+                    }
+                });
+            }
+        });
     }
 }

@@ -8,6 +8,9 @@ pub type Cycle = u64;
 pub struct ClockRatio {
     other: u64,
     core: u64,
+    /// Up to here products fit 64 bits, which divide several times faster.
+    small_core: u64,
+    small_other: u64,
 }
 
 impl ClockRatio {
@@ -17,15 +20,21 @@ impl ClockRatio {
         while b != 0 {
             (a, b) = (b, a % b);
         }
+        let (other, core) = (u64::from(other_khz) / a, u64::from(core_khz) / a);
         ClockRatio {
-            other: u64::from(other_khz) / a,
-            core: u64::from(core_khz) / a,
+            other,
+            core,
+            small_core: u64::MAX / other,
+            small_other: u64::MAX / core,
         }
     }
 
     /// The other clock's first edge at or after core cycle `core`.
     #[inline]
     pub fn to_other(self, core: Cycle) -> u64 {
+        if core <= self.small_core {
+            return (core * self.other).div_ceil(self.core);
+        }
         ((u128::from(core) * u128::from(self.other)).div_ceil(u128::from(self.core))) as u64
     }
 
@@ -34,6 +43,9 @@ impl ClockRatio {
     pub fn to_core(self, other: u64) -> Cycle {
         if other == u64::MAX {
             return Cycle::MAX;
+        }
+        if other <= self.small_other {
+            return (other * self.core).div_ceil(self.other);
         }
         ((u128::from(other) * u128::from(self.core)).div_ceil(u128::from(self.other))) as u64
     }

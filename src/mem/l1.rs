@@ -118,10 +118,11 @@ impl<W: Copy> L1<W> {
             Refusal::Merges => ReservationFail::MshrMerges,
         })?;
         let set = self.set_of(line);
-        if self.allocate == AllocatePolicy::OnMiss && found.is_none() {
-            if u32::from(self.pending_in_set[set]) >= self.tags.ways_allowed() {
-                return Err(ReservationFail::LineAlloc);
-            }
+        if self.allocate == AllocatePolicy::OnMiss
+            && found.is_none()
+            && u32::from(self.pending_in_set[set]) >= self.tags.ways_allowed()
+        {
+            return Err(ReservationFail::LineAlloc);
         }
         self.pending_in_set[set] += u16::from(found.is_none());
         Ok(self.mshrs.wait(found, line, missing, who).1)

@@ -22,17 +22,19 @@ const WRITE_BACKLOG: usize = 256;
 /// A burst on its way to the channel.
 #[derive(Clone, Copy, Debug)]
 struct Burst {
-    at: Cycle,
+    /// DRAM cycle at which it may enter.
+    at: u64,
     address: u64,
     tag: u32,
 }
 
-/// A burst that was read for a slice.
+/// The bursts of one fetch of a slice; the line is filled when the last of them is there.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     line: u64,
     slice: u16,
     sectors: u8,
+    left: u8,
 }
 
 /// A completion with fixed latency (`dram.simple`).
@@ -241,6 +243,7 @@ impl MemShard {
                 }
                 Action::WriteBack { at, line, sectors } if self.is_home(slice, line) => {
                     let base = self.map.local(line, slice);
+                    let at = self.ratio.to_other(at);
                     for sector in bits(sectors) {
                         let address = base + sector * SECTOR_BYTES;
                         self.writes.push_back(Burst {
@@ -318,23 +321,25 @@ impl MemShard {
 
     fn read_bursts(&mut self, slice: u16, at: Cycle, line: u64, sectors: u8) {
         let base = self.map.local(line, slice);
-        let at = at + self.controller_latency / 2;
+        let at = self.ratio.to_other(at + self.controller_latency / 2);
+        let left = sectors.count_ones() as u8;
+        let pending = Pending {
+            line,
+            slice,
+            sectors,
+            left,
+        };
+        let tag = match self.free_pending.pop() {
+            Some(tag) => {
+                self.pending[tag as usize] = pending;
+                tag
+            }
+            None => {
+                self.pending.push(pending);
+                self.pending.len() as u32 - 1
+            }
+        };
         for sector in bits(sectors) {
-            let pending = Pending {
-                line,
-                slice,
-                sectors: 1 << sector,
-            };
-            let tag = match self.free_pending.pop() {
-                Some(tag) => {
-                    self.pending[tag as usize] = pending;
-                    tag
-                }
-                None => {
-                    self.pending.push(pending);
-                    self.pending.len() as u32 - 1
-                }
-            };
             self.reads.push_back(Burst {
                 at,
                 address: base + sector * SECTOR_BYTES,
@@ -378,7 +383,7 @@ impl MemShard {
     /// The cycle at which the head of a queue could enter the channel.
     fn entry_at(&self, queue: &VecDeque<Burst>, kind: Kind) -> u64 {
         match queue.front() {
-            Some(burst) if self.channel.can_accept(kind) => self.ratio.to_other(burst.at),
+            Some(burst) if self.channel.can_accept(kind) => burst.at,
             _ => u64::MAX,
         }
     }
@@ -416,13 +421,18 @@ impl MemShard {
     }
 
     fn filled(&mut self, tag: u32, at: Cycle, gpc_of: &[u16]) {
-        let burst = self.pending[tag as usize];
+        let fetch = &mut self.pending[tag as usize];
+        fetch.left -= 1;
+        if fetch.left > 0 {
+            return;
+        }
+        let fetch = *fetch;
         self.free_pending.push(tag);
         let at = at + self.controller_latency - self.controller_latency / 2;
         let mut actions = std::mem::take(&mut self.actions);
-        let local = usize::from(burst.slice - self.first_slice);
-        self.slices[local].arrived(burst.line, burst.sectors, at, true, &mut actions);
-        self.act(burst.slice, true, &mut actions, gpc_of);
+        let local = usize::from(fetch.slice - self.first_slice);
+        self.slices[local].arrived(fetch.line, fetch.sectors, at, true, &mut actions);
+        self.act(fetch.slice, true, &mut actions, gpc_of);
         self.actions = actions;
     }
 
@@ -447,7 +457,7 @@ impl MemShard {
         loop {
             while let Some(burst) = self.reads.pop_front() {
                 self.later.push_back(Later {
-                    at: burst.at + latency,
+                    at: self.ratio.to_core(burst.at) + latency,
                     tag: burst.tag,
                 });
                 self.simple_bursts.0 += 1;

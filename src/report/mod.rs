@@ -2,12 +2,43 @@
 //!
 //! Reports know counters and configuration, never units.
 
+mod build;
+pub mod counters;
+pub mod derive;
+pub mod explain;
+pub mod file;
+pub mod host;
 pub mod json;
+pub mod metrics;
+mod record;
 pub mod schema;
 pub mod table;
 pub mod timeline;
+pub mod validity;
 
 pub use schema::Report;
 
 /// Cycles between two samples of the timeline.
 pub const TIMELINE_INTERVAL: u64 = 1000;
+
+/// The Cargo features of this build.
+pub fn features() -> Vec<&'static str> {
+    [("dram-research", cfg!(feature = "dram-research"))]
+        .into_iter()
+        .filter_map(|(name, on)| on.then_some(name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    /// A feature of `Cargo.toml` that `features` does not know would be missing from reports.
+    #[test]
+    fn every_feature_is_reported() {
+        let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
+        let declared = manifest["features"].as_table().unwrap();
+        let source = include_str!("mod.rs");
+        for name in declared.keys().filter(|n| *n != "default") {
+            assert!(source.contains(&format!("feature = \"{name}\"")), "{name}");
+        }
+    }
+}

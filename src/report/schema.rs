@@ -1,86 +1,350 @@
 //! The report: the serde structs are the JSON schema.
+//!
+//! Names are a contract: fields are added freely, none is renamed or removed without a new
+//! `SCHEMA_VERSION`. `energy` of a kernel has its place after `dram` and is absent until it is
+//! modelled; `validity.unmodelled` says so.
 
-use crate::config::Resolved;
-use crate::simulation::{KernelRun, RunResult};
-use crate::stats::Label;
-use crate::trace::Workload;
+use super::counters::{BusLabels, DramCounters, IssueSlots};
+use super::derive::{DramRates, FetchRates, L1Rates, L2Rates, LsuRates, NocRates, SmRates};
+use super::metrics::Metrics;
+use super::record::record;
+use crate::stats::{FetchStats, L1Stats, L2Stats, LsuStats, NocStats, SmStats};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use serde_json::Value as Json;
 
-/// One run.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// Version of this schema.
-    pub schema_version: u32,
-    /// Resolved configuration with its hash.
-    pub config: serde_json::Value,
-    /// Kernels in order of start.
-    pub kernels: Vec<Kernel>,
-    /// What may differ between two runs of the same input.
-    pub simulation: Simulation,
-}
+/// Version of the JSON form.
+pub const SCHEMA_VERSION: u32 = 1;
 
-/// One kernel.
-#[derive(Clone, Debug, Serialize)]
-pub struct Kernel {
-    /// Function name.
-    pub name: String,
-    /// Core cycles from start to end.
-    pub cycles: u64,
-    /// Warp instructions.
-    pub warp_instructions: u64,
-    /// Thread instructions.
-    pub thread_instructions: u64,
-    /// Issue slots by label.
-    pub issue: BTreeMap<&'static str, u64>,
-    /// Raw counters, for now.
-    pub debug: String,
-}
-
-/// Wall time and rates.
-#[derive(Clone, Debug, Serialize)]
-pub struct Simulation {
-    /// Seconds to read a foreign format.
-    pub import_s: f64,
-    /// Seconds of simulation.
-    pub wall_s: f64,
-    /// Threads.
-    pub threads: usize,
-    /// Warp instructions per second of `wall_s`.
-    pub warp_instructions_per_s: f64,
-}
-
-impl Report {
-    /// Of a run.
-    pub fn new<P>(
-        config: &Resolved,
-        workload: &Workload,
-        result: &RunResult<P>,
-        threads: usize,
-    ) -> Self {
-        let total: u64 = result.kernels.iter().map(|k| k.warp_instructions).sum();
-        Report {
-            schema_version: 1,
-            config: serde_json::json!({ "hash": config.hash }),
-            kernels: result.kernels.iter().map(kernel).collect(),
-            simulation: Simulation {
-                import_s: workload.import.seconds,
-                wall_s: result.wall_s,
-                threads,
-                warp_instructions_per_s: total as f64 / result.wall_s,
-            },
-        }
+record! {
+    /// One run.
+    pub struct Report {
+        /// Version of this schema.
+        pub schema_version: u32,
+        /// What made the report.
+        pub tool: Tool,
+        /// How the run ended: `complete`, `interrupted` or `max_cycles`.
+        pub status: Status,
+        /// Every resolved configuration key, by section, and their hash.
+        pub config: Config,
+        /// What was run.
+        pub workload: WorkloadInfo,
+        /// Kernels in order of start.
+        pub kernels: Vec<Kernel>,
+        /// Layers of a model; empty for a run of kernels.
+        pub layers: Vec<Layer>,
+        /// The whole run.
+        pub totals: Totals,
+        /// What to know before believing the numbers.
+        pub validity: Validity,
+        /// Everything that may differ between two runs of the same input.
+        pub simulation: Simulation,
     }
 }
 
-fn kernel(run: &KernelRun) -> Kernel {
-    let slots = run.counters.sm.issue.slots;
-    Kernel {
-        name: run.header.name.clone(),
-        cycles: run.end - run.start,
-        warp_instructions: run.warp_instructions,
-        thread_instructions: run.thread_instructions,
-        issue: Label::NAMES.iter().copied().zip(slots).collect(),
-        debug: format!("{:?}", run.counters),
+record! {
+    /// The program.
+    pub struct Tool {
+        /// Program name.
+        pub name: &'static str,
+        /// Version.
+        pub version: &'static str,
+        /// Features that it was built with.
+        pub features: Vec<&'static str>,
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Every kernel ran to its end.
+    Complete,
+    /// Ctrl-C.
+    Interrupted,
+    /// `--max-cycles`.
+    MaxCycles,
+}
+
+/// The resolved configuration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Config {
+    /// Hash of all keys: equal hashes, equal machines.
+    pub hash: String,
+    /// Keys by section.
+    #[serde(flatten)]
+    pub keys: Json,
+}
+
+record! {
+    /// What was run.
+    pub struct WorkloadInfo {
+        /// The input as the user named it.
+        pub source: String,
+        /// Hash of its content.
+        pub hash: String,
+        /// Host-to-device copies that were replayed.
+        pub memcpys: u64,
+    }
+}
+
+record! {
+    /// One kernel. Counters are sums over the chip from the kernel's start to its end.
+    pub struct Kernel {
+        /// Position in `kernels`, from 0.
+        pub index: usize,
+        /// Function name.
+        pub name: String,
+        /// CTAs: x, y, z.
+        pub grid: [u32; 3],
+        /// Threads of a CTA: x, y, z.
+        pub block: [u32; 3],
+        /// CTAs of a cluster: x, y, z.
+        pub cluster: [u32; 3],
+        /// CUDA stream.
+        pub stream: u64,
+        /// Registers of a thread.
+        pub registers: u16,
+        /// Static plus dynamic shared memory of a CTA, bytes.
+        pub smem_bytes: u32,
+        /// Core cycle of the run at which the kernel started.
+        pub start_cycle: u64,
+        /// Core cycles from start to end, launch included.
+        pub cycles: u64,
+        /// The same in microseconds.
+        pub time_us: f64,
+        /// Warp instructions executed.
+        pub warp_instructions: u64,
+        /// Thread instructions executed: active lanes of warp instructions, summed.
+        pub thread_instructions: u64,
+        /// Warp instructions per core cycle of the whole chip.
+        pub ipc: f64,
+        /// Occupancy.
+        pub occupancy: OccupancyInfo,
+        /// Other kernels ran meanwhile: the counters below include theirs.
+        pub overlapped: bool,
+        /// The run ended before the kernel did: numbers are those so far.
+        pub partial: bool,
+        /// Core cycles that the counters cover; differs from `cycles` only when kernels overlap.
+        pub counted_cycles: u64,
+        /// Issue slots: sub-cores of the chip times `counted_cycles`.
+        pub total_slots: u64,
+        /// Issue slots by what they were used for, or lost to; they sum to `total_slots`.
+        pub issue: IssueSlots,
+        /// Issue side.
+        pub sm: SmSection,
+        /// Execution pipes.
+        pub pipes: Pipes,
+        /// Instruction and constant caches.
+        pub fetch: FetchSection,
+        /// Load/store unit and shared memory.
+        pub lsu: LsuSection,
+        /// L1 data caches.
+        pub l1: L1Section,
+        /// Crossbar.
+        pub noc: NocSection,
+        /// L2 slices.
+        pub l2: L2Section,
+        /// DRAM channels.
+        pub dram: DramSection,
+        /// The same by Nsight Compute's names.
+        pub metrics: Metrics,
+        /// How the numbers came about.
+        pub provenance: Provenance,
+    }
+}
+
+record! {
+    /// Occupancy of the SMs.
+    pub struct OccupancyInfo {
+        /// Resident warps that fit, of the warp slots (0 to 1).
+        pub theoretical: f64,
+        /// Resident warps on average while an SM had any, of the warp slots (0 to 1).
+        pub achieved: f64,
+        /// CTAs that fit on an SM.
+        pub ctas_per_sm: u32,
+        /// Warps of a CTA.
+        pub warps_per_cta: u32,
+        /// What limits the CTAs: `warps`, `ctas`, `registers` or `shared_memory`.
+        pub limit: &'static str,
+        /// Shared-memory carve-out of the unified memory, bytes.
+        pub carveout_bytes: u32,
+    }
+}
+
+record! {
+    /// Use of the execution pipes of the sub-cores.
+    pub struct Pipes {
+        /// FP32 and IMAD.
+        pub fma: Pipe,
+        /// Integer, logic, compare, move.
+        pub alu: Pipe,
+        /// Packed half precision.
+        pub fp16: Pipe,
+        /// Double precision.
+        pub fp64: Pipe,
+        /// Transcendental, conversion, bit count.
+        pub xu: Pipe,
+        /// Matrix multiply-accumulate.
+        pub tensor: Pipe,
+        /// Uniform datapath.
+        pub uniform: Pipe,
+        /// Branch unit.
+        pub branch: Pipe,
+        /// Memory.
+        pub lsu: Pipe,
+        /// Instructions without a pipe.
+        pub none: Pipe,
+    }
+}
+
+impl Pipes {
+    /// Pipes by name.
+    pub fn named(&self) -> [(&'static str, &Pipe); 10] {
+        [
+            ("fma", &self.fma),
+            ("alu", &self.alu),
+            ("fp16", &self.fp16),
+            ("fp64", &self.fp64),
+            ("xu", &self.xu),
+            ("tensor", &self.tensor),
+            ("uniform", &self.uniform),
+            ("branch", &self.branch),
+            ("lsu", &self.lsu),
+            ("none", &self.none),
+        ]
+    }
+}
+
+record! {
+    /// Use of one pipe.
+    pub struct Pipe {
+        /// Warp instructions issued to it.
+        pub instructions: u64,
+        /// Share of the time that it was held, over all sub-cores; null where intervals are mixed.
+        pub utilisation_percent: Option<f64>,
+    }
+}
+
+/// Declares a section: counters and the numbers derived from them, side by side.
+macro_rules! sections {
+    ($( $(#[$meta:meta])* $name:ident($counters:ty, $rates:ty $(; #[doc = $doc:literal] $field:ident: $ty:ty)*) )+) => { $(
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Serialize)]
+        pub struct $name {
+            /// Counted.
+            #[serde(flatten)]
+            pub counters: $counters,
+            $( #[doc = $doc] pub $field: $ty, )*
+            /// Derived.
+            #[serde(flatten)]
+            pub rates: $rates,
+        }
+    )+ };
+}
+
+sections! {
+    /// Issue side.
+    SmSection(SmStats, SmRates; #[doc = "SM cycles by whether a warp was resident."] sm_cycles: Cycles)
+    /// Instruction and constant caches.
+    FetchSection(FetchStats, FetchRates)
+    /// Load/store unit and shared memory.
+    LsuSection(LsuStats, LsuRates)
+    /// L1 data caches.
+    L1Section(L1Stats, L1Rates)
+    /// Crossbar.
+    NocSection(NocStats, NocRates)
+    /// L2.
+    L2Section(L2Stats, L2Rates; #[doc = "Slice cycles by whether the data path was busy."] slice_cycles: Cycles)
+    /// DRAM.
+    DramSection(DramCounters, DramRates; #[doc = "Labels of the elapsed cycles."] bus: BusLabels)
+}
+
+record! {
+    /// Every cycle of a kind of unit has one of two labels; they sum to units times `counted_cycles`.
+    pub struct Cycles {
+        /// The unit had work.
+        pub busy: u64,
+        /// It had none.
+        pub idle: u64,
+    }
+}
+
+record! {
+    /// How a kernel's numbers came about.
+    pub struct Provenance {
+        /// `full`: every cycle was simulated.
+        pub kind: &'static str,
+        /// Relative half width of the confidence interval of `cycles`; 0 when nothing is estimated.
+        pub ci_rel: f64,
+        /// The kernel did not run to its end.
+        pub partial: bool,
+    }
+}
+
+record! {
+    /// A layer of a model.
+    pub struct Layer {
+        /// Name in the model.
+        pub name: String,
+        /// Operator.
+        pub op: String,
+        /// Its kernels, as positions in `kernels`.
+        pub kernels: Vec<usize>,
+        /// Core cycles.
+        pub cycles: u64,
+        /// Microseconds.
+        pub time_us: f64,
+        /// Floating-point operations.
+        pub flops: u64,
+        /// Bytes that it must move at least.
+        pub bytes: u64,
+        /// What bounds it: `compute`, `memory` or `latency`.
+        pub bound: &'static str,
+    }
+}
+
+record! {
+    /// The whole run.
+    pub struct Totals {
+        /// Core cycles from the first kernel's start to the last one's end.
+        pub cycles: u64,
+        /// The same in microseconds.
+        pub time_us: f64,
+        /// Warp instructions.
+        pub warp_instructions: u64,
+        /// Thread instructions.
+        pub thread_instructions: u64,
+        /// Kernels.
+        pub kernels: usize,
+    }
+}
+
+record! {
+    /// What to know before believing the numbers.
+    pub struct Validity {
+        /// What the machine, or this input, has and the model has not.
+        pub unmodelled: Vec<String>,
+        /// What was taken to hold.
+        pub assumptions: Vec<String>,
+    }
+}
+
+record! {
+    /// Wall time, memory and rates.
+    pub struct Simulation {
+        /// Seconds to read a foreign text format into the compact form.
+        pub import_s: f64,
+        /// Text parsed meanwhile, bytes after decompression.
+        pub text_bytes: u64,
+        /// Seconds of the simulation proper.
+        pub wall_s: f64,
+        /// Threads.
+        pub threads: usize,
+        /// Warp instructions per second of `wall_s`.
+        pub warp_instructions_per_s: f64,
+        /// Core cycles per second of `wall_s`.
+        pub cycles_per_s: f64,
+        /// Largest resident memory of the process, bytes; 0 where the system does not say.
+        pub peak_rss_bytes: u64,
     }
 }

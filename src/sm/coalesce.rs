@@ -221,7 +221,7 @@ impl PatternSet {
     /// The lines of pattern `id` at `base`, if that alignment was prepared.
     #[inline]
     pub fn lines_at(&self, id: u32, base: u64, out: &mut Lines) -> bool {
-        if base % SECTOR_BYTES != 0 {
+        if !base.is_multiple_of(SECTOR_BYTES) {
             return false;
         }
         let (start, len) =

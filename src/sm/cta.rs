@@ -6,7 +6,7 @@ use super::{Cx, SUB_CORES, Sm};
 use crate::engine::{Cycle, Timed};
 use crate::ids::SmId;
 use crate::probe::Probe;
-use crate::stats::Label;
+use crate::stats::{Label, SmStats};
 use crate::trace::WarpStream;
 
 /// A CTA that starts on an SM.
@@ -69,6 +69,10 @@ pub(super) struct Cta {
     /// Its warp slots.
     slots: u64,
     barriers: [Barrier; BARRIERS],
+    /// Barriers at which somebody waits.
+    waited: u16,
+    /// Warps that wait at a barrier.
+    held: u8,
 }
 
 impl Sm {
@@ -128,7 +132,9 @@ impl Sm {
                 stores: self.warps[slot].stores,
                 ..Warp::empty()
             };
-            self.regs[slot * REGS..][..REGS].fill(0);
+            for part in &launched.program.used {
+                self.regs[slot * REGS..][part.clone()].fill(0);
+            }
             self.launch_warp(slot, now, cx);
         }
     }
@@ -152,27 +158,58 @@ impl Sm {
         self.first_op(slot, now, cx);
     }
 
-    /// A warp arrives at barrier `number`.
-    pub(super) fn arrive<P: Probe>(&mut self, slot: usize, number: u8, now: Local, cx: &mut Cx<P>) {
+    /// A warp arrives at barrier `number`, and waits there if it `waits`.
+    pub(super) fn arrive<P: Probe>(
+        &mut self,
+        slot: usize,
+        number: u8,
+        waits: bool,
+        now: Local,
+        cx: &mut Cx<P>,
+    ) {
         let cta = usize::from(self.warps[slot].cta);
         let number = usize::from(number) % BARRIERS;
-        self.warps[slot].hold = Hold::Barrier;
-        self.warps[slot].held_by = number as u8;
+        if waits {
+            self.warps[slot].hold = Hold::Barrier;
+            self.warps[slot].held_by = number as u8;
+            self.ctas[cta].held += 1;
+        }
         self.counters.barrier_arrivals += 1;
         let per_warp = Local::from(cx.spec.sm.latency.barrier_per_warp);
+        self.ctas[cta].waited |= 1 << number;
         let barrier = &mut self.ctas[cta].barriers[number];
         barrier.arrived += 1;
         barrier.admitted = (barrier.admitted + per_warp).max(now + per_warp);
         self.open_barrier(cta, number, now, cx);
+        self.open_if_all_wait(cta, now, cx);
+    }
+
+    /// A barrier may be meant for some of the CTA's warps, and traces do not say how many. When every
+    /// live warp waits at some barrier, each of them must have all that it is meant for.
+    fn open_if_all_wait<P: Probe>(&mut self, cta: usize, now: Local, cx: &mut Cx<P>) {
+        if self.ctas[cta].held < self.ctas[cta].live || self.ctas[cta].live == 0 {
+            return;
+        }
+        let mut waited = self.ctas[cta].waited;
+        while waited != 0 {
+            let number = waited.trailing_zeros() as usize;
+            waited &= waited - 1;
+            self.release_barrier(cta, number, now, cx);
+        }
     }
 
     /// Opens barrier `number` when every live warp of the CTA has arrived.
     fn open_barrier<P: Probe>(&mut self, cta: usize, number: usize, now: Local, cx: &mut Cx<P>) {
         let barrier = self.ctas[cta].barriers[number];
-        if barrier.arrived == 0 || barrier.arrived < self.ctas[cta].live {
-            return;
+        if barrier.arrived > 0 && barrier.arrived >= self.ctas[cta].live {
+            self.release_barrier(cta, number, now, cx);
         }
+    }
+
+    fn release_barrier<P: Probe>(&mut self, cta: usize, number: usize, now: Local, cx: &mut Cx<P>) {
+        let barrier = self.ctas[cta].barriers[number];
         self.ctas[cta].barriers[number] = Barrier::default();
+        self.ctas[cta].waited &= !(1 << number);
         let open = barrier.admitted + Local::from(cx.spec.sm.latency.barrier);
         let mut slots = self.ctas[cta].slots;
         while slots != 0 {
@@ -181,6 +218,7 @@ impl Sm {
             let warp = &mut self.warps[slot];
             if warp.hold == Hold::Barrier && usize::from(warp.held_by) == number {
                 warp.hold = Hold::None;
+                self.ctas[cta].held -= 1;
                 warp.floor = open.max(now + 1);
                 warp.floor_why = Label::Barrier;
                 self.rewake(slot, now, cx);
@@ -200,9 +238,13 @@ impl Sm {
         self.warps[slot].hold = Hold::Drain;
         let cta = usize::from(self.warps[slot].cta);
         self.ctas[cta].live -= 1;
-        for number in 0..BARRIERS {
+        let mut waited = self.ctas[cta].waited;
+        while waited != 0 {
+            let number = waited.trailing_zeros() as usize;
+            waited &= waited - 1;
             self.open_barrier(cta, number, now, cx);
         }
+        self.open_if_all_wait(cta, now, cx);
         self.drained(slot, now);
     }
 
@@ -226,6 +268,20 @@ impl Sm {
             } else {
                 at += 1;
             }
+        }
+    }
+
+    /// Adds the time up to `now` of warps that are still resident.
+    pub(super) fn count_residents(&self, now: Local, out: &mut SmStats) {
+        let mut used = self.used;
+        if used != 0 {
+            out.active_cycles += u64::from(now.saturating_sub(self.resident_since));
+        }
+        while used != 0 {
+            let cta = self.warps[used.trailing_zeros() as usize].cta;
+            used &= used - 1;
+            let started = self.ctas[usize::from(cta)].started;
+            out.warp_cycles += u64::from(now.saturating_sub(started));
         }
     }
 

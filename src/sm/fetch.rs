@@ -104,10 +104,11 @@ impl InstCaches {
             return now;
         }
         stats.l0_lookups += 1;
-        if let Some((last, ready)) = self.subs[k].last {
-            if last == line && ready <= now {
-                return now;
-            }
+        if let Some((last, ready)) = self.subs[k].last
+            && last == line
+            && ready <= now
+        {
+            return now;
         }
         let ready = match self.subs[k].l0.find(line) {
             Some(entry) => {
@@ -185,10 +186,10 @@ impl InstCaches {
             if let Some(entry) = sub.l0.find(line) {
                 sub.ready[entry as usize] = sub.ready[entry as usize].min(ready);
             }
-            if let Some((last, at)) = &mut sub.last {
-                if *last == line {
-                    *at = (*at).min(ready);
-                }
+            if let Some((last, at)) = &mut sub.last
+                && *last == line
+            {
+                *at = (*at).min(ready);
             }
             let at = line.wrapping_sub(sub.stream_first) as usize;
             if let Some(slot) = sub.stream.get_mut(at) {

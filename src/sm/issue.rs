@@ -84,6 +84,12 @@ impl Sm {
         self.account(k, slot, &op, now, cx);
         let index = (slot / SUB_CORES) as u8;
         let sub = &mut self.subs[k];
+        let in_a_row = if sub.history.last == index {
+            sub.streak
+        } else {
+            0
+        };
+        sub.streak = in_a_row.saturating_add(1);
         sub.history.last = index;
         sub.ready &= !(1 << index);
         sub.class[op.pipe as usize] &= !(1 << index);
@@ -96,7 +102,13 @@ impl Sm {
         let mut latency = Local::from(op.latency);
         if op.flags & flag::READS_PORTS != 0 {
             let ports = cx.spec.sm.regfile.read_ports;
-            let late = self.subs[k].read_operands(now, op.bank_reads, ports);
+            let mut reads = op.bank_reads;
+            if op.reuse_back != 0 && in_a_row >= op.reuse_back {
+                let saved = reads[0] + reads[1] - op.reuse_reads[0] - op.reuse_reads[1];
+                self.counters.regfile_reuse_hits += u64::from(saved);
+                reads = op.reuse_reads;
+            }
+            let late = self.subs[k].read_operands(now, reads, ports);
             if late > 0 {
                 latency += late;
                 self.subs[k].issue_free = now + 1 + late;
@@ -107,7 +119,9 @@ impl Sm {
         warp.floor = now + 1;
         warp.floor_why = Label::Wait;
         if op.flags & flag::CONTROL != 0 {
-            warp.floor = now + Local::from(op.control.stall.max(1));
+            // Yield: not in the next cycle, even when no other warp is ready.
+            let least = 1 + Local::from(op.control.yield_);
+            warp.floor = now + Local::from(op.control.stall).max(least);
         }
         match op.kind {
             OpKind::Fixed => self.write_registers(slot, &op, raw(now + latency, op.source), cx),
@@ -194,7 +208,8 @@ impl Sm {
                 self.write_registers(slot, op, value, cx);
                 self.known_completion(slot, op, now + Local::from(op.latency));
             }
-            OpKind::Barrier => self.arrive(slot, op.number, now, cx),
+            OpKind::Barrier => self.arrive(slot, op.number, true, now, cx),
+            OpKind::BarrierArrive => self.arrive(slot, op.number, false, now, cx),
             OpKind::Membar => self.fence(slot, op, now, cx),
             OpKind::CpAsyncCommit => self.warps[slot].groups.commit(),
             OpKind::DepBar => {
@@ -290,6 +305,9 @@ impl Sm {
             };
             warp.floor = warp.floor.max(now + Local::from(bubble));
             warp.floor_why = Label::BranchResolving;
+        }
+        if jumped {
+            self.subs[k].streak = 0;
         }
         if jumped || next.flags & (flag::NEW_LINE | flag::CONSTANT) != 0 {
             self.look_up(k, slot, jumped, now, cx);
@@ -389,8 +407,8 @@ impl Sm {
         // From the step at `now - 1` this is a wake-up like any other; the wheel's slot of `now` is
         // still ahead.
         if ready > now {
-            sub.wake_at(index, now - 1, ready);
-            sub.next = sub.next.min(ready);
+            let woken = sub.wake_at(index, now - 1, ready);
+            sub.next = sub.next.min(woken);
         } else {
             sub.ready |= 1 << index;
             sub.next = sub.next.min(now);
@@ -458,10 +476,7 @@ impl Sm {
                 latest = latest.max(regs[usize::from(register)] + (program.guard_extra << 2));
             }
         }
-        if self.warps[slot].queued > 0
-            && op.dsts > 0
-            && self.overwrites_queued(k, slot, op, program)
-        {
+        if self.warps[slot].queued > 0 && op.dsts > 0 && self.overwrites_queued(k, slot, program) {
             latest = latest.max(raw(PENDING, super::program::source::SHORT as u8));
         }
         latest
@@ -469,16 +484,14 @@ impl Sm {
 
     /// Write after read: a queued memory instruction of the warp has not read an operand yet that
     /// `op` overwrites.
-    #[cold]
-    fn overwrites_queued(&self, k: usize, slot: usize, op: &Op, program: &Program) -> bool {
-        let queue = &self.subs[k].queue;
-        queue
-            .iter()
-            .filter(|entry| usize::from(entry.warp) == slot)
-            .any(|entry| {
-                let reads = program.checks(&program.ops[entry.op as usize]);
-                program.dsts(op).iter().any(|d| reads.contains(d))
-            })
+    fn overwrites_queued(&self, k: usize, slot: usize, program: &Program) -> bool {
+        let index = self.warps[slot].op as usize;
+        let writes = program.signatures[index].1;
+        self.subs[k].queue.iter().any(|entry| {
+            usize::from(entry.warp) == slot
+                && program.signatures[entry.op as usize].0 & writes != 0
+                && program.overlap(entry.op as usize, index)
+        })
     }
 }
 

@@ -13,6 +13,8 @@ pub mod latency;
 pub mod lsu;
 pub mod program;
 pub mod subcore;
+#[cfg(test)]
+mod tests;
 pub mod warp;
 pub mod warp_sched;
 
@@ -329,6 +331,7 @@ impl Sm {
         self.charge_all(now, closing);
         let pipe = |p: Pipe| self.pipe_issued[p as usize];
         let mut sm = self.counters;
+        self.count_residents(now, &mut sm);
         sm.pipe_fma = pipe(Pipe::Fma);
         sm.pipe_alu = pipe(Pipe::Alu);
         sm.pipe_fp16 = pipe(Pipe::Fp16);

@@ -4,6 +4,7 @@
 use super::coalesce::PatternSet;
 use super::latency::{self, Timing};
 use crate::config::{DependencePolicy, GpuSpec};
+use crate::isa::opcode::BARRIER_ARRIVE_ONLY;
 use crate::isa::{Control, MemOp, MemSpace, OpClass, RegFile, RegRange, StaticInst};
 use crate::trace::Code;
 use crate::trace::stream::has_access;
@@ -63,6 +64,8 @@ pub enum OpKind {
     Branch,
     /// CTA barrier.
     Barrier,
+    /// Arrival at a CTA barrier without waiting there.
+    BarrierArrive,
     /// Memory fence.
     Membar,
     /// Waits for cp.async groups.
@@ -136,13 +139,17 @@ pub struct Op {
     pub source: u8,
     /// Reads of bank 0 and bank 1.
     pub bank_reads: [u8; 2],
+    /// The same when the reuse cache holds what the instructions before it left there.
+    pub reuse_reads: [u8; 2],
+    /// How many instructions before it must have issued without a break for that; 0 = never.
+    pub reuse_back: u8,
     /// Control bits.
     pub control: Control,
     /// Barrier number, fence scope, allowed groups.
     pub number: u8,
 }
 
-const _: () = assert!(size_of::<Op>() <= 48);
+const _: () = assert!(size_of::<Op>() <= 52);
 
 /// A lowered kernel.
 #[derive(Clone, Debug)]
@@ -151,8 +158,13 @@ pub struct Program {
     pub ops: Vec<Op>,
     /// Register lists.
     pub regs: Vec<u16>,
+    /// Parts of the scoreboard that the kernel uses: general registers, and all the others.
+    pub used: [std::ops::Range<usize>; 2],
     /// Memory operations.
     pub mems: Vec<MemOp>,
+    /// Which registers each instruction checks and which it writes, as bits modulo 64: disjoint
+    /// signatures mean disjoint registers.
+    pub signatures: Vec<(u64, u64)>,
     /// Lane patterns.
     pub patterns: PatternSet,
     /// Instruction-cache lines of the kernel.
@@ -174,7 +186,9 @@ impl Program {
         let mut program = Program {
             ops: Vec::with_capacity(code.insts.len()),
             regs: Vec::new(),
+            used: [0..0, 256..256],
             mems: Vec::new(),
+            signatures: Vec::new(),
             patterns: PatternSet::new(&code.patterns, u64::from(spec.smem.banks)),
             lines: 0,
             const_lines: 1,
@@ -184,13 +198,27 @@ impl Program {
             cross_extra: u32::from(spec.sm.latency.cross_pipe_extra),
         };
         let mut writers = [Pipe::None; REGS];
+        let mut reuse = ReuseCache::default();
         for (index, inst) in code.insts.iter().enumerate() {
             let before = index.checked_sub(1).map(|i| &code.insts[i]);
             let mnemonic = code.mnemonics.get(usize::from(inst.mnemonic));
             let timing = latency::timing(inst, mnemonic.map_or("", |m| m.as_str()), spec);
-            let op = program.lower(inst, before, timing, spec, &mut writers);
+            let mut op = program.lower(inst, before, timing, spec, &mut writers);
+            if spec.sm.regfile.reuse_cache && op.flags & flag::CONTROL != 0 {
+                if op.flags & flag::JUMPED_TO != 0 {
+                    reuse = ReuseCache::default();
+                }
+                reuse.read(inst, index as u32, spec.sm.regfile.banks, &mut op);
+            }
             program.lines = program.lines.max(op.line + 1);
+            let bits = |list: &[u16]| list.iter().fold(0, |all, r| all | 1u64 << (r % 64));
+            let signature = (bits(program.checks(&op)), bits(program.dsts(&op)));
+            program.signatures.push(signature);
             program.ops.push(op);
+        }
+        for &register in &program.regs {
+            let part = &mut program.used[usize::from(register >= 256)];
+            part.end = part.end.max(usize::from(register) + 1);
         }
         program
     }
@@ -256,8 +284,13 @@ impl Program {
             flags,
             source: timing.source as u8,
             bank_reads,
+            reuse_reads: bank_reads,
+            reuse_back: 0,
             control: control.unwrap_or(NO_CONTROL),
-            number: inst.imm.min(255) as u8,
+            number: match inst.class {
+                OpClass::Barrier => inst.imm as u8,
+                _ => inst.imm.min(255) as u8,
+            },
         }
     }
 
@@ -319,6 +352,15 @@ impl Program {
         &self.regs[op.regs as usize..][..usize::from(op.checks)]
     }
 
+    /// Whether instruction `writer` writes a register that instruction `reader` checks.
+    #[cold]
+    pub fn overlap(&self, reader: usize, writer: usize) -> bool {
+        let reads = self.checks(&self.ops[reader]);
+        self.dsts(&self.ops[writer])
+            .iter()
+            .any(|d| reads.contains(d))
+    }
+
     /// The registers that `op` writes.
     #[inline(always)]
     pub fn dsts(&self, op: &Op) -> &[u16] {
@@ -335,6 +377,38 @@ const NO_CONTROL: Control = Control {
     reuse: 0,
 };
 
+/// The register-file reuse cache of a sub-core, followed along straight-line code: one entry for each
+/// bank and operand slot, filled by an operand with its `.reuse` bit set, gone at the next read of
+/// that bank and slot without it (Huerta et al., MICRO'25, 5.3).
+#[derive(Default)]
+struct ReuseCache {
+    /// Register and the instruction that left it, by bank and operand slot.
+    entries: [[Option<(u8, u32)>; 3]; 2],
+}
+
+impl ReuseCache {
+    /// The reads of instruction number `index`, and what it leaves for those after it.
+    fn read(&mut self, inst: &StaticInst, index: u32, banks: u8, op: &mut Op) {
+        if inst.mem.is_some() {
+            return;
+        }
+        let reuse_bits = op.control.reuse;
+        for (slot, range) in inst.src.iter().take(3).enumerate() {
+            if range.count != 1 || range.file != RegFile::General {
+                continue;
+            }
+            let bank = usize::from(range.first % banks) & 1;
+            let entry = &mut self.entries[bank][slot];
+            if let Some((_, left_by)) = entry.filter(|(register, _)| *register == range.first) {
+                let back = (index - left_by).min(255) as u8;
+                op.reuse_reads[bank] = op.reuse_reads[bank].saturating_sub(1);
+                op.reuse_back = op.reuse_back.max(back);
+            }
+            *entry = (reuse_bits >> slot & 1 == 1).then_some((range.first, index));
+        }
+    }
+}
+
 /// Whether `inst` comes straight after `before`: instructions are 16 bytes (8 before Volta).
 fn follows(before: &StaticInst, inst: &StaticInst) -> bool {
     inst.pc > before.pc && inst.pc - before.pc <= 16
@@ -348,6 +422,7 @@ fn kind_of(inst: &StaticInst) -> OpKind {
         }
         OpClass::Shuffle => OpKind::Shuffle,
         OpClass::Branch => OpKind::Branch,
+        OpClass::Barrier if inst.imm & BARRIER_ARRIVE_ONLY != 0 => OpKind::BarrierArrive,
         OpClass::Barrier => OpKind::Barrier,
         OpClass::Membar => OpKind::Membar,
         OpClass::DepBar => OpKind::DepBar,

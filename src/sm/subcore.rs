@@ -34,6 +34,8 @@ pub struct SubCore {
     pub ports: [u64; 2],
     /// Cycle of bit 0 of `ports`.
     pub ports_at: Local,
+    /// Instructions that the last warp has issued in a row, without a jump or another warp between.
+    pub streak: u8,
     /// Address generator free.
     pub agu_free: Local,
     /// Local memory queue, in order.
@@ -64,6 +66,7 @@ impl SubCore {
             accounted: 0,
             ports: [0; 2],
             ports_at: 0,
+            streak: 0,
             agu_free: 0,
             queue: VecDeque::new(),
             spare: Vec::new(),
@@ -73,12 +76,14 @@ impl SubCore {
     }
 
     /// Wakes `warp` at `at`, seen from cycle `now < at`. Times beyond the wheel wake it early; whoever
-    /// takes it from the wheel compares with the warp's own time.
+    /// takes it from the wheel compares with the warp's own time. Returns when it is woken.
     #[inline(always)]
-    pub fn wake_at(&mut self, warp: u8, now: Local, at: Local) {
-        let slot = at.min(now + WHEEL - 1) % WHEEL;
+    pub fn wake_at(&mut self, warp: u8, now: Local, at: Local) -> Local {
+        let at = at.min(now + WHEEL - 1);
+        let slot = at % WHEEL;
         self.wheel[slot as usize] |= 1 << warp;
         self.occupied |= 1 << slot;
+        at
     }
 
     /// The warps to wake at `now`.

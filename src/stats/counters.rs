@@ -43,6 +43,8 @@ stats! {
         pub fma_busy_cycles: u64,
         /// Cycles that operand reads were late because of register-file port conflicts.
         pub regfile_conflict_cycles: u64,
+        /// Operand reads that the register reuse cache served.
+        pub regfile_reuse_hits: u64,
         /// Barrier arrivals.
         pub barrier_arrivals: u64,
     }

@@ -585,8 +585,8 @@ mod tests {
                             prop_assert_eq!(got, Addresses::Pattern { base, pattern: index * 3 });
                         } else {
                             prop_assert_eq!(got, Addresses::List { count: mask.count_ones() as u8 });
-                            for k in 0..mask.count_ones() as usize {
-                                prop_assert_eq!(list[k], base.wrapping_mul(k as u64 + 1));
+                            for (k, item) in list.iter().enumerate().take(mask.count_ones() as usize) {
+                                prop_assert_eq!(*item, base.wrapping_mul(k as u64 + 1));
                             }
                         }
                     }

@@ -78,6 +78,8 @@ pub struct Decoder {
     bank_bits: u32,
     row_bits: u32,
     hash: Hash,
+    /// Remainders of each byte of the row at each position, for the polynomial hash.
+    remainders: [[u8; 256]; 4],
 }
 
 impl Decoder {
@@ -103,6 +105,7 @@ impl Decoder {
             bank_bits: bits(org.banks_per_group),
             row_bits: bits(org.rows),
             hash,
+            remainders: remainder_tables(bits(org.bank_groups) + bits(org.banks_per_group)),
         }
     }
 
@@ -125,7 +128,7 @@ impl Decoder {
         let bank = match self.hash {
             Hash::None => flat,
             Hash::Xor => flat ^ (row & ((1 << index_bits) - 1)),
-            Hash::Ipoly => flat ^ polynomial_remainder(row, index_bits),
+            Hash::Ipoly => flat ^ self.remainder(row),
         };
         Location {
             bank: bank as u8,
@@ -133,6 +136,27 @@ impl Decoder {
             column: low | (high << self.low_column_bits),
         }
     }
+}
+
+impl Decoder {
+    /// Remainder of the row as a polynomial: that of a sum is the sum of the remainders.
+    #[inline(always)]
+    fn remainder(&self, row: u32) -> u32 {
+        let [a, b, c, d] = row.to_le_bytes();
+        let t = &self.remainders;
+        u32::from(
+            t[0][usize::from(a)]
+                ^ t[1][usize::from(b)]
+                ^ t[2][usize::from(c)]
+                ^ t[3][usize::from(d)],
+        )
+    }
+}
+
+fn remainder_tables(bits: u32) -> [[u8; 256]; 4] {
+    std::array::from_fn(|at| {
+        std::array::from_fn(|byte| polynomial_remainder((byte as u32) << (8 * at), bits) as u8)
+    })
 }
 
 /// Irreducible polynomials over GF(2) by degree, without the leading term.

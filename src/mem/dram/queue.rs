@@ -64,7 +64,14 @@ pub(super) struct Queue {
     pub column_index: [u16; MAX_BANKS],
     pub row_key: [u64; MAX_BANKS],
     pub row_index: [u16; MAX_BANKS],
+    /// The row against which `others` counts, by bank; `NO_ROW` when it must be counted anew.
+    counted_row: [u32; MAX_BANKS],
+    /// Requests of the bank for other rows than `counted_row`: without any, the oldest hit ends a scan.
+    others: [u16; MAX_BANKS],
 }
+
+/// No row has this number.
+const NO_ROW: u32 = u32::MAX;
 
 impl Queue {
     pub fn new(capacity: u32) -> Queue {
@@ -89,6 +96,8 @@ impl Queue {
             column_index: [NIL; MAX_BANKS],
             row_key: [u64::MAX; MAX_BANKS],
             row_index: [NIL; MAX_BANKS],
+            counted_row: [NO_ROW; MAX_BANKS],
+            others: [0; MAX_BANKS],
         }
     }
 
@@ -104,6 +113,7 @@ impl Queue {
             tail => self.entries[tail as usize].next = index,
         }
         self.tail[bank] = index;
+        self.others[bank] += u16::from(entry.row != self.counted_row[bank]);
         self.entries[index as usize] = entry;
         self.len += 1;
         index
@@ -121,6 +131,7 @@ impl Queue {
             NIL => self.tail[bank] = entry.prev,
             next => self.entries[next as usize].prev = entry.prev,
         }
+        self.others[bank] -= u16::from(entry.row != self.counted_row[bank]);
         self.entries[index as usize].next = self.free;
         self.free = index;
         self.len -= 1;
@@ -170,6 +181,11 @@ impl Queue {
     pub fn rescan(&mut self, bank: usize, open_row: Option<u32>, overtaken: u32, rules: &Rules) {
         let bank = bank & (MAX_BANKS - 1);
         let (mut hit, mut miss) = (NOBODY, NOBODY);
+        if let Some(row) = open_row.filter(|row| *row != self.counted_row[bank]) {
+            self.counted_row[bank] = row;
+            self.others[bank] = self.iter(bank).filter(|e| e.row != row).count() as u16;
+        }
+        let all_hit = open_row.is_some() && self.others[bank] == 0;
         let mut at = self.head[bank];
         while at != NIL {
             let e = &self.entries[at as usize];
@@ -184,8 +200,8 @@ impl Queue {
                     index: at,
                 };
             }
-            if rules.age_ordered && (open_row.is_none() || (hit.index != NIL && miss.index != NIL))
-            {
+            let both = hit.index != NIL && miss.index != NIL;
+            if rules.age_ordered && (open_row.is_none() || both || all_hit) {
                 break;
             }
             at = e.next;

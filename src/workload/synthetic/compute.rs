@@ -52,15 +52,15 @@ pub(super) const BARRIER: Entry = Entry {
 };
 
 /// A prologue, a loop whose last branch falls through, an epilogue.
-struct Loop {
-    threads: u32,
+pub(super) struct Loop {
+    pub(super) threads: u32,
     /// Ends of prologue, body and epilogue in the code table.
-    prologue: u32,
-    body: u32,
-    end: u32,
-    iterations: u64,
+    pub(super) prologue: u32,
+    pub(super) body: u32,
+    pub(super) end: u32,
+    pub(super) iterations: u64,
     /// The early exit that nobody takes, when there is one.
-    untaken_exit: Option<u32>,
+    pub(super) untaken_exit: Option<u32>,
 }
 
 impl Loop {
@@ -113,32 +113,32 @@ fn made(
 }
 
 /// Counter of a loop: on the uniform datapath where there is one.
-struct Counter {
+pub(super) struct Counter {
     uniform: bool,
 }
 
 impl Counter {
-    fn of(code: &KernelBuilder) -> Self {
+    pub(super) fn of(code: &KernelBuilder) -> Self {
         Counter {
             uniform: code.sm_version() >= 75,
         }
     }
 
-    fn set(&self, code: &mut KernelBuilder) {
+    pub(super) fn set(&self, code: &mut KernelBuilder) {
         match self.uniform {
             true => code.inst("UMOV", &[ur(4)], &[]),
             false => code.inst("MOV", &[r(5)], &[]),
         };
     }
 
-    fn advance(&self, code: &mut KernelBuilder) {
+    pub(super) fn advance(&self, code: &mut KernelBuilder) {
         match self.uniform {
             true => code.inst_imm("UIADD3", &[ur(4)], &[ur(4)], 1),
             false => code.inst_imm("IADD3", &[r(5)], &[r(5)], 1),
         };
     }
 
-    fn compare(&self, code: &mut KernelBuilder) {
+    pub(super) fn compare(&self, code: &mut KernelBuilder) {
         let counter = if self.uniform { ur(4) } else { r(5) };
         code.inst("ISETP.LE.AND", &[p(0)], &[r(2), counter]);
     }

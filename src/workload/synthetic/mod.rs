@@ -11,6 +11,10 @@ mod gather;
 mod gemm;
 mod hgemm;
 mod hgemm_async;
+mod micro_bandwidth;
+mod micro_cache;
+mod micro_ops;
+mod micro_ring;
 mod params;
 mod sgemm;
 mod shared;
@@ -77,6 +81,15 @@ const CATALOGUE: &[Entry] = &[
     chase::PCHASE,
     shared::SMEM,
     shared::ATOMICS,
+    micro_ops::OPS,
+    micro_ring::RING,
+    micro_ring::LAP,
+    micro_bandwidth::ELEMENTWISE,
+    micro_bandwidth::SWEEP,
+    micro_bandwidth::CHUNKS,
+    micro_cache::STRIDES,
+    micro_cache::CODE,
+    micro_cache::CONSTANT,
 ];
 
 /// Parameters that every workload has.

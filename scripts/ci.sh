@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# All of CI as functions. Run one with: bash scripts/ci.sh NAME
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+features=(dram-research micro-benchmarking)
+
+# A bare machine may lack a C compiler, which the compression libraries need.
+prepare() {
+    command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.89 or later" >&2; exit 1; }
+    if ! command -v cc >/dev/null; then
+        apt-get update -qq && apt-get install -y -qq gcc libc6-dev
+    fi
+}
+
+fmt() { cargo fmt --check; }
+
+# The README's test command.
+tests() { cargo test --release; }
+
+tests_all_features() { cargo test --release --all-features; }
+
+lint() { cargo clippy --release --all-targets --all-features -- -D warnings; }
+
+# Each feature alone, and none: definitions behind a feature must not be needed without it.
+each_feature() {
+    cargo clippy --release --all-targets -- -D warnings
+    for feature in "${features[@]}"; do
+        cargo clippy --release --features "$feature" -- -D warnings
+    done
+}
+
+all() {
+    prepare
+    fmt
+    tests
+    lint
+    each_feature
+    tests_all_features
+}
+
+"${@:-all}"

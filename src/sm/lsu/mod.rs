@@ -1,0 +1,166 @@
+//! The memory path of an SM: local queues, address generation, the shared pipe, L1, and replies.
+//!
+//! A memory instruction waits in its sub-core's queue until address generation is done
+//! ([`queue`](self)), then enters the pipe that all sub-cores share, one at a time (`pipe`), which
+//! looks up its lines (`lines`). A hit or a bank conflict has a known completion from there on; a
+//! miss leaves a *flight* that replies complete (`reply`).
+
+mod lines;
+mod pipe;
+mod queue;
+mod reply;
+
+use super::Cx;
+use super::SUB_CORES;
+use super::subcore::SubCore;
+use super::warp::{Local, PENDING};
+use crate::config::GpuSpec;
+use crate::ids::SmId;
+use crate::mem::l1::ReservationFail;
+use crate::stats::LsuStats;
+
+/// Where an access goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Space {
+    /// Global, local and resolved generic.
+    Global,
+    /// Shared memory.
+    Shared,
+    /// Shuffle: the shared-memory data path without an access.
+    Shuffle,
+}
+
+/// A memory instruction that waits for replies.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sm) struct Flight {
+    pub(super) warp: u8,
+    pub(super) program: u8,
+    pub(super) op: u32,
+    pub(super) left: u16,
+    pub(super) done: Local,
+    pub(super) group: u32,
+}
+
+const NO_FLIGHT: u32 = u32::MAX;
+/// Marks the tag of a read that bypasses L1: the rest is a flight number.
+const BYPASS: u32 = 1 << 31;
+
+/// The part of an SM that its sub-cores share for memory.
+#[derive(Clone, Debug)]
+pub struct Lsu {
+    /// Next cycle at which the pipe may have work.
+    pub next: Local,
+    /// Counters.
+    pub stats: LsuStats,
+    free: Local,
+    last: usize,
+    /// Sub-core whose head instruction is stuck in the pipe.
+    stuck: Option<usize>,
+    stuck_since: Local,
+    stuck_on: Stuck,
+    flights: Vec<Flight>,
+    free_flights: Vec<u32>,
+    port_free: Local,
+    bypass_left: u16,
+    store_credits: u16,
+    store_credits_max: u16,
+    frontend: Local,
+    queue_entries: usize,
+}
+
+/// What the head of the pipe waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stuck {
+    Reservation(ReservationFail),
+    StoreCredit,
+}
+
+/// How far the pipe came with its head instruction.
+enum Progress {
+    /// Done; the pipe is held this long.
+    Done(Local),
+    /// Stuck until an event, or until the given cycle.
+    Stuck(Stuck, Local),
+}
+
+impl Lsu {
+    /// An idle path.
+    pub fn new(spec: &GpuSpec) -> Self {
+        Lsu {
+            next: PENDING,
+            stats: LsuStats::default(),
+            free: 0,
+            last: SUB_CORES - 1,
+            stuck: None,
+            stuck_since: 0,
+            stuck_on: Stuck::StoreCredit,
+            flights: Vec::new(),
+            free_flights: Vec::new(),
+            port_free: 0,
+            bypass_left: spec.l1.mshrs,
+            store_credits: spec.lsu.store_credits,
+            store_credits_max: spec.lsu.store_credits,
+            frontend: Local::from(spec.lsu.frontend_cycles),
+            queue_entries: usize::from(spec.lsu.queue_entries),
+        }
+    }
+
+    /// Nothing waits and no reply is expected.
+    pub fn idle(&self) -> bool {
+        self.next == PENDING
+            && self.flights.len() == self.free_flights.len()
+            && self.store_credits == self.store_credits_max
+    }
+
+    /// All times move back by `by`; only while idle.
+    pub fn rebase(&mut self, by: Local) {
+        self.free = self.free.saturating_sub(by);
+        self.port_free = self.port_free.saturating_sub(by);
+    }
+
+    /// For the wait-for graph.
+    pub fn describe(&self, sm: SmId, lines: usize, out: &mut Vec<String>) {
+        let flights = self.flights.len() - self.free_flights.len();
+        if flights > 0 || self.stuck.is_some() {
+            out.push(format!(
+                "SM {}: {flights} instructions wait for replies, {lines} lines in flight, {} of {} \
+                 store credits left, head of the pipe waits for {}",
+                sm.0,
+                self.store_credits,
+                self.store_credits_max,
+                match self.stuck {
+                    Some(_) => format!("{:?}", self.stuck_on),
+                    None => "nothing".into(),
+                }
+            ));
+        }
+    }
+
+    fn take_flight(&mut self, flight: Flight) -> u32 {
+        match self.free_flights.pop() {
+            Some(id) => {
+                self.flights[id as usize] = flight;
+                id
+            }
+            None => {
+                self.flights.push(flight);
+                self.flights.len() as u32 - 1
+            }
+        }
+    }
+
+    /// When the pipe must look at the queues again.
+    fn plan(&mut self, subs: &[SubCore; SUB_CORES]) {
+        let heads = subs
+            .iter()
+            .filter_map(|s| s.queue.front())
+            .map(|q| q.ready)
+            .min();
+        self.next = heads.map_or(PENDING, |ready| ready.max(self.free));
+    }
+}
+
+fn l1_sector<P>(cx: &Cx<P>) -> u32 {
+    cx.spec.l1.sector_bytes
+}

@@ -1,0 +1,237 @@
+//! The pipe that the sub-cores share: one memory instruction after the other.
+
+use super::{NO_FLIGHT, Progress, Space, Stuck, l1_sector};
+use crate::isa::{MemKind, MemOp};
+use crate::mem::l1::ReservationFail;
+use crate::probe::Probe;
+use crate::sm::program::{Op, OpKind, Pipe, flag};
+use crate::sm::subcore::SubCore;
+use crate::sm::warp::{Local, PENDING, Queued, raw};
+use crate::sm::{Cx, SUB_CORES, Sm};
+
+impl Sm {
+    /// One visit of the shared pipe: takes the next instruction, or goes on with a stuck one.
+    pub(in crate::sm) fn memory_pipe<P: Probe>(&mut self, now: Local, cx: &mut Cx<P>) {
+        let k = match self.lsu.stuck {
+            Some(k) => k,
+            None => {
+                let from = self.lsu.last + 1;
+                let ready = |s: &SubCore| s.queue.front().is_some_and(|q| q.ready <= now);
+                match (from..from + SUB_CORES).find(|k| ready(&self.subs[k % SUB_CORES])) {
+                    Some(k) if self.lsu.free <= now => k % SUB_CORES,
+                    _ => return self.lsu.plan(&self.subs),
+                }
+            }
+        };
+        let mut entry = self.subs[k].queue.pop_front().expect("a head was found");
+        let progress = match entry.space {
+            Space::Global => self.global_access(&mut entry, now, cx),
+            _ => self.shared_access(&entry, now, cx),
+        };
+        if let Some(since) = self.lsu.stuck.take().map(|_| self.lsu.stuck_since) {
+            self.count_stall(now - since);
+        }
+        match progress {
+            Progress::Done(hold) => {
+                self.lsu.free = now + hold;
+                self.lsu.last = k;
+                self.left_queue(k, entry, now, cx);
+                self.lsu.plan(&self.subs);
+            }
+            Progress::Stuck(on, until) => {
+                self.subs[k].queue.push_front(entry);
+                self.lsu.stuck = Some(k);
+                self.lsu.stuck_on = on;
+                self.lsu.stuck_since = now;
+                self.lsu.next = until.max(now + 1);
+            }
+        }
+    }
+
+    pub(in crate::sm) fn count_stall(&mut self, cycles: Local) {
+        let stats = &mut self.l1.stats;
+        let counter = match self.lsu.stuck_on {
+            Stuck::Reservation(ReservationFail::MshrEntries) => &mut stats.fail_mshr_entries_cycles,
+            Stuck::Reservation(ReservationFail::MshrMerges) => &mut stats.fail_mshr_merges_cycles,
+            Stuck::Reservation(ReservationFail::LineAlloc) => &mut stats.fail_line_alloc_cycles,
+            Stuck::Reservation(ReservationFail::MissQueue) => &mut stats.fail_miss_queue_cycles,
+            Stuck::StoreCredit => &mut self.lsu.stats.store_credit_stall_cycles,
+        };
+        *counter += u64::from(cycles);
+    }
+
+    /// The head left the queue of sub-core `k`: its slot and its source operands are free.
+    pub(in crate::sm) fn left_queue<P: Probe>(
+        &mut self,
+        k: usize,
+        entry: Box<Queued>,
+        now: Local,
+        cx: &mut Cx<P>,
+    ) {
+        let slot = usize::from(entry.warp);
+        let program = &cx.programs[usize::from(entry.program)].program;
+        let op = program.ops[entry.op as usize];
+        let sub = &mut self.subs[k];
+        if sub.pipe_free[Pipe::Lsu as usize] == PENDING {
+            sub.pipe_free[Pipe::Lsu as usize] = now;
+            sub.next = sub.next.min(now);
+        }
+        sub.spare.push(entry);
+        let store = op.kind == OpKind::Memory
+            && matches!(program.mems[usize::from(op.mem)].kind, MemKind::Store);
+        let read = if store {
+            cx.spec.lsu.store_read_cycles
+        } else {
+            cx.spec.lsu.load_read_cycles
+        };
+        let read_at = now + Local::from(read).saturating_sub(self.lsu.frontend);
+        let warp = &mut self.warps[slot];
+        warp.queued -= 1;
+        if op.flags & flag::CONTROL != 0 {
+            let barrier = usize::from(op.control.read_barrier);
+            if let Some(pending) = warp.sb_pending.get_mut(barrier) {
+                *pending -= 1;
+                let ready = &mut warp.sb_ready[barrier];
+                *ready = (*ready).max(raw(read_at, op.source));
+            }
+        }
+        self.check_hold(slot, now, cx);
+    }
+
+    /// Shared memory and shuffles: the completion is known.
+    fn shared_access<P: Probe>(&mut self, entry: &Queued, now: Local, cx: &mut Cx<P>) -> Progress {
+        let launched = &cx.programs[usize::from(entry.program)];
+        let op = launched.program.ops[entry.op as usize];
+        let smem = &cx.spec.smem;
+        let slot = usize::from(entry.warp);
+        let passes = Local::from(entry.passes);
+        let interval = Local::from(cx.spec.lsu.issue_interval);
+        let hold = interval.max(passes * Local::from(smem.pass_interval));
+        if entry.space == Space::Shuffle {
+            self.lsu.stats.shuffle_instructions += 1;
+            let done = now + Local::from(op.latency).saturating_sub(self.lsu.frontend);
+            self.complete(slot, &op, done, now, u32::MAX, cx);
+            return Progress::Done(interval);
+        }
+        let mem = launched.program.mems[usize::from(op.mem)];
+        let extra = passes - Local::from(entry.least_passes);
+        self.lsu.stats.shared_instructions += 1;
+        self.lsu.stats.shared_passes += u64::from(passes);
+        self.lsu.stats.shared_conflict_passes += u64::from(extra);
+        let wide = Local::from(entry.least_passes).saturating_sub(2);
+        let latency = match mem.kind {
+            MemKind::Atomic | MemKind::Reduction => {
+                Local::from(smem.atomic_latency) + extra * Local::from(smem.atomic_serial)
+            }
+            MemKind::Store | MemKind::StoreMatrix => hold + self.lsu.frontend,
+            _ => Local::from(smem.load_latency) + extra * Local::from(smem.conflict_latency) + wide,
+        };
+        let done = now + latency.saturating_sub(self.lsu.frontend);
+        self.complete(slot, &op, done, now, u32::MAX, cx);
+        Progress::Done(hold)
+    }
+
+    /// Global memory: every line through L1 or straight to L2.
+    fn global_access<P: Probe>(
+        &mut self,
+        entry: &mut Queued,
+        now: Local,
+        cx: &mut Cx<P>,
+    ) -> Progress {
+        let launched = &cx.programs[usize::from(entry.program)];
+        let op = launched.program.ops[entry.op as usize];
+        let mem = launched.program.mems[usize::from(op.mem)];
+        let l1 = &cx.spec.l1;
+        let lines = entry.lines.as_slice().len();
+        if entry.next_line == 0 && self.lsu.stuck.is_none() {
+            self.lsu.stats.global_instructions += 1;
+            self.lsu.stats.line_requests += lines as u64;
+            let sectors = entry
+                .lines
+                .as_slice()
+                .iter()
+                .map(|l| l.sectors.count_ones());
+            self.lsu.stats.sector_requests += u64::from(sectors.sum::<u32>());
+        }
+        while usize::from(entry.next_line) < lines {
+            let number = Local::from(entry.next_line);
+            let at = now + number / Local::from(l1.tags_per_cycle);
+            let result = match mem.kind {
+                MemKind::Store | MemKind::Reduction | MemKind::StoreMatrix => {
+                    self.store_line(entry, &mem, at, cx)
+                }
+                MemKind::Atomic => {
+                    self.atomic_line(entry, &op, at, cx);
+                    Ok(())
+                }
+                _ => self.load_line(entry, &mem, at, cx),
+            };
+            if let Err((stuck, until)) = result {
+                return Progress::Stuck(stuck, until);
+            }
+            entry.next_line += 1;
+        }
+        let sectors: u32 = entry
+            .lines
+            .as_slice()
+            .iter()
+            .map(|l| l.sectors.count_ones())
+            .sum();
+        let tag_cycles = (lines as u32).div_ceil(u32::from(l1.tags_per_cycle));
+        let data_cycles = (sectors * l1_sector(cx)).div_ceil(u32::from(l1.bytes_per_cycle));
+        let hold = Local::from(cx.spec.lsu.issue_interval)
+            .max(tag_cycles)
+            .max(data_cycles);
+        self.finish_access(
+            entry,
+            &op,
+            &mem,
+            now + tag_cycles.max(data_cycles) - 1,
+            now,
+            cx,
+        );
+        Progress::Done(hold)
+    }
+
+    /// All lines were looked up; `last` is the cycle of the last one.
+    pub(in crate::sm) fn finish_access<P: Probe>(
+        &mut self,
+        entry: &Queued,
+        op: &Op,
+        mem: &MemOp,
+        last: Local,
+        now: Local,
+        cx: &mut Cx<P>,
+    ) {
+        let slot = usize::from(entry.warp);
+        let l1 = &cx.spec.l1;
+        let latency = match mem.kind {
+            MemKind::CpAsync => Local::from(l1.cp_async_latency),
+            MemKind::Load => Local::from(l1.hit_latency) + return_extra(mem, cx),
+            _ => self.lsu.frontend,
+        };
+        let hit_done = last + latency.saturating_sub(self.lsu.frontend);
+        if entry.flight == NO_FLIGHT {
+            let group = match mem.kind {
+                MemKind::CpAsync => self.warps[slot].groups.join(),
+                _ => u32::MAX,
+            };
+            self.complete(slot, op, hit_done, now, group, cx);
+        } else {
+            let flight = &mut self.lsu.flights[entry.flight as usize];
+            flight.done = flight.done.max(hit_done);
+            flight.left -= 1;
+            if flight.left == 0 {
+                self.land(entry.flight, now, cx);
+            }
+        }
+    }
+}
+
+fn return_extra<P>(mem: &MemOp, cx: &Cx<P>) -> Local {
+    Local::from(match mem.width_bytes {
+        16 => cx.spec.lsu.return_extra_128,
+        8 => cx.spec.lsu.return_extra_64,
+        _ => 0,
+    })
+}

@@ -1,0 +1,169 @@
+//! From issue to the local queue: address decoding, coalescing, address generation.
+
+use super::{NO_FLIGHT, Space};
+use crate::isa::{MemOp, MemSpace};
+use crate::probe::Probe;
+use crate::sm::coalesce::{Lines, Passes, atomic_weight, bank_passes, coalesce, is_atomic};
+use crate::sm::program::{Op, OpKind, Pipe, flag};
+use crate::sm::warp::{Local, PENDING, Queued, raw};
+use crate::sm::{Cx, Sm};
+use crate::trace::Addresses;
+
+fn new_entry() -> Box<Queued> {
+    Box::new(Queued {
+        ready: 0,
+        warp: 0,
+        program: 0,
+        next_line: 0,
+        misses: 0,
+        passes: 1,
+        least_passes: 1,
+        op: 0,
+        flight: NO_FLIGHT,
+        space: Space::Global,
+        atomic_weight: [1; 64],
+        lines: Lines::default(),
+    })
+}
+
+impl Sm {
+    /// Puts a memory instruction or shuffle that issues at `now` into its sub-core's queue.
+    pub(in crate::sm) fn enqueue<P: Probe>(
+        &mut self,
+        k: usize,
+        slot: usize,
+        op: &Op,
+        now: Local,
+        cx: &mut Cx<P>,
+    ) {
+        let mut entry = self.subs[k].spare.pop().unwrap_or_else(new_entry);
+        let warp = &mut self.warps[slot];
+        entry.warp = slot as u8;
+        entry.program = warp.program;
+        entry.op = warp.op;
+        entry.next_line = 0;
+        entry.misses = 0;
+        entry.flight = NO_FLIGHT;
+        (entry.passes, entry.least_passes) = (1, 1);
+        warp.queued += 1;
+        warp.pending += 1;
+        let mut uniform = false;
+        if op.kind == OpKind::Shuffle {
+            entry.space = Space::Shuffle;
+        } else {
+            let mem = cx.programs[usize::from(warp.program)].program.mems[usize::from(op.mem)];
+            uniform = mem.uniform_address;
+            self.addresses(slot, &mem, &mut entry, cx);
+        }
+        self.begin_wait(slot, op, cx);
+        let interval = if uniform {
+            cx.spec.lsu.agu_interval_uniform
+        } else {
+            cx.spec.lsu.agu_interval
+        };
+        let sub = &mut self.subs[k];
+        entry.ready = (now + self.lsu.frontend).max(sub.agu_free);
+        sub.agu_free = entry.ready + Local::from(interval);
+        self.lsu.next = match self.lsu.stuck {
+            Some(_) => self.lsu.next,
+            None => self.lsu.next.min(entry.ready.max(self.lsu.free)),
+        };
+        sub.queue.push_back(entry);
+        if sub.queue.len() >= self.lsu.queue_entries {
+            sub.pipe_free[Pipe::Lsu as usize] = PENDING;
+        }
+    }
+
+    /// Marks what the instruction will deliver as pending.
+    pub(in crate::sm) fn begin_wait<P: Probe>(&mut self, slot: usize, op: &Op, cx: &Cx<P>) {
+        if op.flags & flag::CONTROL != 0 {
+            let warp = &mut self.warps[slot];
+            for barrier in [op.control.write_barrier, op.control.read_barrier] {
+                if let Some(pending) = warp.sb_pending.get_mut(usize::from(barrier)) {
+                    *pending += 1;
+                    let ready = &mut warp.sb_ready[usize::from(barrier)];
+                    *ready = *ready & !3 | u32::from(op.source);
+                }
+            }
+        } else {
+            self.write_registers(slot, op, raw(PENDING, op.source), cx);
+        }
+    }
+
+    /// Decodes the next access of the warp's stream into `entry`.
+    pub(in crate::sm) fn addresses<P: Probe>(
+        &mut self,
+        slot: usize,
+        mem: &MemOp,
+        entry: &mut Queued,
+        cx: &Cx<P>,
+    ) {
+        let warp = &self.warps[slot];
+        let launched = &cx.programs[usize::from(warp.program)];
+        let mut list = [0u64; 32];
+        let access = self.streams[slot].next_access(warp.op, warp.mask, &mut list);
+        let header = &launched.kernel.header;
+        let (mut base, mut count) = (list[0], usize::from(warp.mask.count_ones() as u8));
+        let pattern = match access {
+            Addresses::Pattern { base: at, pattern } => {
+                base = at;
+                Some(pattern)
+            }
+            Addresses::List { count: lanes } => {
+                count = usize::from(lanes);
+                None
+            }
+        };
+        entry.space = match mem.space {
+            MemSpace::Shared => Space::Shared,
+            MemSpace::Generic if in_window(base, header.shared_base) => Space::Shared,
+            _ => Space::Global,
+        };
+        let width = u64::from(mem.width_bytes);
+        let atomic = is_atomic(mem);
+        let patterns = &launched.program.patterns;
+        if let Some(pattern) = pattern {
+            let info = patterns.info(pattern);
+            let passes = if atomic {
+                info.atomic_passes
+            } else {
+                info.passes
+            };
+            match entry.space {
+                Space::Global if !atomic && patterns.lines_at(pattern, base, &mut entry.lines) => {
+                    return;
+                }
+                Space::Shared if base % 4 == 0 => return set_passes(entry, passes),
+                _ => {}
+            }
+            let offsets = &launched.kernel.code.patterns[pattern as usize].offsets;
+            count = offsets.len().min(32);
+            for (address, &offset) in list.iter_mut().zip(offsets) {
+                *address = base.wrapping_add_signed(i64::from(offset));
+            }
+        }
+        let lanes = &list[..count];
+        if entry.space == Space::Shared {
+            let banks = u64::from(cx.spec.smem.banks);
+            set_passes(entry, bank_passes(lanes, warp.mask, width, banks, atomic));
+            return;
+        }
+        coalesce(lanes, width, &mut entry.lines);
+        if atomic {
+            for (weight, line) in entry.atomic_weight.iter_mut().zip(entry.lines.as_slice()) {
+                *weight = atomic_weight(lanes, line.line);
+            }
+        }
+    }
+}
+
+fn in_window(address: u64, base: u64) -> bool {
+    /// The shared window of the generic address space.
+    const WINDOW: u64 = 1 << 24;
+    base != 0 && address.wrapping_sub(base) < WINDOW
+}
+
+fn set_passes(entry: &mut Queued, passes: Passes) {
+    entry.passes = passes.passes.max(1);
+    entry.least_passes = passes.least.max(1);
+}

@@ -1,0 +1,165 @@
+//! Replies from L2, and what they complete.
+
+use super::{BYPASS, Flight};
+use crate::mem::{Reply, RequestKind};
+use crate::probe::Probe;
+use crate::sm::program::{Op, flag};
+use crate::sm::warp::{Hold, Local, PENDING, raw};
+use crate::sm::{Cx, Sm};
+
+impl Sm {
+    /// A reply arrives.
+    pub(in crate::sm) fn reply<P: Probe>(&mut self, reply: Reply, now: Local, cx: &mut Cx<P>) {
+        let ready = now + Local::from(cx.spec.l1.fill_latency);
+        self.last_reply = reply.at;
+        match reply.kind {
+            RequestKind::Read if reply.tag & BYPASS != 0 => {
+                self.lsu.bypass_left += 1;
+                self.one_landed(reply.tag & !BYPASS, ready, now, cx);
+            }
+            RequestKind::Read => self.fill(&reply, ready, now, cx),
+            RequestKind::Atomic => self.one_landed(reply.tag, ready, now, cx),
+            RequestKind::ReadInst => self.code_arrived(&reply, now, cx),
+            _ => {
+                self.lsu.store_credits += 1;
+                let slot = reply.tag as usize;
+                self.warps[slot].stores -= 1;
+                if self.warps[slot].hold == Hold::Membar {
+                    self.check_hold(slot, now, cx);
+                }
+            }
+        }
+        if self.lsu.stuck.is_some() {
+            self.lsu.next = self.lsu.next.min(now);
+        }
+    }
+
+    pub(in crate::sm) fn fill<P: Probe>(
+        &mut self,
+        reply: &Reply,
+        ready: Local,
+        now: Local,
+        cx: &mut Cx<P>,
+    ) {
+        let mut landed = std::mem::take(&mut self.lsu.free_flights);
+        let keep = landed.len();
+        let flights = &mut self.lsu.flights;
+        self.l1.fill(reply.line, reply.sectors, |id| {
+            let flight = &mut flights[id as usize];
+            flight.done = flight.done.max(ready);
+            flight.left -= 1;
+            if flight.left == 0 {
+                landed.push(id);
+            }
+        });
+        // Landed flights are the free ones at once; each is read before it can be reused.
+        let count = landed.len();
+        self.lsu.free_flights = landed;
+        for at in keep..count {
+            let flight = self.lsu.flights[self.lsu.free_flights[at] as usize];
+            self.landed(flight, now, cx);
+        }
+    }
+
+    pub(in crate::sm) fn one_landed<P: Probe>(
+        &mut self,
+        id: u32,
+        ready: Local,
+        now: Local,
+        cx: &mut Cx<P>,
+    ) {
+        let flight = &mut self.lsu.flights[id as usize];
+        flight.done = flight.done.max(ready);
+        flight.left -= 1;
+        if flight.left == 0 {
+            self.land(id, now, cx);
+        }
+    }
+
+    pub(in crate::sm) fn land<P: Probe>(&mut self, id: u32, now: Local, cx: &mut Cx<P>) {
+        self.lsu.free_flights.push(id);
+        self.landed(self.lsu.flights[id as usize], now, cx);
+    }
+
+    pub(in crate::sm) fn landed<P: Probe>(&mut self, flight: Flight, now: Local, cx: &mut Cx<P>) {
+        let program = &cx.programs[usize::from(flight.program)].program;
+        let op = program.ops[flight.op as usize];
+        self.complete(
+            usize::from(flight.warp),
+            &op,
+            flight.done,
+            now,
+            flight.group,
+            cx,
+        );
+    }
+
+    /// The completion of a memory instruction is now known to be `done`.
+    pub(in crate::sm) fn complete<P: Probe>(
+        &mut self,
+        slot: usize,
+        op: &Op,
+        done: Local,
+        now: Local,
+        group: u32,
+        cx: &mut Cx<P>,
+    ) {
+        let value = raw(done, op.source);
+        let warp = &mut self.warps[slot];
+        warp.pending -= 1;
+        warp.memory_done = warp.memory_done.max(done);
+        if group != u32::MAX {
+            warp.groups.complete(group, done);
+        }
+        if op.flags & flag::CONTROL != 0 {
+            let barrier = usize::from(op.control.write_barrier);
+            if let Some(pending) = warp.sb_pending.get_mut(barrier) {
+                *pending -= 1;
+                warp.sb_ready[barrier] = warp.sb_ready[barrier].max(value);
+            }
+        } else {
+            self.write_registers(slot, op, value, cx);
+        }
+        self.check_hold(slot, now, cx);
+    }
+
+    pub(in crate::sm) fn code_arrived<P: Probe>(
+        &mut self,
+        reply: &Reply,
+        now: Local,
+        cx: &mut Cx<P>,
+    ) {
+        let constant = reply.tag == 1;
+        let ready = if constant {
+            self.consts.arrived(reply.line, now)
+        } else {
+            self.inst.arrived(reply.line, now)
+        };
+        for slot in 0..self.warps.len() {
+            let warp = &self.warps[slot];
+            if self.used >> slot & 1 == 0 || warp.hold == Hold::Drain {
+                continue;
+            }
+            let launched = &cx.programs[usize::from(warp.program)];
+            let Some(op) = launched.program.ops.get(warp.op as usize) else {
+                continue;
+            };
+            let warp = &mut self.warps[slot];
+            let waits = if constant {
+                warp.constant_at == PENDING
+                    && op.flags & flag::CONSTANT != 0
+                    && launched.const_line + u64::from(op.const_line) == reply.line
+            } else {
+                warp.fetched_at == PENDING && launched.code_line + u64::from(op.line) == reply.line
+            };
+            if waits {
+                *(if constant {
+                    &mut warp.constant_at
+                } else {
+                    &mut warp.fetched_at
+                }) = ready;
+                self.rewake(slot, now, cx);
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The answer of builds without the suite.
+
+use super::Request;
+use crate::error::{Error, Result};
+
+/// Says which feature is missing.
+///
+/// # Errors
+/// Always.
+pub fn run(_request: &Request) -> Result<()> {
+    Err(Error::Run(
+        "micro-benchmark is not in this build; build with `--features micro-benchmarking`".into(),
+    ))
+}

@@ -1,0 +1,61 @@
+//! The model against silicon: the micro-benchmark suite (feature `micro-benchmarking`) and the
+//! correlation of results.
+//!
+//! A benchmark is an entry of a TOML file in `microbench/`: kernels, and how its number follows from
+//! their cycles and counters. `microbench/README.md` says how to add one. References are transcribed
+//! in `validation/reference/`, one file a GPU.
+
+pub mod chart;
+pub mod correlate;
+pub mod results;
+
+#[cfg(feature = "micro-benchmarking")]
+pub mod definition;
+#[cfg(feature = "micro-benchmarking")]
+mod enabled;
+#[cfg(feature = "micro-benchmarking")]
+pub mod expression;
+#[cfg(feature = "micro-benchmarking")]
+mod gate;
+#[cfg(feature = "micro-benchmarking")]
+pub mod points;
+#[cfg(feature = "micro-benchmarking")]
+pub mod reference;
+#[cfg(feature = "micro-benchmarking")]
+pub mod suite;
+#[cfg(feature = "micro-benchmarking")]
+pub use enabled::run;
+
+#[cfg(not(feature = "micro-benchmarking"))]
+mod disabled;
+#[cfg(not(feature = "micro-benchmarking"))]
+pub use disabled::run;
+
+use std::path::PathBuf;
+
+/// What `micro-benchmark` is asked to do.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// GPU: built-in name or TOML file.
+    pub gpu: String,
+    /// Configuration overrides.
+    pub set: Vec<String>,
+    /// Benchmarks by name; all when empty.
+    pub only: Vec<String>,
+    /// Only benchmarks of the caches.
+    pub cache_analysis: bool,
+    /// Show the accuracy of each class.
+    pub validate_accuracy: bool,
+    /// Tolerances that must hold.
+    pub gate: Option<PathBuf>,
+    /// Points of a curve.
+    pub points: usize,
+    /// Threads.
+    pub jobs: usize,
+    /// Where results go as JSON.
+    pub json: Option<PathBuf>,
+    /// Where charts go.
+    pub html: Option<PathBuf>,
+    /// Only say what there is.
+    pub list: bool,
+}

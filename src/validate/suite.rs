@@ -1,0 +1,229 @@
+//! Runs benchmarks: kernels on the machine, in parallel over points, results in the order of the
+//! definitions.
+
+use super::definition::Definition;
+use super::expression::{evaluate, substitute};
+use super::points;
+use super::reference::Reference;
+use super::results::{Point, Results};
+use crate::config::GpuSpec;
+use crate::error::{Error, Result};
+use crate::probe::NoProbe;
+use crate::simulation::{self, KernelRun, Options};
+use crate::trace::{Command, Workload};
+use crate::workload::synthetic;
+use rayon::prelude::*;
+use std::collections::HashMap;
+
+/// A benchmark at a point.
+struct Task<'a> {
+    definition: &'a Definition,
+    parameter: String,
+}
+
+/// Runs `definitions` on `gpu` with `jobs` threads, curves at about `count` points.
+///
+/// # Errors
+/// The first fault in the order of the definitions.
+pub fn run(
+    definitions: &[Definition],
+    gpu: &GpuSpec,
+    reference: &Reference,
+    count: usize,
+    jobs: usize,
+) -> Result<Results> {
+    let mut tasks = Vec::new();
+    for definition in definitions {
+        if !definition.is_for(gpu.compute_capability) {
+            continue;
+        }
+        for parameter in points::choose(definition, reference, gpu, count) {
+            tasks.push(Task {
+                definition,
+                parameter,
+            });
+        }
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
+    let pool = pool.map_err(|e| Error::Run(format!("cannot start threads: {e}")))?;
+    // One task at a time, last ones first: the curves, which take longest, are in the middle.
+    let results: Result<Vec<Point>> = pool.install(|| {
+        let tasks = tasks.par_iter().with_max_len(1);
+        tasks.map(|task| task.run(gpu, reference)).collect()
+    });
+    let mut results = Results {
+        gpu: gpu.name.clone(),
+        results: results?,
+        ..Results::default()
+    };
+    results.score();
+    Ok(results)
+}
+
+impl Task<'_> {
+    fn run(&self, gpu: &GpuSpec, reference: &Reference) -> Result<Point> {
+        let definition = self.definition;
+        let simulated = match definition.not_modelled {
+            Some(_) => None,
+            None => Some(self.number(gpu)?),
+        };
+        let found = reference.find(&definition.name, &self.parameter);
+        if let Some(found) = found.as_ref().filter(|f| f.unit != definition.unit) {
+            return Err(Error::Run(format!(
+                "reference {} of {} is in {}, not {}",
+                definition.name, gpu.name, found.unit, definition.unit
+            )));
+        }
+        let mut point = Point {
+            name: definition.name.clone(),
+            parameter: self.parameter.clone(),
+            simulated,
+            unit: definition.unit.clone(),
+            reference: found.as_ref().map(|f| f.value),
+            source: found.as_ref().map(|f| f.source.clone()),
+            class: definition.class.clone(),
+            tolerance: definition.tolerance,
+            ..Point::default()
+        };
+        point.judge(found.is_none_or(|f| f.trusted));
+        Ok(point)
+    }
+
+    /// Runs the kernels and evaluates the formula.
+    fn number(&self, gpu: &GpuSpec) -> Result<f64> {
+        let facts = Facts::new(gpu, &self.parameter);
+        let (names, workload) = self.workload(gpu, &facts)?;
+        let run = simulation::run::<NoProbe>(&workload, gpu, &Options::default())?;
+        let kernels = names.iter().zip(&run.kernels);
+        let mut values = facts.values.clone();
+        for (name, kernel) in kernels {
+            note(name, kernel, &mut values);
+        }
+        if let (Some(first), Some(last)) = (run.kernels.first(), run.kernels.last()) {
+            values.insert("all.cycles".into(), (last.end - first.start) as f64);
+        }
+        evaluate(&self.definition.value, &|name| values.get(name).copied())
+    }
+
+    fn workload(&self, gpu: &GpuSpec, facts: &Facts) -> Result<(Vec<String>, Workload)> {
+        let mut names = Vec::new();
+        let mut all = Workload::default();
+        for entry in &self.definition.run {
+            let (name, spec) = entry.split_once('=').ok_or_else(|| {
+                Error::input(
+                    &self.definition.name,
+                    entry,
+                    "no name",
+                    "write `name = synth:...`",
+                )
+            })?;
+            let (name, spec) = (name.trim(), spec.trim());
+            let spec = substitute(spec, &|name| facts.text(name), &|name| {
+                facts.values.get(name).copied()
+            })?;
+            if name == "copy" {
+                let bytes = spec.parse().unwrap_or(0);
+                let address = 0x7f00_0000_0000;
+                all.commands.push(Command::MemcpyHtoD { address, bytes });
+                continue;
+            }
+            let mut more = synthetic::parse(&spec, gpu)?;
+            for (at, _) in more.launches().enumerate() {
+                names.push(if at == 0 {
+                    name.to_owned()
+                } else {
+                    format!("{name}{at}")
+                });
+            }
+            all.commands.append(&mut more.commands);
+            all.source = more.source;
+        }
+        Ok((names, all))
+    }
+}
+
+/// What definitions may ask of the GPU and the point.
+struct Facts {
+    values: HashMap<String, f64>,
+    parts: Vec<String>,
+    parameter: String,
+}
+
+impl Facts {
+    fn new(gpu: &GpuSpec, parameter: &str) -> Facts {
+        let separators = ['x', ':'];
+        let parts: Vec<String> = parameter.split(separators).map(str::to_owned).collect();
+        let clock = gpu.core_clock_khz as f64;
+        let mut values: HashMap<String, f64> = [
+            ("sms", f64::from(gpu.sms)),
+            ("cc", f64::from(gpu.compute_capability)),
+            ("ghz", clock / 1e6),
+            ("mhz", clock / 1e3),
+            ("l1_bytes", f64::from(gpu.l1.unified_bytes)),
+            ("l2_bytes", gpu.l2.bytes as f64),
+            ("partitions", f64::from(gpu.l2.partitions)),
+            ("warps", f64::from(gpu.sm.warps_max)),
+            ("threads", f64::from(gpu.sm.warps_max) * 32.0),
+            ("smem_cta", f64::from(gpu.smem.per_cta_bytes_max)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        for (n, part) in parts.iter().enumerate() {
+            if let Ok(value) = part.parse() {
+                values.insert(format!("p{n}"), value);
+            }
+        }
+        Facts {
+            values,
+            parts,
+            parameter: parameter.to_owned(),
+        }
+    }
+
+    /// The point, or part `pN` of it, as text, when it is not a number.
+    fn text(&self, name: &str) -> Option<String> {
+        if name == "p" {
+            return Some(self.parameter.clone());
+        }
+        let part = self
+            .parts
+            .get(name.strip_prefix('p')?.parse::<usize>().ok()?)?;
+        part.parse::<f64>().is_err().then(|| part.clone())
+    }
+}
+
+/// Everything a kernel's run gives to formulas.
+fn note(name: &str, kernel: &KernelRun, values: &mut HashMap<String, f64>) {
+    let mut put = |key: String, value: f64| {
+        values.insert(format!("{name}.{key}"), value);
+    };
+    put("cycles".into(), (kernel.end - kernel.start) as f64);
+    put("start".into(), kernel.start as f64);
+    put("end".into(), kernel.end as f64);
+    put("insts".into(), kernel.warp_instructions as f64);
+    let counters = &kernel.counters;
+    let groups = [
+        ("l1", crate::stats::L1Stats::SCHEMA, counters.sm.l1.values()),
+        (
+            "lsu",
+            crate::stats::LsuStats::SCHEMA,
+            counters.sm.lsu.values(),
+        ),
+        ("sm", crate::stats::SmStats::SCHEMA, counters.sm.sm.values()),
+        (
+            "fetch",
+            crate::stats::FetchStats::SCHEMA,
+            counters.sm.fetch.values(),
+        ),
+        ("noc", crate::stats::NocStats::SCHEMA, counters.noc.values()),
+        ("l2", crate::stats::L2Stats::SCHEMA, counters.l2.values()),
+    ];
+    for (group, schema, counts) in groups {
+        for ((field, _), count) in schema.iter().zip(counts) {
+            put(format!("{group}.{field}"), count as f64);
+        }
+    }
+    put("dram.reads".into(), counters.dram.reads as f64);
+    put("dram.writes".into(), counters.dram.writes as f64);
+    put("occupancy".into(), f64::from(kernel.occupancy.ctas_per_sm));
+}

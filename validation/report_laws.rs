@@ -1,0 +1,244 @@
+//! Laws of every report: accounts close, bytes agree between neighbours, and neither threads nor skipping
+//! nor watching change a byte.
+
+mod support;
+
+use phantom_gpu::mem::SECTOR_BYTES;
+use phantom_gpu::report::schema::{Kernel, Status};
+use phantom_gpu::report::timeline;
+use phantom_gpu::simulation::Options;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use support::{Run, json, run, run_with};
+
+/// Small workloads of every kind.
+const INPUTS: &[&str] = &[
+    "synth:empty?grid=300&block=96",
+    "synth:ffma?grid=40&block=128&iters=2",
+    "synth:copy?bytes=1MiB",
+    "synth:triad?bytes=512KiB&width=16",
+    "synth:sgemm?m=128&n=128&k=64",
+    "synth:hgemm?m=128&n=128&k=64",
+    "synth:gather?per=4&grid=16",
+    "synth:smem?grid=8&ways=4",
+    "synth:atomics?grid=8&iters=2",
+    "synth:barrier?grid=8&iters=4",
+];
+
+fn accounts_close(k: &Kernel, run: &Run) {
+    let spec = &run.config.spec;
+    let units = |n: u16| u64::from(n) * k.counted_cycles;
+    assert_eq!(
+        k.total_slots,
+        units(spec.sms) * u64::from(spec.sm.sub_cores)
+    );
+    assert_eq!(k.issue.0.total(), k.total_slots, "{}: issue", k.name);
+    assert_eq!(k.issue.0.slots[0], k.sm.counters.warp_instructions);
+    let sm = &k.sm.sm_cycles;
+    assert_eq!(sm.busy + sm.idle, units(spec.sms));
+    assert!(k.sm.counters.warp_cycles <= sm.busy * u64::from(spec.sm.warps_max));
+    let slices = &k.l2.slice_cycles;
+    assert_eq!(slices.busy + slices.idle, units(spec.l2.slices));
+    let (dram, bus) = (&k.dram.counters, &k.dram.bus);
+    assert_eq!(
+        bus.values().iter().sum::<u64>(),
+        dram.cycles,
+        "{}: bus",
+        k.name
+    );
+    for label in bus.values() {
+        assert!(
+            label <= dram.cycles,
+            "{}: a label of {label} cycles",
+            k.name
+        );
+    }
+    let pipes: u64 = k.pipes.named().iter().map(|(_, p)| p.instructions).sum();
+    assert_eq!(pipes, k.sm.counters.warp_instructions, "{}: pipes", k.name);
+}
+
+/// What one level asks for is what the next one serves.
+fn levels_agree(k: &Kernel, run: &Run) {
+    let spec = &run.config.spec;
+    let (lsu, l1, l2) = (&k.lsu.counters, &k.l1.counters, &k.l2.counters);
+    let noc = &k.noc.counters;
+    let l1_all = l1.sector_reads + l1.sector_writes + l1.sector_atomics;
+    assert_eq!(lsu.sector_requests, l1_all, "{}: LSU and L1", k.name);
+    let read = l1.sector_hits + l1.sector_misses + l1.sector_mshr_hits;
+    assert_eq!(read, l1.sector_reads, "{}: outcomes of L1 reads", k.name);
+    assert_eq!(l1.sector_writes, l2.sector_writes, "{}: writes", k.name);
+    assert_eq!(l1.sector_atomics, l2.sector_atomics, "{}: atomics", k.name);
+    assert_eq!(
+        l2.read_hits + l2.read_misses + l2.read_mshr_hits,
+        l2.sector_reads
+    );
+    assert_eq!(noc.requests, noc.replies, "{}: replies", k.name);
+    let header = u64::from(spec.noc.header_bytes);
+    let up = (l2.sector_writes + l2.sector_atomics) * SECTOR_BYTES;
+    assert_eq!(
+        noc.request_bytes,
+        noc.requests * header + up,
+        "{}: bytes to L2",
+        k.name
+    );
+    if spec.l2.partitions == 1 && l2.sector_atomics == 0 {
+        let down = l2.sector_reads * SECTOR_BYTES;
+        assert_eq!(
+            noc.reply_bytes,
+            noc.replies * header + down,
+            "{}: bytes to SMs",
+            k.name
+        );
+        assert!(l2.sector_reads >= l1.sector_misses, "{}: reads", k.name);
+        let dram = &k.dram.counters;
+        assert_eq!(
+            dram.reads + dram.forwarded_reads,
+            l2.fills,
+            "{}: fills",
+            k.name
+        );
+        assert!(
+            dram.writes + dram.merged_writes <= l2.writebacks,
+            "{}: write-backs",
+            k.name
+        );
+    }
+}
+
+#[test]
+fn every_account_closes_on_every_kind_of_kernel() {
+    for gpu in ["v100", "a100-80", "rtx3070"] {
+        for input in INPUTS {
+            let run = run(input, gpu);
+            let kernel = &run.report.kernels[0];
+            accounts_close(kernel, &run);
+            levels_agree(kernel, &run);
+            assert_eq!(kernel.counted_cycles, kernel.cycles);
+            assert_eq!(
+                kernel.warp_instructions,
+                kernel.sm.counters.warp_instructions
+            );
+            assert_eq!(
+                kernel.thread_instructions,
+                kernel.sm.counters.thread_instructions
+            );
+        }
+    }
+}
+
+#[test]
+fn threads_and_skipping_change_no_byte() {
+    for input in [
+        "synth:copy?bytes=512KiB&launches=2",
+        "synth:sgemm?m=128&n=128&k=32",
+    ] {
+        let first = json(&run(input, "a100-80").report).to_string();
+        for threads in [2, 3, 5, 8] {
+            let options = Options {
+                threads,
+                ..Options::default()
+            };
+            let other = json(&run_with(input, "a100-80", &[], &options).report).to_string();
+            assert!(first == other, "{input} with {threads} threads differs");
+        }
+        let options = Options {
+            no_skip: true,
+            ..Options::default()
+        };
+        let other = json(&run_with(input, "a100-80", &[], &options).report).to_string();
+        assert!(first == other, "{input} without skipping differs");
+    }
+}
+
+#[test]
+fn overlapping_kernels_share_counters_and_their_accounts_close() {
+    let run = run("synth:copy?bytes=2MiB&launches=4&streams=4", "v100");
+    let kernels = &run.report.kernels;
+    assert_eq!(kernels.len(), 4);
+    assert!(kernels.iter().all(|k| k.overlapped));
+    for k in kernels {
+        accounts_close(k, &run);
+        assert!(k.warp_instructions <= k.sm.counters.warp_instructions);
+        assert_eq!(k.warp_instructions, kernels[0].warp_instructions);
+    }
+    let said = &run.report.validity.assumptions;
+    assert!(said.iter().any(|a| a.contains("overlap")), "{said:?}");
+}
+
+#[test]
+fn a_stopped_run_reports_what_was_done() {
+    let options = Options {
+        max_cycles: Some(8000),
+        ..Options::default()
+    };
+    let run = run_with("synth:copy?bytes=8MiB&launches=2", "v100", &[], &options);
+    assert_eq!(run.report.status, Status::MaxCycles);
+    assert_eq!(run.report.kernels.len(), 1);
+    let kernel = &run.report.kernels[0];
+    assert!(kernel.partial && kernel.provenance.partial);
+    assert!((8000..8200).contains(&kernel.cycles), "{}", kernel.cycles);
+    assert!(kernel.warp_instructions > 0 && kernel.occupancy.achieved > 0.1);
+    accounts_close(kernel, &run);
+}
+
+/// The events of a run's timeline.
+fn timeline_of(run: &Run) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.json");
+    timeline::write(&file, &run.report, &run.result, &run.config.spec).unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let value: Value = serde_json::from_str(&text).unwrap();
+    value["traceEvents"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_timeline_is_ordered_nests_and_changes_nothing() {
+    let input = "synth:copy?bytes=4MiB&launches=3&streams=2";
+    let options = Options {
+        timeline: Some(500),
+        ..Options::default()
+    };
+    let watched = run_with(input, "v100", &[], &options);
+    assert_eq!(json(&watched.report), json(&run(input, "v100").report));
+
+    let events = timeline_of(&watched);
+    let timed: Vec<&Value> = events.iter().filter(|e| e["ph"] != "M").collect();
+    let ts = |e: &Value| e["ts"].as_f64().unwrap();
+    assert!(timed.windows(2).all(|pair| ts(pair[0]) <= ts(pair[1])));
+
+    let mut ends: BTreeMap<(u64, u64), f64> = BTreeMap::new();
+    let mut ctas = 0;
+    for e in timed.iter().filter(|e| e["ph"] == "X") {
+        let track = (e["pid"].as_u64().unwrap(), e["tid"].as_u64().unwrap());
+        let end = ends.entry(track).or_insert(0.0);
+        assert!(
+            ts(e) >= *end - 1e-6,
+            "slices of track {track:?} overlap: {e}"
+        );
+        *end = ts(e) + e["dur"].as_f64().unwrap();
+        ctas += u64::from(track.0 == 3);
+    }
+    let launched: u64 = watched
+        .report
+        .kernels
+        .iter()
+        .map(|k| k.grid.iter().product::<u32>())
+        .map(u64::from)
+        .sum();
+    assert_eq!(ctas, launched);
+
+    let curves: Vec<&str> = timed
+        .iter()
+        .filter(|e| e["ph"] == "C")
+        .filter_map(|e| e["name"].as_str())
+        .collect();
+    for name in [
+        "DRAM GB/s",
+        "issue utilisation %",
+        "resident warps",
+        "L2 read hit %",
+    ] {
+        assert!(curves.contains(&name), "{name}");
+    }
+}
