@@ -152,7 +152,7 @@ impl Observer for Recorder<'_> {
         let Some((space, _)) = self.addressed(span) else {
             return;
         };
-        let mut step = 0;
+        let mut step = u64::from(span.access_back).wrapping_neg();
         for index in span.start..span.start + span.count {
             let Some(inst) = self.code.get(index as usize) else {
                 return;
@@ -184,7 +184,7 @@ impl Observer for Recorder<'_> {
                 Some(pattern) => encoder.access_pattern(index, active[0], pattern),
                 None => encoder.access_list(index, active),
             }
-            step += u64::from(span.access_step);
+            step = step.wrapping_add(u64::from(span.access_step));
         }
     }
 }
