@@ -142,7 +142,7 @@ fn open<O>(warps: &mut [Warp], cx: &mut Cx<'_, O>) -> bool {
             continue;
         };
         let state = *barrier;
-        if state.arrived == 0 || state.arrived < state.expected.unwrap_or(alive).min(alive.max(1)) {
+        if state.arrived == 0 || state.arrived < state.expected.unwrap_or(alive) {
             continue;
         }
         *barrier = Barrier::default();
