@@ -2,6 +2,7 @@
 
 use super::{NO_FLIGHT, Progress, Space, Stuck, l1_sector};
 use crate::isa::{MemKind, MemOp};
+use crate::mem::LINE_BYTES;
 use crate::mem::l1::ReservationFail;
 use crate::probe::Probe;
 use crate::sm::program::{Op, OpKind, Pipe, flag};
@@ -178,7 +179,12 @@ impl Sm {
             .map(|l| l.sectors.count_ones())
             .sum();
         let tag_cycles = (lines as u32).div_ceil(u32::from(l1.tags_per_cycle));
-        let data_cycles = (sectors * l1_sector(cx)).div_ceil(u32::from(l1.bytes_per_cycle));
+        // Loads read words out of the banks that shared memory has; anything else moves sectors.
+        let bytes = match mem.kind {
+            MemKind::Load => u32::from(entry.passes) * LINE_BYTES as u32,
+            _ => sectors * l1_sector(cx),
+        };
+        let data_cycles = bytes.div_ceil(u32::from(l1.bytes_per_cycle));
         let hold = Local::from(cx.spec.lsu.issue_interval)
             .max(tag_cycles)
             .max(data_cycles);
@@ -207,7 +213,7 @@ impl Sm {
         let l1 = &cx.spec.l1;
         let latency = match mem.kind {
             MemKind::CpAsync => Local::from(l1.cp_async_latency),
-            MemKind::Load => Local::from(l1.hit_latency) + return_extra(mem, cx),
+            MemKind::Load => Local::from(l1.hit_latency) + return_extra(entry, cx),
             _ => self.lsu.frontend,
         };
         let hit_done = last + latency.saturating_sub(self.lsu.frontend);
@@ -228,10 +234,11 @@ impl Sm {
     }
 }
 
-fn return_extra<P>(mem: &MemOp, cx: &Cx<P>) -> Local {
-    Local::from(match mem.width_bytes {
-        16 => cx.spec.lsu.return_extra_128,
-        8 => cx.spec.lsu.return_extra_64,
-        _ => 0,
+/// Later lines of a register write: a warp's data come 128 bytes a time.
+fn return_extra<P>(entry: &Queued, cx: &Cx<P>) -> Local {
+    Local::from(match entry.least_passes {
+        1 => 0,
+        2 => cx.spec.lsu.return_extra_64,
+        _ => cx.spec.lsu.return_extra_128,
     })
 }

@@ -1,7 +1,7 @@
 //! From issue to the local queue: address decoding, coalescing, address generation.
 
 use super::{NO_FLIGHT, Space};
-use crate::isa::{MemOp, MemSpace};
+use crate::isa::{MemKind, MemOp, MemSpace};
 use crate::probe::Probe;
 use crate::sm::coalesce::{Lines, Passes, atomic_weight, bank_passes, coalesce, is_atomic};
 use crate::sm::program::{Op, OpKind, Pipe, flag};
@@ -131,7 +131,7 @@ impl Sm {
             };
             match entry.space {
                 Space::Global if !atomic && patterns.lines_at(pattern, base, &mut entry.lines) => {
-                    return;
+                    return set_passes(entry, passes);
                 }
                 Space::Shared if base % 4 == 0 => return set_passes(entry, passes),
                 _ => {}
@@ -149,6 +149,10 @@ impl Sm {
             return;
         }
         coalesce(lanes, width, &mut entry.lines);
+        if mem.kind == MemKind::Load {
+            let banks = u64::from(cx.spec.smem.banks);
+            set_passes(entry, bank_passes(lanes, warp.mask, width, banks, false));
+        }
         if atomic {
             for (weight, line) in entry.atomic_weight.iter_mut().zip(entry.lines.as_slice()) {
                 *weight = atomic_weight(lanes, line.line);

@@ -235,7 +235,9 @@ fn sweep(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     }
     for n in 0..UNROLL {
         match width {
-            8 => code.inst("DADD", &[r(8 + 2 * (n % 2) as u16)], &[r(8), data(n)]),
+            8 if !gpu.sm.pipes.fp64_shared => {
+                code.inst("DADD", &[r(8 + 2 * (n % 2) as u16)], &[r(8), data(n)])
+            }
             // Two streams, multiplied and added: one FFMA for two loads; a MOV stands for the other.
             _ if n % 2 == 0 => code.inst("FFMA", &[r(8)], &[r(8), data(n), data(n + 1)]),
             _ => code.inst("NOP", &[], &[]),

@@ -48,6 +48,29 @@ pub(super) const CONSTANT: Entry = Entry {
     make: constant,
 };
 
+pub(super) const BARRIERS: Entry = Entry {
+    name: "barriers",
+    doc: "16 CTA barriers an iteration",
+    params: &[
+        Param::count("block", 32, 32, 1024, "threads of the CTA"),
+        ITERS,
+    ],
+    make: |params, gpu| {
+        Ok(looped(
+            "barriers",
+            params,
+            params.get32("block"),
+            gpu,
+            |code| {
+                let text = code.barrier_text();
+                for _ in 0..16 {
+                    code.inst(text, &[], &[]);
+                }
+            },
+        ))
+    },
+};
+
 /// Offsets in elements of the loads of an iteration.
 const OFFSETS: [u64; 8] = [0, 4, 8, 12, 20, 16, 24, 28];
 /// Threads of the CTA.

@@ -90,6 +90,7 @@ const CATALOGUE: &[Entry] = &[
     micro_cache::STRIDES,
     micro_cache::CODE,
     micro_cache::CONSTANT,
+    micro_cache::BARRIERS,
 ];
 
 /// Parameters that every workload has.
