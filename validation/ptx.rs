@@ -1,8 +1,12 @@
 //! The PTX corpus: every kernel of every architecture runs and computes what it should.
 
+use phantom_gpu::isa::OpClass;
 use phantom_gpu::ptx::exec::observe::Unobserved;
 use phantom_gpu::ptx::launch::{Launch, check, run};
 use phantom_gpu::ptx::parse;
+use phantom_gpu::ptx::record::record;
+use phantom_gpu::trace::WarpStream;
+use phantom_gpu::trace::pgt::encoded::EncodedCtas;
 use std::path::{Path, PathBuf};
 
 fn corpus() -> PathBuf {
@@ -80,6 +84,67 @@ fn every_kernel_computes_what_it_should() {
         cases.len(),
         wrong.join("\n")
     );
+}
+
+/// Every chunk of a recording decodes, and the counts of the file are those of the streams.
+#[test]
+fn every_recording_is_a_sound_trace() {
+    for (ptx, launch) in cases() {
+        let (workload, report) = record(&ptx, &launch, true)
+            .unwrap_or_else(|e| panic!("{} with {}: {e}", ptx.display(), launch.display()));
+        assert!(report.verified && report.executed > 0);
+        let kernel = workload.launches().next().expect("one launch");
+        let mut ctas = EncodedCtas::new(kernel);
+        let mut stream = WarpStream::default();
+        let mut insts = 0;
+        for cta in 0..kernel.header.cta_count() {
+            let (encoded, counts) = ctas.get(cta).expect("a readable CTA");
+            insts += counts.0;
+            for chunk in &encoded.chunks {
+                stream.fill(encoded.bytes(chunk), chunk.runs_bytes, 0, 1);
+                let sound = stream.validate(&kernel.code.insts, &kernel.code.patterns);
+                assert_eq!(sound, Ok(()), "{}", ptx.display());
+            }
+        }
+        assert_eq!(kernel.totals.map(|t| t.warp_insts), Some(insts));
+        assert!(kernel.code.unknown.is_empty());
+        for (inst, name) in kernel
+            .code
+            .insts
+            .iter()
+            .map(|i| (i, usize::from(i.mnemonic)))
+        {
+            let known = inst.class != OpClass::Unknown;
+            assert!(
+                known,
+                "{}: {:?}",
+                ptx.display(),
+                kernel.code.mnemonics.get(name)
+            );
+        }
+    }
+}
+
+/// 50,000 instructions in a fifth of a second, by a wide margin.
+#[test]
+fn large_files_parse_fast() {
+    let text = std::fs::read_to_string(corpus().join("sm_80/04_sgemm_tiled.ptx")).expect("a file");
+    let (head, body) = text.split_at(text.find(".visible").expect("a kernel"));
+    let mut large = head.to_owned();
+    for _ in 0..80 {
+        large.push_str(body);
+    }
+    let start = std::time::Instant::now();
+    let module = parse(&large).expect("PTX");
+    let seconds = start.elapsed().as_secs_f64();
+    let count = large.matches(";\n").count();
+    eprintln!(
+        "{count} statements, {} bytes in {seconds:.3} s",
+        large.len()
+    );
+    assert!(module.items.len() >= 160 && count > 50_000);
+    // Unoptimised builds and busy machines get a margin.
+    assert!(seconds < 2.0, "{seconds} s");
 }
 
 #[test]

@@ -103,13 +103,13 @@ pub fn run(args: &Args) -> Result<()> {
             report::file::check(file)?;
         }
     }
-    if let Some(wanted) = &args.kernel {
-        if !workload.launches().any(|k| wanted.is_match(&k.header.name)) {
-            return Err(Error::Usage(format!(
-                "--kernel {wanted}: no kernel of {} matches; `phantom-gpu trace info` lists them",
-                workload.source
-            )));
-        }
+    if let Some(wanted) = &args.kernel
+        && !workload.launches().any(|k| wanted.is_match(&k.header.name))
+    {
+        return Err(Error::Usage(format!(
+            "--kernel {wanted}: no kernel of {} matches; `phantom-gpu trace info` lists them",
+            workload.source
+        )));
     }
     let stop = interrupt_flag()?;
     let cycles = AtomicU64::new(0);

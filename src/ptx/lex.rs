@@ -139,7 +139,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next token.
-    pub fn next(&mut self) -> Token<'a> {
+    pub fn take(&mut self) -> Token<'a> {
         loop {
             self.skip_blank();
             let start = self.at;

@@ -9,6 +9,7 @@
 pub mod alloc;
 mod emit;
 mod expand;
+mod join;
 pub mod ptxas;
 pub mod values;
 
@@ -54,6 +55,8 @@ pub struct Span {
     pub count: u32,
     /// Bytes between the accesses of several memory instructions of the span.
     pub access_step: u32,
+    /// Bytes by which the access begins before that of the PTX instruction.
+    pub access_back: u32,
 }
 
 /// A lowered kernel.

@@ -60,7 +60,7 @@ pub(super) struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Self {
         let mut lexer = Lexer::new(text);
-        let token = lexer.next();
+        let token = lexer.take();
         Parser {
             lexer,
             token,
@@ -74,7 +74,7 @@ impl<'a> Parser<'a> {
 
     /// Takes the current token.
     fn take(&mut self) -> Token<'a> {
-        std::mem::replace(&mut self.token, self.lexer.next())
+        std::mem::replace(&mut self.token, self.lexer.take())
     }
 
     fn fault<T>(&mut self, expected: impl Into<String>) -> Parsed<T> {

@@ -16,7 +16,9 @@ use crate::trace::pgt::hash::workload_hash;
 use crate::trace::pgt::spool::{SPOOL_MEMORY_BYTES, Spool, SpoolSpace};
 use crate::trace::pgt::stored::{Backing, StoredCtas};
 use crate::trace::stream::{ChunkExtent, EncodedCta};
-use crate::trace::{Command, CtaEncoder, CtaSource, Kernel, KernelHeader, PatternTable, Workload};
+use crate::trace::{
+    Command, CtaEncoder, CtaSource, Kernel, KernelHeader, PatternId, PatternTable, Workload,
+};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,6 +39,8 @@ pub struct Recorder<'a> {
     code: &'a [StaticInst],
     encoders: Vec<CtaEncoder>,
     patterns: PatternTable,
+    // The pattern that each instruction had last: most have one only.
+    last: Vec<Option<PatternId>>,
     local_bytes: u64,
     cta: u64,
     merged: EncodedCta,
@@ -49,6 +53,7 @@ impl<'a> Recorder<'a> {
             code: &machine.code.insts,
             encoders: vec![CtaEncoder::default(); warps as usize],
             patterns: PatternTable::default(),
+            last: vec![None; machine.code.insts.len()],
             local_bytes,
             cta: 0,
             merged: EncodedCta::default(),
@@ -96,6 +101,26 @@ impl<'a> Recorder<'a> {
         (mem.space != MemSpace::Constant).then_some((mem.space, mem.kind))
     }
 
+    fn pattern(&mut self, index: u32, mask: u32, width: u8, active: &[u64]) -> Option<PatternId> {
+        let last = self.last.get(index as usize).copied().flatten();
+        let known = last.and_then(|id| self.patterns.patterns().get(id as usize));
+        if let Some(known) = known
+            && known.mask == mask
+            && known
+                .offsets
+                .iter()
+                .zip(active)
+                .all(|(offset, at)| active[0].wrapping_add(i64::from(*offset) as u64) == *at)
+        {
+            return last;
+        }
+        let found = self.patterns.intern(mask, width, active);
+        if let Some(slot) = self.last.get_mut(index as usize) {
+            *slot = found;
+        }
+        found
+    }
+
     fn local_address(&self, warp: u32, lane: usize, offset: u64) -> u64 {
         // Neighbouring lanes have neighbouring words, as the hardware lays local memory out.
         let warps = self.encoders.len() as u64;
@@ -127,7 +152,7 @@ impl Observer for Recorder<'_> {
         let Some((space, _)) = self.addressed(span) else {
             return;
         };
-        let mut step = 0;
+        let mut step = u64::from(span.access_back).wrapping_neg();
         for index in span.start..span.start + span.count {
             let Some(inst) = self.code.get(index as usize) else {
                 return;
@@ -150,7 +175,7 @@ impl Observer for Recorder<'_> {
                 }
             }
             let active = &list[..count];
-            let pattern = self.patterns.intern(mask, mem.width_bytes, active);
+            let pattern = self.pattern(index, mask, mem.width_bytes, active);
             let Some(encoder) = self.encoders.get_mut(warp as usize) else {
                 return;
             };
@@ -159,7 +184,7 @@ impl Observer for Recorder<'_> {
                 Some(pattern) => encoder.access_pattern(index, active[0], pattern),
                 None => encoder.access_list(index, active),
             }
-            step += u64::from(span.access_step);
+            step = step.wrapping_add(u64::from(span.access_step));
         }
     }
 }

@@ -23,10 +23,13 @@ pub const TIMELINE_INTERVAL: u64 = 1000;
 
 /// The Cargo features of this build.
 pub fn features() -> Vec<&'static str> {
-    [("dram-research", cfg!(feature = "dram-research"))]
-        .into_iter()
-        .filter_map(|(name, on)| on.then_some(name))
-        .collect()
+    [
+        ("dram-research", cfg!(feature = "dram-research")),
+        ("micro-benchmarking", cfg!(feature = "micro-benchmarking")),
+    ]
+    .into_iter()
+    .filter_map(|(name, on)| on.then_some(name))
+    .collect()
 }
 
 #[cfg(test)]

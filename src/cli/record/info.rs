@@ -48,7 +48,7 @@ pub fn is_ptx(path: &Path) -> bool {
         return false;
     }
     let text = String::from_utf8_lossy(&start);
-    let first = crate::ptx::lex::Lexer::new(&text).next();
+    let first = crate::ptx::lex::Lexer::new(&text).take();
     let named = path.extension().is_some_and(|e| e == "ptx");
     named || first.kind == crate::ptx::lex::Kind::Dot && first.text == "version"
 }

@@ -2,7 +2,7 @@
 
 use super::numeric::{Round, Small, from_small, odd, to_f32, to_integral, to_small};
 use super::op::{Bool, Cmp, Int, Mode, Pred, Slot, Ty};
-use super::regs::{LANES, Regs};
+use super::regs::{LANES, Regs, each};
 
 /// Compares two values of type `ty`.
 fn compare(cmp: Cmp, ty: Ty, ftz: bool, a: u64, b: u64) -> bool {
@@ -166,12 +166,12 @@ pub fn convert(regs: &mut Regs, how: Conversion, d: Slot, a: Slot, mask: u32) {
     match (how.from, how.to, d, a) {
         (Ty::S32, Ty::S64 | Ty::U64, Slot::Double(d), Slot::Word(a)) if !how.m.sat => {
             let x = regs.w.get(a);
-            let out = std::array::from_fn(|i| i64::from(x[i] as i32) as u64);
+            let out = each(|i| i64::from(x[i] as i32) as u64);
             return regs.x.put(d, mask, &out);
         }
         (Ty::U32, Ty::S64 | Ty::U64, Slot::Double(d), Slot::Word(a)) if !how.m.sat => {
             let x = regs.w.get(a);
-            let out = std::array::from_fn(|i| u64::from(x[i]));
+            let out = each(|i| u64::from(x[i]));
             return regs.x.put(d, mask, &out);
         }
         _ => {}

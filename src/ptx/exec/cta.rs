@@ -57,13 +57,31 @@ impl Shape {
 }
 
 /// Runs CTAs one after the other, with memory that is used again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Runner {
     warps: Vec<Warp>,
     shared: Shared,
     barriers: Barriers,
     /// Warp instructions so far.
     pub executed: u64,
+    /// Warp instructions of one CTA after which it is taken to run for ever.
+    limit: u64,
+}
+
+/// Minutes of emulation: a kernel that an endless loop holds, or that waits for a later CTA, ends with
+/// an error instead of never.
+const CTA_INSTRUCTIONS_MAX: u64 = 2_000_000_000;
+
+impl Default for Runner {
+    fn default() -> Self {
+        Runner {
+            warps: Vec::new(),
+            shared: Shared::default(),
+            barriers: Barriers::default(),
+            executed: 0,
+            limit: CTA_INSTRUCTIONS_MAX,
+        }
+    }
 }
 
 impl Runner {
@@ -105,6 +123,9 @@ impl Runner {
             if after == before && !opened {
                 return Err(stuck(program, &self.warps, cta));
             }
+            if after > self.limit {
+                return Err(endless(program, &self.warps, cta, after));
+            }
         }
     }
 
@@ -142,7 +163,7 @@ fn open<O>(warps: &mut [Warp], cx: &mut Cx<'_, O>) -> bool {
             continue;
         };
         let state = *barrier;
-        if state.arrived == 0 || state.arrived < state.expected.unwrap_or(alive).min(alive.max(1)) {
+        if state.arrived == 0 || state.arrived < state.expected.unwrap_or(alive) {
             continue;
         }
         *barrier = Barrier::default();
@@ -156,21 +177,49 @@ fn open<O>(warps: &mut [Warp], cx: &mut Cx<'_, O>) -> bool {
 }
 
 fn stuck(program: &Program, warps: &[Warp], cta: [u32; 3]) -> Box<Fault> {
+    let waiting = warps.iter().filter(|w| !w.done()).count();
+    let what = format!("the CTA cannot go on: {waiting} warps wait for threads that never arrive");
+    held(
+        program,
+        warps,
+        cta,
+        what,
+        "every thread that a barrier counts has to reach it",
+    )
+}
+
+/// A CTA that has run for too long.
+fn endless(program: &Program, warps: &[Warp], cta: [u32; 3], executed: u64) -> Box<Fault> {
+    let what = format!("the CTA does not end: {executed} warp instructions so far");
+    held(
+        program,
+        warps,
+        cta,
+        what,
+        "look for a loop without end, or a wait for a later CTA",
+    )
+}
+
+/// A fault at the place of the first warp that has not ended.
+fn held(
+    program: &Program,
+    warps: &[Warp],
+    cta: [u32; 3],
+    what: String,
+    remedy: &str,
+) -> Box<Fault> {
     let waiting = warps.iter().find(|w| !w.done());
     let pc = waiting
         .and_then(|w| w.fragments.first())
         .and_then(|f| f.stack.last())
         .map_or(0, |e| e.pc.saturating_sub(1));
     Box::new(Fault {
-        what: format!(
-            "the CTA cannot go on: {} warps wait for threads that never arrive",
-            warps.iter().filter(|w| !w.done()).count()
-        ),
+        what,
         line: program.insts.get(pc as usize).map_or(0, |i| i.line),
         inst: program.texts.get(pc as usize).cloned().unwrap_or_default(),
         cta,
         thread: [waiting.map_or(0, |w| w.number * 32), 0, 0],
-        remedy: "every thread that a barrier counts has to reach it".to_owned(),
+        remedy: remedy.to_owned(),
     })
 }
 

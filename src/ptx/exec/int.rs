@@ -1,7 +1,7 @@
 //! Integer arithmetic over lanes.
 
 use super::op::{Carry, Half, Int, Mixed, Prmt, Shift, Word};
-use super::regs::{LANES, Regs};
+use super::regs::{LANES, Regs, each};
 
 macro_rules! integer_unit {
     ($name:ident, $file:ident, $store:ty, $u:ty, $s:ty, $double_u:ty, $double_s:ty) => {
@@ -102,17 +102,17 @@ macro_rules! shifter {
             const BITS: u32 = <$u>::BITS;
             let (x, by) = (regs.$file.get(a), regs.w.get(b));
             let out: [$store; LANES] = match f {
-                Shift::Left => std::array::from_fn(|i| {
+                Shift::Left => each(|i| {
                     let y = (x[i] as $u).wrapping_shl(by[i]) as $store;
                     if by[i] < BITS { y } else { 0 }
                 }),
-                Shift::RightU => std::array::from_fn(|i| {
+                Shift::RightU => each(|i| {
                     let y = (x[i] as $u).wrapping_shr(by[i]) as $store;
                     if by[i] < BITS { y } else { 0 }
                 }),
-                Shift::RightS => std::array::from_fn(|i| {
-                    (x[i] as $u as $s).wrapping_shr(by[i].min(BITS - 1)) as $u as $store
-                }),
+                Shift::RightS => {
+                    each(|i| (x[i] as $u as $s).wrapping_shr(by[i].min(BITS - 1)) as $u as $store)
+                }
             };
             regs.$file.put(d, mask, &out);
         }
@@ -126,7 +126,7 @@ shifter!(shift64, x, u64, u64, i64);
 /// Operations on words alone.
 pub fn word(regs: &mut Regs, f: Word, d: u32, [a, b, c]: [u32; 3], mask: u32) {
     let (x, y, z) = (regs.w.get(a), regs.w.get(b), regs.w.get(c));
-    let out = std::array::from_fn(|i| one_word(f, x[i], y[i], z[i]));
+    let out = each(|i| one_word(f, x[i], y[i], z[i]));
     regs.w.put(d, mask, &out);
 }
 
@@ -280,7 +280,7 @@ fn prmt(mode: Prmt, x: u32, y: u32, z: u32) -> u32 {
 /// Counts of double words.
 pub fn mixed(regs: &mut Regs, f: Mixed, d: u32, a: u32, mask: u32) {
     let x = regs.x.get(a);
-    let out = std::array::from_fn(|i| match f {
+    let out = each(|i| match f {
         Mixed::Popc => x[i].count_ones(),
         Mixed::Clz => x[i].leading_zeros(),
         Mixed::BfindU { shift } => bfind(x[i], 64, shift),
@@ -292,7 +292,7 @@ pub fn mixed(regs: &mut Regs, f: Mixed, d: u32, a: u32, mask: u32) {
 /// `bfe` of double words.
 pub fn bfe64(regs: &mut Regs, signed: bool, d: u32, [a, b, c]: [u32; 3], mask: u32) {
     let (x, y, z) = (regs.x.get(a), regs.w.get(b), regs.w.get(c));
-    let out = std::array::from_fn(|i| match signed {
+    let out = each(|i| match signed {
         true => bfe(x[i] as i64, y[i], z[i], 64) as u64,
         false => bfe_unsigned(x[i], y[i], z[i]),
     });
@@ -316,7 +316,7 @@ fn bfi(a: u64, b: u64, position: u32, length: u32, bits: u32) -> u64 {
 /// `bfi` of words.
 pub fn bfi32(regs: &mut Regs, d: u32, [a, b, c, e]: [u32; 4], mask: u32) {
     let [x, y, z, n] = [a, b, c, e].map(|r| regs.w.get(r));
-    let out = std::array::from_fn(|i| bfi(u64::from(x[i]), u64::from(y[i]), z[i], n[i], 32) as u32);
+    let out = each(|i| bfi(u64::from(x[i]), u64::from(y[i]), z[i], n[i], 32) as u32);
     regs.w.put(d, mask, &out);
 }
 
@@ -324,7 +324,7 @@ pub fn bfi32(regs: &mut Regs, d: u32, [a, b, c, e]: [u32; 4], mask: u32) {
 pub fn bfi64(regs: &mut Regs, d: u32, [a, b, c, e]: [u32; 4], mask: u32) {
     let (x, y) = (regs.x.get(a), regs.x.get(b));
     let (z, n) = (regs.w.get(c), regs.w.get(e));
-    let out = std::array::from_fn(|i| bfi(x[i], y[i], z[i], n[i], 64));
+    let out = each(|i| bfi(x[i], y[i], z[i], n[i], 64));
     regs.x.put(d, mask, &out);
 }
 
@@ -339,8 +339,8 @@ pub fn wide(regs: &mut Regs, signed: bool, d: u32, a: u32, b: u32, mask: u32) {
 #[inline(always)]
 fn product(signed: bool, x: &[u32; LANES], y: &[u32; LANES]) -> [u64; LANES] {
     match signed {
-        true => std::array::from_fn(|i| (i64::from(x[i] as i32) * i64::from(y[i] as i32)) as u64),
-        false => std::array::from_fn(|i| u64::from(x[i]) * u64::from(y[i])),
+        true => each(|i| (i64::from(x[i] as i32) * i64::from(y[i] as i32)) as u64),
+        false => each(|i| u64::from(x[i]) * u64::from(y[i])),
     }
 }
 

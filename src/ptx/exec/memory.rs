@@ -170,8 +170,7 @@ impl Global {
         let near = self
             .allocations
             .iter()
-            .filter(|a| GLOBAL_BASE + a.start <= address)
-            .next_back();
+            .rfind(|a| GLOBAL_BASE + a.start <= address);
         match near {
             Some(a) => {
                 let at = address - GLOBAL_BASE - a.start;

@@ -42,7 +42,7 @@ impl<T: Copy + Default> File<T> {
     #[inline(always)]
     pub fn map1(&mut self, d: u32, a: u32, mask: u32, f: impl Fn(T) -> T) {
         let a = self.get(a);
-        let out = std::array::from_fn(|i| f(a[i]));
+        let out = each(|i| f(a[i]));
         self.put(d, mask, &out);
     }
 
@@ -50,7 +50,7 @@ impl<T: Copy + Default> File<T> {
     #[inline(always)]
     pub fn map2(&mut self, d: u32, a: u32, b: u32, mask: u32, f: impl Fn(T, T) -> T) {
         let (a, b) = (self.get(a), self.get(b));
-        let out = std::array::from_fn(|i| f(a[i], b[i]));
+        let out = each(|i| f(a[i], b[i]));
         self.put(d, mask, &out);
     }
 
@@ -58,9 +58,19 @@ impl<T: Copy + Default> File<T> {
     #[inline(always)]
     pub fn map3(&mut self, d: u32, [a, b, c]: [u32; 3], mask: u32, f: impl Fn(T, T, T) -> T) {
         let (a, b, c) = (self.get(a), self.get(b), self.get(c));
-        let out = std::array::from_fn(|i| f(a[i], b[i], c[i]));
+        let out = each(|i| f(a[i], b[i], c[i]));
         self.put(d, mask, &out);
     }
+}
+
+/// A value for each lane. A plain loop, since that is what becomes vector code.
+#[inline(always)]
+pub fn each<T: Copy + Default>(f: impl Fn(usize) -> T) -> Lanes<T> {
+    let mut out = [T::default(); LANES];
+    for (i, o) in out.iter_mut().enumerate() {
+        *o = f(i);
+    }
+    out
 }
 
 /// All registers of a warp.

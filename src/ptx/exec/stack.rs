@@ -78,7 +78,7 @@ impl Fragment {
         };
         let here = *top;
         let next = here.pc + 1;
-        if meet == here.meet && meet != NOWHERE || meet == NOWHERE {
+        if meet == here.meet || meet == NOWHERE {
             // The entry below waits there already, or nothing does.
             self.stack.pop();
         } else {
@@ -174,7 +174,7 @@ mod tests {
         f.stack[0].pc = 3;
         f.diverge(10, 20, 0x0f);
         assert_eq!(f.stack.len(), 3);
-        assert_eq!(f.stack[2].mask, 0xf0 | 0x0f & 0);
+        assert_eq!(f.stack[2].mask, 0xf0);
         f.stack[2].pc = 20;
         f.settle();
         assert_eq!(f.stack.len(), 2);

@@ -221,7 +221,7 @@ pub fn compare(name: &str, got: &[f64], want: &[f64], tolerance: f64) -> Checked
     let allowed = tolerance * if scale > 0.0 { scale } else { 1.0 };
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
         let same = g == w || g.is_nan() && w.is_nan();
-        if !same && !((g - w).abs() <= allowed) {
+        if !same && ((g - w).abs() > allowed || g.is_nan() || w.is_nan()) {
             return Err(format!(
                 "{name}[{i}] is {g}, expected {w} within {allowed:.3e}"
             ));

@@ -6,6 +6,7 @@ use super::{Lowered, Operand, Span};
 use crate::ptx::ast::{Space, Type};
 use crate::ptx::exec::decode::decoded_shape;
 use crate::ptx::flat::{Arg, Flat, FlatInst, Special, Width};
+use std::collections::{BTreeMap, HashSet};
 
 /// State of the pass.
 pub struct Emitter<'a> {
@@ -18,6 +19,7 @@ pub struct Emitter<'a> {
     /// Output.
     pub out: Vec<Lowered>,
     pc: u32,
+    joined: BTreeMap<u32, Vec<u32>>,
 }
 
 /// Machine instructions and, for each PTX instruction, which are its own.
@@ -28,7 +30,13 @@ pub fn emit(flat: &Flat<'_>, values: &Values, sm: u16) -> (Vec<Lowered>, Vec<Spa
         sm,
         out: Vec::with_capacity(flat.insts.len()),
         pc: 0,
+        joined: super::join::groups(flat, values),
     };
+    let followers: HashSet<u32> = emitter
+        .joined
+        .iter()
+        .flat_map(|(first, group)| group.iter().copied().filter(move |pc| pc != first))
+        .collect();
     let mut spans = Vec::with_capacity(flat.insts.len());
     // Every kernel loads its stack pointer first.
     emitter.push("MOV", &[], &[]);
@@ -39,13 +47,15 @@ pub fn emit(flat: &Flat<'_>, values: &Values, sm: u16) -> (Vec<Lowered>, Vec<Spa
         emitter.pc = pc as u32;
         let start = if pc == 0 { 0 } else { emitter.out.len() };
         let mut access_step = 0;
-        if !values.gone.get(pc).copied().unwrap_or(false) {
+        let follows = followers.contains(&(pc as u32));
+        if !follows && !values.gone.get(pc).copied().unwrap_or(false) {
             access_step = emitter.inst(inst);
         }
         spans.push(Span {
             start: start as u32,
             count: (emitter.out.len() - start) as u32,
             access_step,
+            access_back: emitter.access_back(pc as u32),
         });
     }
     (emitter.out, spans)
@@ -270,7 +280,35 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// A joined load begins at its lowest address, whichever of its parts comes first in the text.
+    fn access_back(&self, pc: u32) -> u32 {
+        let group = self.joined.get(&pc);
+        let place = group.and_then(|g| g.iter().position(|&member| member == pc));
+        place.map_or(0, |i| 4 * i as u32)
+    }
+
+    /// One wide load for a group of neighbouring ones.
+    fn joined_load(&mut self, inst: &FlatInst<'_>, group: &[u32]) {
+        let mut dst = Vec::new();
+        for pc in group {
+            if let Some(member) = self.flat.insts.get(*pc as usize) {
+                dst.extend(self.dst(member));
+            }
+        }
+        let (src, _) = self.src(inst);
+        let text = match (group.len(), self.sm) {
+            (2, ..80) => "LDS.U.64",
+            (2, _) => "LDS.64",
+            (_, ..80) => "LDS.U.128",
+            _ => "LDS.128",
+        };
+        self.push(text, &dst, &src);
+    }
+
     fn memory(&mut self, inst: &FlatInst<'_>) {
+        if let Some(group) = self.joined.get(&self.pc).cloned() {
+            return self.joined_load(inst, &group);
+        }
         let text = expand::memory_text(self, inst);
         if text == "LDGDEPBAR" || text == "DEPBAR.LE" {
             return self.simple(&text, inst);

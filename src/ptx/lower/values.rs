@@ -262,7 +262,25 @@ impl Values {
         out
     }
 
+    /// How often each register is an operand of a 64-bit addition.
+    fn wide_additions(&self, flat: &Flat<'_>) -> Vec<u32> {
+        let mut out = vec![0; self.value.len()];
+        for (pc, inst) in flat.insts.iter().enumerate() {
+            let adds = inst.opcode == "add" && width(flat, inst) == Some(Width::W64);
+            if self.gone[pc] || !adds || inst.has("cc") || inst.has("f64") {
+                continue;
+            }
+            reads(inst, &mut |r| {
+                let root = self.root(r);
+                out[root as usize] += 1;
+            });
+        }
+        out
+    }
+
     fn fuse(&mut self, flat: &Flat<'_>) {
+        // An address product that only additions read is worth computing in each of them.
+        let additions = self.wide_additions(flat);
         for (pc, inst) in flat.insts.iter().enumerate() {
             if self.gone[pc] {
                 continue;
@@ -280,7 +298,13 @@ impl Values {
                     continue;
                 };
                 let r = self.root(*r);
-                if room == 0 || !self.fusible(flat, inst, r) {
+                let shared = self.reads.get(r as usize) == additions.get(r as usize);
+                let again = room > 0 && shared && self.value[r as usize] == Value::Fused;
+                if again {
+                    room -= 1;
+                    continue;
+                }
+                if room == 0 || !self.fusible(flat, inst, r, shared) {
                     continue;
                 }
                 room -= 1;
@@ -293,8 +317,9 @@ impl Values {
     }
 
     /// Whether the instruction that writes `r` can be part of `reader`.
-    fn fusible(&self, flat: &Flat<'_>, reader: &FlatInst<'_>, r: u32) -> bool {
-        let (Some(Some(pc)), Some(1)) = (self.writer.get(r as usize), self.reads.get(r as usize))
+    fn fusible(&self, flat: &Flat<'_>, reader: &FlatInst<'_>, r: u32, shared: bool) -> bool {
+        let (Some(Some(pc)), Some(times)) =
+            (self.writer.get(r as usize), self.reads.get(r as usize))
         else {
             return false;
         };
@@ -302,6 +327,9 @@ impl Values {
             return false;
         };
         if self.gone[*pc as usize] || self.value[r as usize] != Value::Own || inst.guard.is_some() {
+            return false;
+        }
+        if *times != 1 && !(shared && inst.opcode == "mul" && inst.has("wide")) {
             return false;
         }
         // A fused instruction must not have been fused into itself.
@@ -325,8 +353,8 @@ impl Values {
 
 /// Whether `inst` works on floating-point numbers.
 pub fn float(inst: &FlatInst<'_>) -> bool {
-    let is = |m: &&&str| matches!(**m, "f32" | "f64" | "f16" | "f16x2" | "bf16" | "bf16x2");
-    inst.modifiers.iter().any(|m| is(&&m))
+    let is = |m: &&str| matches!(*m, "f32" | "f64" | "f16" | "f16x2" | "bf16" | "bf16x2");
+    inst.modifiers.iter().any(is)
 }
 
 /// Width of the first operand.

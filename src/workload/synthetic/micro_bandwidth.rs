@@ -209,7 +209,7 @@ impl WarpGenerator for Sweep {
 fn sweep(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     let width = 4u64 << params.get("width");
     let block = params.get32("block");
-    if block % 32 != 0 {
+    if !block.is_multiple_of(32) {
         return Err(params.fault("block", "not a multiple of 32"));
     }
     let mut code = KernelBuilder::new(gpu.compute_capability);

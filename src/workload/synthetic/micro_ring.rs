@@ -178,7 +178,7 @@ fn ring(params: &Params, gpu: &GpuSpec) -> Result<Made> {
         body,
         pattern: code.pattern(mask, 8, |_| 0),
     };
-    if threads > 32 && threads % 32 != 0 {
+    if threads > 32 && !threads.is_multiple_of(32) {
         return Err(params.fault("threads", "at most one warp, or whole warps"));
     }
     Ok(Made {

@@ -157,8 +157,8 @@ impl<'a> Decoder<'a> {
         if *two || *from_two {
             return Err(unsupported(inst));
         }
-        let rounds = |m: &&&str| matches!(**m, "rni" | "rzi" | "rmi" | "rpi");
-        let integral = inst.modifiers.iter().any(|m| rounds(&&m));
+        let rounds = |m: &&str| matches!(*m, "rni" | "rzi" | "rmi" | "rpi");
+        let integral = inst.modifiers.iter().any(rounds);
         let d = self.slot(inst.args.first(), *to_type)?;
         let a = self.slot(inst.args.get(1), *from_type)?;
         Ok(Op::Cvt {

@@ -34,7 +34,7 @@ impl<'a> Decoder<'a> {
             .modifiers
             .iter()
             .any(|t| t.starts_with("kind") || *t == "block_scale");
-        let columns = !wmma && !(inst.has("row") && inst.has("col"));
+        let columns = !(wmma || inst.has("row") && inst.has("col"));
         if volta || sparse || scaled || columns && a_type != Element::B1 {
             return Err(unsupported(inst));
         }

@@ -4,13 +4,13 @@ use super::super::fault::{LaneFault, Ran};
 use super::super::memory::Bad;
 use super::super::observe::Observer;
 use super::super::op::{Addr, List, Pred, Slot, Ty, Where};
-use super::super::regs::{LANES, Lanes};
+use super::super::regs::{LANES, Lanes, each};
 use super::super::shared::Use;
 use super::super::{CONST_WINDOW, LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, WINDOW_BYTES};
+use super::cells::{extent, peek, poke, read, signed, slice, slice_mut, write};
 use super::{Cx, Warp, lanes};
 
 const OUTSIDE: &str = "check the index, the sizes of the buffers and the arguments of the launch";
-const MISALIGNED: &str = "the address must be a multiple of the size of the access";
 
 /// The window that a generic address lies in; 0 for global memory.
 pub fn window(address: u64) -> u64 {
@@ -39,12 +39,14 @@ impl Warp {
     pub(super) fn addresses(&self, addr: Addr) -> Lanes<u64> {
         let offset = addr.offset as u64;
         match addr.base {
-            Slot::Double(r) => self.regs.x.get(r).map(|base| base.wrapping_add(offset)),
-            Slot::Half(r) | Slot::Word(r) => self
-                .regs
-                .w
-                .get(r)
-                .map(|base| u64::from(base).wrapping_add(offset)),
+            Slot::Double(r) => {
+                let base = self.regs.x.get(r);
+                each(|i| base[i].wrapping_add(offset))
+            }
+            Slot::Half(r) | Slot::Word(r) => {
+                let base = self.regs.w.get(r);
+                each(|i| u64::from(base[i]).wrapping_add(offset))
+            }
         }
     }
 
@@ -54,18 +56,18 @@ impl Warp {
         space: Where,
         at: &Lanes<u64>,
         mask: u32,
-        mut each: impl FnMut(&mut Self, Where, &Lanes<u64>, u32) -> Ran<()>,
+        mut visit: impl FnMut(&mut Self, Where, &Lanes<u64>, u32) -> Ran<()>,
     ) -> Ran<()> {
         if space != Where::Generic {
-            return each(self, space, at, mask);
+            return visit(self, space, at, mask);
         }
         let mut left = mask;
         while left != 0 {
             let first = at[left.trailing_zeros() as usize];
             let base = window(first);
             let same = lanes(left).fold(0, |m, l| m | u32::from(window(at[l]) == base) << l);
-            let inner = at.map(|a| a.wrapping_sub(base));
-            each(self, space_of(base), &inner, same)?;
+            let inner = each(|i| at[i].wrapping_sub(base));
+            visit(self, space_of(base), &inner, same)?;
             left &= !same;
         }
         Ok(())
@@ -401,95 +403,5 @@ impl Warp {
             }
         }
         Ok(())
-    }
-}
-
-/// Lowest address and end of an access; every address must be a multiple of the size.
-#[inline(always)]
-pub(super) fn extent(at: &Lanes<u64>, mask: u32, total: u64) -> Ran<(u64, u64)> {
-    let (mut low, mut high, mut bits) = (u64::MAX, 0, 0);
-    for lane in 0..LANES {
-        let on = mask >> lane & 1 != 0;
-        low = low.min(if on { at[lane] } else { u64::MAX });
-        high = high.max(if on { at[lane] } else { 0 });
-        bits |= if on { at[lane] } else { 0 };
-    }
-    if total.is_power_of_two() && bits & (total - 1) != 0 {
-        let lane = lanes(mask).find(|&l| at[l] & (total - 1) != 0).unwrap_or(0);
-        return Err(Box::new(LaneFault::new(
-            lane,
-            format!("misaligned access of {total} bytes at {:#x}", at[lane]),
-            MISALIGNED,
-        )));
-    }
-    Ok((low, high.saturating_add(total)))
-}
-
-fn slice(bytes: &[u8], low: u64, high: u64) -> Option<&[u8]> {
-    bytes.get(usize::try_from(low).ok()?..usize::try_from(high).ok()?)
-}
-
-fn slice_mut(bytes: &mut [u8], low: u64, high: u64) -> Option<&mut [u8]> {
-    bytes.get_mut(usize::try_from(low).ok()?..usize::try_from(high).ok()?)
-}
-
-/// A little-endian value of `bytes` bytes.
-#[inline(always)]
-fn read(from: &[u8], at: usize, bytes: usize) -> u64 {
-    let mut word = [0; 8];
-    if let Some(source) = from.get(at..at + bytes.min(8)) {
-        match bytes {
-            4 => word[..4].copy_from_slice(source),
-            8 => word.copy_from_slice(source),
-            n => word[..n.min(8)].copy_from_slice(source),
-        }
-    }
-    u64::from_le_bytes(word)
-}
-
-#[inline(always)]
-fn write(into: &mut [u8], at: usize, bytes: usize, value: u64) {
-    let word = value.to_le_bytes();
-    if let Some(target) = into.get_mut(at..at + bytes.min(8)) {
-        match bytes {
-            4 => target.copy_from_slice(&word[..4]),
-            8 => target.copy_from_slice(&word),
-            n => target.copy_from_slice(&word[..n.min(8)]),
-        }
-    }
-}
-
-/// A value read from a signed type fills a wider register with its sign.
-#[inline(always)]
-fn signed(value: u64, ty: Ty) -> u64 {
-    match ty {
-        Ty::S8 => value as u8 as i8 as i64 as u64,
-        Ty::S16 => value as u16 as i16 as i64 as u64,
-        Ty::S32 => value as u32 as i32 as i64 as u64,
-        _ => value,
-    }
-}
-
-/// Reads what is known to be inside.
-pub(super) fn peek<O>(space: Where, at: u64, bytes: usize, cx: &Cx<'_, O>) -> u64 {
-    match space {
-        Where::Shared => read(&cx.shared.bytes, at as usize, bytes),
-        Where::Const => read(&cx.program.constant, at as usize, bytes),
-        Where::Param => read(&cx.program.params, at as usize, bytes),
-        _ => cx.global.read(at, bytes),
-    }
-}
-
-/// Writes what is known to be inside.
-pub(super) fn poke<O>(space: Where, at: u64, bytes: usize, value: u64, cx: &mut Cx<'_, O>) {
-    if space == Where::Shared {
-        write(&mut cx.shared.bytes, at as usize, bytes, value);
-        return;
-    }
-    if let Some((target, tracked)) = cx.global.span(at, at + bytes as u64) {
-        write(target, 0, bytes, value);
-        if tracked {
-            cx.global.mark(at, bytes as u64);
-        }
     }
 }

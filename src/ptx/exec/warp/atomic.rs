@@ -7,7 +7,7 @@ use super::super::observe::Observer;
 use super::super::op::{Addr, Rmw, Slot, Ty, Where};
 use super::super::regs::Lanes;
 use super::super::shared::Use;
-use super::access::{extent, peek, poke};
+use super::cells::{extent, peek, poke};
 use super::{Cx, Warp, lanes};
 
 /// What an atomic instruction does to memory.

@@ -10,7 +10,7 @@ use super::super::observe::Observer;
 use super::super::op::{Addr, List, Slot, Where};
 use super::super::regs::{FULL, LANES, Lanes, Regs};
 use super::super::shared::Use;
-use super::access::{peek, poke};
+use super::cells::{peek, poke};
 use super::{Cx, Warp, lanes};
 
 impl Warp {
@@ -40,7 +40,7 @@ impl Warp {
                 for depth in 0..k {
                     let (x, y) = (a[row * k + depth], b[depth * n + column]);
                     sum += match op.a_type {
-                        Element::B1 if op.and => f64::from(x * y),
+                        Element::B1 if op.and => x * y,
                         Element::B1 => f64::from(u8::from(x != y)),
                         _ => x * y,
                     };
@@ -254,7 +254,7 @@ impl Warp {
             }
         }
         cx.observer.access(self.number, pc, FULL, &at);
-        super::access::extent(&at, used, 16)?;
+        super::cells::extent(&at, used, 16)?;
         for lane in lanes(used) {
             self.check(Where::Shared, lane, at[lane], 16, kind == Use::Read, cx)?;
         }

@@ -119,7 +119,7 @@ pub fn gelu(o: &Operands<'_>, tanh: bool, tolerance: f64) -> Checked<()> {
     let x = o.before("x")?;
     let one = |v: &f64| match tanh {
         true => 0.5 * v * (1.0 + (0.79788456 * (v + 0.044715 * v * v * v)).tanh()),
-        false => 0.5 * v * (1.0 + erf(v * 0.70710678)),
+        false => 0.5 * v * (1.0 + erf(v * std::f64::consts::FRAC_1_SQRT_2)),
     };
     let want: Vec<f64> = x.iter().map(one).collect();
     compare("y", &o.after("y")?, &want, tolerance)

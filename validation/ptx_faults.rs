@@ -1,0 +1,180 @@
+//! What goes wrong in PTX files, launch files and kernels is reported with its place.
+
+use phantom_gpu::ptx::exec::decode::{Bindings, decode};
+use phantom_gpu::ptx::flat::{entries, flatten};
+use phantom_gpu::ptx::record::record;
+use phantom_gpu::ptx::{lower, parse};
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+
+fn corpus(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("traces/ptx")
+        .join(path)
+}
+
+/// The message of recording `body` in a kernel `k` of one pointer and one number.
+fn message(body: &str, launch: &str, race_check: bool) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let ptx = folder.path().join("k.ptx");
+    let toml = folder.path().join("k.toml");
+    let text = format!(
+        ".version 8.0\n.target sm_80\n.address_size 64\n\
+         .visible .entry k(.param .u64 p, .param .u32 n)\n{{\n\
+         .reg .pred %p<9>; .reg .b32 %r<99>; .reg .b64 %rd<99>; .shared .align 4 .b8 s[4096];\n\
+         ld.param.u64 %rd1, [p];\n{body}\nret;\n}}\n"
+    );
+    std::fs::write(&ptx, text).expect("a writable folder");
+    std::fs::write(&toml, launch).expect("a writable folder");
+    match record(&ptx, &toml, race_check) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    }
+}
+
+const LAUNCH: &str = "grid = 1\nblock = 64\n\
+    [[args]]\nname = \"p\"\ntype = \"u32\"\ncount = 64\n\
+    [[args]]\nname = \"n\"\ntype = \"u32\"\nvalue = 3\n";
+
+#[test]
+fn out_of_bounds_says_thread_line_and_buffer() {
+    let body = "mov.u32 %r1, %tid.x; mul.wide.u32 %rd2, %r1, 8; add.s64 %rd3, %rd1, %rd2;\n\
+                st.global.u32 [%rd3], %r1;";
+    let text = message(body, LAUNCH, false);
+    assert!(text.contains("line 9"), "{text}");
+    assert!(
+        text.contains("thread (32, 0, 0)") && text.contains("right behind `p`"),
+        "{text}"
+    );
+}
+
+#[test]
+fn misaligned_and_uninitialised_accesses_are_reported() {
+    let text = message("st.global.u32 [%rd1+2], %r1;", LAUNCH, false);
+    assert!(text.contains("misaligned access of 4 bytes"), "{text}");
+    let text = message(
+        "ld.global.u32 %r1, [%rd1+8];\nst.global.u32 [%rd1], %r1;",
+        LAUNCH,
+        false,
+    );
+    assert!(
+        text.contains("nobody wrote") && text.contains("byte 8 of `p`"),
+        "{text}"
+    );
+    let written = "st.global.u32 [%rd1+8], %r2;\nld.global.u32 %r1, [%rd1+8];";
+    assert_eq!(message(written, LAUNCH, false), "");
+}
+
+#[test]
+fn a_race_is_found_and_a_barrier_ends_it() {
+    let race = |between: &str| {
+        let body = format!(
+            "mov.u32 %r1, %tid.x; shl.b32 %r2, %r1, 2; xor.b32 %r3, %r2, 128;\n\
+             st.shared.u32 [%r2], %r1;\n{between}\nld.shared.u32 %r4, [%r3];\n\
+             mul.wide.u32 %rd2, %r1, 4; add.s64 %rd3, %rd1, %rd2; st.global.u32 [%rd3], %r4;"
+        );
+        message(&body, LAUNCH, true)
+    };
+    assert!(race("").contains("race: shared address"), "{}", race(""));
+    assert_eq!(race("bar.sync 0;"), "");
+}
+
+#[test]
+fn a_barrier_that_not_all_reach_is_an_error() {
+    let body = "mov.u32 %r1, %tid.x; setp.lt.u32 %p1, %r1, 40;\n@%p1 bar.sync 1, 64;";
+    let text = message(body, LAUNCH, false);
+    assert!(text.contains("never arrive"), "{text}");
+}
+
+#[test]
+fn what_is_not_emulated_is_refused_only_when_executed() {
+    let refused = message("mbarrier.init.shared.b64 [s], 1;", LAUNCH, false);
+    assert!(
+        refused.contains("mbarrier.init.shared.b64") && refused.contains("line 8"),
+        "{refused}"
+    );
+    let skipped = "setp.eq.u32 %p1, 1, 2;\n@%p1 wgmma.fence.sync.aligned;\nbogus.s32 %r1;";
+    let text = message(
+        &format!("bra L;\n{skipped}\nL: st.global.u32 [%rd1], %r1;"),
+        LAUNCH,
+        false,
+    );
+    assert_eq!(text, "");
+}
+
+#[test]
+fn faults_of_a_launch_are_all_reported() {
+    let text = message(
+        "",
+        "grid = 0\nblock = 2000\n[[args]]\ntype = \"f33\"\nvalue = 1\n",
+        false,
+    );
+    for part in ["grid", "block", "f33"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let few = "grid = 1\nblock = 1\n[[args]]\ntype = \"u64\"\nvalue = 1\n";
+    let text = message("", few, false);
+    assert!(
+        text.contains("1 where kernel `k`") && text.contains("2 parameters"),
+        "{text}"
+    );
+    let text = message("", "grid = 1\nblok = 1\n", false);
+    assert!(text.contains("line 2") && text.contains("blok"), "{text}");
+}
+
+#[test]
+fn a_wrong_result_names_the_element() {
+    let launch = format!("{LAUNCH}[check]\nname = \"counter\"\n").replace("\"p\"", "\"counter\"");
+    let text = message("st.global.u32 [%rd1], 7;", &launch, false);
+    assert!(text.contains("counter[0] is 7, expected 64"), "{text}");
+}
+
+#[test]
+fn divergence_ends_where_paths_meet() {
+    // Odd lanes add 5, even ones 9, all of them vote after that; spinning lanes let others go on.
+    let body = "mov.u32 %r1, %tid.x; and.b32 %r2, %r1, 1; setp.eq.u32 %p1, %r2, 0;\n\
+        @%p1 bra E;\nadd.u32 %r3, %r1, 5;\nbra.uni M;\nE: add.u32 %r3, %r1, 9;\nM:\n\
+        vote.sync.ballot.b32 %r4, %p1, -1;\n\
+        mul.wide.u32 %rd2, %r1, 4; add.s64 %rd3, %rd1, %rd2; st.global.u32 [%rd3], %r4;\n\
+        setp.ne.u32 %p2, %r4, 0x55555555; @%p2 trap;";
+    assert_eq!(message(body, LAUNCH, false), "");
+}
+
+#[test]
+fn producer_and_consumer_of_one_warp_make_progress() {
+    let body = "mov.u32 %r1, %tid.x; st.global.u32 [%rd1], 0; bar.sync 0;\n\
+        setp.eq.u32 %p1, %r1, 31; @%p1 bra P;\n\
+        W: ld.volatile.global.u32 %r2, [%rd1]; atom.global.or.b32 %r3, [%rd1], 0;\n\
+        setp.eq.u32 %p2, %r3, 0; @%p2 bra W; bra.uni D;\n\
+        P: atom.global.exch.b32 %r4, [%rd1], 1;\nD: bar.sync 0;";
+    assert_eq!(message(body, LAUNCH, false), "");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+    /// Damaged files of the corpus are refused or carried through to the end of lowering.
+    #[test]
+    fn damage_is_no_panic(
+        file in prop::sample::select(&["03_reduce_shfl", "05b_mma_sync_gemm", "11_bfs"][..]),
+        at in any::<prop::sample::Index>(),
+        length in 0usize..40,
+        with in "[ -~]{0,6}",
+    ) {
+        let text = std::fs::read_to_string(corpus(&format!("sm_80/{file}.ptx"))).unwrap_or_default();
+        let from = at.index(text.len());
+        let to = (from + length).min(text.len());
+        let damaged = format!("{}{with}{}", &text[..from], &text[to..]);
+        if let Ok(module) = parse(&damaged) {
+            for entry in entries(&module) {
+                if let Ok(flat) = flatten(&module, entry.name) {
+                    let program = decode(&flat, &Bindings::default());
+                    let _ = lower::lower(&flat, &program, 80);
+                }
+            }
+        }
+    }
+}
