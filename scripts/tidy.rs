@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 800;
 const FUNCTION_LINES_MAX: usize = 100;
 /// Functions that are one `match` over all opcodes, a line or two each.
-const DISPATCH: &[&str] = &["src/ptx/exec/warp.rs", "src/ptx/lower/expand.rs"];
+const DISPATCH: &[&str] = &["src/ptx/exec/warp/execute", "src/ptx/lower/expand"];
 
 /// What must not be written, where it may be all the same, and what to do instead.
 const BANNED: &[(&str, &[&str], &str)] = &[
@@ -160,7 +160,7 @@ fn sources_are_tidy() {
         }
         let code = without_tests(&text);
         let (length, function) = longest_function(code);
-        if length > FUNCTION_LINES_MAX && !DISPATCH.contains(&name.as_str()) {
+        if length > FUNCTION_LINES_MAX && !DISPATCH.iter().any(|d| name.starts_with(d)) {
             errors.push(format!("{name}: `{function}` has {length} lines"));
         }
         for (needle, allowed, instead) in BANNED {
