@@ -49,38 +49,16 @@ const fn column_command(write: bool) -> Command {
 }
 
 impl Channel {
-    #[inline(always)]
-    pub(super) fn group_of(&self, bank: usize) -> usize {
-        bank >> self.bank_bits & (MAX_BANKS - 1)
-    }
-
     /// Earliest slot of a command of class `class` to `bank`, not before `base` and on an edge that may carry it.
     #[inline(always)]
     pub(super) fn slot_of(&self, bank: usize, class: usize, base: u64) -> u64 {
-        let group = self.group_next[class][self.group_of(bank)];
-        self.bank_next[class][bank].max(group).max(base) | self.edge
+        self.bank_next[class][bank].max(base) | self.edge
     }
 
     /// The column command of the opened request of `bank`, if it has one.
     #[inline(always)]
     pub(super) fn opened_candidate(&self, bank: usize, floor: u64) -> Pick {
-        if self.opened_mask >> bank & 1 == 0 {
-            return Pick::NEVER;
-        }
-        let e = &self.opened[bank];
-        let command = column_command(e.write);
-        let at = self.slot_of(
-            bank,
-            command as usize,
-            floor.max(self.channel_next[command as usize]),
-        );
-        Pick {
-            at,
-            key: e.key & !QUEUED,
-            bank: bank as u8,
-            command,
-            source: Source::Opened,
-        }
+        self.best_opened_of(floor, self.opened_mask & 1 << bank)
     }
 
     /// The column command of the preferred queued hit of `bank`, if it has one.
@@ -92,14 +70,30 @@ impl Channel {
     /// The best opened request.
     #[inline(always)]
     pub(super) fn best_opened(&self, floor: u64) -> Pick {
-        let mut best = Pick::NEVER;
-        each_bank!(self.opened_mask, bank, {
-            let pick = self.opened_candidate(bank, floor);
-            if pick.before(&best) {
-                best = pick;
-            }
+        self.best_opened_of(floor, self.opened_mask)
+    }
+
+    /// The best opened request among the banks in `mask`, which all have one.
+    #[inline(always)]
+    fn best_opened_of(&self, floor: u64, mask: u64) -> Pick {
+        if mask == 0 {
+            return Pick::NEVER;
+        }
+        let base = [Command::Read, Command::Write].map(|c| self.channel_next[c as usize].max(floor));
+        let mut best = Best::NOBODY;
+        each_bank!(mask, bank, {
+            let e = &self.opened[bank];
+            let class = column_command(e.write) as usize;
+            let at = self.slot_of(bank, class, base[usize::from(e.write)]);
+            best.offer(at, e.key & !QUEUED, bank);
         });
-        best
+        Pick {
+            at: best.at,
+            key: best.key,
+            bank: best.bank as u8,
+            command: column_command(self.opened[best.bank].write),
+            source: Source::Opened,
+        }
     }
 
     /// The best queued hit among `allowed` banks.
@@ -113,10 +107,10 @@ impl Channel {
         let command = column_command(mode == Kind::Write);
         let class = command as usize;
         let base = floor.max(self.channel_next[class]);
-        let (banks, groups) = (&self.bank_next[class], &self.group_next[class]);
+        let banks = &self.bank_next[class];
         let mut best = Best::NOBODY;
         each_bank!(mask, bank, {
-            let at = banks[bank].max(groups[self.group_of(bank)]).max(base) | self.edge;
+            let at = banks[bank].max(base) | self.edge;
             best.offer(at, queue.column_key[bank], bank);
         });
         let source = Source::Queued(mode, queue.column_index[best.bank]);
@@ -144,9 +138,9 @@ impl Channel {
             best.offer(banks[bank].max(pre), queue.row_key[bank], bank);
         });
         let class = Command::Activate as usize;
-        let (banks, groups) = (&self.bank_next[class], &self.group_next[class]);
+        let banks = &self.bank_next[class];
         each_bank!(mask & !self.open_mask, bank, {
-            let at = banks[bank].max(groups[self.group_of(bank)]).max(act) | self.edge;
+            let at = banks[bank].max(act) | self.edge;
             best.offer(at, queue.row_key[bank], bank);
         });
         let open = self.open_mask >> best.bank & 1 == 1;

@@ -46,9 +46,8 @@ pub struct Channel {
     pub(super) timeout: u64,
     pub(super) write_high: u32,
     pub(super) write_low: u32,
-    // Device: earliest slots by `Command::follow`, of each bank, bank group, and the channel.
+    // Device: earliest slots by `Command::follow`, of each bank (its group's gaps among them) and of the channel.
     pub(super) bank_next: [[u64; MAX_BANKS]; FOLLOW_CLASSES],
-    pub(super) group_next: [[u64; MAX_BANKS]; FOLLOW_CLASSES],
     pub(super) channel_next: [u64; FOLLOW_CLASSES],
     /// Ticks of the last four activates.
     pub(super) activates: [u64; 4],
@@ -84,11 +83,15 @@ pub struct Channel {
     pub(super) row_pick: Pick,
     /// Direction for which the plan was made.
     pub(super) planned_mode: Kind,
+    /// Banks that a refresh held up when the plan was made.
+    pub(super) planned_held: u64,
     pub(super) column_stale: bool,
     pub(super) row_stale: bool,
     // Results.
     pub(super) returning: VecDeque<Completion>,
     pub(super) forwarded: VecDeque<Completion>,
+    /// CK of the first completion of both queues; `u64::MAX` without any.
+    pub(super) next_data: u64,
     pub(super) stats: DramStats,
     pub(super) ledger: BusLedger,
 }
@@ -122,7 +125,6 @@ impl Channel {
             write_high: spec.write_queue * spec.write_high_percent,
             write_low: spec.write_queue * spec.write_low_percent,
             bank_next: [[0; MAX_BANKS]; FOLLOW_CLASSES],
-            group_next: [[0; MAX_BANKS]; FOLLOW_CLASSES],
             channel_next: [0; FOLLOW_CLASSES],
             activates: [0; 4],
             oldest_activate: 0,
@@ -151,10 +153,12 @@ impl Channel {
             column_pick: Pick::NEVER,
             row_pick: Pick::NEVER,
             planned_mode: Kind::Read,
+            planned_held: 0,
             column_stale: true,
             row_stale: true,
             returning: VecDeque::with_capacity(depth + (t.cl + t.bl) as usize),
             forwarded: VecDeque::with_capacity(depth + (t.cl + t.bl) as usize),
+            next_data: u64::MAX,
             stats: DramStats::default(),
             ledger: BusLedger::new(),
             spec: spec.clone(),
@@ -228,7 +232,7 @@ impl Channel {
         }
         self.pending += 1;
         self.changed_at = tick;
-        if self.refresh.debt > 0 || self.rules.strict || self.timeout != 0 {
+        if self.rules.strict || self.timeout != 0 {
             self.forget_plan();
         }
         if !self.queues[which].unchanged_by_last(&entry, open, &self.rules) {
@@ -255,6 +259,7 @@ impl Channel {
             kind,
             at: now + 1,
         });
+        self.next_data = self.next_data.min(now + 1);
     }
 
     /// The open row of `bank`.
@@ -267,13 +272,12 @@ impl Channel {
     /// Refreshes alone do not wake an idle channel: it makes them up when it is advanced.
     #[inline]
     pub fn next_event(&self) -> u64 {
-        let returned = |q: &VecDeque<Completion>| q.front().map_or(u64::MAX, |c| c.at);
-        let data = returned(&self.returning).min(returned(&self.forwarded));
         if self.pending == 0 {
-            return data;
+            return self.next_data;
         }
         debug_assert!(!self.column_stale && !self.row_stale);
-        data.min(self.next_slot().saturating_add(self.edge) >> self.shift)
+        self.next_data
+            .min(self.next_slot().saturating_add(self.edge) >> self.shift)
     }
 
     /// True when no request is queued, opened or on its way back.
@@ -285,12 +289,12 @@ impl Channel {
     pub fn advance<P: DramProbe>(&mut self, until: u64, done: &mut Vec<Completion>, probe: &mut P) {
         let limit = until << self.shift;
         loop {
-            self.plan();
             let slot = self.next_slot();
             if slot > limit {
                 break;
             }
             self.step(slot, done, probe);
+            self.plan();
         }
         self.pass_to(limit);
         self.deliver(until, done);
@@ -332,8 +336,16 @@ impl Channel {
     /// Hands over completions that are due by `until`.
     #[inline]
     pub(super) fn deliver(&mut self, until: u64, done: &mut Vec<Completion>) {
+        if self.next_data > until {
+            return;
+        }
+        self.next_data = u64::MAX;
         for queue in [&mut self.forwarded, &mut self.returning] {
-            while let Some(c) = queue.front().filter(|c| c.at <= until) {
+            while let Some(c) = queue.front() {
+                if c.at > until {
+                    self.next_data = self.next_data.min(c.at);
+                    break;
+                }
                 done.push(*c);
                 queue.pop_front();
             }

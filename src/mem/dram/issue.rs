@@ -94,20 +94,28 @@ impl Channel {
     #[inline]
     fn start_gaps(&mut self, command: Command, bank: usize, slot: u64) {
         let c = command as usize;
-        let group = bank >> self.bank_bits & (MAX_BANKS - 1);
+        let first = bank >> self.bank_bits << self.bank_bits;
         if !command.is_all_bank() {
             for u in &self.compiled.bank[c] {
                 let next = &mut self.bank_next[u.following as usize & 7][bank];
-                *next = (*next).max(slot + u64::from(u.gap));
+                *next = (*next).max(slot + u.gap);
             }
             for u in &self.compiled.group[c] {
-                let next = &mut self.group_next[u.following as usize & 7][group];
-                *next = (*next).max(slot + u64::from(u.gap));
+                let banks = &mut self.bank_next[u.following as usize & 7];
+                let group = &mut banks[first..first + (1 << self.bank_bits)];
+                let (fours, rest) = group.as_chunks_mut::<4>();
+                let at = slot + u.gap;
+                for four in fours {
+                    *four = four.map(|next| next.max(at));
+                }
+                for next in rest {
+                    *next = at.max(*next);
+                }
             }
         }
-        for u in &self.compiled.channel[c] {
-            let next = &mut self.channel_next[u.following as usize & 7];
-            *next = (*next).max(slot + u64::from(u.gap));
+        // Where there is no rule the gap is 0, and no command issues before `slot` anyway.
+        for (next, gap) in self.channel_next.iter_mut().zip(&self.compiled.channel[c]) {
+            *next = (*next).max(slot + gap);
         }
     }
 
@@ -237,6 +245,7 @@ impl Channel {
                 kind,
                 at,
             });
+            self.next_data = self.next_data.min(at);
         }
         let (bank, row, tag, accepted) = (entry.bank, entry.row, entry.tag, entry.accepted);
         probe.request_served(&Served {
@@ -343,7 +352,7 @@ impl Channel {
         }
         self.changed_at = slot;
         self.stats.activates += 1;
-        self.activates[self.oldest_activate & 3] = slot + u64::from(self.compiled.faw);
+        self.activates[self.oldest_activate & 3] = slot + self.compiled.faw;
         self.oldest_activate = (self.oldest_activate + 1) & 3;
         self.open_mask |= 1u64 << bank;
         self.open_row[bank] = entry.row;

@@ -36,6 +36,8 @@ pub(super) struct Pick {
     pub source: Source,
 }
 
+/// Every bank, as a mask.
+const ALL_BANKS: u64 = u64::MAX;
 /// Refresh comes after opened requests and before queued ones.
 const REFRESH_KEY: u64 = QUEUED - 1;
 
@@ -44,7 +46,7 @@ impl Pick {
     pub const NEVER: Pick = Pick {
         at: u64::MAX,
         key: u64::MAX,
-        bank: 0,
+        bank: u8::MAX,
         command: Command::Precharge,
         source: Source::Refresh,
     };
@@ -60,17 +62,18 @@ impl Channel {
     /// Makes the stale parts of the plan anew.
     #[inline]
     pub(super) fn plan(&mut self) {
-        let mode = self.next_mode();
-        if mode != self.planned_mode {
+        let (mode, held) = (self.next_mode(), self.held());
+        if mode != self.planned_mode || held != self.planned_held {
             self.planned_mode = mode;
+            self.planned_held = held;
             self.forget_plan();
         }
         if self.column_stale {
-            self.column_pick = self.plan_column(mode);
+            self.column_pick = self.plan_column(mode, held);
             self.column_stale = false;
         }
         if self.row_stale {
-            self.row_pick = self.plan_row(mode);
+            self.row_pick = self.plan_row(mode, held);
             self.row_stale = false;
         }
     }
@@ -82,10 +85,11 @@ impl Channel {
         self.row_stale = true;
     }
 
-    /// Whether the plan may be mended bank by bank: no refresh is in sight and keys are ages.
+    /// Whether the plan may be mended after a change in `bank`: no refresh holds it up and keys are ages. A refresh
+    /// that begins or ends to hold banks makes the whole plan anew.
     #[inline]
-    fn can_mend(&self) -> bool {
-        self.refresh.debt == 0 && self.rules.age_ordered && !self.rules.strict
+    fn can_mend(&self, bank: usize) -> bool {
+        self.planned_held >> bank & 1 == 0 && self.rules.age_ordered && !self.rules.strict
     }
 
     /// Mends the column plan after the candidates of `bank` changed while those of other banks did not.
@@ -95,7 +99,7 @@ impl Channel {
             return;
         }
         let planned = usize::from(self.column_pick.bank) == bank;
-        if !self.can_mend() || planned || self.column_pick.at < self.column_free {
+        if !self.can_mend(bank) || planned || self.column_pick.at < self.column_free {
             self.column_stale = true;
             return;
         }
@@ -116,7 +120,7 @@ impl Channel {
             return;
         }
         let planned = usize::from(self.row_pick.bank) == bank;
-        let unfit = !self.can_mend() || self.timeout != 0;
+        let unfit = !self.can_mend(bank) || self.timeout != 0;
         if unfit || planned || self.row_pick.at < self.row_free {
             self.row_stale = true;
             return;
@@ -143,11 +147,14 @@ impl Channel {
         !self.refresh.per_bank && self.refresh.wanted(self.pending > 0)
     }
 
-    /// Banks whose queued requests a per-bank refresh holds up.
+    /// Banks whose queued requests a refresh holds up.
     #[inline]
-    fn refreshing_banks(&self) -> u64 {
-        if !self.refresh.per_bank || self.refresh.debt == 0 {
+    fn held(&self) -> u64 {
+        if self.refresh.debt == 0 {
             return 0;
+        }
+        if !self.refresh.per_bank {
+            return if self.refresh_holds() { ALL_BANKS } else { 0 };
         }
         let bank = self.refresh.bank as usize;
         let queued = self.queues[0].has(bank) || self.queues[1].has(bank);
@@ -179,33 +186,32 @@ impl Channel {
     }
 
     /// The best command for the column bus.
-    fn plan_column(&self, mode: Kind) -> Pick {
+    fn plan_column(&self, mode: Kind, held: u64) -> Pick {
         let floor = self.column_free.max(self.floor);
         let opened = self.best_opened(floor);
-        if self.refresh_holds() {
+        if held == ALL_BANKS {
             return opened;
         }
         if self.rules.strict {
             return if self.opened_mask == 0 {
-                self.plan_strict(true)
+                self.plan_strict(true, held)
             } else {
                 opened
             };
         }
-        let hit = self.best_hit(floor, mode, !self.refreshing_banks());
+        let hit = self.best_hit(floor, mode, !held);
         if hit.before(&opened) { hit } else { opened }
     }
 
     /// The best command for the row bus.
-    fn plan_row(&self, mode: Kind) -> Pick {
-        if self.refresh_holds() {
+    fn plan_row(&self, mode: Kind, held: u64) -> Pick {
+        if held == ALL_BANKS {
             return self.plan_refresh_all();
         }
-        let held = self.refreshing_banks();
         let wanted = if !self.rules.strict {
             self.best_miss(self.row_free.max(self.floor), mode, !held)
         } else if self.opened_mask == 0 {
-            self.plan_strict(false)
+            self.plan_strict(false, held)
         } else {
             Pick::NEVER
         };
@@ -231,7 +237,7 @@ impl Channel {
     }
 
     /// The next command of the oldest request, if it belongs on the asked bus.
-    fn plan_strict(&self, column: bool) -> Pick {
+    fn plan_strict(&self, column: bool, held: u64) -> Pick {
         let Some(&(which, index)) = self.order.front() else {
             return Pick::NEVER;
         };
@@ -239,7 +245,7 @@ impl Channel {
         let bank = e.bank as usize & (MAX_BANKS - 1);
         let open = self.row_of(bank);
         let hits = open == Some(e.row);
-        if hits != column || self.refreshing_banks() >> bank & 1 == 1 {
+        if hits != column || held >> bank & 1 == 1 {
             return Pick::NEVER;
         }
         let kind = if e.write { Kind::Write } else { Kind::Read };

@@ -180,6 +180,11 @@ impl Queue {
     /// that went past an older conflict since the row was opened.
     pub fn rescan(&mut self, bank: usize, open_row: Option<u32>, overtaken: u32, rules: &Rules) {
         let bank = bank & (MAX_BANKS - 1);
+        if self.head[bank] == NIL {
+            self.column_mask &= !(1 << bank);
+            self.row_mask &= !(1 << bank);
+            return;
+        }
         let (mut hit, mut miss) = (NOBODY, NOBODY);
         if let Some(row) = open_row.filter(|row| *row != self.counted_row[bank]) {
             self.counted_row[bank] = row;
@@ -218,16 +223,9 @@ impl Queue {
             miss.key |= ROW_PENALTY;
         }
         let bit = 1u64 << bank;
-        self.column_mask = if hit.index == NIL {
-            self.column_mask & !bit
-        } else {
-            self.column_mask | bit
-        };
-        self.row_mask = if miss.index == NIL {
-            self.row_mask & !bit
-        } else {
-            self.row_mask | bit
-        };
+        let marked = |mask: u64, index: u16| mask & !bit | u64::from(index != NIL) << bank;
+        self.column_mask = marked(self.column_mask, hit.index);
+        self.row_mask = marked(self.row_mask, miss.index);
         (self.column_key[bank], self.column_index[bank]) = (hit.key, hit.index);
         (self.row_key[bank], self.row_index[bank]) = (miss.key, miss.index);
     }

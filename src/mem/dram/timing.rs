@@ -200,7 +200,7 @@ pub struct Update {
     /// `Command::follow` of the command that has to wait.
     pub following: u8,
     /// Ticks.
-    pub gap: u32,
+    pub gap: u64,
 }
 
 /// The rules sorted by the command that starts them.
@@ -210,10 +210,10 @@ pub struct Compiled {
     pub bank: [Vec<Update>; COMMANDS.len()],
     /// Per preceding command: rules within the bank group.
     pub group: [Vec<Update>; COMMANDS.len()],
-    /// Per preceding command: rules within the channel.
-    pub channel: [Vec<Update>; COMMANDS.len()],
+    /// Per preceding and `Command::follow` of the following command: gap within the channel in ticks, 0 for no rule.
+    pub channel: [[u64; FOLLOW_CLASSES]; COMMANDS.len()],
     /// tFAW in ticks.
-    pub faw: u32,
+    pub faw: u64,
 }
 
 /// Ticks that `command` occupies its bus.
@@ -238,23 +238,35 @@ pub fn gap_ticks(row: &Row, bus: CommandBus) -> u32 {
 pub fn compile(rows: &[Row], bus: CommandBus) -> Compiled {
     let mut out = Compiled::default();
     for row in rows {
-        let gap = gap_ticks(row, bus);
+        let gap = u64::from(gap_ticks(row, bus));
         if row.count == Count::Window4 {
             out.faw = gap;
             continue;
         }
-        let lists = match row.scope {
-            Scope::Bank => &mut out.bank,
-            Scope::BankGroup => &mut out.group,
-            Scope::Channel => &mut out.channel,
+        let (preceding, following) = (row.preceding as usize, row.following.follow() as u8);
+        let list = match row.scope {
+            Scope::Bank => &mut out.bank[preceding],
+            Scope::BankGroup => &mut out.group[preceding],
+            Scope::Channel => {
+                let known = &mut out.channel[preceding][usize::from(following)];
+                *known = gap.max(*known);
+                continue;
+            }
         };
-        let list = &mut lists[row.preceding as usize];
-        let following = row.following.follow() as u8;
-        debug_assert!((following as usize) < FOLLOW_CLASSES);
         match list.iter_mut().find(|u| u.following == following) {
             Some(known) => known.gap = known.gap.max(gap),
             None => list.push(Update { following, gap }),
         }
     }
+    out.drop_implied();
     out
+}
+
+impl Compiled {
+    /// Drops rules of a bank group that the rule of the whole channel for the same pair implies.
+    fn drop_implied(&mut self) {
+        for (group, channel) in self.group.iter_mut().zip(&self.channel) {
+            group.retain(|u| channel[usize::from(u.following)] < u.gap);
+        }
+    }
 }
