@@ -116,7 +116,6 @@ fn request(at: u64, line: u64, kind: RequestKind) -> Request {
         at,
         line,
         tag: 0,
-        seq: 0,
         source: 0,
         kind,
         sectors: 0xf,

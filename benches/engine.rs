@@ -9,13 +9,12 @@ const MESSAGES: u64 = 256;
 const QUANTUM: u64 = 20;
 const QUANTA: u64 = 64;
 
-fn request(at: u64, seq: u32) -> Request {
+fn request(at: u64, number: u32) -> Request {
     Request {
         at,
-        line: u64::from(seq),
+        line: u64::from(number),
         tag: 0,
-        seq,
-        source: (seq % 80) as u16,
+        source: (number % 80) as u16,
         kind: RequestKind::Read,
         sectors: 1,
         full: 0,

@@ -50,7 +50,6 @@ pub struct CtaScheduler {
     cta_start: Cycle,
     cta_end: Cycle,
     last_sm: usize,
-    seq: u32,
 }
 
 impl CtaScheduler {
@@ -78,7 +77,6 @@ impl CtaScheduler {
             cta_start: Cycle::from(cta_start),
             cta_end: Cycle::from(cta_end),
             last_sm: usize::from(spec.sms) - 1,
-            seq: 0,
         }
     }
 
@@ -191,14 +189,12 @@ impl CtaScheduler {
             room.registers -= o.registers;
             room.smem_bytes -= o.smem_bytes;
             self.last_sm = sm;
-            self.seq = self.seq.wrapping_add(1);
             let (program, cta) = (active.program, active.next);
             active.next += 1;
             let start = CtaStart {
                 at: at + self.cta_start,
                 program,
                 cta,
-                seq: self.seq,
             };
             starts.push((sm, start));
             return Some(at);
@@ -297,7 +293,6 @@ mod tests {
                     at: 650,
                     program: 0,
                     cta: 2,
-                    seq: 3
                 }
             )]
         );

@@ -96,6 +96,31 @@ fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(|e| e.into_inner())
 }
 
+/// `count` units, each thread making its share: on a fresh process most of the time goes into the first touch of
+/// their memory.
+fn build<T: Send>(count: u16, threads: usize, make: impl Fn(u16) -> T + Sync) -> Vec<T> {
+    let threads = threads.clamp(1, usize::from(count.max(1)));
+    let share = |t: usize| {
+        let at = |t: usize| (usize::from(count) * t / threads) as u16;
+        (at(t)..at(t + 1)).map(&make).collect::<Vec<T>>()
+    };
+    std::thread::scope(|scope| {
+        let share = &share;
+        let others: Vec<_> = (1..threads)
+            .map(|t| scope.spawn(move || share(t)))
+            .collect();
+        let mut all = share(0);
+        for other in others {
+            all.extend(
+                other
+                    .join()
+                    .unwrap_or_else(|e| std::panic::resume_unwind(e)),
+            );
+        }
+        all
+    })
+}
+
 /// The longest quantum that `spec` allows: no message between shards is faster.
 pub fn quantum(spec: &GpuSpec) -> Cycle {
     let mut q = Cycle::from(spec.noc.request_latency.min(spec.noc.reply_latency));
@@ -130,10 +155,8 @@ impl<P: Probe + Sync> Gpu<P> {
         };
         Gpu {
             quantum,
-            sms: (0..spec.sms).map(|id| RwLock::new(sm(id))).collect(),
-            shards: (0..spec.dram.channels)
-                .map(|id| RwLock::new(shard(id)))
-                .collect(),
+            sms: build(spec.sms, threads, |id| RwLock::new(sm(id))),
+            shards: build(spec.dram.channels, threads, |id| RwLock::new(shard(id))),
             gpcs: (0..spec.gpcs).map(|g| RwLock::new(gpc(g))).collect(),
             bridge: RwLock::new(Bridge {
                 to_shards: vec![Vec::new(); usize::from(spec.dram.channels)],

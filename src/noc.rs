@@ -5,7 +5,7 @@
 //! port no earlier than it came and needs at least a quantum from end to end.
 
 use crate::config::{GpuSpec, NocSpec};
-use crate::engine::{Cycle, Timed};
+use crate::engine::{Cycle, put_in_order};
 use crate::mem::addr_map::AddrMap;
 use crate::mem::{Reply, Request, RequestKind};
 use crate::stats::NocStats;
@@ -137,8 +137,8 @@ pub struct GpcPorts {
     reply_port: Port,
     sm_ports: Vec<Port>,
     merged: Vec<Request>,
-    /// Scratch: messages by key, instead of moving them while sorting.
-    order: Vec<(u128, u32)>,
+    /// Scratch: places of the messages in order, instead of moving them while sorting.
+    order: Vec<u64>,
     returning: Vec<Reply>,
     /// Requests by memory shard, sorted by time.
     pub to_shards: Vec<Vec<Request>>,
@@ -185,9 +185,9 @@ impl GpcPorts {
     /// Sends everything collected through the ports.
     pub fn route(&mut self, topology: &Topology) {
         let mut merged = std::mem::take(&mut self.merged);
-        in_order(&merged, &mut self.order);
+        put_in_order(&merged, &mut self.order);
         for at in 0..self.order.len() {
-            let mut request = merged[self.order[at].1 as usize];
+            let mut request = merged[self.order[at] as usize];
             self.route_request(&mut request, topology);
             let channel = topology.map.channel(request.slice);
             self.to_shards[usize::from(channel)].push(request);
@@ -195,9 +195,9 @@ impl GpcPorts {
         merged.clear();
         self.merged = merged;
         let mut returning = std::mem::take(&mut self.returning);
-        in_order(&returning, &mut self.order);
+        put_in_order(&returning, &mut self.order);
         for at in 0..self.order.len() {
-            let mut reply = returning[self.order[at].1 as usize];
+            let mut reply = returning[self.order[at] as usize];
             let sm = self.route_reply(&mut reply, topology);
             self.to_sms[sm].push(reply);
         }
@@ -236,16 +236,6 @@ impl GpcPorts {
         reply.at = through;
         position
     }
-}
-
-/// Puts the places of `messages` into `order`, sorted by key.
-fn in_order<T: Timed>(messages: &[T], order: &mut Vec<(u128, u32)>) {
-    order.clear();
-    order.extend(messages.iter().enumerate().map(|(place, message)| {
-        let (at, tie) = message.key();
-        (u128::from(at) << 64 | u128::from(tie), place as u32)
-    }));
-    order.sort_unstable_by_key(|(key, _)| *key);
 }
 
 #[cfg(test)]

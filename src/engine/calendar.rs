@@ -3,12 +3,45 @@
 
 use super::time::Cycle;
 
-/// A message with a total order: arrival first, then everything that makes ties deterministic.
+/// A message that arrives at some time.
 pub trait Timed: Copy {
     /// Cycle of arrival.
     fn at(&self) -> Cycle;
-    /// Full sorting key; equal keys only for identical messages.
-    fn key(&self) -> (Cycle, u64);
+    /// Who goes first of those that arrive together, below 2^[`RANK_BITS`]: different senders have different
+    /// ranks. Messages of one sender keep the order in which it sent them.
+    fn rank(&self) -> u32;
+}
+
+/// Bits of a rank.
+pub const RANK_BITS: u32 = 17;
+/// Bits of a message's place among those that are put in order together.
+const PLACE_BITS: u32 = 24;
+const PLACES: u64 = 1 << PLACE_BITS;
+
+/// Puts the places of `messages` into `order`: by arrival, then rank, then place.
+pub fn put_in_order<T: Timed>(messages: &[T], order: &mut Vec<u64>) {
+    assert!(messages.len() as u64 <= PLACES, "too many messages at once");
+    order.clear();
+    let first = messages.iter().map(Timed::at).min().unwrap_or(0);
+    let (mut last, mut sorted, mut span) = (0, true, 0);
+    order.extend(messages.iter().zip(0..).map(|(message, place)| {
+        let after = message.at() - first;
+        let key = (after << RANK_BITS | u64::from(message.rank())) << PLACE_BITS | place;
+        sorted &= last <= key;
+        (last, span) = (key, span.max(after));
+        key
+    }));
+    if span >> (64 - RANK_BITS - PLACE_BITS) != 0 {
+        order.clear();
+        order.extend(0..messages.len() as u64);
+        order.sort_by_key(|&place| {
+            let message = &messages[place as usize];
+            (message.at(), message.rank())
+        });
+    } else if !sorted {
+        order.sort_unstable();
+    }
+    order.iter_mut().for_each(|key| *key &= PLACES - 1);
 }
 
 const BUCKETS: usize = 64;
@@ -19,6 +52,8 @@ pub struct Calendar<T> {
     quantum: Cycle,
     buckets: Vec<Vec<T>>,
     later: Vec<T>,
+    /// Scratch: places of the messages being taken.
+    order: Vec<u64>,
     next: u64,
     len: usize,
 }
@@ -30,6 +65,7 @@ impl<T: Timed> Calendar<T> {
             quantum,
             buckets: (0..BUCKETS).map(|_| Vec::new()).collect(),
             later: Vec::new(),
+            order: Vec::new(),
             next: 0,
             len: 0,
         }
@@ -53,27 +89,27 @@ impl<T: Timed> Calendar<T> {
     pub fn take(&mut self, index: u64, out: &mut Vec<T>) {
         out.clear();
         self.next = index + 1;
-        out.append(&mut self.buckets[index as usize % BUCKETS]);
         if !self.later.is_empty() {
-            self.refill(index, out);
+            self.refill(index);
         }
-        self.len -= out.len();
-        out.sort_unstable_by_key(|m| m.key());
+        let due = &mut self.buckets[index as usize % BUCKETS];
+        self.len -= due.len();
+        put_in_order(due, &mut self.order);
+        out.extend(self.order.iter().map(|&place| due[place as usize]));
+        due.clear();
     }
 
-    fn refill(&mut self, index: u64, out: &mut Vec<T>) {
+    /// Moves messages that are near now into their buckets. What was put there directly was sent later.
+    fn refill(&mut self, index: u64) {
         let (quantum, next) = (self.quantum, self.next);
         let buckets = &mut self.buckets;
         self.later.retain(|m| {
             let at = m.at() / quantum;
-            if at <= index {
-                out.push(*m);
-            } else if at < next + BUCKETS as u64 {
-                buckets[at as usize % BUCKETS].push(*m);
-            } else {
-                return true;
+            let near = at < next + BUCKETS as u64;
+            if near {
+                buckets[at.max(index) as usize % BUCKETS].push(*m);
             }
-            false
+            !near
         });
     }
 
@@ -115,8 +151,8 @@ mod tests {
         fn at(&self) -> Cycle {
             self.0
         }
-        fn key(&self) -> (Cycle, u64) {
-            *self
+        fn rank(&self) -> u32 {
+            self.1 as u32
         }
     }
 

@@ -4,6 +4,6 @@ pub mod calendar;
 pub mod team;
 pub mod time;
 
-pub use calendar::{Calendar, Timed};
+pub use calendar::{Calendar, Timed, put_in_order};
 pub use team::{Deal, Team};
 pub use time::{ClockRatio, Cycle};

@@ -11,9 +11,12 @@ use crate::config::{L2Spec, SliceHash};
 #[derive(Clone, Debug)]
 pub struct AddrMap {
     slices: u64,
-    partitions: u64,
-    lines_per_chunk: u64,
+    slices_per_partition: u64,
+    /// log2 of the lines of a chunk.
+    chunk_bits: u32,
     slices_per_channel: u64,
+    /// Channel and partition of each slice.
+    places: Vec<(u16, u8)>,
     hash: SliceHash,
     /// Remainders of each byte at each position, for the polynomial hash.
     remainders: Vec<[u16; 256]>,
@@ -42,11 +45,18 @@ impl AddrMap {
     pub fn new(spec: &L2Spec, channels: u16) -> Self {
         let slices = u64::from(spec.slices);
         let bits = (64 - (slices - 1).leading_zeros()).min(12);
+        let slices_per_partition = slices / u64::from(spec.partitions);
+        let slices_per_channel = slices / u64::from(channels);
+        let place = |slice| {
+            let channel = slice / slices_per_channel;
+            (channel as u16, (slice / slices_per_partition) as u8)
+        };
         AddrMap {
             slices,
-            partitions: u64::from(spec.partitions),
-            lines_per_chunk: u64::from(spec.interleave_bytes) / LINE_BYTES,
-            slices_per_channel: slices / u64::from(channels),
+            slices_per_partition,
+            chunk_bits: (u64::from(spec.interleave_bytes) / LINE_BYTES).trailing_zeros(),
+            slices_per_channel,
+            places: (0..slices).map(place).collect(),
             hash: spec.hash,
             remainders: remainder_tables(bits),
         }
@@ -65,7 +75,7 @@ impl AddrMap {
     /// The home slice of `line`.
     #[inline]
     pub fn home(&self, line: u64) -> u16 {
-        let chunk = line / self.lines_per_chunk;
+        let chunk = line >> self.chunk_bits;
         let (group, member) = (chunk / self.slices, chunk % self.slices);
         let slice = match self.hash {
             SliceHash::Linear => member,
@@ -88,28 +98,29 @@ impl AddrMap {
     /// Partition of `slice`.
     #[inline]
     pub fn partition(&self, slice: u16) -> u8 {
-        (u64::from(slice) / (self.slices / self.partitions)) as u8
+        self.places[usize::from(slice)].1
     }
 
     /// The slice that stands for `slice` in `partition`.
     #[inline]
     pub fn mirror(&self, slice: u16, partition: u8) -> u16 {
-        let per = self.slices / self.partitions;
+        let per = self.slices_per_partition;
         (u64::from(partition) * per + u64::from(slice) % per) as u16
     }
 
     /// The channel of `slice`.
     #[inline]
     pub fn channel(&self, slice: u16) -> u16 {
-        (u64::from(slice) / self.slices_per_channel) as u16
+        self.places[usize::from(slice)].0
     }
 
     /// Byte address of `line`, at home in `slice`, within its channel.
     #[inline]
     pub fn local(&self, line: u64, slice: u16) -> u64 {
-        let group = line / self.lines_per_chunk / self.slices;
+        let group = (line >> self.chunk_bits) / self.slices;
         let chunk = group * self.slices_per_channel + u64::from(slice) % self.slices_per_channel;
-        (chunk * self.lines_per_chunk + line % self.lines_per_chunk) * LINE_BYTES
+        let within = line & ((1 << self.chunk_bits) - 1);
+        (chunk << self.chunk_bits | within) * LINE_BYTES
     }
 }
 
@@ -123,16 +134,21 @@ fn remainder_tables(bits: u32) -> Vec<[u16; 256]> {
         }
         value as u16
     };
+    // The remainder of a sum is the sum of the remainders, so those of the single bits are enough.
+    let table = |at: u32| {
+        let mut table = [0; 256];
+        for byte in 1..256usize {
+            let lowest = byte & byte.wrapping_neg();
+            table[byte] = if byte == lowest {
+                reduce((byte as u128) << (8 * at))
+            } else {
+                table[lowest] ^ table[byte ^ lowest]
+            };
+        }
+        table
+    };
     (0..6)
-        .map(|at| {
-            std::array::from_fn(|byte| {
-                if bits == 0 {
-                    0
-                } else {
-                    reduce((byte as u128) << (8 * at))
-                }
-            })
-        })
+        .map(|at| if bits == 0 { [0; 256] } else { table(at) })
         .collect()
 }
 
@@ -154,9 +170,9 @@ mod tests {
             for hash in [SliceHash::Linear, SliceHash::Xor, SliceHash::Ipoly] {
                 let map = map(slices, channels, hash);
                 for group in [0u64, 1, 77, 1 << 20, (1 << 38) + 3] {
-                    let first = group * u64::from(slices) * map.lines_per_chunk;
+                    let first = (group * u64::from(slices)) << map.chunk_bits;
                     let homes: HashSet<u16> = (0..u64::from(slices))
-                        .map(|c| map.home(first + c * map.lines_per_chunk))
+                        .map(|c| map.home(first + (c << map.chunk_bits)))
                         .collect();
                     assert_eq!(homes.len(), usize::from(slices));
                 }

@@ -454,7 +454,6 @@ mod tests {
             at: 0,
             line,
             tag: 9,
-            seq: 0,
             source: 3,
             kind,
             sectors,

@@ -53,8 +53,6 @@ pub struct Request {
     pub line: u64,
     /// The sender's number for the reply: an L1 MSHR, an access, a warp slot.
     pub tag: u32,
-    /// Sequence number of the sender.
-    pub seq: u32,
     /// SM (or slice, for forwards).
     pub source: u16,
     /// What is asked.
@@ -78,8 +76,6 @@ pub struct Reply {
     pub line: u64,
     /// The request's tag.
     pub tag: u32,
-    /// Sequence number of the sending shard.
-    pub seq: u32,
     /// Destination SM.
     pub sm: u16,
     /// Sending slice.
@@ -96,13 +92,10 @@ impl Timed for Request {
     fn at(&self) -> Cycle {
         self.at
     }
-    /// Forwards sort after SM requests of the same cycle; then by source and sequence.
-    fn key(&self) -> (Cycle, u64) {
-        let internal = u64::from(self.kind as u8 >= RequestKind::Forward as u8);
-        (
-            self.at,
-            internal << 48 | u64::from(self.source) << 32 | u64::from(self.seq),
-        )
+    /// Slices come after SMs.
+    fn rank(&self) -> u32 {
+        let internal = u32::from(self.kind as u8 >= RequestKind::Forward as u8);
+        internal << 16 | u32::from(self.source)
     }
 }
 
@@ -110,7 +103,7 @@ impl Timed for Reply {
     fn at(&self) -> Cycle {
         self.at
     }
-    fn key(&self) -> (Cycle, u64) {
-        (self.at, u64::from(self.slice) << 32 | u64::from(self.seq))
+    fn rank(&self) -> u32 {
+        u32::from(self.slice)
     }
 }

@@ -66,7 +66,6 @@ pub struct MemShard {
     batch: Vec<Request>,
     actions: Vec<Action>,
     stalled: bool,
-    seq: u32,
     /// Replies of this quantum by GPC, in no particular order.
     pub replies: Vec<Vec<Reply>>,
     /// Messages to other shards, in no particular order.
@@ -130,7 +129,6 @@ impl MemShard {
             batch: Vec::new(),
             actions: Vec::new(),
             stalled: false,
-            seq: 0,
             replies: vec![Vec::new(); gpcs],
             forwards: Vec::new(),
         }
@@ -276,18 +274,15 @@ impl MemShard {
         sectors: u8,
         gpc_of: &[u16],
     ) {
-        self.seq = self.seq.wrapping_add(1);
         if kind == RequestKind::Forward {
             self.forward(RequestKind::ForwardReply, slice, source, at, line, sectors);
             return;
         }
         let gpc = usize::from(gpc_of[usize::from(source)]);
-        let seq = self.seq;
         self.replies[gpc].push(Reply {
             at,
             line,
             tag,
-            seq,
             sm: source,
             slice,
             kind,
@@ -304,12 +299,10 @@ impl MemShard {
         line: u64,
         sectors: u8,
     ) {
-        self.seq = self.seq.wrapping_add(1);
         self.forwards.push(Request {
             at: at + self.far_one_way,
             line,
             tag: 0,
-            seq: self.seq,
             source: from,
             kind,
             sectors,

@@ -18,16 +18,15 @@ pub struct CtaStart {
     pub program: u8,
     /// Number within the grid.
     pub cta: u64,
-    /// Order of dispatch.
-    pub seq: u32,
 }
 
 impl Timed for CtaStart {
     fn at(&self) -> Cycle {
         self.at
     }
-    fn key(&self) -> (Cycle, u64) {
-        (self.at, u64::from(self.seq))
+    /// Only the CTA scheduler sends these.
+    fn rank(&self) -> u32 {
+        0
     }
 }
 

@@ -106,7 +106,6 @@ pub struct Sm {
     counters: SmStats,
     fetch_stats: FetchStats,
     resident_since: Local,
-    seq: u32,
     last_reply: Cycle,
     per_program: Vec<(u64, u64)>,
     /// Requests of this quantum, in order of `at`.
@@ -146,7 +145,6 @@ impl Sm {
             counters: SmStats::default(),
             fetch_stats: FetchStats::default(),
             resident_since: 0,
-            seq: 0,
             last_reply: 0,
             per_program: Vec::new(),
             requests: Vec::new(),

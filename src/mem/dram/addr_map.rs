@@ -155,7 +155,17 @@ impl Decoder {
 
 fn remainder_tables(bits: u32) -> [[u8; 256]; 4] {
     std::array::from_fn(|at| {
-        std::array::from_fn(|byte| polynomial_remainder((byte as u32) << (8 * at), bits) as u8)
+        let mut table = [0; 256];
+        for byte in 1..256usize {
+            // The remainder of a sum is the sum of the remainders.
+            let lowest = byte & byte.wrapping_neg();
+            table[byte] = if byte == lowest {
+                polynomial_remainder((byte as u32) << (8 * at), bits) as u8
+            } else {
+                table[lowest] ^ table[byte ^ lowest]
+            };
+        }
+        table
     })
 }
 

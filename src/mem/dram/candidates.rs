@@ -79,7 +79,8 @@ impl Channel {
         if mask == 0 {
             return Pick::NEVER;
         }
-        let base = [Command::Read, Command::Write].map(|c| self.channel_next[c as usize].max(floor));
+        let base =
+            [Command::Read, Command::Write].map(|c| self.channel_next[c as usize].max(floor));
         let mut best = Best::NOBODY;
         each_bank!(mask, bank, {
             let e = &self.opened[bank];

@@ -208,12 +208,10 @@ impl Sm {
         let bytes = u32::from(noc.header_bytes) + data;
         let leave = at.max(self.lsu.port_free);
         self.lsu.port_free = leave + bytes.div_ceil(u32::from(noc.sm_request_bytes_per_cycle));
-        self.seq = self.seq.wrapping_add(1);
         self.requests.push(Request {
             at: self.epoch + u64::from(leave),
             line,
             tag,
-            seq: self.seq,
             source: self.id.0,
             kind,
             sectors,
