@@ -55,27 +55,10 @@ impl Channel {
         self.bank_next[class][bank].max(base) | self.edge
     }
 
-    /// The column command of the opened request of `bank`, if it has one.
+    /// The best opened request among `allowed` banks.
     #[inline(always)]
-    pub(super) fn opened_candidate(&self, bank: usize, floor: u64) -> Pick {
-        self.best_opened_of(floor, self.opened_mask & 1 << bank)
-    }
-
-    /// The column command of the preferred queued hit of `bank`, if it has one.
-    #[inline(always)]
-    pub(super) fn hit_candidate(&self, bank: usize, floor: u64, mode: Kind) -> Pick {
-        self.best_hit(floor, mode, 1 << bank)
-    }
-
-    /// The best opened request.
-    #[inline(always)]
-    pub(super) fn best_opened(&self, floor: u64) -> Pick {
-        self.best_opened_of(floor, self.opened_mask)
-    }
-
-    /// The best opened request among the banks in `mask`, which all have one.
-    #[inline(always)]
-    fn best_opened_of(&self, floor: u64, mask: u64) -> Pick {
+    pub(super) fn best_opened(&self, floor: u64, allowed: u64) -> Pick {
+        let mask = self.opened_mask & allowed;
         if mask == 0 {
             return Pick::NEVER;
         }

@@ -104,9 +104,15 @@ impl Channel {
             return;
         }
         let floor = self.column_free.max(self.floor);
-        let opened = self.opened_candidate(bank, floor);
-        let hit = self.hit_candidate(bank, floor, self.planned_mode);
-        for pick in [opened, hit] {
+        let only = 1 << bank;
+        if self.opened_mask & only != 0 {
+            let pick = self.best_opened(floor, only);
+            if pick.before(&self.column_pick) {
+                self.column_pick = pick;
+            }
+        }
+        if self.queues[side(self.planned_mode)].column_mask & only != 0 {
+            let pick = self.best_hit(floor, self.planned_mode, only);
             if pick.before(&self.column_pick) {
                 self.column_pick = pick;
             }
@@ -188,7 +194,7 @@ impl Channel {
     /// The best command for the column bus.
     fn plan_column(&self, mode: Kind, held: u64) -> Pick {
         let floor = self.column_free.max(self.floor);
-        let opened = self.best_opened(floor);
+        let opened = self.best_opened(floor, u64::MAX);
         if held == ALL_BANKS {
             return opened;
         }
