@@ -88,26 +88,32 @@ impl<T: Timed> Calendar<T> {
     /// be empty or taken.
     pub fn take(&mut self, index: u64, out: &mut Vec<T>) {
         out.clear();
-        self.next = index + 1;
-        if !self.later.is_empty() {
-            self.refill(index);
+        if index >= self.next + BUCKETS as u64 {
+            // Time was skipped: nothing can be in the buckets, and what is due now may never have been near.
+            self.next = index;
+            self.refill();
         }
+        self.next = index + 1;
         let due = &mut self.buckets[index as usize % BUCKETS];
         self.len -= due.len();
         put_in_order(due, &mut self.order);
         out.extend(self.order.iter().map(|&place| due[place as usize]));
         due.clear();
+        self.refill();
     }
 
     /// Moves messages that are near now into their buckets. What was put there directly was sent later.
-    fn refill(&mut self, index: u64) {
+    fn refill(&mut self) {
+        if self.later.is_empty() {
+            return;
+        }
         let (quantum, next) = (self.quantum, self.next);
         let buckets = &mut self.buckets;
         self.later.retain(|m| {
             let at = m.at() / quantum;
             let near = at < next + BUCKETS as u64;
             if near {
-                buckets[at.max(index) as usize % BUCKETS].push(*m);
+                buckets[at as usize % BUCKETS].push(*m);
             }
             !near
         });
@@ -172,5 +178,34 @@ mod tests {
         assert_eq!(all.len(), 400);
         assert!(all.is_sorted());
         assert!(calendar.is_empty() && calendar.next_at() == Cycle::MAX);
+    }
+
+    #[test]
+    fn one_sender_keeps_its_order_however_far_ahead_it_sends() {
+        #[derive(Clone, Copy)]
+        struct Numbered(Cycle, u32);
+        impl Timed for Numbered {
+            fn at(&self) -> Cycle {
+                self.0
+            }
+            fn rank(&self) -> u32 {
+                7
+            }
+        }
+        let mut calendar = Calendar::new(1);
+        let mut out = Vec::new();
+        // For cycle 200: sent in each of the 200 cycles before.
+        for now in 0..200 {
+            calendar.take(now, &mut out);
+            assert!(out.is_empty());
+            calendar.push(Numbered(200, now as u32));
+        }
+        calendar.take(200, &mut out);
+        assert!(out.iter().map(|m| m.1).eq(0..200));
+        // And after time was skipped.
+        calendar.push(Numbered(1000, 0));
+        calendar.push(Numbered(1000, 1));
+        calendar.take(1000, &mut out);
+        assert!(out.iter().map(|m| m.1).eq(0..2));
     }
 }

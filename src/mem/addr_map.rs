@@ -160,6 +160,7 @@ mod tests {
     fn map(slices: u16, channels: u16, hash: SliceHash) -> AddrMap {
         let mut spec = crate::config::load("a100-80", &[]).unwrap().spec.l2;
         spec.slices = slices;
+        spec.partitions = spec.partitions.min(slices as u8);
         spec.hash = hash;
         AddrMap::new(&spec, channels)
     }

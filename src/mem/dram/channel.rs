@@ -196,7 +196,7 @@ impl Channel {
         let place = self.decoder.decode(addr);
         let bank = place.bank as usize & (MAX_BANKS - 1);
         let writes = &self.queues[1];
-        if writes.has(bank) && writes.contains(bank, place.row, place.column) {
+        if writes.contains(bank, place.row, place.column) {
             self.answer_from_write_queue(now, kind, tag);
             return;
         }
@@ -334,11 +334,14 @@ impl Channel {
     }
 
     /// Hands over completions that are due by `until`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn deliver(&mut self, until: u64, done: &mut Vec<Completion>) {
-        if self.next_data > until {
-            return;
+        if self.next_data <= until {
+            self.hand_over(until, done);
         }
+    }
+
+    fn hand_over(&mut self, until: u64, done: &mut Vec<Completion>) {
         self.next_data = u64::MAX;
         for queue in [&mut self.forwarded, &mut self.returning] {
             while let Some(c) = queue.front() {

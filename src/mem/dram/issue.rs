@@ -90,7 +90,8 @@ impl Channel {
         self.deliver((slot - 1) >> self.shift, done);
     }
 
-    /// Starts the gaps that follow `command` to `bank`.
+    /// Starts the gaps that follow `command` to `bank`. Where there is no rule the gap is 0, and no command issues
+    /// before `slot` anyway.
     #[inline]
     fn start_gaps(&mut self, command: Command, bank: usize, slot: u64) {
         let c = command as usize;
@@ -100,20 +101,18 @@ impl Channel {
                 let next = &mut self.bank_next[u.following as usize & 7][bank];
                 *next = (*next).max(slot + u.gap);
             }
-            for u in &self.compiled.group[c] {
+            for u in self.compiled.group[c].iter().filter(|u| u.gap > 0) {
                 let banks = &mut self.bank_next[u.following as usize & 7];
-                let group = &mut banks[first..first + (1 << self.bank_bits)];
-                let (fours, rest) = group.as_chunks_mut::<4>();
                 let at = slot + u.gap;
-                for four in fours {
+                // Nearly every standard has four banks in a group.
+                if let (2, Some(four)) = (self.bank_bits, banks[first..].first_chunk_mut::<4>()) {
                     *four = four.map(|next| next.max(at));
-                }
-                for next in rest {
-                    *next = at.max(*next);
+                } else {
+                    let group = &mut banks[first..first + (1 << self.bank_bits)];
+                    group.iter_mut().for_each(|next| *next = at.max(*next));
                 }
             }
         }
-        // Where there is no rule the gap is 0, and no command issues before `slot` anyway.
         for (next, gap) in self.channel_next.iter_mut().zip(&self.compiled.channel[c]) {
             *next = (*next).max(slot + gap);
         }

@@ -60,7 +60,7 @@ impl Pick {
 
 impl Channel {
     /// Makes the stale parts of the plan anew.
-    #[inline]
+    #[inline(always)]
     pub(super) fn plan(&mut self) {
         let (mode, held) = (self.next_mode(), self.held());
         if mode != self.planned_mode || held != self.planned_held {
@@ -68,6 +68,12 @@ impl Channel {
             self.planned_held = held;
             self.forget_plan();
         }
+        if self.column_stale || self.row_stale {
+            self.renew(mode, held);
+        }
+    }
+
+    fn renew(&mut self, mode: Kind, held: u64) {
         if self.column_stale {
             self.column_pick = self.plan_column(mode, held);
             self.column_stale = false;

@@ -66,8 +66,20 @@ pub(super) struct Queue {
     pub row_index: [u16; MAX_BANKS],
     /// The row against which `others` counts, by bank; `NO_ROW` when it must be counted anew.
     counted_row: [u32; MAX_BANKS],
+    /// Queued requests by a hash of bank, row and column: most often there is no twin, and no need to look.
+    marks: [u16; MARKS],
     /// Requests of the bank for other rows than `counted_row`: without any, the oldest hit ends a scan.
     others: [u16; MAX_BANKS],
+}
+
+/// Counters of queued requests.
+const MARKS: usize = 256;
+
+/// The counter of a burst.
+#[inline(always)]
+fn mark(bank: usize, row: u32, column: u32) -> usize {
+    let mixed = (row << 6 ^ column ^ (bank as u32) << 26).wrapping_mul(0x9E37_79B1);
+    (mixed >> 24) as usize % MARKS
 }
 
 /// No row has this number.
@@ -98,6 +110,7 @@ impl Queue {
             row_index: [NIL; MAX_BANKS],
             counted_row: [NO_ROW; MAX_BANKS],
             others: [0; MAX_BANKS],
+            marks: [0; MARKS],
         }
     }
 
@@ -114,6 +127,7 @@ impl Queue {
         }
         self.tail[bank] = index;
         self.others[bank] += u16::from(entry.row != self.counted_row[bank]);
+        self.marks[mark(bank, entry.row, entry.column)] += 1;
         self.entries[index as usize] = entry;
         self.len += 1;
         index
@@ -132,6 +146,7 @@ impl Queue {
             next => self.entries[next as usize].prev = entry.prev,
         }
         self.others[bank] -= u16::from(entry.row != self.counted_row[bank]);
+        self.marks[mark(bank, entry.row, entry.column)] -= 1;
         self.entries[index as usize].next = self.free;
         self.free = index;
         self.len -= 1;
@@ -146,7 +161,8 @@ impl Queue {
 
     /// Whether a request for exactly this burst is queued.
     pub fn contains(&self, bank: usize, row: u32, column: u32) -> bool {
-        self.iter(bank).any(|e| e.row == row && e.column == column)
+        self.marks[mark(bank, row, column)] > 0
+            && self.iter(bank).any(|e| e.row == row && e.column == column)
     }
 
     /// Whether a request for `row` of `bank` is queued.

@@ -203,14 +203,19 @@ pub struct Update {
     pub gap: u64,
 }
 
-/// The rules sorted by the command that starts them.
+/// Most rules that a command starts within its bank: the two column commands, row commands and refresh after ACT.
+const BANK_RULES: usize = 5;
+/// Most rules that a command starts within its bank group: both column commands after a write.
+const GROUP_RULES: usize = 2;
+
+/// The rules sorted by the command that starts them. A gap of 0 is no rule.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
     /// Per preceding command: rules within the bank.
-    pub bank: [Vec<Update>; COMMANDS.len()],
-    /// Per preceding command: rules within the bank group.
-    pub group: [Vec<Update>; COMMANDS.len()],
-    /// Per preceding and `Command::follow` of the following command: gap within the channel in ticks, 0 for no rule.
+    pub bank: [[Update; BANK_RULES]; COMMANDS.len()],
+    /// Per preceding command: rules within the bank group that no rule of the channel implies.
+    pub group: [[Update; GROUP_RULES]; COMMANDS.len()],
+    /// Per preceding and `Command::follow` of the following command: gap within the channel in ticks.
     pub channel: [[u64; FOLLOW_CLASSES]; COMMANDS.len()],
     /// tFAW in ticks.
     pub faw: u64,
@@ -244,29 +249,31 @@ pub fn compile(rows: &[Row], bus: CommandBus) -> Compiled {
             continue;
         }
         let (preceding, following) = (row.preceding as usize, row.following.follow() as u8);
-        let list = match row.scope {
-            Scope::Bank => &mut out.bank[preceding],
-            Scope::BankGroup => &mut out.group[preceding],
+        match row.scope {
+            Scope::Bank => add(&mut out.bank[preceding], following, gap),
+            Scope::BankGroup => add(&mut out.group[preceding], following, gap),
             Scope::Channel => {
                 let known = &mut out.channel[preceding][usize::from(following)];
                 *known = gap.max(*known);
-                continue;
             }
         };
-        match list.iter_mut().find(|u| u.following == following) {
-            Some(known) => known.gap = known.gap.max(gap),
-            None => list.push(Update { following, gap }),
+    }
+    for (group, channel) in out.group.iter_mut().zip(&out.channel) {
+        for u in group {
+            if channel[usize::from(u.following)] >= u.gap {
+                *u = Update::default();
+            }
         }
     }
-    out.drop_implied();
     out
 }
 
-impl Compiled {
-    /// Drops rules of a bank group that the rule of the whole channel for the same pair implies.
-    fn drop_implied(&mut self) {
-        for (group, channel) in self.group.iter_mut().zip(&self.channel) {
-            group.retain(|u| channel[usize::from(u.following)] < u.gap);
-        }
-    }
+/// Adds a rule; of several for one pair the longest stays.
+fn add(list: &mut [Update], following: u8, gap: u64) {
+    let same = list
+        .iter_mut()
+        .find(|u| u.gap == 0 || u.following == following)
+        .expect("BANK_RULES and GROUP_RULES count the rules of a command");
+    let gap = gap.max(same.gap);
+    *same = Update { following, gap };
 }
