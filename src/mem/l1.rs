@@ -71,6 +71,13 @@ impl<W: Copy> L1<W> {
             .reset((bytes / self.line_bytes / self.sets).max(1));
     }
 
+    /// Touches the host's memory for `line` ahead of its use.
+    #[inline(always)]
+    pub fn warm(&self, line: u64) {
+        self.tags.warm(line);
+        self.mshrs.warm(line);
+    }
+
     /// Data capacity, bytes.
     pub fn capacity(&self) -> u32 {
         self.tags.ways_allowed() * self.sets * self.line_bytes

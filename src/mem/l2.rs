@@ -131,6 +131,13 @@ impl Slice {
         self.mshrs.in_use()
     }
 
+    /// Touches the host's memory for `line` ahead of its use.
+    #[inline(always)]
+    pub fn warm(&self, line: u64) {
+        self.tags.warm(line);
+        self.mshrs.warm(line);
+    }
+
     /// Drops all content.
     pub fn flush(&mut self) {
         self.tags.reset(self.ways);

@@ -175,12 +175,25 @@ impl MemShard {
         }
         let mut batch = std::mem::take(&mut self.batch);
         self.inbox.take(index, &mut batch);
+        self.warm(&batch);
         for request in &batch {
             self.pump(request.at, gpc_of);
             self.request(*request, gpc_of, probe);
         }
         self.batch = batch;
         self.pump((index + 1) * quantum - 1, gpc_of);
+    }
+
+    /// Touches the host's memory for the lines of this quantum: there are too many shards for its caches.
+    fn warm(&self, batch: &[Request]) {
+        let slice = |number: u16| &self.slices[usize::from(number - self.first_slice)];
+        for request in batch {
+            slice(request.slice).warm(request.line);
+        }
+        for tag in self.channel.returning() {
+            let fetch = &self.pending[tag as usize];
+            slice(fetch.slice).warm(fetch.line);
+        }
     }
 
     fn request<P: Probe>(&mut self, request: Request, gpc_of: &[u16], probe: &mut P) {

@@ -186,6 +186,7 @@ impl Sm {
     pub fn run<P: Probe>(&mut self, index: u64, quantum: Cycle, cx: &mut Cx<P>) {
         self.inbox.take(index, &mut self.replies);
         self.starts.take(index, &mut self.starting);
+        self.replies.iter().for_each(|r| self.l1.warm(r.line));
         let begin = index * quantum;
         if self.used == 0 && begin - self.epoch > 1 << 28 && self.lsu.idle() && self.inst.idle() {
             self.rebase(begin);

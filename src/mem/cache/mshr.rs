@@ -86,6 +86,13 @@ impl<W: Copy> MshrTable<W> {
         None
     }
 
+    /// Loads what [`MshrTable::find`] will read, as [`super::tags::Tags::warm`] does.
+    #[inline(always)]
+    pub fn warm(&self, line: u64) {
+        let at = self.index[self.bucket(line)] as usize;
+        std::hint::black_box(self.registers.get(at).map_or(0, |r| r.line));
+    }
+
     /// Sectors already requested for register `id`.
     pub fn requested(&self, id: MshrId) -> u8 {
         self.registers[id as usize].requested

@@ -196,7 +196,7 @@ impl Channel {
         let place = self.decoder.decode(addr);
         let bank = place.bank as usize & (MAX_BANKS - 1);
         let writes = &self.queues[1];
-        if writes.contains(bank, place.row, place.column) {
+        if writes.contains_write(bank, place.row, place.column) {
             self.answer_from_write_queue(now, kind, tag);
             return;
         }
@@ -278,6 +278,11 @@ impl Channel {
         debug_assert!(!self.column_stale && !self.row_stale);
         self.next_data
             .min(self.next_slot().saturating_add(self.edge) >> self.shift)
+    }
+
+    /// Tags of the reads whose data are on their way, soonest first.
+    pub fn returning(&self) -> impl Iterator<Item = u32> {
+        self.returning.iter().map(|c| c.tag)
     }
 
     /// True when no request is queued, opened or on its way back.

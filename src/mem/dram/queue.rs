@@ -66,7 +66,7 @@ pub(super) struct Queue {
     pub row_index: [u16; MAX_BANKS],
     /// The row against which `others` counts, by bank; `NO_ROW` when it must be counted anew.
     counted_row: [u32; MAX_BANKS],
-    /// Queued requests by a hash of bank, row and column: most often there is no twin, and no need to look.
+    /// Queued writes by a hash of bank, row and column: most often there is no twin, and no need to look.
     marks: [u16; MARKS],
     /// Requests of the bank for other rows than `counted_row`: without any, the oldest hit ends a scan.
     others: [u16; MAX_BANKS],
@@ -127,7 +127,9 @@ impl Queue {
         }
         self.tail[bank] = index;
         self.others[bank] += u16::from(entry.row != self.counted_row[bank]);
-        self.marks[mark(bank, entry.row, entry.column)] += 1;
+        if entry.write {
+            self.marks[mark(bank, entry.row, entry.column)] += 1;
+        }
         self.entries[index as usize] = entry;
         self.len += 1;
         index
@@ -146,7 +148,9 @@ impl Queue {
             next => self.entries[next as usize].prev = entry.prev,
         }
         self.others[bank] -= u16::from(entry.row != self.counted_row[bank]);
-        self.marks[mark(bank, entry.row, entry.column)] -= 1;
+        if entry.write {
+            self.marks[mark(bank, entry.row, entry.column)] -= 1;
+        }
         self.entries[index as usize].next = self.free;
         self.free = index;
         self.len -= 1;
@@ -159,8 +163,8 @@ impl Queue {
         self.head[bank] != NIL
     }
 
-    /// Whether a request for exactly this burst is queued.
-    pub fn contains(&self, bank: usize, row: u32, column: u32) -> bool {
+    /// Whether a write of exactly this burst is queued.
+    pub fn contains_write(&self, bank: usize, row: u32, column: u32) -> bool {
         self.marks[mark(bank, row, column)] > 0
             && self.iter(bank).any(|e| e.row == row && e.column == column)
     }

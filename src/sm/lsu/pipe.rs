@@ -153,6 +153,13 @@ impl Sm {
                 .iter()
                 .map(|l| l.sectors.count_ones());
             self.lsu.stats.sector_requests += u64::from(sectors.sum::<u32>());
+            if lines > 4 {
+                entry
+                    .lines
+                    .as_slice()
+                    .iter()
+                    .for_each(|l| self.l1.warm(l.line));
+            }
         }
         while usize::from(entry.next_line) < lines {
             let number = Local::from(entry.next_line);
