@@ -23,9 +23,13 @@ impl Best {
 
     #[inline(always)]
     fn offer(&mut self, at: u64, key: u64, bank: usize) {
-        if at < self.at || (at == self.at && key < self.key) {
-            *self = Best { at, key, bank };
-        }
+        // One comparison and no branch: which bank is best is anybody's guess.
+        let rank = |at: u64, key: u64| u128::from(at) << 64 | u128::from(key);
+        let better = rank(at, key) < rank(self.at, self.key);
+        let pick = |new: u64, old: u64| std::hint::select_unpredictable(better, new, old);
+        self.at = pick(at, self.at);
+        self.key = pick(key, self.key);
+        self.bank = pick(bank as u64, self.bank as u64) as usize;
     }
 }
 
