@@ -121,14 +121,13 @@ impl Channel {
         }
         let (act, pre) = self.row_bases(floor);
         let mut best = Best::NOBODY;
-        let banks = &self.bank_next[Command::Precharge as usize];
-        each_bank!(mask & self.open_mask, bank, {
-            best.offer(banks[bank].max(pre), queue.row_key[bank], bank);
-        });
-        let class = Command::Activate as usize;
-        let banks = &self.bank_next[class];
-        each_bank!(mask & !self.open_mask, bank, {
-            let at = banks[bank].max(act) | self.edge;
+        let close = &self.bank_next[Command::Precharge as usize];
+        let open = &self.bank_next[Command::Activate as usize];
+        each_bank!(mask, bank, {
+            let closed = self.open_mask >> bank & 1 == 0;
+            let to_close = close[bank].max(pre);
+            let to_open = open[bank].max(act) | self.edge;
+            let at = std::hint::select_unpredictable(closed, to_open, to_close);
             best.offer(at, queue.row_key[bank], bank);
         });
         let open = self.open_mask >> best.bank & 1 == 1;
