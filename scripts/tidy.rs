@@ -34,7 +34,7 @@ const BANNED: &[(&str, &[&str], &str)] = &[
     (
         "Instant::now",
         &[
-            "src/simulation.rs",
+            "src/simulation",
             "src/trace",
             "src/cli",
             "src/mem/dram/replay",

@@ -8,7 +8,7 @@ use super::{Report, file};
 use crate::config::GpuSpec;
 use crate::error::Result;
 use crate::mem::SECTOR_BYTES;
-use crate::simulation::{CtaSpan, RunResult, Sample};
+use crate::simulation::{CtaSpan, RunResult, Sample, Timeline};
 use crate::stats::Label;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -36,16 +36,25 @@ struct Event {
 /// # Errors
 /// When the file cannot be written.
 pub fn write<P>(path: &Path, report: &Report, result: &RunResult<P>, spec: &GpuSpec) -> Result<()> {
-    let (mut events, share) = cta_events(report, &result.ctas, spec);
+    let Timeline {
+        samples,
+        ctas,
+        ctas_left_out,
+        ..
+    } = &result.timeline;
+    let (mut events, share) = cta_events(report, ctas, spec);
     events.extend(kernel_events(report, spec));
-    events.extend(counter_events(&result.samples, result.cycles, spec));
+    events.extend(counter_events(samples, result.cycles, spec));
     events.sort_by_key(|e| e.at);
     let mut names = process_names();
     names.extend(track_names(report, &events));
-    let note = match share {
+    let mut note = match share {
         1 => "one event for each CTA".to_owned(),
         _ => format!("{share} CTAs share an event, to keep the file small"),
     };
+    if *ctas_left_out > 0 {
+        note += &format!("; the last {ctas_left_out} CTAs are left out, to bound memory");
+    }
     let head = json!({
         "tool": report.tool,
         "status": report.status,

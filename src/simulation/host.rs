@@ -1,138 +1,25 @@
-//! The host side of a run: commands in program order, kernels on the chip, threads, and what stops a
-//! run.
+//! Between two quanta: commands in program order, kernels on and off the chip, and what stops a run.
 
+use super::timeline::{CtaSpan, Timeline};
+use super::{KernelRun, Options, Stopped};
 use crate::config::GpuSpec;
 use crate::cta_scheduler::{CtaScheduler, Finished};
-use crate::engine::{Cycle, Team};
+use crate::engine::Cycle;
 use crate::error::{Error, Result};
 use crate::gpu::{ChipCounters, Gpu, Quantum};
 use crate::mem::LINE_BYTES;
 use crate::occupancy::Occupancy;
 use crate::probe::Probe;
-use crate::sm::{CtaStart, Launched, Program};
-use crate::trace::{Command, Kernel, KernelHeader, Workload};
-use regex::Regex;
+use crate::sm::{CtaDone, CtaStart, Launched, Program};
+use crate::trace::{Command, Kernel, Workload};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, RwLock};
-use std::time::Instant;
+use std::sync::atomic::Ordering;
 
-/// How to run.
-pub struct Options<'a> {
-    /// Threads, at least one.
-    pub threads: usize,
-    /// Stop after this many core cycles.
-    pub max_cycles: Option<Cycle>,
-    /// Visit every cycle.
-    pub no_skip: bool,
-    /// Only kernels whose name matches.
-    pub kernel: Option<Regex>,
-    /// Set from outside to stop the run with what there is.
-    pub stop: Option<&'a AtomicBool>,
-    /// Cycles done, for a progress display.
-    pub progress: Option<&'a AtomicU64>,
-    /// Record a timeline with samples this many cycles apart.
-    pub timeline: Option<Cycle>,
-    /// Cycles without progress after which the run is declared stuck.
-    pub watchdog_cycles: Cycle,
-}
-
-impl Default for Options<'_> {
-    fn default() -> Self {
-        Options {
-            threads: 1,
-            max_cycles: None,
-            no_skip: false,
-            kernel: None,
-            stop: None,
-            progress: None,
-            timeline: None,
-            watchdog_cycles: 4_000_000,
-        }
-    }
-}
-
-/// Why a run ended before its workload did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// `--max-cycles`.
-    MaxCycles,
-    /// Interrupted by the user.
-    Interrupted,
-}
-
-/// One kernel's run.
-#[derive(Clone, Debug)]
-pub struct KernelRun {
-    /// Launch.
-    pub header: KernelHeader,
-    /// Start, as a profiler sees it.
-    pub start: Cycle,
-    /// End.
-    pub end: Cycle,
-    /// Warp instructions of this kernel.
-    pub warp_instructions: u64,
-    /// Thread instructions of this kernel.
-    pub thread_instructions: u64,
-    /// Occupancy.
-    pub occupancy: Occupancy,
-    /// Counters from start to end; with overlapping kernels those of all that ran meanwhile.
-    pub counters: ChipCounters,
-    /// Another kernel ran at the same time.
-    pub overlapped: bool,
-    /// It did not end.
-    pub partial: bool,
-    /// Mnemonics that the opcode table does not know, with dynamic counts.
-    pub unknown: Vec<(String, u64)>,
-    /// The code has control bits.
-    pub control_bits: bool,
-}
-
-/// One sample of the timeline.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample {
-    /// Cycle.
-    pub at: Cycle,
-    /// Counters so far.
-    pub counters: ChipCounters,
-    /// Resident warps.
-    pub warps: u32,
-}
-
-/// A CTA's life, for the timeline.
-#[derive(Clone, Copy, Debug)]
-pub struct CtaSpan {
-    /// Kernel, as an index into the run's kernels.
-    pub kernel: usize,
-    /// CTA number.
-    pub cta: u64,
-    /// SM.
-    pub sm: u16,
-    /// First and last cycle.
-    pub span: (Cycle, Cycle),
-}
-
-/// What a run left.
-pub struct RunResult<P> {
-    /// Kernels in order of start.
-    pub kernels: Vec<KernelRun>,
-    /// Core cycles of the whole run.
-    pub cycles: Cycle,
-    /// Why it ended early, if it did.
-    pub stopped: Option<Stopped>,
-    /// Wall time of the simulation proper, seconds.
-    pub wall_s: f64,
-    /// Cycles visited quantum by quantum, for rates.
-    pub quanta: u64,
-    /// Samples.
-    pub samples: Vec<Sample>,
-    /// CTAs.
-    pub ctas: Vec<CtaSpan>,
-    /// Host copies.
-    pub memcpys: u64,
-    /// What was observed.
-    pub probe: P,
-}
+/// Line numbers of code and constants lie above all data.
+const CODE_LINES: u64 = 1 << 41;
+const CONST_LINES: u64 = 1 << 42;
+/// Room for the parameters and constants of a launch.
+const CONST_LINES_PER_LAUNCH: u64 = 8;
 
 struct Running {
     program: u8,
@@ -143,13 +30,13 @@ struct Running {
 }
 
 /// Everything that only the host side touches.
-struct Host<'a> {
+pub(super) struct Host<'a> {
     spec: &'a GpuSpec,
     options: &'a Options<'a>,
     queue: VecDeque<Command>,
     scheduler: CtaScheduler,
     running: Vec<Running>,
-    kernels: Vec<KernelRun>,
+    pub(super) kernels: Vec<KernelRun>,
     codes: Vec<(Kernel, u64)>,
     next_code_line: u64,
     launches: u64,
@@ -158,90 +45,15 @@ struct Host<'a> {
     starts: Vec<(usize, CtaStart)>,
     finished: Vec<Finished>,
     watched: (u64, Cycle),
-    samples: Vec<Sample>,
-    next_sample: Cycle,
-    ctas: Vec<CtaSpan>,
-    memcpys: u64,
-    stopped: Option<Stopped>,
-    error: Option<Error>,
-    quanta: u64,
-}
-
-/// Line numbers of code and constants lie above all data.
-const CODE_LINES: u64 = 1 << 41;
-const CONST_LINES: u64 = 1 << 42;
-/// Room for the parameters and constants of a launch.
-const CONST_LINES_PER_LAUNCH: u64 = 8;
-
-/// Runs `workload` on `spec`.
-///
-/// # Errors
-/// A kernel that does not fit, a trace that cannot be read, a machine that makes no progress.
-pub fn run<P: Probe + Sync>(
-    workload: &Workload,
-    spec: &GpuSpec,
-    options: &Options,
-) -> Result<RunResult<P>> {
-    let begun = Instant::now();
-    let gpu = Gpu::<P>::new(spec, options.threads);
-    let programs = RwLock::new(Vec::new());
-    let host = Mutex::new(Host::new(workload, spec, options));
-    let team = Team::new(options.threads);
-    let index = AtomicU64::new(0);
-    let over = AtomicBool::new(false);
-    let work = |thread: usize| {
-        let _member = team.join();
-        loop {
-            team.barrier(|| {
-                gpu.begin_phase_a();
-                let mut host = host.lock().unwrap_or_else(|e| e.into_inner());
-                let mut programs = programs.write().unwrap_or_else(|e| e.into_inner());
-                match host.between(&gpu, &mut programs, index.load(Ordering::Relaxed)) {
-                    Some(next) => index.store(next, Ordering::Relaxed),
-                    None => over.store(true, Ordering::Relaxed),
-                }
-            });
-            if over.load(Ordering::Relaxed) {
-                return;
-            }
-            let programs = programs.read().unwrap_or_else(|e| e.into_inner());
-            gpu.phase_a(
-                thread,
-                index.load(Ordering::Relaxed),
-                &programs,
-                options.no_skip,
-            );
-            drop(programs);
-            team.barrier(|| gpu.begin_phase_b());
-            gpu.phase_b(thread);
-        }
-    };
-    let work = &work;
-    std::thread::scope(|scope| {
-        for thread in 1..team.threads() {
-            scope.spawn(move || work(thread));
-        }
-        work(0);
-    });
-    let host = host.into_inner().unwrap_or_else(|e| e.into_inner());
-    if let Some(error) = host.error {
-        return Err(error);
-    }
-    Ok(RunResult {
-        cycles: host.kernels.iter().map(|k| k.end).max().unwrap_or(0),
-        kernels: host.kernels,
-        stopped: host.stopped,
-        wall_s: begun.elapsed().as_secs_f64(),
-        quanta: host.quanta,
-        samples: host.samples,
-        ctas: host.ctas,
-        memcpys: host.memcpys,
-        probe: gpu.into_probe(),
-    })
+    pub(super) timeline: Timeline,
+    pub(super) memcpys: u64,
+    pub(super) stopped: Option<Stopped>,
+    pub(super) error: Option<Error>,
+    pub(super) quanta: u64,
 }
 
 impl<'a> Host<'a> {
-    fn new(workload: &Workload, spec: &'a GpuSpec, options: &'a Options<'a>) -> Self {
+    pub(super) fn new(workload: &Workload, spec: &'a GpuSpec, options: &'a Options<'a>) -> Self {
         let wanted = |c: &&Command| match (c, &options.kernel) {
             (Command::Launch(k), Some(regex)) => regex.is_match(&k.header.name),
             _ => true,
@@ -261,9 +73,7 @@ impl<'a> Host<'a> {
             starts: Vec::new(),
             finished: Vec::new(),
             watched: (0, 0),
-            samples: Vec::new(),
-            next_sample: 0,
-            ctas: Vec::new(),
+            timeline: Timeline::new(options.timeline),
             memcpys: 0,
             stopped: None,
             error: None,
@@ -273,7 +83,7 @@ impl<'a> Host<'a> {
 
     /// Everything between two quanta. `last` is the number of the quantum that is over (or the next
     /// one, before the first). Returns the quantum to run next, or nothing when the run is over.
-    fn between<P: Probe + Sync>(
+    pub(super) fn between<P: Probe + Sync>(
         &mut self,
         gpu: &Gpu<P>,
         programs: &mut Vec<Launched>,
@@ -301,7 +111,9 @@ impl<'a> Host<'a> {
         if self.must_stop(gpu, programs, begin) {
             return None;
         }
-        self.sample(gpu, begin);
+        let warps = self.quantum.resident_warps;
+        self.timeline
+            .sample(begin, warps, || gpu.counters(begin, false));
         self.quanta += 1;
         Some(self.skip_idle(gpu, next))
     }
@@ -321,12 +133,12 @@ impl<'a> Host<'a> {
         }
     }
 
-    fn note_cta(&mut self, done: &crate::sm::CtaDone) {
-        if self.options.timeline.is_none() {
+    fn note_cta(&mut self, done: &CtaDone) {
+        if !self.timeline.wanted() {
             return;
         }
         if let Some(running) = self.running.iter().find(|r| r.program == done.program) {
-            self.ctas.push(CtaSpan {
+            self.timeline.cta(CtaSpan {
                 kernel: running.kernel,
                 cta: done.cta,
                 sm: done.sm.0,
@@ -568,20 +380,5 @@ impl<'a> Host<'a> {
             return true;
         }
         false
-    }
-
-    fn sample<P: Probe + Sync>(&mut self, gpu: &Gpu<P>, begin: Cycle) {
-        let Some(interval) = self.options.timeline else {
-            return;
-        };
-        if begin >= self.next_sample {
-            self.next_sample = begin + interval;
-            let counters = gpu.counters(begin, false);
-            self.samples.push(Sample {
-                at: begin,
-                counters,
-                warps: self.quantum.resident_warps,
-            });
-        }
     }
 }

@@ -1,0 +1,177 @@
+//! The host side of a run: commands in program order, kernels on the chip, threads, and what stops a
+//! run.
+
+use crate::config::GpuSpec;
+use crate::engine::{Cycle, Team};
+use crate::error::Result;
+use crate::gpu::ChipCounters;
+use crate::gpu::Gpu;
+use crate::occupancy::Occupancy;
+use crate::probe::Probe;
+use crate::trace::{KernelHeader, Workload};
+use host::Host;
+use regex::Regex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, RwLock};
+use std::time::Instant;
+pub use timeline::{CtaSpan, Sample, Timeline};
+
+mod host;
+mod timeline;
+
+/// How to run.
+pub struct Options<'a> {
+    /// Threads, at least one.
+    pub threads: usize,
+    /// Stop after this many core cycles.
+    pub max_cycles: Option<Cycle>,
+    /// Visit every cycle.
+    pub no_skip: bool,
+    /// Only kernels whose name matches.
+    pub kernel: Option<Regex>,
+    /// Set from outside to stop the run with what there is.
+    pub stop: Option<&'a AtomicBool>,
+    /// Cycles done, for a progress display.
+    pub progress: Option<&'a AtomicU64>,
+    /// Record a timeline with samples this many cycles apart.
+    pub timeline: Option<Cycle>,
+    /// Cycles without progress after which the run is declared stuck.
+    pub watchdog_cycles: Cycle,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Options {
+            threads: 1,
+            max_cycles: None,
+            no_skip: false,
+            kernel: None,
+            stop: None,
+            progress: None,
+            timeline: None,
+            watchdog_cycles: 4_000_000,
+        }
+    }
+}
+
+/// Why a run ended before its workload did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// `--max-cycles`.
+    MaxCycles,
+    /// Interrupted by the user.
+    Interrupted,
+}
+
+/// One kernel's run.
+#[derive(Clone, Debug)]
+pub struct KernelRun {
+    /// Launch.
+    pub header: KernelHeader,
+    /// Start, as a profiler sees it.
+    pub start: Cycle,
+    /// End.
+    pub end: Cycle,
+    /// Warp instructions of this kernel.
+    pub warp_instructions: u64,
+    /// Thread instructions of this kernel.
+    pub thread_instructions: u64,
+    /// Occupancy.
+    pub occupancy: Occupancy,
+    /// Counters from start to end; with overlapping kernels those of all that ran meanwhile.
+    pub counters: ChipCounters,
+    /// Another kernel ran at the same time.
+    pub overlapped: bool,
+    /// It did not end.
+    pub partial: bool,
+    /// Mnemonics that the opcode table does not know, with dynamic counts.
+    pub unknown: Vec<(String, u64)>,
+    /// The code has control bits.
+    pub control_bits: bool,
+}
+
+/// What a run left.
+pub struct RunResult<P> {
+    /// Kernels in order of start.
+    pub kernels: Vec<KernelRun>,
+    /// Core cycles of the whole run.
+    pub cycles: Cycle,
+    /// Why it ended early, if it did.
+    pub stopped: Option<Stopped>,
+    /// Wall time of the simulation proper, seconds.
+    pub wall_s: f64,
+    /// Cycles visited quantum by quantum, for rates.
+    pub quanta: u64,
+    /// What was recorded for the timeline.
+    pub timeline: Timeline,
+    /// Host copies.
+    pub memcpys: u64,
+    /// What was observed.
+    pub probe: P,
+}
+
+/// Runs `workload` on `spec`.
+///
+/// # Errors
+/// A kernel that does not fit, a trace that cannot be read, a machine that makes no progress.
+pub fn run<P: Probe + Sync>(
+    workload: &Workload,
+    spec: &GpuSpec,
+    options: &Options,
+) -> Result<RunResult<P>> {
+    let begun = Instant::now();
+    let gpu = Gpu::<P>::new(spec, options.threads);
+    let programs = RwLock::new(Vec::new());
+    let host = Mutex::new(Host::new(workload, spec, options));
+    let team = Team::new(options.threads);
+    let index = AtomicU64::new(0);
+    let over = AtomicBool::new(false);
+    let work = |thread: usize| {
+        let _member = team.join();
+        loop {
+            team.barrier(|| {
+                gpu.begin_phase_a();
+                let mut host = host.lock().unwrap_or_else(|e| e.into_inner());
+                let mut programs = programs.write().unwrap_or_else(|e| e.into_inner());
+                match host.between(&gpu, &mut programs, index.load(Ordering::Relaxed)) {
+                    Some(next) => index.store(next, Ordering::Relaxed),
+                    None => over.store(true, Ordering::Relaxed),
+                }
+            });
+            if over.load(Ordering::Relaxed) {
+                return;
+            }
+            let programs = programs.read().unwrap_or_else(|e| e.into_inner());
+            gpu.phase_a(
+                thread,
+                index.load(Ordering::Relaxed),
+                &programs,
+                options.no_skip,
+            );
+            drop(programs);
+            team.barrier(|| gpu.begin_phase_b());
+            gpu.phase_b(thread);
+        }
+    };
+    let work = &work;
+    std::thread::scope(|scope| {
+        for thread in 1..team.threads() {
+            scope.spawn(move || work(thread));
+        }
+        work(0);
+    });
+    let host = host.into_inner().unwrap_or_else(|e| e.into_inner());
+    if let Some(error) = host.error {
+        return Err(error);
+    }
+    Ok(RunResult {
+        cycles: host.kernels.iter().map(|k| k.end).max().unwrap_or(0),
+        kernels: host.kernels,
+        stopped: host.stopped,
+        wall_s: begun.elapsed().as_secs_f64(),
+        quanta: host.quanta,
+        timeline: host.timeline,
+        memcpys: host.memcpys,
+        probe: gpu.into_probe(),
+    })
+}
