@@ -8,7 +8,7 @@ use phantom_gpu::occupancy::Occupancy;
 use phantom_gpu::report::explain::{catalogue, find};
 use phantom_gpu::report::metrics::METRICS;
 use phantom_gpu::report::{Report, table};
-use phantom_gpu::simulation::{KernelRun, RunResult};
+use phantom_gpu::simulation::{KernelRun, RunResult, Timeline};
 use phantom_gpu::stats::Label;
 use phantom_gpu::trace::{KernelHeader, Workload};
 use serde_json::Value;
@@ -167,8 +167,7 @@ fn made_up(kernels: Vec<KernelRun>) -> Report {
         stopped: None,
         wall_s: 2.0,
         quanta: 1,
-        samples: Vec::new(),
-        ctas: Vec::new(),
+        timeline: Timeline::default(),
         memcpys: 1,
         probe: (),
     };

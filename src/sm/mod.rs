@@ -5,6 +5,7 @@
 //! Everything that happens at a known later time (fixed latencies, cache hits, bank conflicts) is a
 //! time stored with the register or the warp, not an event.
 
+mod advance;
 pub mod coalesce;
 mod cta;
 pub mod fetch;
@@ -12,6 +13,8 @@ mod issue;
 pub mod latency;
 pub mod lsu;
 pub mod program;
+mod readiness;
+mod reuse;
 pub mod subcore;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,139 @@
+//! When a warp may issue its next instruction, and what it waits for until then.
+
+use super::program::{FIRST_PREDICATE, Op, OpKind, Pipe, Program, REGS, flag};
+use super::warp::{Hold, Local, PENDING, Warp, raw};
+use super::{Cx, SUB_CORES, Sm};
+use crate::probe::Probe;
+use crate::stats::Label;
+
+impl Sm {
+    /// Decides when a warp may issue its next instruction, seen at `now`, and files it.
+    #[inline(always)]
+    pub(super) fn evaluate<P: Probe>(&mut self, k: usize, slot: usize, now: Local, cx: &Cx<P>) {
+        let index = (slot / SUB_CORES) as u8;
+        let program = &cx.programs[usize::from(self.warps[slot].program)].program;
+        let (ready, why) = self.readiness(k, slot, program);
+        let warp = &mut self.warps[slot];
+        warp.why = why;
+        let sub = &mut self.subs[k];
+        if ready >= PENDING {
+            sub.blocked |= 1 << index;
+            return;
+        }
+        warp.ready_at = ready.max(now);
+        // From the step at `now - 1` this is a wake-up like any other; the wheel's slot of `now` is
+        // still ahead.
+        if ready > now {
+            let woken = sub.wake_at(index, now - 1, ready);
+            sub.next = sub.next.min(woken);
+        } else {
+            sub.ready |= 1 << index;
+            sub.next = sub.next.min(now);
+        }
+    }
+
+    /// Files a blocked warp anew after something it may wait for happened at `now`.
+    pub(super) fn rewake<P: Probe>(&mut self, slot: usize, now: Local, cx: &Cx<P>) {
+        let (k, index) = (slot % SUB_CORES, slot / SUB_CORES);
+        if self.subs[k].blocked >> index & 1 == 1 {
+            self.subs[k].blocked &= !(1 << index);
+            self.evaluate(k, slot, now.max(1), cx);
+        }
+    }
+
+    #[inline(always)]
+    fn readiness(&self, k: usize, slot: usize, program: &Program) -> (Local, Label) {
+        let warp = &self.warps[slot];
+        if warp.hold != Hold::None {
+            let why = match warp.hold {
+                Hold::Barrier => Label::Barrier,
+                Hold::Membar => Label::Membar,
+                _ => Label::LongScoreboard,
+            };
+            return (PENDING, why);
+        }
+        let op = &program.ops[warp.op as usize];
+        let (mut ready, mut why) = (warp.floor, warp.floor_why);
+        let raw_ready = match op.flags & flag::CONTROL {
+            0 => self.scoreboard(k, slot, op, program),
+            _ => waited_scoreboards(warp, op.control.wait_mask),
+        };
+        if raw_ready >> 2 > ready {
+            ready = raw_ready >> 2;
+            why = [
+                Label::Wait,
+                Label::ShortScoreboard,
+                Label::LongScoreboard,
+                Label::ImcMiss,
+            ][(raw_ready & 3) as usize];
+        }
+        if op.flags & flag::CONSTANT != 0 && warp.constant_at > ready {
+            (ready, why) = (warp.constant_at, Label::ImcMiss);
+        }
+        if warp.fetched_at > ready {
+            (ready, why) = (warp.fetched_at, Label::NoInstruction);
+        }
+        (ready, why)
+    }
+
+    /// Ready time (raw) of all registers that `op` reads or writes.
+    #[inline(always)]
+    fn scoreboard(&self, k: usize, slot: usize, op: &Op, program: &Program) -> u32 {
+        let regs = &self.regs[slot * REGS..][..REGS];
+        let (cross, same) = program.checks(op).split_at(usize::from(op.cross));
+        let mut latest = 0;
+        for &register in same {
+            latest = latest.max(regs[usize::from(register)]);
+        }
+        for &register in cross {
+            latest = latest.max(regs[usize::from(register)] + (program.cross_extra << 2));
+        }
+        if op.flags & flag::GUARDED != 0 {
+            for &register in same.iter().filter(|r| **r >= FIRST_PREDICATE) {
+                latest = latest.max(regs[usize::from(register)] + (program.guard_extra << 2));
+            }
+        }
+        if self.warps[slot].queued > 0 && op.dsts > 0 && self.overwrites_queued(k, slot, program) {
+            latest = latest.max(raw(PENDING, super::program::source::SHORT as u8));
+        }
+        latest
+    }
+
+    /// Write after read: a queued memory instruction of the warp has not read an operand yet that
+    /// `op` overwrites.
+    fn overwrites_queued(&self, k: usize, slot: usize, program: &Program) -> bool {
+        let index = self.warps[slot].op as usize;
+        let writes = program.signatures[index].1;
+        self.subs[k].queue.iter().any(|entry| {
+            usize::from(entry.warp) == slot
+                && program.signatures[entry.op as usize].0 & writes != 0
+                && program.overlap(entry.op as usize, index)
+        })
+    }
+}
+
+fn waited_scoreboards(warp: &Warp, mask: u8) -> u32 {
+    let mut latest = 0;
+    for barrier in 0..6 {
+        if mask >> barrier & 1 == 1 {
+            let value = match warp.sb_pending[barrier] {
+                0 => warp.sb_ready[barrier],
+                _ => warp.sb_ready[barrier] & 3 | PENDING << 2,
+            };
+            latest = latest.max(value);
+        }
+    }
+    latest
+}
+
+/// The label of a slot lost because the pipe of `op` was busy.
+pub(super) fn throttle(op: &Op) -> Label {
+    match (op.pipe, op.kind) {
+        (Pipe::None, _) => Label::DispatchStall,
+        (Pipe::Lsu, OpKind::Memory) if op.source == super::program::source::LONG as u8 => {
+            Label::LgThrottle
+        }
+        (Pipe::Lsu, _) => Label::MioThrottle,
+        _ => Label::MathPipeThrottle,
+    }
+}
