@@ -7,18 +7,20 @@ OUT = Path(__file__).resolve().parents[2] / "microbench" / "ptx"
 HEAD = "// Written by scripts/hw/make_ptx.py.\n.version {version}\n.target {target}\n.address_size 64\n"
 UNROLL = 128
 
-# Register declarations, set-up from %n (a run-time value), one step, 32-bit result.
+# Register declarations, set-up from %m (known at run time only and different in every lane, or ptxas would fold steps
+# and use the uniform datapath), steps of one machine instruction each, 32-bit result.
 # {a} is the chain's register, {b} a second one of the chain.
-F32 = (".f32", "cvt.rn.f32.u32 {r}, %n;", "mov.b32 %u, {a};")
-U32 = (".b32", "add.u32 {r}, %n, 3;", "mov.b32 %u, {a};")
-F64 = (".f64", "cvt.rn.f64.u32 {r}, %n;", "cvt.rn.f32.f64 %f, {a};\n    mov.b32 %u, %f;")
+F32 = (".f32", "cvt.rn.f32.u32 {r}, %m;", "mov.b32 %u, {a};")
+U32 = (".b32", "add.u32 {r}, %m, 3;", "mov.b32 %u, {a};")
+F64 = (".f64", "cvt.rn.f64.u32 {r}, %m;", "cvt.rn.f32.f64 %f, {a};\n    mov.b32 %u, %f;")
 OPS = {
     "ffma": (F32, ["fma.rn.f32 {a}, {a}, {b}, {b};"]),
     "fadd": (F32, ["add.rn.f32 {a}, {a}, {b};"]),
     "fmul": (F32, ["mul.rn.f32 {a}, {a}, {b};"]),
-    "iadd3": (U32, ["add.u32 {a}, {a}, {b};", "add.u32 {b}, {b}, {a};"]),
+    # Three operands, which IMAD.IADD cannot take.
+    "iadd3": (U32, ["add.u32 {a}, {a}, {b};\n    add.u32 {a}, {a}, %m;", "add.u32 {b}, {b}, {a};\n    add.u32 {b}, {b}, %m;"]),
     "imad": (U32, ["mad.lo.u32 {a}, {a}, {b}, {b};"]),
-    "lop3": (U32, ["lop3.b32 {a}, {a}, {b}, %n, 0x6a;"]),
+    "lop3": (U32, ["lop3.b32 {a}, {a}, {b}, %m, 0x6a;"]),
     "shf": (U32, ["shf.l.wrap.b32 {a}, {a}, {b}, 5;"]),
     "prmt": (U32, ["prmt.b32 {a}, {a}, {b}, 0x2541;"]),
     "popc": (U32, ["popc.b32 {a}, {a};"]),
@@ -52,7 +54,7 @@ def timed(name, chains):
 .visible .entry {prefix}_{name}(.param .u64 p_out, .param .u32 p_trips)
 {{
     .reg .pred %p, %q;
-    .reg .b32 %n, %u, %s, %l;
+    .reg .b32 %n, %m, %u, %s, %l;
     .reg .u64 %t0, %t1, %o;
     .reg .f32 %f;
     .reg {kind} {", ".join(registers)};
@@ -60,6 +62,7 @@ def timed(name, chains):
     ld.param.u32 %n, [p_trips];
     cvta.to.global.u64 %o, %o;
     mov.u32 %l, %tid.x;
+    add.u32 %m, %n, %l;
     mov.u32 %s, 0;
     {nl.join(lines)}
     bar.sync 0;
@@ -180,17 +183,18 @@ LOOP:
 """
 
 
-def atomic(name, space, stride):
-    """Chain of returning adds; the old value is the next addend; lanes `stride` bytes apart."""
+def atomic(name, space):
+    """Chain of returning adds; the old value is the next addend. Lanes are p_stride bytes apart, 0 for all on one word:
+    were it known to ptxas, it would add the warp up first."""
     body = "\n    ".join([f"atom.{space}.add.u32 %v, [%a], %v;"] * 32)
     where = "cvta.to.global.u64 %a, %b;" if space == "global" else "cvt.u64.u32 %a, %w;"
     shared = "" if space == "global" else "    .shared .align 128 .b8 words[4096];\n    mov.u32 %w, words;\n"
     zero = "" if space == "global" else "    mov.u32 %v, 0;\n    st.shared.u32 [%a], %v;\n"
     return f"""
-.visible .entry {name}(.param .u64 p_buffer, .param .u64 p_out, .param .u32 p_trips)
+.visible .entry {name}(.param .u64 p_buffer, .param .u64 p_out, .param .u32 p_trips, .param .u32 p_stride)
 {{
     .reg .pred %p, %q;
-    .reg .u32 %n, %l, %v, %w;
+    .reg .u32 %n, %l, %v, %w, %k;
     .reg .u64 %t0, %t1, %o, %a, %b, %c;
 {shared}    ld.param.u64 %b, [p_buffer];
     ld.param.u64 %o, [p_out];
@@ -198,7 +202,8 @@ def atomic(name, space, stride):
     cvta.to.global.u64 %o, %o;
     mov.u32 %l, %tid.x;
     {where}
-    mul.wide.u32 %c, %l, {stride};
+    ld.param.u32 %k, [p_stride];
+    mul.wide.u32 %c, %l, %k;
     add.u64 %a, %a, %c;
 {zero}    mov.u32 %v, 0;
     bar.sync 0;
@@ -353,7 +358,8 @@ def mma():
 .visible .entry mma_16816(.param .u64 p_out, .param .u32 p_trips)
 {{
     .reg .pred %p, %q;
-    .reg .u32 %n, %a, %l;
+    .reg .u32 %n, %l;
+    .reg .b32 %a;
     .reg .u64 %t0, %t1, %o;
     .reg .f32 %d0, %d1, %d2, %d3;
     ld.param.u64 %o, [p_out];
@@ -400,15 +406,7 @@ def main():
     write("rate.ptx", [timed(op, 4) for op in OPS])
     write("memory.ptx", [chase("chase", "ld.u64"), chase("chase_l2", "ld.global.cg.u64"), sweep(), chunks()])
     write("shared.ptx", [shared(), barrier()])
-    write(
-        "atomics.ptx",
-        [
-            atomic("atomic_global", "global", 128),
-            atomic("atomic_global_same", "global", 0),
-            atomic("atomic_shared", "shared", 4),
-            atomic("atomic_shared_same", "shared", 0),
-        ],
-    )
+    write("atomics.ptx", [atomic("atomic_global", "global"), atomic("atomic_shared", "shared")])
     half = "0d3FE0000000000000"
     write(
         "stream.ptx",

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs the kernels of microbench/ptx on a real GPU and writes the numbers under the simulator's names.
 
-    python3 scripts/hw/run.py --gpu h100-pcie -o hardware.json
+    phantom-gpu micro-benchmark --gpu h100-pcie --json simulated.json
+    python3 scripts/hw/run.py --gpu h100-pcie --like simulated.json -o hardware.json
     phantom-gpu correlate simulated.json hardware.json
 
 Needs an NVIDIA driver and Python 3.8; no toolkit, no packages. Clocks are recorded, not set: lock them with
@@ -40,11 +41,17 @@ class Kit:
         self.out = self.device.allocate(4096)
         self.results = []
         self.failed = []
+        # Parameters of curves that a file of simulated results has, by name.
+        self.like = {}
 
     def kernel(self, file, name):
         if file not in self.modules:
             self.modules[file] = self.device.module((PTX / file).read_text())
         return self.device.function(self.modules[file], name)
+
+    def points(self, name, default):
+        """Parameters at which the curve `name` is measured: those of the simulated one, else `default`."""
+        return self.like.get(name) or [str(p) for p in default]
 
     def add(self, name, value, unit, parameter=""):
         self.results.append({"name": name, "parameter": parameter, "simulated": value, "unit": unit})
@@ -97,23 +104,31 @@ def alu(kit):
 def shared(kit):
     out = c_uint64(kit.out)
     function = kit.kernel("shared.ptx", "shared_chase")
-    for ways in (1, 2, 4, 8, 16, 32):
+    for ways in map(int, kit.points("shared_conflicts", (1, 2, 4, 8, 16, 32))):
+        if ways not in (1, 2, 4, 8, 16, 32):
+            continue
         cycles = kit.slope(function, 1, 32, [out, c_uint32(ways)], 16, 48, 1) / 64
         kit.add("shared_conflicts", cycles, "cycles", str(ways))
         if ways == 1:
             kit.add("shared_latency", cycles, "cycles")
     function = kit.kernel("shared.ptx", "barrier")
-    for warps in (1, 2, 4, 6, 8, 16, 32):
+    for warps in map(int, kit.points("barrier", (1, 2, 4, 6, 8, 16, 32))):
         kit.add("barrier", kit.slope(function, 1, 32 * warps, [out], 16, 48, 1) / 16, "cycles", str(warps))
 
 
 def atomics(kit):
     buffer = kit.device.allocate(4096)
     kit.device.zero(buffer, 4096)
-    arguments = [c_uint64(buffer), c_uint64(kit.out)]
-    threads = {"atomic_global": 1, "atomic_global_same": 32, "atomic_shared": 32, "atomic_shared_same": 32}
-    for name, block in threads.items():
-        function = kit.kernel("atomics.ptx", name)
+    # Name, kernel, threads, bytes between lanes.
+    cases = [
+        ("atomic_global", "atomic_global", 1, 128),
+        ("atomic_global_same", "atomic_global", 32, 0),
+        ("atomic_shared", "atomic_shared", 32, 4),
+        ("atomic_shared_same", "atomic_shared", 32, 0),
+    ]
+    for name, kernel, block, stride in cases:
+        arguments = [c_uint64(buffer), c_uint64(kit.out), c_uint32(stride)]
+        function = kit.kernel("atomics.ptx", kernel)
         kit.add(name, kit.slope(function, 1, block, arguments, 16, 48, 2) / 32, "cycles")
     kit.device.free(buffer)
 
@@ -138,6 +153,7 @@ def ring(kit, buffer, lines):
 
 
 def chases(kit, sizes):
+    sizes = [int(float(p)) for p in kit.points("latency_working_set", sizes)]
     buffer = kit.device.allocate(max(sizes) * 1024)
     function = kit.kernel("memory.ptx", "chase")
     out = c_uint64(kit.out)
@@ -156,14 +172,17 @@ def caches(kit, clock_ghz):
     buffer = kit.device.allocate(max(4 * l2, 64 << 20))
     kit.device.zero(buffer, max(4 * l2, 64 << 20))
     function = kit.kernel("memory.ptx", "sweep")
-    for kib in (32, 64, 96, 512, 2048, l2 // 4096, l2 // 2048):
+    for kib in map(int, kit.points("l1l2_bandwidth", (32, 64, 96, 512, 2048, l2 // 4096, l2 // 2048))):
         size = kib * 1024
+        if size > max(4 * l2, 64 << 20):
+            break
         rounds = max(2, (64 << 20) // size)
         arguments = [c_uint64(buffer), c_uint64(kit.out), c_uint64(size), c_uint32(rounds), c_uint64(0)]
         taken = kit.milliseconds(function, sms, 512, arguments)
         kit.add("l1l2_bandwidth", size * rounds * sms / taken / 1e6, "GB/s", str(kib))
     function = kit.kernel("memory.ptx", "chunks")
-    for count in (4, 7, 13, 25, 49, 97, 193):
+    for kib in map(int, kit.points("l2_bandwidth", [512 * c for c in (4, 7, 13, 25, 49, 97, 193)])):
+        count = kib // 512
         if count * 524288 > max(4 * l2, 64 << 20):
             break
         grid = 20000
@@ -184,7 +203,9 @@ def streams(kit):
     points = [(32, 1), (64, 1), (96, 1), (64, 2), (128, 2), (192, 2), (256, 2), (384, 2), (512, 2), (768, 2), (1024, 2)]
     for kernel, size in kernels:
         function = kit.kernel("stream.ptx", f"stream_{kernel}")
-        for block, per_sm in points:
+        name = "stream_triad" if kernel == "add" else f"stream_{kernel}"
+        for point in kit.points(name, [f"{b}x{c}" for b, c in points]):
+            block, per_sm = map(int, point.split("x"))
             if block * per_sm > most:
                 continue
             # More shared memory, until no more than the wanted CTAs fit.
@@ -194,8 +215,7 @@ def streams(kit):
                 kit.device.set_shared(function, spoiler, 5)
             grid = (count + block - 1) // block
             taken = kit.milliseconds(function, grid, block, arguments, spoiler)
-            name = "stream_triad" if kernel == "add" else f"stream_{kernel}"
-            kit.add(name, count * size / taken / 1e6, "GB/s", f"{block}x{per_sm}")
+            kit.add(name, count * size / taken / 1e6, "GB/s", point)
     for one in arrays:
         kit.device.free(one)
 
@@ -259,10 +279,24 @@ def main():
     parser.add_argument("--device", type=int, default=0)
     parser.add_argument("-o", "--output", default="")
     parser.add_argument("--only", default="", help="alu,shared,atomics,matrix,chases,caches,streams,launches")
+    parser.add_argument("--like", default="", help="simulated results (JSON): measure curves at the same points")
     parser.add_argument("--counters", action="store_true", help="add Nsight Compute counters when ncu is there")
     options = parser.parse_args()
     begun = time.time()
-    kit = Kit(options.device)
+    like = {}
+    try:
+        if options.like:
+            for row in json.loads(Path(options.like).read_text())["results"]:
+                like.setdefault(row["name"], []).append(row["parameter"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"{options.like}: not a file of simulated results ({error})", file=sys.stderr)
+        return 1
+    try:
+        kit = Kit(options.device)
+    except CudaError as error:
+        print(error, file=sys.stderr)
+        return 1
+    kit.like = like
     before = clocks()
     ghz = kit.facts["clock_khz"] / 1e6
     l2 = kit.facts["l2_bytes"] // 1024
