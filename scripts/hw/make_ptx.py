@@ -44,184 +44,107 @@ def timed(name, chains):
         chain, step = n % chains, n // chains
         body.append(steps[step % len(steps)].format(a=f"%a{chain}", b=f"%b{chain}"))
     # Every chain is stored, or it would be removed.
-    keep = []
+    keep = ["mov.u32 %s, 0;"]
     for c in range(chains):
-        keep.append(result.format(a=f"%a{c}"))
-        keep.append("xor.b32 %s, %s, %u;")
-    prefix = "latency" if chains == 1 else "rate"
-    nl = "\n    "
+        keep += [result.format(a=f"%a{c}"), "xor.b32 %s, %s, %u;"]
+    return clocked(
+        f"{'latency' if chains == 1 else 'rate'}_{name}",
+        declare=f".reg .b32 %m, %u, %s;\n.reg .f32 %f;\n.reg {kind} {', '.join(registers)};",
+        setup=["add.u32 %m, %n, %l;", *lines, "bar.sync 0;"],
+        body=body,
+        drain=["bar.sync 0;"],
+        keep=[*keep, "st.global.u32 [%o+8], %s;"],
+    )
+
+
+def clocked(name, parameters="", declare="", setup=(), body=(), drain=(), keep=()):
+    """A loop of `body`, p_trips times. out[0] = its cycles and those of `drain`, seen by thread 0; `keep` stores what else
+    there is, or it would be removed. %o is out, %n the trips left, %l the thread."""
+    indent = "\n    "
+    drain = [*drain, "mov.u64 %t1, %clock64;", "sub.u64 %t1, %t1, %t0;"]
+    end = ["setp.ne.u32 %q, %l, 0;", "@%q ret;", "st.global.u64 [%o], %t1;", *keep, "ret;"]
     return f"""
-.visible .entry {prefix}_{name}(.param .u64 p_out, .param .u32 p_trips)
+.visible .entry {name}(.param .u64 p_out, .param .u32 p_trips{parameters})
 {{
     .reg .pred %p, %q;
-    .reg .b32 %n, %m, %u, %s, %l;
+    .reg .u32 %n, %l;
     .reg .u64 %t0, %t1, %o;
-    .reg .f32 %f;
-    .reg {kind} {", ".join(registers)};
+    {declare.replace(chr(10), indent)}
     ld.param.u64 %o, [p_out];
     ld.param.u32 %n, [p_trips];
     cvta.to.global.u64 %o, %o;
     mov.u32 %l, %tid.x;
-    add.u32 %m, %n, %l;
-    mov.u32 %s, 0;
-    {nl.join(lines)}
-    bar.sync 0;
-    mov.u64 %t0, %clock64;
+    {indent.join([*setup, "mov.u64 %t0, %clock64;"])}
 LOOP:
-    {nl.join(body)}
+    {indent.join(body)}
     sub.u32 %n, %n, 1;
     setp.ne.u32 %p, %n, 0;
     @%p bra LOOP;
-    bar.sync 0;
-    mov.u64 %t1, %clock64;
-    sub.u64 %t1, %t1, %t0;
-    {nl.join(keep)}
-    setp.ne.u32 %q, %l, 0;
-    @%q ret;
-    st.global.u64 [%o], %t1;
-    st.global.u32 [%o+8], %s;
-    ret;
+    {indent.join([*drain, *end])}
 }}
 """
 
 
 def chase(name, load):
-    """One thread follows `loads` x 32 pointers from `start`; out[0] = cycles, out[1] = where it ended."""
-    body = "\n    ".join([f"{load} %a, [%a];"] * 32)
-    return f"""
-.visible .entry {name}(.param .u64 p_start, .param .u64 p_out, .param .u32 p_loads)
-{{
-    .reg .pred %p;
-    .reg .u32 %n;
-    .reg .u64 %a, %t0, %t1, %o;
-    ld.param.u64 %a, [p_start];
-    ld.param.u64 %o, [p_out];
-    ld.param.u32 %n, [p_loads];
-    cvta.to.global.u64 %o, %o;
-    mov.u64 %t0, %clock64;
-LOOP:
-    {body}
-    sub.u32 %n, %n, 1;
-    setp.ne.u32 %p, %n, 0;
-    @%p bra LOOP;
-    st.global.u64 [%o+8], %a;
-    mov.u64 %t1, %clock64;
-    sub.u64 %t1, %t1, %t0;
-    st.global.u64 [%o], %t1;
-    ret;
-}}
-"""
+    """One thread follows trips x 32 pointers from `start`; out[1] = where it ended."""
+    return clocked(
+        name,
+        ", .param .u64 p_start",
+        ".reg .u64 %a;",
+        setup=["ld.param.u64 %a, [p_start];"],
+        body=[f"{load} %a, [%a];"] * 32,
+        drain=["st.global.u64 [%o+8], %a;"],
+    )
 
 
 def shared():
     """Chain of shared loads whose lanes meet `ways` to a bank; each word holds its own byte address."""
-    body = "\n    ".join(["ld.volatile.shared.u32 %a, [%a];"] * 64)
-    return f"""
-.visible .entry shared_chase(.param .u64 p_out, .param .u32 p_trips, .param .u32 p_ways)
-{{
-    .reg .pred %p, %q;
-    .reg .u32 %n, %a, %w, %x, %y, %l;
-    .reg .u64 %t0, %t1, %o;
-    .shared .align 128 .b8 words[4096];
-    ld.param.u64 %o, [p_out];
-    ld.param.u32 %n, [p_trips];
-    ld.param.u32 %w, [p_ways];
-    cvta.to.global.u64 %o, %o;
-    mov.u32 %l, %tid.x;
-    rem.u32 %x, %l, %w;
-    div.u32 %y, %l, %w;
-    shl.b32 %x, %x, 7;
-    shl.b32 %y, %y, 2;
-    mov.u32 %a, words;
-    add.u32 %a, %a, %x;
-    add.u32 %a, %a, %y;
-    st.volatile.shared.u32 [%a], %a;
-    bar.sync 0;
-    mov.u64 %t0, %clock64;
-LOOP:
-    {body}
-    sub.u32 %n, %n, 1;
-    setp.ne.u32 %p, %n, 0;
-    @%p bra LOOP;
-    mov.u64 %t1, %clock64;
-    sub.u64 %t1, %t1, %t0;
-    setp.ne.u32 %q, %l, 0;
-    @%q ret;
-    st.global.u64 [%o], %t1;
-    st.global.u32 [%o+8], %a;
-    ret;
-}}
-"""
+    return clocked(
+        "shared_chase",
+        ", .param .u32 p_ways",
+        ".reg .u32 %a, %w, %x, %y;\n.shared .align 128 .b8 words[4096];",
+        setup=[
+            "ld.param.u32 %w, [p_ways];",
+            "rem.u32 %x, %l, %w;",
+            "div.u32 %y, %l, %w;",
+            "shl.b32 %x, %x, 7;",
+            "shl.b32 %y, %y, 2;",
+            "mov.u32 %a, words;",
+            "add.u32 %a, %a, %x;",
+            "add.u32 %a, %a, %y;",
+            "st.volatile.shared.u32 [%a], %a;",
+            "bar.sync 0;",
+        ],
+        body=["ld.volatile.shared.u32 %a, [%a];"] * 64,
+        keep=["st.global.u32 [%o+8], %a;"],
+    )
 
 
 def barrier():
-    body = "\n    ".join(["bar.sync 0;"] * 16)
-    return f"""
-.visible .entry barrier(.param .u64 p_out, .param .u32 p_trips)
-{{
-    .reg .pred %p, %q;
-    .reg .u32 %n, %l;
-    .reg .u64 %t0, %t1, %o;
-    ld.param.u64 %o, [p_out];
-    ld.param.u32 %n, [p_trips];
-    cvta.to.global.u64 %o, %o;
-    mov.u32 %l, %tid.x;
-    bar.sync 0;
-    mov.u64 %t0, %clock64;
-LOOP:
-    {body}
-    sub.u32 %n, %n, 1;
-    setp.ne.u32 %p, %n, 0;
-    @%p bra LOOP;
-    mov.u64 %t1, %clock64;
-    sub.u64 %t1, %t1, %t0;
-    setp.ne.u32 %q, %l, 0;
-    @%q ret;
-    st.global.u64 [%o], %t1;
-    ret;
-}}
-"""
+    return clocked("barrier", setup=["bar.sync 0;"], body=["bar.sync 0;"] * 16)
 
 
 def atomic(name, space):
     """Chain of returning adds; the old value is the next addend. Lanes are p_stride bytes apart, 0 for all on one word:
     were it known to ptxas, it would add the warp up first."""
-    body = "\n    ".join([f"atom.{space}.add.u32 %v, [%a], %v;"] * 32)
-    where = "cvta.to.global.u64 %a, %b;" if space == "global" else "cvt.u64.u32 %a, %w;"
-    shared = "" if space == "global" else "    .shared .align 128 .b8 words[4096];\n    mov.u32 %w, words;\n"
-    zero = "" if space == "global" else "    mov.u32 %v, 0;\n    st.shared.u32 [%a], %v;\n"
-    return f"""
-.visible .entry {name}(.param .u64 p_buffer, .param .u64 p_out, .param .u32 p_trips, .param .u32 p_stride)
-{{
-    .reg .pred %p, %q;
-    .reg .u32 %n, %l, %v, %w, %k;
-    .reg .u64 %t0, %t1, %o, %a, %b, %c;
-{shared}    ld.param.u64 %b, [p_buffer];
-    ld.param.u64 %o, [p_out];
-    ld.param.u32 %n, [p_trips];
-    cvta.to.global.u64 %o, %o;
-    mov.u32 %l, %tid.x;
-    {where}
-    ld.param.u32 %k, [p_stride];
-    mul.wide.u32 %c, %l, %k;
-    add.u64 %a, %a, %c;
-{zero}    mov.u32 %v, 0;
-    bar.sync 0;
-    mov.u64 %t0, %clock64;
-LOOP:
-    {body}
-    sub.u32 %n, %n, 1;
-    setp.ne.u32 %p, %n, 0;
-    @%p bra LOOP;
-    mov.u64 %t1, %clock64;
-    sub.u64 %t1, %t1, %t0;
-    setp.ne.u32 %q, %l, 0;
-    @%q ret;
-    st.global.u64 [%o], %t1;
-    st.global.u32 [%o+8], %v;
-    ret;
-}}
-"""
+    shared = space == "shared"
+    return clocked(
+        name,
+        ", .param .u64 p_buffer, .param .u32 p_stride",
+        ".reg .u32 %v, %w, %k;\n.reg .u64 %a, %b, %c;" + ("\n.shared .align 128 .b8 words[4096];" if shared else ""),
+        setup=[
+            "ld.param.u64 %b, [p_buffer];",
+            "ld.param.u32 %k, [p_stride];",
+            *(["mov.u32 %w, words;", "cvt.u64.u32 %a, %w;"] if shared else ["cvta.to.global.u64 %a, %b;"]),
+            "mul.wide.u32 %c, %l, %k;",
+            "add.u64 %a, %a, %c;",
+            "mov.u32 %v, 0;",
+            *(["st.shared.u32 [%a], %v;"] if shared else []),
+            "bar.sync 0;",
+        ],
+        body=[f"atom.{space}.add.u32 %v, [%a], %v;"] * 32,
+        keep=["st.global.u32 [%o+8], %v;"],
+    )
 
 
 def elementwise(name, loads, arithmetic, store):
@@ -353,42 +276,13 @@ def mma():
         "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%d0,%d1,%d2,%d3}, {%a,%a,%a,%a}, {%a,%a}, "
         "{%d0,%d1,%d2,%d3};"
     )
-    body = "\n    ".join([step] * 32)
-    return f"""
-.visible .entry mma_16816(.param .u64 p_out, .param .u32 p_trips)
-{{
-    .reg .pred %p, %q;
-    .reg .u32 %n, %l;
-    .reg .b32 %a;
-    .reg .u64 %t0, %t1, %o;
-    .reg .f32 %d0, %d1, %d2, %d3;
-    ld.param.u64 %o, [p_out];
-    ld.param.u32 %n, [p_trips];
-    cvta.to.global.u64 %o, %o;
-    mov.u32 %l, %tid.x;
-    mov.u32 %a, %n;
-    cvt.rn.f32.u32 %d0, %n;
-    mov.f32 %d1, %d0;
-    mov.f32 %d2, %d0;
-    mov.f32 %d3, %d0;
-    mov.u64 %t0, %clock64;
-LOOP:
-    {body}
-    sub.u32 %n, %n, 1;
-    setp.ne.u32 %p, %n, 0;
-    @%p bra LOOP;
-    add.f32 %d0, %d0, %d1;
-    add.f32 %d2, %d2, %d3;
-    add.f32 %d0, %d0, %d2;
-    st.global.f32 [%o+8], %d0;
-    mov.u64 %t1, %clock64;
-    sub.u64 %t1, %t1, %t0;
-    setp.ne.u32 %q, %l, 0;
-    @%q ret;
-    st.global.u64 [%o], %t1;
-    ret;
-}}
-"""
+    return clocked(
+        "mma_16816",
+        declare=".reg .b32 %a;\n.reg .f32 %d0, %d1, %d2, %d3;",
+        setup=["mov.u32 %a, %n;", "cvt.rn.f32.u32 %d0, %n;", *(f"mov.f32 %d{k}, %d0;" for k in (1, 2, 3))],
+        body=[step] * 32,
+        drain=["add.f32 %d0, %d0, %d1;", "add.f32 %d2, %d2, %d3;", "add.f32 %d0, %d0, %d2;", "st.global.f32 [%o+8], %d0;"],
+    )
 
 
 def empty():

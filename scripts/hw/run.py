@@ -67,12 +67,11 @@ class Kit:
                 samples.append(self.device.read_u64(self.out)[0])
         return statistics.median(samples)
 
-    def slope(self, function, grid, block, arguments, few, many, at):
-        """Cycles a trip: two trip counts subtracted. `at`: position of the trip count."""
+    def slope(self, function, grid, block, arguments, few, many):
+        """Cycles a trip: two trip counts subtracted. Arguments are `out`, here the trips, and the rest."""
         taken = []
         for trips in (few, many):
-            full = list(arguments)
-            full.insert(at, c_uint32(trips))
+            full = [arguments[0], c_uint32(trips), *arguments[1:]]
             taken.append(self.cycles(function, grid, block, full))
         return (taken[1] - taken[0]) / (many - few)
 
@@ -94,10 +93,10 @@ def alu(kit):
     out = c_uint64(kit.out)
     for op in LATENCIES:
         function = kit.kernel("latency.ptx", f"latency_{op}")
-        kit.add(f"latency_{op}", kit.slope(function, 1, 32, [out], 64, 192, 1) / 128, "cycles")
+        kit.add(f"latency_{op}", kit.slope(function, 1, 32, [out], 64, 192) / 128, "cycles")
     for op in RATES:
         function = kit.kernel("rate.ptx", f"rate_{op}")
-        cycles = kit.slope(function, 1, 1024, [out], 32, 96, 1)
+        cycles = kit.slope(function, 1, 1024, [out], 32, 96)
         kit.add(f"rate_{RATE_NAMES.get(op, op)}", 128 * 32 / cycles, "warp inst/clk/SM")
 
 
@@ -107,13 +106,13 @@ def shared(kit):
     for ways in map(int, kit.points("shared_conflicts", (1, 2, 4, 8, 16, 32))):
         if ways not in (1, 2, 4, 8, 16, 32):
             continue
-        cycles = kit.slope(function, 1, 32, [out, c_uint32(ways)], 16, 48, 1) / 64
+        cycles = kit.slope(function, 1, 32, [out, c_uint32(ways)], 16, 48) / 64
         kit.add("shared_conflicts", cycles, "cycles", str(ways))
         if ways == 1:
             kit.add("shared_latency", cycles, "cycles")
     function = kit.kernel("shared.ptx", "barrier")
     for warps in map(int, kit.points("barrier", (1, 2, 4, 6, 8, 16, 32))):
-        kit.add("barrier", kit.slope(function, 1, 32 * warps, [out], 16, 48, 1) / 16, "cycles", str(warps))
+        kit.add("barrier", kit.slope(function, 1, 32 * warps, [out], 16, 48) / 16, "cycles", str(warps))
 
 
 def atomics(kit):
@@ -127,9 +126,9 @@ def atomics(kit):
         ("atomic_shared_same", "atomic_shared", 32, 0),
     ]
     for name, kernel, block, stride in cases:
-        arguments = [c_uint64(buffer), c_uint64(kit.out), c_uint32(stride)]
+        arguments = [c_uint64(kit.out), c_uint64(buffer), c_uint32(stride)]
         function = kit.kernel("atomics.ptx", kernel)
-        kit.add(name, kit.slope(function, 1, block, arguments, 16, 48, 2) / 32, "cycles")
+        kit.add(name, kit.slope(function, 1, block, arguments, 16, 48) / 32, "cycles")
     kit.device.free(buffer)
 
 
@@ -137,7 +136,7 @@ def matrix(kit):
     if kit.facts["major"] < 8:
         return
     function = kit.kernel("mma.ptx", "mma_16816")
-    cycles = kit.slope(function, 1, 32, [c_uint64(kit.out)], 16, 48, 1) / 32
+    cycles = kit.slope(function, 1, 32, [c_uint64(kit.out)], 16, 48) / 32
     kit.add("latency_hmma_16816_f32", cycles, "cycles")
 
 
@@ -162,7 +161,7 @@ def chases(kit, sizes):
         start = c_uint64(ring(kit, buffer, lines))
         # A lap and more before the few loads, so that both counts find warm caches.
         few = max(256, lines // 32)
-        cycles = kit.slope(function, 1, 1, [start, out], few, few + 2048, 2) / 32
+        cycles = kit.slope(function, 1, 1, [out, start], few, few + 2048) / 32
         kit.add("latency_working_set", cycles, "cycles", str(kib))
     kit.device.free(buffer)
 
