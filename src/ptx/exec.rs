@@ -17,6 +17,7 @@ pub mod memory;
 pub mod numeric;
 pub mod observe;
 pub mod op;
+pub mod parts;
 pub mod program;
 pub mod regs;
 pub mod shared;

@@ -7,6 +7,7 @@ mod control;
 mod convert;
 mod matrix;
 mod memory;
+mod parts;
 mod warp;
 
 use super::numeric::{Round, Small};
@@ -123,6 +124,9 @@ impl<'a> Decoder<'a> {
             "and" | "or" | "xor" | "not" | "cnot" | "lop3" | "shf" | "shl" | "shr" | "bfe"
             | "bfi" | "bfind" | "brev" | "clz" | "popc" | "prmt" | "dp4a" | "dp2a" | "mul24"
             | "mad24" | "bmsk" | "szext" | "fns" => self.bits(inst)?,
+            "vadd" | "vsub" | "vabsdiff" | "vmin" | "vmax" | "vset" | "vadd2" | "vsub2"
+            | "vavrg2" | "vabsdiff2" | "vmin2" | "vmax2" | "vset2" | "vadd4" | "vsub4"
+            | "vavrg4" | "vabsdiff4" | "vmin4" | "vmax4" | "vset4" => self.video(inst)?,
             "setp" | "set" | "selp" | "slct" | "cvt" | "cvta" | "mov" | "isspacep" => {
                 self.conversion(inst)?
             }

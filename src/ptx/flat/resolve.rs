@@ -349,6 +349,8 @@ impl<'a> Flattener<'a> {
             return Arg::Sink;
         }
         match self.scopes.find(name.name) {
+            // Parts of a register (`%r1.b0`) only exist in video instructions.
+            Some(Binding::Registers(_, 1)) if name.component.is_some() => return Arg::Complex,
             Some(Binding::Registers(first, count)) => {
                 let index = match name.component {
                     None | Some("x" | "r") => 0,

@@ -139,6 +139,16 @@ pub fn arithmetic(e: &mut Emitter<'_>, inst: &FlatInst<'_>, wide: bool) {
         "cvt" => e.simple("SHF.R.S32.HI", inst),
         "cvta" | "isspacep" => e.simple("IADD3", inst),
         "shfl" => e.simple(shuffle(inst), inst),
+        "vabsdiff" | "vabsdiff4" => e.simple("VABSDIFF4.U8", inst),
+        // The other video instructions are sequences on every chip of today.
+        op if op.starts_with('v') && op.ends_with(['2', '4']) => {
+            width(
+                &["LOP3.LUT", "LOP3.LUT", "IADD3", "LOP3.LUT"],
+                &["IADD3"],
+                e,
+            );
+        }
+        "vadd" | "vsub" | "vmin" | "vmax" | "vset" => width(&["IADD3", "IMNMX"], &["IADD3"], e),
         "vote" if inst.has("ballot") => e.simple("VOTE.ANY", inst),
         "vote" => e.simple(
             if inst.has("all") {
@@ -407,7 +417,12 @@ fn atomic(inst: &FlatInst<'_>, space: char, extended: &str, size: &str) -> Strin
     .iter()
     .find(|o| inst.has(o))
     .map_or("ADD".to_owned(), |o| o.to_uppercase());
-    let ty = if inst.has("f32") { ".F32.FTZ.RN" } else { size };
+    // A vector is as wide as all its elements.
+    let ty = match (size, inst.has("f32")) {
+        ("" | ".32", true) => ".F32.FTZ.RN".to_owned(),
+        (size, true) => format!(".F32{size}.FTZ.RN"),
+        (size, false) => size.to_owned(),
+    };
     let unused = inst.opcode == "red" || matches!(inst.args.first(), Some(Arg::Sink));
     match (space, unused) {
         ('S', _) => format!("ATOMS.{operation}{ty}"),

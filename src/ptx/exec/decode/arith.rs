@@ -15,7 +15,13 @@ impl<'a> Decoder<'a> {
         if inst.has("f32x2") {
             return self.paired(inst);
         }
+        if inst.has("u16x2") || inst.has("s16x2") {
+            return self.halves(inst);
+        }
         let ty = last_type(inst)?;
+        if inst.has("relu") && super::ty(ty).signed() {
+            return self.halves(inst);
+        }
         match ty {
             Type::F32 | Type::F64 | Type::F16 | Type::F16x2 | Type::Bf16 | Type::Bf16x2 => {
                 self.floating(inst, ty)
@@ -36,15 +42,14 @@ impl<'a> Decoder<'a> {
         } else if matches!(f, Flt::Div | Flt::Rcp | Flt::Sqrt) {
             m.round = Default::default();
         }
-        // Mixed precision: `add.f32.f16` widens its second operand first; same result here.
-        let all = types(inst);
-        if let [first, .., last] = all.as_slice()
-            && first != last
-            && *first == Type::F32
-        {
+        if let [Type::F32, small @ (Type::F16 | Type::Bf16)] = *types(inst) {
+            return self.mixed_precision(inst, f, m, small);
+        }
+        let f = of_three(f, ty, inst.args.len());
+        let arity = arity(f);
+        if inst.args.len() > arity + 1 {
             return Err(unsupported(inst));
         }
-        let arity = arity(f);
         let d = self.dest(inst.args.first(), ty)?;
         let mut abc = [0; 3];
         for (i, slot) in abc.iter_mut().enumerate() {
@@ -70,6 +75,34 @@ impl<'a> Decoder<'a> {
                     c,
                 }
             }
+        })
+    }
+
+    /// `add.f32.f16` and the like: the first operands are of the smaller format.
+    fn mixed_precision(
+        &mut self,
+        inst: &FlatInst<'a>,
+        f: Flt,
+        m: super::Mode,
+        small: Type,
+    ) -> Decoded<Op> {
+        let [b, c] = match f {
+            Flt::Add | Flt::Sub => [Type::F32, Type::F32],
+            Flt::Fma => [small, Type::F32],
+            _ => return Err(unsupported(inst)),
+        };
+        let last = inst.args.get(if f == Flt::Fma { 3 } else { 2 });
+        Ok(Op::F32Mixed {
+            f,
+            m,
+            small: match small {
+                Type::F16 => Small::F16,
+                _ => Small::Bf16,
+            },
+            d: self.dest(inst.args.first(), Type::F32)?,
+            a: self.w(inst.args.get(1), small)?,
+            b: self.w(inst.args.get(2), b)?,
+            c: self.w(last, c)?,
         })
     }
 
@@ -139,11 +172,7 @@ impl<'a> Decoder<'a> {
         } else {
             a
         };
-        match ty {
-            // `add.s16x2` and the like have no type of ours.
-            _ if inst.has("u16x2") || inst.has("s16x2") => Err(unsupported(inst)),
-            _ => Ok(sized(ty, f, [d, a, b, c])),
-        }
+        Ok(sized(ty, f, [d, a, b, c]))
     }
 
     fn wide(&mut self, inst: &FlatInst<'a>, ty: Type) -> Decoded<Op> {
@@ -389,9 +418,22 @@ fn sized(ty: Type, f: Int, [d, a, b, c]: [u32; 4]) -> Op {
     }
 }
 
+/// Minimum and maximum of floats may have three operands.
+fn of_three(f: Flt, ty: Type, args: usize) -> Flt {
+    match f {
+        _ if args != 4 || ty != Type::F32 => f,
+        Flt::Min => Flt::Min3,
+        Flt::Max => Flt::Max3,
+        Flt::MinNan => Flt::Min3Nan,
+        Flt::MaxNan => Flt::Max3Nan,
+        _ => f,
+    }
+}
+
 fn arity(f: Flt) -> usize {
     match f {
         Flt::Fma | Flt::FmaRelu => 3,
+        Flt::Min3 | Flt::Max3 | Flt::Min3Nan | Flt::Max3Nan => 3,
         Flt::Add | Flt::Sub | Flt::Mul | Flt::Div | Flt::Copysign => 2,
         Flt::Min | Flt::Max | Flt::MinNan | Flt::MaxNan => 2,
         _ => 1,
@@ -431,9 +473,6 @@ fn float_op(inst: &FlatInst<'_>) -> Decoded<Flt> {
 
 fn integer_op(inst: &FlatInst<'_>, signed: bool) -> Decoded<Int> {
     let (sat, hi) = (inst.has("sat"), inst.has("hi"));
-    if inst.has("relu") {
-        return Err(unsupported(inst));
-    }
     Ok(match (inst.opcode, signed) {
         ("add", _) if sat => Int::AddSat,
         ("add", _) => Int::Add,

@@ -82,13 +82,24 @@ impl<'a> Decoder<'a> {
         let [to, from] = all.as_slice() else {
             return Err(unsupported(inst));
         };
-        if packed(*from).is_some() {
-            return Err(unsupported(inst));
-        }
         let ones = match to {
             Type::F32 => 1f32.to_bits(),
+            Type::F16 | Type::F16x2 => 0x3c00,
+            Type::Bf16 | Type::Bf16x2 => 0x3f80,
+            Type::U16 | Type::S16 => 0xffff,
             _ => u32::MAX,
         };
+        if let Some(small) = packed(*from) {
+            return Ok(Op::SetPacked {
+                cmp: comparison(inst, *from)?,
+                small,
+                ones: ones as u16,
+                d: self.dest(inst.args.first(), *to)?,
+                a: self.value(inst.args.get(1), *from)?,
+                b: self.value(inst.args.get(2), *from)?,
+                with: self.combination(inst)?,
+            });
+        }
         Ok(Op::Set {
             cmp: comparison(inst, *from)?,
             ty: super::ty(*from),
@@ -152,6 +163,16 @@ impl<'a> Decoder<'a> {
                 d: self.dest(inst.args.first(), *to_type)?,
                 a: self.w(inst.args.get(1), Type::F32)?,
                 b: self.w(inst.args.get(2), Type::F32)?,
+            });
+        }
+        if let (Ty::Small(to), true, Ty::Small(from), true) = (*to, *two, *from, *from_two) {
+            return Ok(Op::CvtTwo {
+                from,
+                to,
+                m,
+                relu,
+                d: self.dest(inst.args.first(), *to_type)?,
+                a: self.w(inst.args.get(1), *from_type)?,
             });
         }
         if *two || *from_two {

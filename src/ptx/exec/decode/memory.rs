@@ -175,7 +175,7 @@ impl<'a> Decoder<'a> {
             .modifiers
             .iter()
             .any(|m| matches!(*m, "v2" | "v4" | "v8"));
-        if vector || inst.has("async") || ty == Type::B128 {
+        if inst.has("async") || ty == Type::B128 {
             return Err(unsupported(inst));
         }
         let f = inst.modifiers.iter().find_map(|m| {
@@ -199,6 +199,23 @@ impl<'a> Decoder<'a> {
         if space != Where::Shared {
             self.program.ordered = true;
         }
+        let packed = matches!(ty, Type::F16x2 | Type::Bf16x2);
+        if vector {
+            let b = self.slots(inst.args.get(first + 1), ty)?;
+            let d = match (returns, inst.args.first()) {
+                (true, Some(Arg::Sink)) | (false, _) => None,
+                (true, arg) => Some(self.slots(arg, ty)?),
+            };
+            return Ok(Op::AtomVector {
+                space,
+                f,
+                ty: super::ty(ty),
+                packed,
+                addr: self.addr(inst.args.get(first))?,
+                d: d.map(|d| self.list(d)).transpose()?,
+                b: self.list(b)?,
+            });
+        }
         let d = match (returns, inst.args.first()) {
             (true, Some(Arg::Sink)) | (false, _) => None,
             (true, arg) => Some(self.slot(arg, ty)?),
@@ -207,7 +224,6 @@ impl<'a> Decoder<'a> {
             Rmw::Cas => Some(self.slot(inst.args.get(first + 2), ty)?),
             _ => None,
         };
-        let packed = matches!(ty, Type::F16x2 | Type::Bf16x2);
         Ok(Op::Atom {
             space,
             f,
