@@ -32,6 +32,10 @@ pub const LOCAL_WINDOW: u64 = 1 << 41;
 pub const CONST_WINDOW: u64 = 1 << 42;
 /// Base of the window of kernel parameters.
 pub const PARAM_WINDOW: u64 = 1 << 43;
+/// Base of the addresses of functions, which nothing can be read from.
+pub const CODE_WINDOW: u64 = 1 << 44;
+/// Distance of the addresses of two functions.
+pub const CODE_STEP: u64 = 16;
 /// Size of every window.
 pub const WINDOW_BYTES: u64 = 1 << 40;
 /// Where global memory begins.

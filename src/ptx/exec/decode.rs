@@ -1,6 +1,7 @@
 //! Flat kernel to program: every string is looked at here, once.
 
 mod arith;
+mod call;
 pub mod cfg;
 pub(in crate::ptx) use matrix::{element as decoded_element, shape as decoded_shape};
 mod control;
@@ -13,7 +14,7 @@ mod warp;
 use super::numeric::{Round, Small};
 use super::op::{List, Mode, Op, Pred, Slot, Ty};
 use super::program::{Inst, Program};
-use super::{CONST_WINDOW, LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW};
+use super::{CODE_STEP, CODE_WINDOW, CONST_WINDOW, LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW};
 use crate::ptx::ast::{Number, Space, Type};
 use crate::ptx::flat::{Arg, Flat, FlatInst, Special, Width, number_bits};
 use std::collections::HashMap;
@@ -36,8 +37,8 @@ pub struct Bindings {
 pub fn decode(flat: &Flat<'_>, bindings: &Bindings) -> Program {
     let mut decoder = Decoder::new(flat, bindings);
     let mut insts = Vec::with_capacity(flat.insts.len());
-    for (pc, inst) in flat.insts.iter().enumerate() {
-        let (op, guard) = match decoder.inst(pc as u32, inst) {
+    for inst in &flat.insts {
+        let (op, guard) = match decoder.inst(inst) {
             Ok((op, guard)) => (op, guard),
             Err(why) => {
                 let guard = decoder.guard(inst).ok().flatten();
@@ -65,7 +66,8 @@ pub struct Decoder<'a> {
     specials: HashMap<Special, u32>,
     wide_specials: HashMap<Special, u32>,
     module_base: u64,
-    recursive: Vec<bool>,
+    // Base registers of the frames of recursive functions.
+    frames: Vec<Option<u32>>,
 }
 
 impl<'a> Decoder<'a> {
@@ -90,7 +92,7 @@ impl<'a> Decoder<'a> {
             dynamic_shared_bytes: bindings.dynamic_shared_bytes as usize,
             ..Program::default()
         };
-        Decoder {
+        let mut decoder = Decoder {
             flat,
             program,
             words: HashMap::new(),
@@ -98,8 +100,10 @@ impl<'a> Decoder<'a> {
             specials: HashMap::new(),
             wide_specials: HashMap::new(),
             module_base: bindings.module_base,
-            recursive: recursive(flat),
-        }
+            frames: Vec::new(),
+        };
+        decoder.frames();
+        decoder
     }
 
     fn finish(self) -> Program {
@@ -115,7 +119,7 @@ impl<'a> Decoder<'a> {
         Op::Refused(self.program.refusals.len() as u32 - 1)
     }
 
-    fn inst(&mut self, pc: u32, inst: &FlatInst<'a>) -> Decoded<(Op, Option<Pred>)> {
+    fn inst(&mut self, inst: &FlatInst<'a>) -> Decoded<(Op, Option<Pred>)> {
         let guard = self.guard(inst)?;
         let op = match inst.opcode {
             "add" | "sub" | "mul" | "mad" | "fma" | "div" | "rem" | "min" | "max" | "abs"
@@ -136,7 +140,7 @@ impl<'a> Decoder<'a> {
             "shfl" | "vote" | "match" | "redux" | "activemask" | "elect" | "bar" | "barrier" => {
                 self.collective(inst)?
             }
-            "bra" | "brx" | "call" | "ret" | "exit" | "trap" | "brkpt" => self.control(pc, inst)?,
+            "bra" | "brx" | "call" | "ret" | "exit" | "trap" | "brkpt" => self.control(inst)?,
             "membar" | "fence" | "nanosleep" | "pmevent" | "griddepcontrol" | "setmaxnreg" => {
                 Op::Nop
             }
@@ -218,6 +222,7 @@ impl<'a> Decoder<'a> {
             }
             Some(Arg::Special(special)) => Ok(self.special(*special)),
             Some(Arg::Symbol(symbol, offset)) => {
+                self.outside_frames(*symbol)?;
                 let address = self.symbol(*symbol, *offset);
                 Ok(self.word(address as u32))
             }
@@ -256,8 +261,12 @@ impl<'a> Decoder<'a> {
                 Ok(r)
             }
             Some(Arg::Symbol(symbol, offset)) => {
+                self.outside_frames(*symbol)?;
                 let address = self.symbol(*symbol, *offset);
                 Ok(self.double(address))
+            }
+            Some(Arg::Function(number)) => {
+                Ok(self.double(CODE_WINDOW + CODE_STEP * u64::from(*number)))
             }
             other => Err(missing(other)),
         }
@@ -370,30 +379,6 @@ fn unsupported(inst: &FlatInst<'_>) -> String {
         }
         _ => format!("`{text}` is not emulated"),
     }
-}
-
-/// Functions that can reach themselves.
-fn recursive(flat: &Flat<'_>) -> Vec<bool> {
-    (0..flat.functions.len())
-        .map(|start| {
-            let mut seen = vec![false; flat.functions.len()];
-            let mut open = flat.functions[start].calls.clone();
-            while let Some(next) = open.pop() {
-                if let Some(flag) = seen.get_mut(next as usize)
-                    && !*flag
-                {
-                    *flag = true;
-                    open.extend(
-                        flat.functions
-                            .get(next as usize)
-                            .iter()
-                            .flat_map(|f| &f.calls),
-                    );
-                }
-            }
-            seen.get(start).copied().unwrap_or(false)
-        })
-        .collect()
 }
 
 /// The types among the modifiers, in order.

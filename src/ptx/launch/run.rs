@@ -11,7 +11,7 @@ use crate::ptx::exec::fault::Fault;
 use crate::ptx::exec::memory::{Content, Global};
 use crate::ptx::exec::observe::Observer;
 use crate::ptx::exec::program::Program;
-use crate::ptx::exec::{CONST_WINDOW, LOCAL_WINDOW, SHARED_WINDOW, grid};
+use crate::ptx::exec::{CODE_STEP, CODE_WINDOW, CONST_WINDOW, LOCAL_WINDOW, SHARED_WINDOW, grid};
 use crate::ptx::flat::{Flat, FlatError, entries, flatten};
 
 /// The most bytes of shared memory that any GPU gives to one CTA.
@@ -227,17 +227,21 @@ fn fix(flat: &mut Flat<'_>, base: u64) {
     let symbols = &flat.symbols;
     for image in [&mut flat.global, &mut flat.constant] {
         for fixup in &image.fixups {
-            let Some(symbol) = symbols.get(fixup.symbol as usize) else {
-                continue;
+            let target = match (fixup.function, symbols.get(fixup.symbol as usize)) {
+                (true, _) => CODE_WINDOW + CODE_STEP * u64::from(fixup.symbol),
+                (false, Some(symbol)) => {
+                    let window = match (symbol.space, fixup.generic) {
+                        (Space::Global, _) => base,
+                        (Space::Shared, true) => SHARED_WINDOW,
+                        (Space::Local, true) => LOCAL_WINDOW,
+                        (Space::Const, true) => CONST_WINDOW,
+                        _ => 0,
+                    };
+                    window + symbol.offset
+                }
+                (false, None) => continue,
             };
-            let window = match (symbol.space, fixup.generic) {
-                (Space::Global, _) => base,
-                (Space::Shared, true) => SHARED_WINDOW,
-                (Space::Local, true) => LOCAL_WINDOW,
-                (Space::Const, true) => CONST_WINDOW,
-                _ => 0,
-            };
-            let address = (window + symbol.offset).wrapping_add(fixup.offset as u64);
+            let address = target.wrapping_add(fixup.offset as u64) >> fixup.shift.min(63);
             let at = fixup.at as usize;
             if let Some(target) = image.bytes.get_mut(at..at + fixup.bytes as usize) {
                 for (t, b) in target.iter_mut().zip(address.to_le_bytes()) {

@@ -1,7 +1,7 @@
 //! Comparisons, selections, conversions, moves.
 
 use super::super::numeric::Small;
-use super::super::op::{Bool, Cmp, Op, Pred, Slot, Ty};
+use super::super::op::{Bool, Cmp, Int, Op, Pred, Slot, Ty};
 use super::arith::number_of;
 use super::{Decoded, Decoder, last_type, missing, mode, types, unsupported, window_of};
 use crate::ptx::ast::{Space, Type};
@@ -253,6 +253,20 @@ impl<'a> Decoder<'a> {
                 let d = self.slot(inst.args.first(), ty)?;
                 Ok(Op::Clock { d, high })
             }
+            (d, Some(Arg::Symbol(symbol, offset)))
+                if ty.bytes() == 8 && self.frame_of(*symbol).is_some() =>
+            {
+                let offset = self.symbol(*symbol, *offset);
+                let base = self.frame_of(*symbol).unwrap_or(0);
+                let b = self.double(offset);
+                Ok(Op::Int64 {
+                    f: Int::Add,
+                    d: self.dest(d, ty)?,
+                    a: base,
+                    b,
+                    c: base,
+                })
+            }
             (_, Some(Arg::Symbol(symbol, _))) => {
                 let a = self.value(inst.args.get(1), ty)?;
                 let d = self.dest(inst.args.first(), ty)?;
@@ -263,7 +277,7 @@ impl<'a> Decoder<'a> {
                 }
                 Ok(move_of(ty, d, a))
             }
-            (_, Some(Arg::Function(_) | Arg::Unknown(_))) => Err(format!(
+            (_, Some(Arg::Unknown(_))) => Err(format!(
                 "`{}`: addresses of code are not supported",
                 inst.text()
             )),

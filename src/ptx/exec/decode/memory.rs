@@ -74,6 +74,12 @@ impl<'a> Decoder<'a> {
             }),
             (None, Some(symbol)) => {
                 let address = self.symbol(*symbol, *offset);
+                if let Some(base) = self.frame_of(*symbol) {
+                    return Ok(Addr {
+                        base: Slot::Double(base),
+                        offset: address as i64,
+                    });
+                }
                 Ok(Addr {
                     base: Slot::Double(self.double(address)),
                     offset: 0,

@@ -435,6 +435,10 @@ pub enum Op {
     Call {
         function: u32,
     },
+    /// A call that copies its parameters: number of its description.
+    CallSite {
+        site: u32,
+    },
     Ret,
     Exit,
     Trap,
