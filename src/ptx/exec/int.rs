@@ -380,13 +380,14 @@ pub fn carry(regs: &mut Regs, f: Carry, bits: u32, d: u32, sources: [u32; 3], ma
             None => (a, b),
             Some(half) => (multiply(a, b, half, f.signed, bits), c),
         };
-        let carried = u128::from(f.takes && flags >> lane & 1 != 0);
-        let (x, y) = (u128::from(x), u128::from(y));
-        // A borrow is kept as a set flag.
-        let sum = match f.sub {
-            false => x + y + carried,
-            true => x.wrapping_sub(y).wrapping_sub(carried),
+        // A subtraction adds the complement and one, so its flag says that nothing was borrowed:
+        // the compilers' division of 128-bit numbers takes it into additions.
+        let carried = match f.takes {
+            true => u128::from(flags >> lane & 1),
+            false => u128::from(f.sub),
         };
+        let y = if f.sub { !y & ones } else { y };
+        let sum = u128::from(x) + u128::from(y) + carried;
         *out = sum as u64 & ones;
         if mask >> lane & 1 != 0 {
             let flag = u32::from(sum >> bits & 1 != 0);
