@@ -57,7 +57,7 @@ fn verify(ptx: &Path, launch: &Path) -> Result<u64, String> {
     let launch = Launch::load(launch).map_err(|e| e.to_string())?;
     let mut prepared = run::prepare(&file, &module, &launch).map_err(|e| e.to_string())?;
     let executed = prepared
-        .run(&file, false, &mut Unobserved, |_, _| Ok(()))
+        .run(&file, (false, 1), &mut Unobserved, |()| Ok(()))
         .map_err(|e| e.to_string())?;
     check::verify(&launch, &prepared).map_err(|e| e.to_string())?;
     Ok(executed)
@@ -90,7 +90,7 @@ fn every_kernel_computes_what_it_should() {
 #[test]
 fn every_recording_is_a_sound_trace() {
     for (ptx, launch) in cases() {
-        let (workload, report) = record(&ptx, &launch, true)
+        let (workload, report) = record(&ptx, &launch, true, 1)
             .unwrap_or_else(|e| panic!("{} with {}: {e}", ptx.display(), launch.display()));
         assert!(report.verified && report.executed > 0);
         let kernel = workload.launches().next().expect("one launch");

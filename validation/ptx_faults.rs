@@ -26,7 +26,7 @@ fn message(body: &str, launch: &str, race_check: bool) -> String {
     );
     std::fs::write(&ptx, text).expect("a writable folder");
     std::fs::write(&toml, launch).expect("a writable folder");
-    match record(&ptx, &toml, race_check) {
+    match record(&ptx, &toml, race_check, 1) {
         Ok(_) => String::new(),
         Err(error) => error.to_string(),
     }

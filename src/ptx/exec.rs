@@ -12,6 +12,7 @@ pub mod fault;
 pub mod float;
 pub mod grid;
 pub mod int;
+pub mod journal;
 pub mod matrix;
 pub mod memory;
 pub mod numeric;

@@ -9,7 +9,7 @@ use crate::ptx::exec::cta::Shape;
 use crate::ptx::exec::decode::{Bindings, decode};
 use crate::ptx::exec::fault::Fault;
 use crate::ptx::exec::memory::{Content, Global};
-use crate::ptx::exec::observe::Observer;
+use crate::ptx::exec::observe::Parallel;
 use crate::ptx::exec::program::Program;
 use crate::ptx::exec::{CODE_STEP, CODE_WINDOW, CONST_WINDOW, LOCAL_WINDOW, SHARED_WINDOW, grid};
 use crate::ptx::flat::{Flat, FlatError, entries, flatten};
@@ -293,25 +293,24 @@ fn arguments(flat: &Flat<'_>, launch: &Launch, global: &mut Global) -> Result<Pa
 }
 
 impl Prepared<'_> {
-    /// Runs the whole grid; `after` is called at the end of each CTA.
+    /// Runs the whole grid; `after` gets what the observer has of each CTA, in order.
     ///
     /// # Errors
     /// The first fault of the kernel, with its place in `file`, or what `after` says.
-    pub fn run<O: Observer>(
+    pub fn run<O: Parallel>(
         &mut self,
         file: &str,
-        race_check: bool,
+        (race_check, threads): (bool, usize),
         observer: &mut O,
-        after: impl FnMut(u64, &mut O) -> Result<()>,
+        after: impl FnMut(O::Out) -> Result<()>,
     ) -> Result<u64> {
-        let ran = grid::run(
-            &self.program,
-            self.shape,
+        let run = grid::Run {
+            program: &self.program,
+            shape: self.shape,
             race_check,
-            &mut self.global,
-            observer,
-            after,
-        );
+            threads,
+        };
+        let ran = grid::run(run, &mut self.global, observer, after);
         ran.map_err(|stopped| match stopped {
             grid::Stopped::Fault(fault) => located(file, &fault),
             grid::Stopped::Other(error) => error,

@@ -111,6 +111,9 @@ impl Warp {
         if space == Where::Shared && cx.shared.checked() {
             self.check_races(at, total, mask, Use::Read, cx)?;
         }
+        if !matches!(space, Where::Shared | Where::Const | Where::Param) {
+            cx.global.note(at, mask, total, false);
+        }
         let (bytes, tracked) = match space {
             Where::Shared => (slice(&cx.shared.bytes, low, high), false),
             Where::Const => (slice(&program.constant, low, high), false),
@@ -326,6 +329,9 @@ impl Warp {
         if space == Where::Shared && cx.shared.checked() {
             self.check_races(at, total, mask, Use::Write, cx)?;
         }
+        if space != Where::Shared {
+            cx.global.note(at, mask, total, true);
+        }
         let (bytes, tracked) = match space {
             Where::Shared => (slice_mut(&mut cx.shared.bytes, low, high), false),
             _ => match cx.global.span(low, high) {
@@ -383,6 +389,7 @@ impl Warp {
         if cx.shared.checked() {
             self.check_races(&to, total, mask, Use::Write, cx)?;
         }
+        cx.global.note(&from, mask, total, false);
         for lane in lanes(mask) {
             let wanted = match size {
                 _ if skipped >> lane & 1 != 0 => 0,
