@@ -11,6 +11,7 @@ pub mod run;
 
 use crate::error::{Error, Result};
 use data::{Element, Init};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A checked launch file.
@@ -63,6 +64,15 @@ pub enum Value {
     },
 }
 
+/// What an operand of a check is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operand {
+    /// The argument of this name.
+    Argument(String),
+    /// A number that the kernel was compiled with.
+    Number(f64),
+}
+
 /// What has to come out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Check {
@@ -72,6 +82,8 @@ pub enum Check {
         name: String,
         /// Allowed error, relative to the largest magnitude of the result.
         tolerance: f64,
+        /// Operands that are no argument of that name.
+        operands: BTreeMap<String, Operand>,
     },
     /// A buffer equals the content of a file.
     File {

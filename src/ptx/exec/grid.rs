@@ -131,7 +131,8 @@ impl<'a> Team<'a> {
     ) -> Result<u64, Stopped<E>> {
         let mut executed = 0;
         let threads = self.members.len() as u64;
-        let (mut next, mut size, mut alone) = (0, BATCH[0] * threads, 0);
+        // The first CTA runs alone: from it the observer learns what forked ones know.
+        let (mut next, mut size, mut alone) = (0, 1, 1);
         while next < ctas {
             let end = ctas.min(next + size);
             let batch = match alone {
@@ -162,11 +163,11 @@ impl<'a> Team<'a> {
                 after(out).map_err(Stopped::Other)?;
             }
             alone = match alone {
-                0 if again * 2 > end - next => 8,
+                0 if again * 2 > end - next => 4,
                 n => u64::saturating_sub(n, 1),
             };
             next = end;
-            size = (2 * size).min(BATCH[1] * threads);
+            size = (2 * size).clamp(BATCH[0] * threads, BATCH[1] * threads);
         }
         Ok(executed + runner.executed)
     }

@@ -2,8 +2,9 @@
 
 use super::check::NAMES;
 use super::data::{Element, Init};
-use super::{Argument, Check, Value};
+use super::{Argument, Check, Operand, Value};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// One to three dimensions.
@@ -57,6 +58,8 @@ struct RawCheck {
     buffer: Option<String>,
     path: Option<PathBuf>,
     tolerance: Option<f64>,
+    #[serde(default)]
+    operands: BTreeMap<String, toml::Value>,
 }
 
 /// The most bytes of one buffer.
@@ -76,6 +79,15 @@ impl Launch {
         let args = arguments("args", &self.args, folder, faults);
         let variables = arguments("variables", &self.variables, folder, faults);
         let check = self.check.and_then(|c| c.check(folder, faults));
+        if let Some(Check::Named { operands, .. }) = &check {
+            for (operand, what) in operands {
+                if let Operand::Argument(name) = what
+                    && !args.iter().any(|a| a.name == *name)
+                {
+                    faults.push(format!("check.operands.{operand}: no argument `{name}`"));
+                }
+            }
+        }
         if self.registers.is_some_and(|r| !(1..=255).contains(&r)) {
             faults.push("registers: 1 to 255".to_owned());
         }
@@ -203,19 +215,47 @@ fn scalar(element: Element, value: &toml::Value) -> Result<u64, String> {
     }
 }
 
+fn operands(
+    raw: BTreeMap<String, toml::Value>,
+    faults: &mut Vec<String>,
+) -> BTreeMap<String, Operand> {
+    let mut out = BTreeMap::new();
+    for (name, value) in raw {
+        let operand = match value {
+            toml::Value::String(argument) => Operand::Argument(argument),
+            toml::Value::Integer(x) => Operand::Number(x as f64),
+            toml::Value::Float(x) => Operand::Number(x),
+            toml::Value::Boolean(x) => Operand::Number(f64::from(u8::from(x))),
+            other => {
+                faults.push(format!(
+                    "check.operands.{name} = {other}: the name of an argument, or a number"
+                ));
+                continue;
+            }
+        };
+        out.insert(name, operand);
+    }
+    out
+}
+
 impl RawCheck {
     fn check(self, folder: &Path, faults: &mut Vec<String>) -> Option<Check> {
         let tolerance = self.tolerance.unwrap_or(1e-5);
         if !(tolerance >= 0.0 && tolerance.is_finite()) {
             faults.push(format!("check.tolerance = {tolerance}: not negative"));
         }
+        let operands = operands(self.operands, faults);
         match (self.name, self.buffer, self.path) {
             (Some(name), None, None) => {
                 if !NAMES.contains(&name.as_str()) {
                     let known = NAMES.join(", ");
                     faults.push(format!("check.name = \"{name}\" is none of {known}"));
                 }
-                Some(Check::Named { name, tolerance })
+                Some(Check::Named {
+                    name,
+                    tolerance,
+                    operands,
+                })
             }
             (None, Some(buffer), Some(path)) => Some(Check::File {
                 buffer,
