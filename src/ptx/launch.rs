@@ -27,8 +27,10 @@ pub struct Launch {
     pub block: [u32; 3],
     /// Dynamic shared memory, bytes.
     pub dynamic_shared_bytes: u64,
-    /// Arguments in order.
+    /// Arguments in order, fields of structures one by one.
     pub args: Vec<Argument>,
+    /// Parameters that the arguments make up, with their bytes.
+    pub parameters: Vec<u64>,
     /// Content of module variables.
     pub variables: Vec<Argument>,
     /// What has to come out.
@@ -48,6 +50,20 @@ pub struct Argument {
     pub element: Element,
     /// Value or buffer.
     pub value: Value,
+    /// Parameter of the kernel, of which it may be one field among several.
+    pub parameter: usize,
+    /// Bytes of the parameter in front of it.
+    pub offset: u64,
+}
+
+impl Argument {
+    /// Bytes that it takes of its parameter.
+    pub fn width(&self) -> u64 {
+        match self.value {
+            Value::Scalar(_) => u64::from(self.element.bytes()),
+            Value::Buffer { .. } => 8,
+        }
+    }
 }
 
 /// What an argument is.

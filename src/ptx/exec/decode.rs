@@ -136,7 +136,7 @@ impl<'a> Decoder<'a> {
             }
             "ld" | "ldu" | "st" | "atom" | "red" | "cp" | "ldmatrix" | "stmatrix" | "prefetch"
             | "prefetchu" | "discard" | "applypriority" | "createpolicy" => self.memory(inst)?,
-            "mma" | "wmma" | "movmatrix" => self.matrices(inst)?,
+            "mma" | "wmma" | "wgmma" | "movmatrix" => self.matrices(inst)?,
             "shfl" | "vote" | "match" | "redux" | "activemask" | "elect" | "bar" | "barrier" => {
                 self.collective(inst)?
             }
@@ -364,8 +364,7 @@ fn missing(arg: Option<&Arg>) -> String {
 fn unsupported(inst: &FlatInst<'_>) -> String {
     let text = inst.text();
     match inst.opcode {
-        "wgmma"
-        | "tcgen05"
+        "tcgen05"
         | "mbarrier"
         | "tensormap"
         | "mapa"

@@ -1,6 +1,6 @@
 //! A decoded kernel, ready to run.
 
-use super::matrix::{Fragment, MatrixOp};
+use super::matrix::{Fragment, GroupOp, MatrixOp};
 use super::op::{Op, Pred, Slot};
 use crate::ptx::flat::Special;
 
@@ -97,6 +97,8 @@ pub struct Program {
     pub lists: Vec<Slot>,
     /// Matrix multiplications.
     pub matrices: Vec<MatrixOp>,
+    /// Matrix multiplications of warpgroups.
+    pub groups: Vec<GroupOp>,
     /// Loads and stores of fragments.
     pub fragments: Vec<Fragment>,
     /// Target lists of indexed branches.

@@ -7,6 +7,7 @@ mod cells;
 mod collective;
 mod control;
 mod execute;
+mod group;
 mod matrices;
 
 use super::cta::Barriers;

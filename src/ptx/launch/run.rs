@@ -97,7 +97,7 @@ fn kernel_name<'m>(file: &str, module: &'m Module<'_>, launch: &'m Launch) -> Re
 /// Everything about a launch that can be wrong before any memory is made.
 fn fits(file: &str, flat: &Flat<'_>, launch: &Launch) -> Result<()> {
     let mut faults = Vec::new();
-    if flat.params.len() != launch.args.len() {
+    if flat.params.len() != launch.parameters.len() {
         let wanted: Vec<String> = flat
             .params
             .iter()
@@ -108,22 +108,24 @@ fn fits(file: &str, flat: &Flat<'_>, launch: &Launch) -> Result<()> {
             .collect();
         faults.push(format!(
             "args: {} where kernel `{}` of {file} has {} parameters ({})",
-            launch.args.len(),
+            launch.parameters.len(),
             flat.functions.first().map_or("", |f| &f.name),
             flat.params.len(),
             wanted.join(", "),
         ));
     }
-    for (i, (arg, (symbol, ty, _))) in launch.args.iter().zip(&flat.params).enumerate() {
+    for (i, (given, (symbol, ty, length))) in launch.parameters.iter().zip(&flat.params).enumerate()
+    {
         let bytes = flat.symbols.get(*symbol as usize).map_or(0, |s| s.bytes);
-        let given = match arg.value {
-            Value::Scalar(_) => u64::from(arg.element.bytes()),
-            Value::Buffer { .. } => 8,
-        };
-        if bytes != given {
+        if bytes != *given {
+            let arg = launch.args.iter().find(|a| a.parameter == i);
+            let array = match length {
+                1 => String::new(),
+                n => format!("[{n}], a structure (see `fields`),"),
+            };
             faults.push(format!(
-                "args[{i}] ({}): {given} bytes where the parameter .{} has {bytes}",
-                arg.name,
+                "args[{i}] ({}): {given} bytes where the parameter .{}{array} has {bytes}",
+                arg.map_or("", |a| &a.name),
                 ty.name()
             ));
         }
@@ -257,7 +259,10 @@ type Packed = (Vec<u8>, Vec<Option<usize>>);
 fn arguments(flat: &Flat<'_>, launch: &Launch, global: &mut Global) -> Result<Packed> {
     let mut params = vec![0; flat.param_bytes as usize];
     let mut buffers = Vec::new();
-    for (arg, (symbol, _, _)) in launch.args.iter().zip(&flat.params) {
+    for arg in &launch.args {
+        let Some((symbol, _, _)) = flat.params.get(arg.parameter) else {
+            continue;
+        };
         let (bits, width) = match &arg.value {
             Value::Scalar(bits) => {
                 buffers.push(None);
@@ -279,10 +284,8 @@ fn arguments(flat: &Flat<'_>, launch: &Launch, global: &mut Global) -> Result<Pa
                 (address, 8)
             }
         };
-        let at = flat
-            .symbols
-            .get(*symbol as usize)
-            .map_or(0, |s| s.offset as usize);
+        let start = flat.symbols.get(*symbol as usize).map_or(0, |s| s.offset);
+        let at = (start + arg.offset) as usize;
         if let Some(slot) = params.get_mut(at..at + width) {
             for (s, b) in slot.iter_mut().zip(bits.to_le_bytes()) {
                 *s = b;

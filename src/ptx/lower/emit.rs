@@ -184,6 +184,12 @@ impl<'a> Emitter<'a> {
                 self.memory(inst);
             }
             "mma" | "wmma" => return self.matrix(inst),
+            "wgmma" => {
+                let text = expand::group_text(inst);
+                if !text.is_empty() {
+                    self.simple(&text, inst);
+                }
+            }
             "bra" | "brx" | "call" | "ret" | "exit" | "trap" => {
                 let text = match inst.opcode {
                     "bra" => "BRA",

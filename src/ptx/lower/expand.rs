@@ -460,6 +460,27 @@ pub fn space(e: &Emitter<'_>, inst: &FlatInst<'_>, address: Option<&Arg>) -> cha
     }
 }
 
+/// The machine instruction of a warpgroup; none for what only marks a group.
+pub fn group_text(inst: &FlatInst<'_>) -> String {
+    let shape = crate::ptx::exec::decode::decoded_shape(inst);
+    let Some((m, n, k)) = shape.filter(|_| inst.has("mma_async")) else {
+        return match (inst.has("fence"), inst.has("wait_group")) {
+            (true, _) => "WARPGROUP.ARRIVE".to_owned(),
+            (_, true) => "WARPGROUP.DEPBAR.LE".to_owned(),
+            _ => String::new(),
+        };
+    };
+    let (base, types) = match () {
+        () if inst.has("bf16") => ("HGMMA", ".F32.BF16"),
+        () if inst.has("tf32") => ("HGMMA", ".F32.TF32"),
+        () if inst.has("s32") => ("IGMMA", ".S8.S8"),
+        () if inst.has("e4m3") || inst.has("e5m2") => ("QGMMA", ".F32.E4M3.E4M3"),
+        () if inst.has("f32") => ("HGMMA", ".F32"),
+        () => ("HGMMA", ".F16"),
+    };
+    format!("{base}.{m}x{n}x{k}{types}")
+}
+
 /// Machine instructions of one multiply-accumulate.
 pub fn matrix_texts(sm: u16, inst: &FlatInst<'_>, (m, n, k): (u32, u32, u32)) -> Vec<String> {
     let types: Vec<&str> = inst

@@ -74,6 +74,12 @@ pub fn reads(inst: &FlatInst<'_>, f: &mut impl FnMut(u32)) {
         .iter()
         .skip(written(inst))
         .for_each(|a| registers(a, f));
+    // A warpgroup's accumulators are read where they are written.
+    if inst.opcode == "wgmma"
+        && let Some(accumulators) = inst.args.first()
+    {
+        registers(accumulators, f);
+    }
     if let Some((r, _)) = inst.guard
         && r != u32::MAX
     {
@@ -86,7 +92,16 @@ fn has_effect(inst: &FlatInst<'_>) -> bool {
     written(inst) == 0
         || matches!(
             inst.opcode,
-            "atom" | "bar" | "barrier" | "shfl" | "vote" | "match" | "redux" | "elect" | "mma"
+            "atom"
+                | "bar"
+                | "barrier"
+                | "shfl"
+                | "vote"
+                | "match"
+                | "redux"
+                | "elect"
+                | "mma"
+                | "wgmma"
         )
         || inst.has("volatile")
         || matches!(inst.args.get(1), Some(Arg::Special(s)) if format!("{s:?}").starts_with("Clock"))

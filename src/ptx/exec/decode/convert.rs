@@ -277,10 +277,6 @@ impl<'a> Decoder<'a> {
                 }
                 Ok(move_of(ty, d, a))
             }
-            (_, Some(Arg::Unknown(_))) => Err(format!(
-                "`{}`: addresses of code are not supported",
-                inst.text()
-            )),
             _ => {
                 let a = self.value(inst.args.get(1), ty)?;
                 let d = self.dest(inst.args.first(), ty)?;

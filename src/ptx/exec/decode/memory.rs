@@ -137,8 +137,10 @@ impl<'a> Decoder<'a> {
             *w = *b;
         }
         let value = u64::from_le_bytes(word);
+        if matches!(inst.args.first(), Some(Arg::Vector(_))) {
+            return Ok(None);
+        }
         Ok(match self.slot(inst.args.first(), ty)? {
-            _ if matches!(inst.args.first(), Some(Arg::Vector(_))) => None,
             Slot::Word(d) if ty.bytes() == 4 => Some(Op::Mov32 {
                 d,
                 a: self.word(value as u32),

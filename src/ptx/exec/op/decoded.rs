@@ -363,6 +363,10 @@ pub enum Op {
     Mma {
         which: u32,
     },
+    /// `wgmma.mma_async`: number of its description.
+    Wgmma {
+        which: u32,
+    },
     /// `wmma.load` or `.store`: number of its description.
     Fragment {
         which: u32,

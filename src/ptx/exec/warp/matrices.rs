@@ -14,7 +14,7 @@ use super::cells::{peek, poke};
 use super::{Cx, Warp, lanes};
 
 impl Warp {
-    fn whole(&self, mask: u32) -> Ran<()> {
+    pub(super) fn whole(&self, mask: u32) -> Ran<()> {
         if mask == FULL {
             return Ok(());
         }
@@ -53,7 +53,13 @@ impl Warp {
     }
 
     /// A matrix, row by row, from the registers of all lanes.
-    fn matrix(&self, op: &MatrixOp, role: Role, element: Element, slots: &[Slot]) -> Vec<f64> {
+    pub(super) fn matrix(
+        &self,
+        op: &MatrixOp,
+        role: Role,
+        element: Element,
+        slots: &[Slot],
+    ) -> Vec<f64> {
         let (rows, columns) = match role {
             Role::A => (op.m, op.k),
             Role::B => (op.k, op.n),
@@ -91,16 +97,7 @@ impl Warp {
                     }
                 };
                 let x = values.get(at as usize).copied().unwrap_or(0.0);
-                let bits = match op.d_type {
-                    Element::F64 => x.to_bits(),
-                    Element::F16 => u64::from(to_small(x, Small::F16, Round::Nearest)),
-                    Element::S32 if op.sat => {
-                        let (low, high) = (f64::from(i32::MIN), f64::from(i32::MAX));
-                        u64::from(x.clamp(low, high) as i32 as u32)
-                    }
-                    Element::S32 => u64::from(x as i64 as u32),
-                    _ => u64::from((x as f32).to_bits()),
-                };
+                let bits = rounded(x, op.d_type, op.sat);
                 put_element(&mut self.regs, op.d_type, slots, lane, i, bits);
             }
         }
@@ -291,7 +288,13 @@ fn capacity(element: Element, slots: &[Slot]) -> u32 {
     slots.len() as u32 * element.register_bits() / element.bits()
 }
 
-fn element_bits(regs: &Regs, element: Element, slots: &[Slot], lane: u32, i: u32) -> u64 {
+pub(super) fn element_bits(
+    regs: &Regs,
+    element: Element,
+    slots: &[Slot],
+    lane: u32,
+    i: u32,
+) -> u64 {
     let per = element.register_bits() / element.bits();
     let Some(&slot) = slots.get((i / per) as usize) else {
         return 0;
@@ -300,7 +303,14 @@ fn element_bits(regs: &Regs, element: Element, slots: &[Slot], lane: u32, i: u32
     regs.lane(slot, lane as usize) >> (i % per * element.bits()) & ones
 }
 
-fn put_element(regs: &mut Regs, element: Element, slots: &[Slot], lane: u32, i: u32, bits: u64) {
+pub(super) fn put_element(
+    regs: &mut Regs,
+    element: Element,
+    slots: &[Slot],
+    lane: u32,
+    i: u32,
+    bits: u64,
+) {
     let per = element.register_bits() / element.bits();
     let Some(&slot) = slots.get((i / per) as usize) else {
         return;
@@ -315,7 +325,21 @@ fn put_element(regs: &mut Regs, element: Element, slots: &[Slot], lane: u32, i: 
     );
 }
 
-fn value(element: Element, bits: u64) -> f64 {
+/// The bits of a sum as an element of the result.
+pub(super) fn rounded(x: f64, element: Element, sat: bool) -> u64 {
+    match element {
+        Element::F64 => x.to_bits(),
+        Element::F16 => u64::from(to_small(x, Small::F16, Round::Nearest)),
+        Element::S32 if sat => {
+            let (low, high) = (f64::from(i32::MIN), f64::from(i32::MAX));
+            u64::from(x.clamp(low, high) as i32 as u32)
+        }
+        Element::S32 => u64::from(x as i64 as u32),
+        _ => u64::from((x as f32).to_bits()),
+    }
+}
+
+pub(super) fn value(element: Element, bits: u64) -> f64 {
     let small = |s: Small| f64::from(from_small(bits as u32, s));
     match element {
         Element::F16 => small(Small::F16),

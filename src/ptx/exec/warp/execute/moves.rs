@@ -131,6 +131,7 @@ impl Warp {
                 return self.store_matrix(pc, addr, trans, a, mask, cx);
             }
             Op::Mma { which } => return self.multiply(which, mask, cx),
+            Op::Wgmma { which } => return self.multiply_group(which, mask, cx),
             Op::Fragment { which } => return self.fragment(pc, which, mask, cx),
             Op::Movmatrix { d, a } => matrices::transpose(regs, d, a, mask),
             Op::Refused(number) => {
