@@ -5,6 +5,7 @@
 //! instruction number `n` means the same to both.
 
 mod calls;
+mod labels;
 mod layout;
 mod resolve;
 mod scope;

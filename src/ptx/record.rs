@@ -1,13 +1,15 @@
 //! Records a run: what the warps execute, as streams of lowered instructions.
 
+mod header;
+
+use header::{copies, header};
+
 use super::exec::LOCAL_WINDOW;
-use super::exec::SHARED_WINDOW;
 use super::exec::observe::{Observer, Parallel};
 use super::exec::regs::Lanes;
-use super::launch::data::Init;
 use super::launch::run::Prepared;
-use super::launch::{Launch, Value, check};
-use super::lower::{self, Machine, Span, ptxas};
+use super::launch::{Launch, check};
+use super::lower::{self, Machine, Span};
 use super::parse;
 use crate::error::{Error, Result};
 use crate::isa::{MemKind, MemSpace, StaticInst};
@@ -342,75 +344,4 @@ fn run(
         totals: Some(body.totals),
     };
     Ok((kernel, executed))
-}
-
-fn header(
-    file: &str,
-    ptx: &Path,
-    launch: &Launch,
-    prepared: &Prepared<'_>,
-    machine: &Machine,
-    sm: u16,
-) -> Result<KernelHeader> {
-    let name = prepared.program.name.clone();
-    let usage = match &launch.ptxas_v {
-        None => None,
-        Some(path) => {
-            let near = |base: &Path| base.parent().unwrap_or(Path::new("")).join(path);
-            let found = [near(ptx), near(&launch.path)]
-                .into_iter()
-                .find(|p| p.is_file());
-            let text = match &found {
-                Some(found) => std::fs::read_to_string(found).map_err(|e| Error::io(found, e))?,
-                None => String::new(),
-            };
-            let usage = ptxas::usage(&text, &name);
-            if usage.is_none() {
-                return Err(Error::input(
-                    launch.path.display().to_string(),
-                    "ptxas_v",
-                    format!("{} says nothing of `{name}` of {file}", path.display()),
-                    "leave the key out, or run `ptxas -v` on the PTX file",
-                ));
-            }
-            usage
-        }
-    };
-    let known = launch.registers.or(usage.map(|u| u.registers));
-    let registers_per_thread = known.unwrap_or(machine.registers);
-    let source_of_registers = match known {
-        Some(_) => "registers given",
-        None => "registers from liveness",
-    };
-    let file_name = ptx.file_name().map(|n| n.to_string_lossy().into_owned());
-    Ok(KernelHeader {
-        name,
-        id: 1,
-        grid: launch.grid,
-        block: launch.block,
-        cluster: [1; 3],
-        registers_per_thread,
-        smem_bytes: prepared.program.shared_bytes as u32,
-        stream: 0,
-        sm_version: sm,
-        shared_base: SHARED_WINDOW,
-        local_base: LOCAL_WINDOW,
-        source: format!(
-            "PTX mode: {}, {source_of_registers}",
-            file_name.unwrap_or_default()
-        ),
-    })
-}
-
-/// What a host would have copied to the device before the launch.
-fn copies(launch: &Launch, prepared: &Prepared<'_>) -> Vec<Command> {
-    let arguments = launch.args.iter().zip(&prepared.buffers);
-    let initialised = arguments.filter_map(|(argument, buffer)| match &argument.value {
-        Value::Buffer { init, count } if !matches!(init, Init::None) => Some(Command::MemcpyHtoD {
-            address: prepared.global.address((*buffer)?),
-            bytes: count * u64::from(argument.element.bytes()),
-        }),
-        _ => None,
-    });
-    initialised.collect()
 }

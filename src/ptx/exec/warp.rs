@@ -6,6 +6,7 @@ mod call;
 mod cells;
 mod collective;
 mod control;
+mod copy;
 mod execute;
 mod group;
 mod matrices;

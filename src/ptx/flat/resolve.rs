@@ -24,7 +24,7 @@ pub enum FlatError {
 }
 
 /// A label that is still a name: scope, name.
-type Pending<'a> = (u32, usize, usize, u32, &'a str);
+pub(super) type Pending<'a> = (u32, usize, usize, u32, &'a str);
 
 /// State of the walk.
 pub struct Flattener<'a> {
@@ -34,9 +34,9 @@ pub struct Flattener<'a> {
     pub(super) initial: Vec<(u32, Variable<'a>)>,
     pub(super) global_bytes: u64,
     pub(super) constant_bytes: u64,
-    labels: HashMap<(u32, &'a str), u32>,
-    targets: HashMap<(u32, &'a str), Vec<&'a str>>,
-    pending: Vec<Pending<'a>>,
+    pub(super) labels: HashMap<(u32, &'a str), u32>,
+    pub(super) targets: HashMap<(u32, &'a str), Vec<&'a str>>,
+    pub(super) pending: Vec<Pending<'a>>,
     pub(super) functions: HashMap<&'a str, u32>,
     pub(super) bodies: Vec<Option<&'a Function<'a>>>,
     pub(super) current: u32,
@@ -375,40 +375,5 @@ impl<'a> Flattener<'a> {
         self.pending
             .push((self.scopes.current(), number, at, self.current, name.name));
         Arg::Unknown(name.name.to_owned())
-    }
-
-    fn settle_labels(&mut self) {
-        for (scope, number, at, _, name) in std::mem::take(&mut self.pending) {
-            let Some(found) = self.target(scope, name) else {
-                continue;
-            };
-            let inst = self.flat.insts.get_mut(number);
-            if let Some(arg) = inst.and_then(|i| i.args.get_mut(at))
-                && matches!(arg, Arg::Unknown(_))
-            {
-                *arg = found;
-            }
-        }
-    }
-
-    /// What a label means, looked up from `scope` outwards.
-    fn target(&self, mut scope: u32, name: &str) -> Option<Arg> {
-        loop {
-            if let Some(&pc) = self.labels.get(&(scope, name)) {
-                return Some(Arg::Label(pc));
-            }
-            if let Some(list) = self.targets.get(&(scope, name)) {
-                let pcs = list.iter().map(|label| match self.target(scope, label) {
-                    Some(Arg::Label(pc)) => Some(pc),
-                    _ => None,
-                });
-                return pcs.collect::<Option<Vec<_>>>().map(Arg::Labels);
-            }
-            let parent = *self.scopes.parents.get(scope as usize)?;
-            if parent == scope {
-                return None;
-            }
-            scope = parent;
-        }
     }
 }

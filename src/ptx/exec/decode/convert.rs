@@ -143,7 +143,9 @@ impl<'a> Decoder<'a> {
     }
 
     fn cvt(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
-        if inst.has("pack") {
+        // Packing integers, stochastic rounding, scaled formats.
+        let scaled = inst.modifiers.iter().any(|m| m.starts_with("scaled"));
+        if inst.has("pack") || inst.has("rs") || scaled {
             return Err(unsupported(inst));
         }
         let all: Vec<(Ty, Type, bool)> = inst

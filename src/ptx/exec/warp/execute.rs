@@ -7,7 +7,7 @@ use super::super::fault::Ran;
 use super::super::observe::Observer;
 use super::super::op::{Int, Op, Slot};
 use super::super::regs::{LANES, Lanes, each};
-use super::super::{float, int, parts};
+use super::super::{carry, float, int, parts};
 use super::{Cx, Warp};
 
 impl Warp {
@@ -174,8 +174,8 @@ impl Warp {
             Op::Bfi32 { d, a, b, c, e } => int::bfi32(regs, d, [a, b, c, e], mask),
             Op::Bfi64 { d, a, b, c, e } => int::bfi64(regs, d, [a, b, c, e], mask),
             Op::Wide16 { signed, d, a, b, c } => int::wide16(regs, signed, d, [a, b, c], mask),
-            Op::Carry32 { f, d, a, b, c } => int::carry(regs, f, 32, d, [a, b, c], mask),
-            Op::Carry64 { f, d, a, b, c } => int::carry(regs, f, 64, d, [a, b, c], mask),
+            Op::Carry32 { f, d, a, b, c } => carry::carry(regs, f, 32, d, [a, b, c], mask),
+            Op::Carry64 { f, d, a, b, c } => carry::carry(regs, f, 64, d, [a, b, c], mask),
             Op::Clock { d, high } => {
                 // A clock that only counts this warp's instructions, four cycles each.
                 let now = 4 * executed;
