@@ -111,7 +111,7 @@ impl<'a> Team<'a> {
         global.keep_journal();
         let member = |_| Member {
             global: global.clone(),
-            runner: Runner::default(),
+            runner: Runner::ahead(),
         };
         Team {
             run,

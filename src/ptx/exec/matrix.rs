@@ -47,7 +47,7 @@ impl Element {
 }
 
 /// A matrix multiply-accumulate.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct MatrixOp {
     /// Rows of A and D.
     pub m: u32,
@@ -77,6 +77,8 @@ pub struct MatrixOp {
     pub sat: bool,
     /// Single bits: and instead of exclusive or.
     pub and: bool,
+    /// Where in A, B and C, row by row, the elements of each lane lie (see [`places`]).
+    pub places: [Vec<u16>; 3],
 }
 
 /// Where the first matrix of a warpgroup's multiplication is.
@@ -89,7 +91,7 @@ pub enum Source {
 }
 
 /// A matrix multiply-accumulate of four warps, 64 rows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct GroupOp {
     /// Columns.
     pub n: u32,
@@ -115,6 +117,8 @@ pub struct GroupOp {
     pub transposed: [bool; 2],
     /// Integers clamp.
     pub sat: bool,
+    /// Where in 16 rows of A the elements of each lane lie.
+    pub places: Vec<u16>,
 }
 
 /// The shared address of an element of a matrix that `descriptor` describes; `across` counts along
@@ -204,6 +208,24 @@ pub fn place(op: &MatrixOp, role: Role, lane: u32, i: u32) -> (u32, u32) {
         }
         Role::C => (group + 8 * (i / 2), within * 2 + i % 2),
     }
+}
+
+/// For the elements of lane 0, then those of lane 1, and so on: their place in the matrix, row by row.
+pub fn places(op: &MatrixOp, role: Role) -> Vec<u16> {
+    let columns = match role {
+        Role::A => op.k,
+        Role::B | Role::C => op.n,
+    };
+    let count = share(op, role);
+    (0..32 * count)
+        .map(|at| match op.wmma {
+            true => at as u16,
+            false => {
+                let (row, column) = place(op, role, at / count, at % count);
+                (row * columns + column) as u16
+            }
+        })
+        .collect()
 }
 
 /// Elements of a fragment that a lane holds.

@@ -1,6 +1,6 @@
 //! Matrix instructions.
 
-use super::super::matrix::{Element, Fragment, GroupOp, MatrixOp, Source};
+use super::super::matrix::{Element, Fragment, GroupOp, MatrixOp, Role, Source, places};
 use super::super::op::{Op, Where};
 use super::{Decoded, Decoder, unsupported};
 use crate::ptx::ast::{Number, Type};
@@ -56,7 +56,7 @@ impl<'a> Decoder<'a> {
         let [d, a, b, c] = lists.as_slice() else {
             return Err(unsupported(inst));
         };
-        let op = MatrixOp {
+        let mut op = MatrixOp {
             m,
             n,
             k,
@@ -71,7 +71,9 @@ impl<'a> Decoder<'a> {
             wmma,
             sat: inst.has("satfinite"),
             and: inst.has("and"),
+            places: [const { Vec::new() }; 3],
         };
+        op.places = [Role::A, Role::B, Role::C].map(|role| places(&op, role));
         self.program.matrices.push(op);
         Ok(Op::Mma {
             which: self.program.matrices.len() as u32 - 1,
@@ -114,7 +116,26 @@ impl<'a> Decoder<'a> {
             false => [number(6) != 0, number(7) != 0],
         };
         let b = self.x(inst.args.get(2), Type::B64)?;
+        // Rows of A in registers lie as those of `mma` do.
+        let like = MatrixOp {
+            m: 16,
+            n: 8,
+            k,
+            a_type,
+            b_type,
+            c_type: d_type,
+            d_type,
+            d,
+            a: d,
+            b: d,
+            c: d,
+            wmma: false,
+            sat: false,
+            and: false,
+            places: [const { Vec::new() }; 3],
+        };
         self.program.groups.push(GroupOp {
+            places: places(&like, Role::A),
             n,
             k,
             a_type,

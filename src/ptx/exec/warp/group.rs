@@ -4,11 +4,11 @@
 //! overwrite the matrices before it has waited, so that it cannot tell.
 
 use super::super::fault::Ran;
-use super::super::matrix::{Element, GroupOp, MatrixOp, Role, Source, described};
-use super::super::op::{List, Slot, Where};
+use super::super::matrix::{Element, GroupOp, Source, described};
+use super::super::op::{Slot, Where};
 use super::super::regs::{LANES, Regs};
 use super::cells::peek;
-use super::matrices::{element_bits, put_element, rounded, value};
+use super::matrices::{element_bits, gather, put_element, rounded, value};
 use super::{Cx, Warp};
 use crate::ptx::exec::observe::Observer;
 
@@ -24,10 +24,13 @@ impl Warp {
     ) -> Ran<()> {
         self.whole(mask)?;
         let program = cx.program;
-        let op = program.groups[which as usize];
+        let op = &program.groups[which as usize];
         let (n, k) = (op.n as usize, op.k as usize);
         let a = match op.a {
-            Source::Registers(list) => self.in_registers(&op, list, program.list(list)),
+            Source::Registers(list) => {
+                let slots = program.list(list);
+                gather(&self.regs, op.a_type, slots, &op.places, ROWS * k)
+            }
             Source::Shared(r) => {
                 let descriptor = self.regs.x.get(r)[0];
                 let first = u64::from(self.number % 4) * ROWS as u64;
@@ -46,7 +49,7 @@ impl Warp {
                 let (x, y) = (&a[row * k..][..k], &b[column * k..][..k]);
                 let product: f64 = x.iter().zip(y).map(|(x, y)| x * y).sum();
                 let before = match add {
-                    true => old(&self.regs, &op, slots, lane, i),
+                    true => old(&self.regs, op, slots, lane, i),
                     false => 0.0,
                 };
                 let bits = rounded(before + sign * product, op.d_type, op.sat);
@@ -54,27 +57,6 @@ impl Warp {
             }
         }
         Ok(())
-    }
-
-    /// The rows of A, from registers that hold them as those of `mma` do.
-    fn in_registers(&self, op: &GroupOp, list: List, slots: &[Slot]) -> Vec<f64> {
-        let like = MatrixOp {
-            m: ROWS as u32,
-            n: 8,
-            k: op.k,
-            a_type: op.a_type,
-            b_type: op.b_type,
-            c_type: op.d_type,
-            d_type: op.d_type,
-            d: op.d,
-            a: list,
-            b: list,
-            c: op.d,
-            wmma: false,
-            sat: false,
-            and: false,
-        };
-        self.matrix(&like, Role::A, op.a_type, slots)
     }
 
     /// `count` rows or columns of the result from `first` on, each with its `k` factors.
