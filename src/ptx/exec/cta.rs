@@ -68,12 +68,12 @@ pub struct Runner {
     limit: u64,
 }
 
-/// Half a minute of emulation and more: a kernel that an endless loop holds, or that waits for a later
+/// A quarter of a minute of emulation and more: a kernel that an endless loop holds, or that waits for a later
 /// CTA, ends with an error instead of never.
-const CTA_INSTRUCTIONS_MAX: u64 = 1_000_000_000;
+const CTA_INSTRUCTIONS_MAX: u64 = 300_000_000;
 
 /// A CTA that runs ahead of its turn gives up long before that, and is run again in its turn.
-const CTA_INSTRUCTIONS_AHEAD_MAX: u64 = 100_000_000;
+const CTA_INSTRUCTIONS_AHEAD_MAX: u64 = 50_000_000;
 
 impl Default for Runner {
     fn default() -> Self {
