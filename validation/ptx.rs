@@ -7,6 +7,7 @@ use phantom_gpu::ptx::parse;
 use phantom_gpu::ptx::record::record;
 use phantom_gpu::trace::WarpStream;
 use phantom_gpu::trace::pgt::encoded::EncodedCtas;
+use phantom_gpu::trace::pgt::write_pgt;
 use std::path::{Path, PathBuf};
 
 fn corpus() -> PathBuf {
@@ -47,6 +48,24 @@ fn cases() -> Vec<(PathBuf, PathBuf)> {
             }
         }
     }
+    cases.extend(dialects());
+    cases
+}
+
+/// What other compilers make: `a.toml` and `a.kernel.toml` are for `a.ptx`.
+fn dialects() -> Vec<(PathBuf, PathBuf)> {
+    let folder = corpus().join("dialects");
+    let entries = std::fs::read_dir(&folder).expect("part of the corpus");
+    let mut cases: Vec<_> = entries
+        .map(|e| e.expect("a readable folder").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .map(|launch| {
+            let name = launch.file_name().unwrap_or_default().to_string_lossy();
+            let stem = name.split('.').next().unwrap_or_default();
+            (folder.join(format!("{stem}.ptx")), launch.clone())
+        })
+        .collect();
+    cases.sort();
     cases
 }
 
@@ -57,7 +76,7 @@ fn verify(ptx: &Path, launch: &Path) -> Result<u64, String> {
     let launch = Launch::load(launch).map_err(|e| e.to_string())?;
     let mut prepared = run::prepare(&file, &module, &launch).map_err(|e| e.to_string())?;
     let executed = prepared
-        .run(&file, false, &mut Unobserved, |_, _| Ok(()))
+        .run(&file, (false, 1), &mut Unobserved, |()| Ok(()))
         .map_err(|e| e.to_string())?;
     check::verify(&launch, &prepared).map_err(|e| e.to_string())?;
     Ok(executed)
@@ -66,7 +85,7 @@ fn verify(ptx: &Path, launch: &Path) -> Result<u64, String> {
 #[test]
 fn every_kernel_computes_what_it_should() {
     let cases = cases();
-    assert!(cases.len() >= 98, "{} cases", cases.len());
+    assert!(cases.len() >= 116, "{} cases", cases.len());
     let mut wrong = Vec::new();
     for (ptx, launch) in &cases {
         if let Err(what) = verify(ptx, launch) {
@@ -86,11 +105,27 @@ fn every_kernel_computes_what_it_should() {
     );
 }
 
+/// CTAs on several threads give the bytes that one thread gives.
+#[test]
+fn threads_change_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (ptx, launch) in cases() {
+        let bytes = |threads: usize| {
+            let (workload, report) = record(&ptx, &launch, false, threads)
+                .unwrap_or_else(|e| panic!("{} on {threads} threads: {e}", ptx.display()));
+            let file = folder.path().join("k.pgt");
+            write_pgt(&workload, &file).expect("a writable folder");
+            (std::fs::read(&file).expect("a file"), report.executed)
+        };
+        assert!(bytes(1) == bytes(3), "{} differs", launch.display());
+    }
+}
+
 /// Every chunk of a recording decodes, and the counts of the file are those of the streams.
 #[test]
 fn every_recording_is_a_sound_trace() {
     for (ptx, launch) in cases() {
-        let (workload, report) = record(&ptx, &launch, true)
+        let (workload, report) = record(&ptx, &launch, true, 1)
             .unwrap_or_else(|e| panic!("{} with {}: {e}", ptx.display(), launch.display()));
         assert!(report.verified && report.executed > 0);
         let kernel = workload.launches().next().expect("one launch");

@@ -15,6 +15,10 @@ fn corpus(path: &str) -> PathBuf {
 
 /// The message of recording `body` in a kernel `k` of one pointer and one number.
 fn message(body: &str, launch: &str, race_check: bool) -> String {
+    message_of_threads(body, launch, race_check, 1)
+}
+
+fn message_of_threads(body: &str, launch: &str, race_check: bool, threads: usize) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let ptx = folder.path().join("k.ptx");
     let toml = folder.path().join("k.toml");
@@ -26,7 +30,7 @@ fn message(body: &str, launch: &str, race_check: bool) -> String {
     );
     std::fs::write(&ptx, text).expect("a writable folder");
     std::fs::write(&toml, launch).expect("a writable folder");
-    match record(&ptx, &toml, race_check) {
+    match record(&ptx, &toml, race_check, threads) {
         Ok(_) => String::new(),
         Err(error) => error.to_string(),
     }
@@ -45,6 +49,71 @@ fn out_of_bounds_says_thread_line_and_buffer() {
     assert!(
         text.contains("thread (32, 0, 0)") && text.contains("right behind `p`"),
         "{text}"
+    );
+}
+
+/// CTAs that read what those before them wrote, and CTAs that fail: as in order, at any number.
+#[test]
+fn dependent_and_failing_ctas_are_those_of_the_order() {
+    let body = "mov.u32 %r1, %ctaid.x; mov.u32 %r2, %tid.x; mad.lo.u32 %r3, %r1, 32, %r2;\n\
+        mul.wide.u32 %rd2, %r3, 4; add.s64 %rd3, %rd1, %rd2; ld.global.u32 %r4, [%rd3];\n\
+        add.u32 %r4, %r4, 1; st.global.u32 [%rd3+128], %r4;";
+    let launch = |count: u32, init: &str| {
+        format!(
+            "grid = 99\nblock = 32\n[[args]]\nname = \"p\"\ntype = \"u32\"\ncount = {count}\n\
+             init = \"{init}\"\n[[args]]\nname = \"n\"\ntype = \"u32\"\nvalue = 1\n"
+        )
+    };
+    for (launch, part) in [
+        (launch(3200, "zeros"), ""),
+        (launch(3199, "zeros"), "CTA (98, 0, 0)"),
+        (launch(3200, "none"), "nobody wrote"),
+    ] {
+        let alone = message(body, &launch, false);
+        assert!(
+            alone.contains(part) && alone.is_empty() == part.is_empty(),
+            "{alone}"
+        );
+        // The folder of the files differs.
+        let place = |text: &str| text.split_once("k.ptx").map(|(_, rest)| rest.to_owned());
+        for threads in [2, 3, 8] {
+            let together = message_of_threads(body, &launch, false, threads);
+            assert_eq!(place(&together), place(&alone));
+        }
+    }
+}
+
+#[test]
+fn carries_and_parts_are_those_of_the_hardware() {
+    // 5 - 7 borrows: the flag is clear, and the next subtraction takes one more.
+    let borrow = "mov.u32 %r1, 5; sub.cc.u32 %r2, %r1, 7; addc.u32 %r3, 0, 0;\n\
+        setp.ne.u32 %p1, %r3, 0; @%p1 trap;\n\
+        sub.cc.u32 %r2, %r1, 3; addc.u32 %r3, 0, 0; setp.ne.u32 %p1, %r3, 1; @%p1 trap;\n\
+        sub.cc.u32 %r2, %r1, 7; subc.u32 %r3, 9, 1; setp.ne.u32 %p1, %r3, 7; @%p1 trap;";
+    assert_eq!(message(borrow, LAUNCH, false), "");
+    let parts = "mov.u32 %r1, 0x0001ffff; add.s16x2 %r2, %r1, 0x00010001;\n\
+        setp.ne.u32 %p1, %r2, 0x00020000; @%p1 trap;\n\
+        vadd4.u32.u32.u32.sat %r2, %r1, 0x01010101, 0;\n\
+        setp.ne.u32 %p1, %r2, 0x0102ffff; @%p1 trap;\n\
+        mov.f32 %r3, 0f3f800000; max.f32 %r4, %r3, 0f40000000, 0f40400000;\n\
+        setp.ne.u32 %p1, %r4, 0x40400000; @%p1 trap;";
+    assert_eq!(message(parts, LAUNCH, false), "");
+    let part = message("vadd.u32.u32.u32 %r1, %r1.b0, %r2;", LAUNCH, false);
+    assert!(part.contains("not supported"), "{part}");
+}
+
+#[test]
+fn endless_recursion_is_an_error() {
+    let text = ".version 8.0\n.target sm_80\n.address_size 64\n.func f()\n{\ncall f, ();\nret;\n}\n\
+        .visible .entry k()\n{\ncall f, ();\nret;\n}\n";
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (ptx, toml) = (folder.path().join("k.ptx"), folder.path().join("k.toml"));
+    std::fs::write(&ptx, text).expect("a writable folder");
+    std::fs::write(&toml, "grid = 1\nblock = 1\n").expect("a writable folder");
+    let error = record(&ptx, &toml, false, 1).err().map(|e| e.to_string());
+    assert!(
+        error.as_ref().is_some_and(|e| e.contains("too deep")),
+        "{error:?}"
     );
 }
 
@@ -120,6 +189,26 @@ fn faults_of_a_launch_are_all_reported() {
     );
     let text = message("", "grid = 1\nblok = 1\n", false);
     assert!(text.contains("line 2") && text.contains("blok"), "{text}");
+}
+
+#[test]
+fn operands_of_checks_and_fields_of_structures_are_checked() {
+    let check = |operands: &str| {
+        let launch = format!("{LAUNCH}[check]\nname = \"softmax\"\noperands = {operands}\n");
+        message("st.global.u32 [%rd1], 7;", &launch, false)
+    };
+    let text = check("{ x = \"q\", cols = [] }");
+    assert!(
+        text.contains("no argument `q`") && text.contains("operands.cols"),
+        "{text}"
+    );
+    let launch = "grid = 1\nblock = 1\n[[args]]\nfields = [{ type = \"u8\", value = 1 }, \
+        { type = \"u64\", value = 2 }]\n[[args]]\ntype = \"u32\"\nvalue = 3\n";
+    let text = message("", launch, false);
+    assert!(
+        text.contains("16 bytes where the parameter .u64 has 8"),
+        "{text}"
+    );
 }
 
 #[test]

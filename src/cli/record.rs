@@ -22,7 +22,7 @@ pub struct RecordArgs {
     /// Also look for races in shared memory between barriers.
     #[arg(long)]
     pub race_check: bool,
-    /// Host threads. The result does not depend on it; CTAs run in order on one for now.
+    /// Host threads. The result does not depend on it; kernels with atomics on global memory use one.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub threads: usize,
 }
@@ -32,7 +32,7 @@ pub fn run(args: &RecordArgs) -> Result<()> {
     if args.threads == 0 {
         return Err(Error::Usage("--threads: at least 1".to_owned()));
     }
-    let (workload, report) = record(&args.input, &args.launch, args.race_check)?;
+    let (workload, report) = record(&args.input, &args.launch, args.race_check, args.threads)?;
     write_pgt(&workload, &args.output)?;
     let rate = report.executed as f64 / report.seconds.max(1e-9) / 1e6;
     let outcome = match report.verified {

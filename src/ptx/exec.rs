@@ -6,17 +6,20 @@
 //! the CTAs of a launch.
 
 pub mod alu;
+pub mod carry;
 pub mod cta;
 pub mod decode;
 pub mod fault;
 pub mod float;
 pub mod grid;
 pub mod int;
+pub mod journal;
 pub mod matrix;
 pub mod memory;
 pub mod numeric;
 pub mod observe;
 pub mod op;
+pub mod parts;
 pub mod program;
 pub mod regs;
 pub mod shared;
@@ -31,6 +34,10 @@ pub const LOCAL_WINDOW: u64 = 1 << 41;
 pub const CONST_WINDOW: u64 = 1 << 42;
 /// Base of the window of kernel parameters.
 pub const PARAM_WINDOW: u64 = 1 << 43;
+/// Base of the addresses of functions, which nothing can be read from.
+pub const CODE_WINDOW: u64 = 1 << 44;
+/// Distance of the addresses of two functions.
+pub const CODE_STEP: u64 = 16;
 /// Size of every window.
 pub const WINDOW_BYTES: u64 = 1 << 40;
 /// Where global memory begins.

@@ -4,6 +4,8 @@
 //! emulator's decoder and the lowering to machine instructions both start from here, so that
 //! instruction number `n` means the same to both.
 
+mod calls;
+mod labels;
 mod layout;
 mod resolve;
 mod scope;
@@ -62,6 +64,8 @@ pub struct Symbol {
     pub bytes: u64,
     /// Linking directive.
     pub linkage: Linkage,
+    /// Function that it belongs to, where it is local or a parameter.
+    pub owner: u32,
 }
 
 /// A special register.
@@ -177,7 +181,7 @@ impl FlatInst<'_> {
 }
 
 /// A function of the flat list.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FlatFunction {
     /// Name.
     pub name: String,
@@ -189,8 +193,18 @@ pub struct FlatFunction {
     pub params: Vec<Arg>,
     /// Return parameters.
     pub returns: Vec<Arg>,
-    /// Numbers of the functions that it calls.
+    /// Numbers of the functions that it calls by name.
     pub calls: Vec<u32>,
+    /// Calls what a register points to.
+    pub indirect: bool,
+    /// Its address is taken, so that any indirect call may be one of it.
+    pub taken: bool,
+    /// Can be called while it runs: each activation needs registers and memory of its own.
+    pub recursive: bool,
+    /// Local memory of its variables and parameters: start, end.
+    pub local: (u64, u64),
+    /// Its registers in each file: start, end.
+    pub files: [(u32, u32); 3],
 }
 
 /// A kernel, flat.
@@ -244,8 +258,12 @@ pub struct Fixup {
     pub at: u64,
     /// Bytes.
     pub bytes: u32,
-    /// Variable.
+    /// Variable, or function.
     pub symbol: u32,
+    /// It is a function.
+    pub function: bool,
+    /// Bits that the address is shifted right by, where only some of its bytes are meant.
+    pub shift: u32,
     /// Added bytes.
     pub offset: i64,
     /// Taken as a generic address.

@@ -11,6 +11,7 @@ pub mod run;
 
 use crate::error::{Error, Result};
 use data::{Element, Init};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A checked launch file.
@@ -26,8 +27,10 @@ pub struct Launch {
     pub block: [u32; 3],
     /// Dynamic shared memory, bytes.
     pub dynamic_shared_bytes: u64,
-    /// Arguments in order.
+    /// Arguments in order, fields of structures one by one.
     pub args: Vec<Argument>,
+    /// Parameters that the arguments make up, with their bytes.
+    pub parameters: Vec<u64>,
     /// Content of module variables.
     pub variables: Vec<Argument>,
     /// What has to come out.
@@ -47,6 +50,20 @@ pub struct Argument {
     pub element: Element,
     /// Value or buffer.
     pub value: Value,
+    /// Parameter of the kernel, of which it may be one field among several.
+    pub parameter: usize,
+    /// Bytes of the parameter in front of it.
+    pub offset: u64,
+}
+
+impl Argument {
+    /// Bytes that it takes of its parameter.
+    pub fn width(&self) -> u64 {
+        match self.value {
+            Value::Scalar(_) => u64::from(self.element.bytes()),
+            Value::Buffer { .. } => 8,
+        }
+    }
 }
 
 /// What an argument is.
@@ -63,6 +80,15 @@ pub enum Value {
     },
 }
 
+/// What an operand of a check is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operand {
+    /// The argument of this name.
+    Argument(String),
+    /// A number that the kernel was compiled with.
+    Number(f64),
+}
+
 /// What has to come out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Check {
@@ -72,6 +98,8 @@ pub enum Check {
         name: String,
         /// Allowed error, relative to the largest magnitude of the result.
         tolerance: f64,
+        /// Operands that are no argument of that name.
+        operands: BTreeMap<String, Operand>,
     },
     /// A buffer equals the content of a file.
     File {

@@ -10,7 +10,9 @@ pub mod alloc;
 mod emit;
 mod expand;
 mod join;
+pub mod operands;
 pub mod ptxas;
+mod texts;
 pub mod values;
 
 use super::exec::program::Program;

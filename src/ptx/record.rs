@@ -1,13 +1,15 @@
 //! Records a run: what the warps execute, as streams of lowered instructions.
 
+mod header;
+
+use header::{copies, header};
+
 use super::exec::LOCAL_WINDOW;
-use super::exec::SHARED_WINDOW;
-use super::exec::observe::Observer;
+use super::exec::observe::{Observer, Parallel};
 use super::exec::regs::Lanes;
-use super::launch::data::Init;
 use super::launch::run::Prepared;
-use super::launch::{Launch, Value, check};
-use super::lower::{self, Machine, Span, ptxas};
+use super::launch::{Launch, check};
+use super::lower::{self, Machine, Span};
 use super::parse;
 use crate::error::{Error, Result};
 use crate::isa::{MemKind, MemSpace, StaticInst};
@@ -17,7 +19,8 @@ use crate::trace::pgt::spool::{SPOOL_MEMORY_BYTES, Spool, SpoolSpace};
 use crate::trace::pgt::stored::{Backing, StoredCtas};
 use crate::trace::stream::{ChunkExtent, EncodedCta};
 use crate::trace::{
-    Command, CtaEncoder, CtaSource, Kernel, KernelHeader, PatternId, PatternTable, Workload,
+    Command, CtaEncoder, CtaSource, Kernel, KernelHeader, LanePattern, PatternId, PatternTable,
+    Workload,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -38,58 +41,56 @@ pub struct Recorder<'a> {
     spans: &'a [Span],
     code: &'a [StaticInst],
     encoders: Vec<CtaEncoder>,
-    patterns: PatternTable,
+    // Only the recorder that all others were forked from adds patterns.
+    patterns: Arc<PatternTable>,
+    forked: bool,
+    missed: bool,
+    key: LanePattern,
     // The pattern that each instruction had last: most have one only.
     last: Vec<Option<PatternId>>,
     local_bytes: u64,
     cta: u64,
-    merged: EncodedCta,
 }
 
 impl<'a> Recorder<'a> {
     fn new(machine: &'a Machine, warps: u32, local_bytes: u64) -> Self {
-        let mut recorder = Recorder {
+        Recorder {
             spans: &machine.spans,
             code: &machine.code.insts,
             encoders: vec![CtaEncoder::default(); warps as usize],
-            patterns: PatternTable::default(),
+            patterns: Arc::default(),
+            forked: false,
+            missed: false,
+            key: LanePattern {
+                mask: 0,
+                width_bytes: 0,
+                offsets: Vec::new(),
+            },
             last: vec![None; machine.code.insts.len()],
             local_bytes,
             cta: 0,
-            merged: EncodedCta::default(),
-        };
-        recorder.begin();
-        recorder
-    }
-
-    fn begin(&mut self) {
-        for encoder in &mut self.encoders {
-            encoder.clear();
-            encoder.begin_warp();
         }
     }
 
-    /// Ends the CTA: all warps as one, with warp and thread instructions.
-    fn finish(&mut self) -> (&EncodedCta, (u64, u64)) {
-        self.merged.chunks.clear();
-        self.merged.data.clear();
+    /// All warps of the CTA as one, with warp and thread instructions.
+    fn merged(&mut self) -> (EncodedCta, (u64, u64)) {
+        let mut merged = EncodedCta::default();
         let mut counts = (0, 0);
         for (warp, encoder) in (0u32..).zip(&mut self.encoders) {
             let (insts, threads) = encoder.counts();
             counts = (counts.0 + insts, counts.1 + threads);
             let encoded = encoder.finish();
-            let base = self.merged.data.len() as u32;
-            self.merged
+            let base = merged.data.len() as u32;
+            merged
                 .chunks
                 .extend(encoded.chunks.iter().map(|chunk| ChunkExtent {
                     warp,
                     offset: base + chunk.offset,
                     ..*chunk
                 }));
-            self.merged.data.extend_from_slice(&encoded.data);
+            merged.data.extend_from_slice(&encoded.data);
         }
-        self.cta += 1;
-        (&self.merged, counts)
+        (merged, counts)
     }
 
     /// Whether the instruction at the start of `span` has addresses, which come with `access`.
@@ -114,10 +115,27 @@ impl<'a> Recorder<'a> {
         {
             return last;
         }
-        let found = self.patterns.intern(mask, width, active);
+        let found = match Arc::get_mut(&mut self.patterns) {
+            Some(patterns) if !self.forked => patterns.intern(mask, width, active),
+            _ => self.find(mask, width, active),
+        };
         if let Some(slot) = self.last.get_mut(index as usize) {
             *slot = found;
         }
+        found
+    }
+
+    /// A pattern that is known. Where it is not, the CTA has to be recorded again in its turn.
+    fn find(&mut self, mask: u32, width: u8, active: &[u64]) -> Option<PatternId> {
+        self.key.mask = mask;
+        self.key.width_bytes = width;
+        self.key.offsets.clear();
+        for at in active {
+            let offset = at.wrapping_sub(active[0]) as i64;
+            self.key.offsets.push(i32::try_from(offset).ok()?);
+        }
+        let found = self.patterns.find(&self.key);
+        self.missed |= found.is_none() && !self.patterns.is_full();
         found
     }
 
@@ -127,6 +145,34 @@ impl<'a> Recorder<'a> {
         let number = self.cta * warps + u64::from(warp);
         let word = offset / 4 * 128 + lane as u64 * 4 + offset % 4;
         LOCAL_WINDOW + number * self.local_bytes.next_multiple_of(4) * 32 + word
+    }
+}
+
+impl Parallel for Recorder<'_> {
+    type Out = (EncodedCta, (u64, u64));
+
+    fn fork(&self) -> Self {
+        Recorder {
+            encoders: vec![CtaEncoder::default(); self.encoders.len()],
+            patterns: Arc::clone(&self.patterns),
+            forked: true,
+            key: self.key.clone(),
+            last: self.last.clone(),
+            ..*self
+        }
+    }
+
+    fn begin(&mut self, cta: u64) {
+        self.cta = cta;
+        self.missed = false;
+        for encoder in &mut self.encoders {
+            encoder.clear();
+            encoder.begin_warp();
+        }
+    }
+
+    fn finish(&mut self) -> (Self::Out, bool) {
+        (self.merged(), !self.missed)
     }
 }
 
@@ -193,7 +239,12 @@ impl Observer for Recorder<'_> {
 ///
 /// # Errors
 /// Anything wrong with the files, the kernel or its result, with the place.
-pub fn record(ptx: &Path, launch: &Path, race_check: bool) -> Result<(Workload, Report)> {
+pub fn record(
+    ptx: &Path,
+    launch: &Path,
+    race_check: bool,
+    threads: usize,
+) -> Result<(Workload, Report)> {
     let file = ptx.display().to_string();
     let bytes = std::fs::read(ptx).map_err(|e| Error::io(ptx, e))?;
     let text = String::from_utf8_lossy(&bytes);
@@ -214,7 +265,7 @@ pub fn record(ptx: &Path, launch: &Path, race_check: bool) -> Result<(Workload, 
     let header = header(&file, ptx, &launch, &prepared, &machine, sm)?;
     let copies = copies(&launch, &prepared);
     let started = std::time::Instant::now();
-    let (kernel, executed) = run(&file, &mut prepared, machine, header, race_check)?;
+    let (kernel, executed) = run(&file, &mut prepared, machine, header, (race_check, threads))?;
     let seconds = started.elapsed().as_secs_f64();
     check::verify(&launch, &prepared)?;
     let mut commands = copies;
@@ -259,7 +310,7 @@ fn run(
     prepared: &mut Prepared<'_>,
     machine: Machine,
     header: KernelHeader,
-    race_check: bool,
+    how: (bool, usize),
 ) -> Result<(Kernel, u64)> {
     let io = |e| Error::io(file, e);
     let space = SpoolSpace::new(SPOOL_MEMORY_BYTES);
@@ -267,13 +318,13 @@ fn run(
     let warps = header.warps_per_cta();
     let local_bytes = prepared.program.local_bytes as u64;
     let mut recorder = Recorder::new(&machine, warps, local_bytes);
-    let executed = prepared.run(file, race_check, &mut recorder, |_, recorder| {
-        let (cta, counts) = recorder.finish();
-        writer.push(cta, warps, counts).map_err(io)?;
-        recorder.begin();
-        Ok(())
+    let executed = prepared.run(file, how, &mut recorder, |(cta, counts)| {
+        writer.push(&cta, warps, counts).map_err(io)
     })?;
-    let patterns = recorder.patterns.into_patterns();
+    let patterns = match Arc::try_unwrap(recorder.patterns) {
+        Ok(table) => table.into_patterns(),
+        Err(shared) => shared.patterns().to_vec(),
+    };
     let mut code = machine.code;
     code.patterns = patterns;
     let (spool, body) = writer.finish().map_err(io)?;
@@ -293,75 +344,4 @@ fn run(
         totals: Some(body.totals),
     };
     Ok((kernel, executed))
-}
-
-fn header(
-    file: &str,
-    ptx: &Path,
-    launch: &Launch,
-    prepared: &Prepared<'_>,
-    machine: &Machine,
-    sm: u16,
-) -> Result<KernelHeader> {
-    let name = prepared.program.name.clone();
-    let usage = match &launch.ptxas_v {
-        None => None,
-        Some(path) => {
-            let near = |base: &Path| base.parent().unwrap_or(Path::new("")).join(path);
-            let found = [near(ptx), near(&launch.path)]
-                .into_iter()
-                .find(|p| p.is_file());
-            let text = match &found {
-                Some(found) => std::fs::read_to_string(found).map_err(|e| Error::io(found, e))?,
-                None => String::new(),
-            };
-            let usage = ptxas::usage(&text, &name);
-            if usage.is_none() {
-                return Err(Error::input(
-                    launch.path.display().to_string(),
-                    "ptxas_v",
-                    format!("{} says nothing of `{name}` of {file}", path.display()),
-                    "leave the key out, or run `ptxas -v` on the PTX file",
-                ));
-            }
-            usage
-        }
-    };
-    let known = launch.registers.or(usage.map(|u| u.registers));
-    let registers_per_thread = known.unwrap_or(machine.registers);
-    let source_of_registers = match known {
-        Some(_) => "registers given",
-        None => "registers from liveness",
-    };
-    let file_name = ptx.file_name().map(|n| n.to_string_lossy().into_owned());
-    Ok(KernelHeader {
-        name,
-        id: 1,
-        grid: launch.grid,
-        block: launch.block,
-        cluster: [1; 3],
-        registers_per_thread,
-        smem_bytes: prepared.program.shared_bytes as u32,
-        stream: 0,
-        sm_version: sm,
-        shared_base: SHARED_WINDOW,
-        local_base: LOCAL_WINDOW,
-        source: format!(
-            "PTX mode: {}, {source_of_registers}",
-            file_name.unwrap_or_default()
-        ),
-    })
-}
-
-/// What a host would have copied to the device before the launch.
-fn copies(launch: &Launch, prepared: &Prepared<'_>) -> Vec<Command> {
-    let arguments = launch.args.iter().zip(&prepared.buffers);
-    let initialised = arguments.filter_map(|(argument, buffer)| match &argument.value {
-        Value::Buffer { init, count } if !matches!(init, Init::None) => Some(Command::MemcpyHtoD {
-            address: prepared.global.address((*buffer)?),
-            bytes: count * u64::from(argument.element.bytes()),
-        }),
-        _ => None,
-    });
-    initialised.collect()
 }

@@ -69,6 +69,16 @@ impl PatternTable {
         id
     }
 
+    /// The number of a pattern that is there already.
+    pub fn find(&self, pattern: &LanePattern) -> Option<PatternId> {
+        self.index.get(pattern).copied()
+    }
+
+    /// Whether no pattern can be added.
+    pub fn is_full(&self) -> bool {
+        self.patterns.len() >= PATTERNS_MAX
+    }
+
     /// The patterns so far, by number.
     pub fn patterns(&self) -> &[LanePattern] {
         &self.patterns

@@ -1,10 +1,10 @@
 //! `trace info` of a PTX file: kernels, parameters, opcodes, what could not be executed.
 
 use crate::error::{Error, Result};
-use crate::ptx::ast::{Item, Module};
+use crate::ptx::ast::{Item, Linkage, Module, Space};
 use crate::ptx::exec::decode::{Bindings, decode};
 use crate::ptx::exec::op::Op;
-use crate::ptx::flat::{entries, flatten};
+use crate::ptx::flat::{Arg, Flat, entries, flatten};
 use crate::ptx::parse;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -27,6 +27,11 @@ struct KernelInfo {
     line: u32,
     parameters: Vec<String>,
     shared_bytes: u64,
+    /// Uses shared memory of which the launch says how much there is.
+    dynamic_shared: bool,
+    /// Threads of a CTA that the kernel asks for, or allows.
+    threads_required: Option<[u32; 3]>,
+    threads_max: Option<u64>,
     local_bytes: u64,
     static_instructions: usize,
     opcodes: Vec<(String, u64)>,
@@ -108,6 +113,9 @@ fn gather(file: &str, module: &Module<'_>, top: usize) -> Result<PtxInfo> {
             line: entry.place.line,
             parameters: entry.params.iter().map(ToString::to_string).collect(),
             shared_bytes: flat.shared_bytes,
+            dynamic_shared: uses_dynamic_shared(&flat),
+            threads_required: flat.threads_required,
+            threads_max: flat.threads_max,
             local_bytes: flat.local_variable_bytes,
             static_instructions: flat.insts.len().saturating_sub(flat.functions.len()),
             opcodes,
@@ -125,6 +133,25 @@ fn gather(file: &str, module: &Module<'_>, top: usize) -> Result<PtxInfo> {
             .count(),
         kernels,
     })
+}
+
+/// Whether an instruction names an `extern` variable of shared memory.
+fn uses_dynamic_shared(flat: &Flat<'_>) -> bool {
+    let dynamic = |symbol: &u32| {
+        let symbol = flat.symbols.get(*symbol as usize);
+        symbol.is_some_and(|s| s.space == Space::Shared && s.linkage == Linkage::Extern)
+    };
+    flat.insts
+        .iter()
+        .flat_map(|i| &i.args)
+        .any(|arg| match arg {
+            Arg::Symbol(symbol, _) => dynamic(symbol),
+            Arg::Address {
+                symbol: Some(symbol),
+                ..
+            } => dynamic(symbol),
+            _ => false,
+        })
 }
 
 fn text_of(info: &PtxInfo) -> String {
@@ -149,6 +176,18 @@ fn text_of(info: &PtxInfo) -> String {
             kernel.shared_bytes,
             kernel.local_bytes
         );
+        if kernel.dynamic_shared {
+            let _ = writeln!(out, "  dynamic shared memory: the launch says how much");
+        }
+        match (kernel.threads_required, kernel.threads_max) {
+            (Some([x, y, z]), _) => {
+                let _ = writeln!(out, "  block: [{x}, {y}, {z}]");
+            }
+            (None, Some(most)) => {
+                let _ = writeln!(out, "  block: at most {most} threads");
+            }
+            (None, None) => {}
+        }
         for parameter in &kernel.parameters {
             let _ = writeln!(out, "  {parameter}");
         }

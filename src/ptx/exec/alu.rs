@@ -318,3 +318,44 @@ pub fn convert_pack(
         one(x) << shift | one(y)
     });
 }
+
+/// Two packed values of one small format to two of another, the first to the low part.
+pub fn convert_two(
+    regs: &mut Regs,
+    [from, to]: [Small; 2],
+    m: Mode,
+    relu: bool,
+    d: u32,
+    a: u32,
+    mask: u32,
+) {
+    let (width, shift) = (8 * from.bytes(), 8 * to.bytes());
+    let ones = (1 << width) - 1;
+    regs.w.map1(d, a, mask, |x| {
+        let one = |bits: u32| {
+            let value = f64::from(from_small(bits & ones, from));
+            let value = if relu && value < 0.0 { 0.0 } else { value };
+            to_small(value, to, m.round)
+        };
+        one(x >> width) << shift | one(x)
+    });
+}
+
+/// `set` on packed values: each half becomes `ones` or zero.
+pub fn set_packed(
+    regs: &mut Regs,
+    (cmp, small, ones): (Cmp, Small, u16),
+    d: u32,
+    [a, b]: [u32; 2],
+    with: Option<(Bool, Pred)>,
+    mask: u32,
+) {
+    let (low, high) = comparison_packed(regs, cmp, small, a, b);
+    let (low, high) = (combine(regs, low, with), combine(regs, high, with));
+    let half = |holds: u32, lane: usize| match holds >> lane & 1 {
+        0 => 0,
+        _ => u32::from(ones),
+    };
+    let out = each(|lane| half(low, lane) | half(high, lane) << 16);
+    regs.w.put(d, mask, &out);
+}

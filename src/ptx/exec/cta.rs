@@ -68,9 +68,12 @@ pub struct Runner {
     limit: u64,
 }
 
-/// Minutes of emulation: a kernel that an endless loop holds, or that waits for a later CTA, ends with
-/// an error instead of never.
-const CTA_INSTRUCTIONS_MAX: u64 = 2_000_000_000;
+/// A quarter of a minute of emulation and more: a kernel that an endless loop holds, or that waits for a later
+/// CTA, ends with an error instead of never.
+const CTA_INSTRUCTIONS_MAX: u64 = 300_000_000;
+
+/// A CTA that runs ahead of its turn gives up long before that, and is run again in its turn.
+const CTA_INSTRUCTIONS_AHEAD_MAX: u64 = 50_000_000;
 
 impl Default for Runner {
     fn default() -> Self {
@@ -85,6 +88,14 @@ impl Default for Runner {
 }
 
 impl Runner {
+    /// For CTAs that run ahead of their turn.
+    pub fn ahead() -> Self {
+        Runner {
+            limit: CTA_INSTRUCTIONS_AHEAD_MAX,
+            ..Runner::default()
+        }
+    }
+
     /// Runs CTA number `number`.
     ///
     /// # Errors

@@ -1,18 +1,23 @@
 //! Flat kernel to program: every string is looked at here, once.
 
 mod arith;
+mod bits;
+mod call;
 pub mod cfg;
 pub(in crate::ptx) use matrix::{element as decoded_element, shape as decoded_shape};
 mod control;
 mod convert;
 mod matrix;
 mod memory;
+mod modifiers;
+mod parts;
 mod warp;
 
-use super::numeric::{Round, Small};
-use super::op::{List, Mode, Op, Pred, Slot, Ty};
+use modifiers::{last_type, missing, mode, ty, types, unsupported, window_of};
+
+use super::op::{List, Mode, Op, Pred, Slot};
 use super::program::{Inst, Program};
-use super::{CONST_WINDOW, LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW};
+use super::{CODE_STEP, CODE_WINDOW};
 use crate::ptx::ast::{Number, Space, Type};
 use crate::ptx::flat::{Arg, Flat, FlatInst, Special, Width, number_bits};
 use std::collections::HashMap;
@@ -35,8 +40,8 @@ pub struct Bindings {
 pub fn decode(flat: &Flat<'_>, bindings: &Bindings) -> Program {
     let mut decoder = Decoder::new(flat, bindings);
     let mut insts = Vec::with_capacity(flat.insts.len());
-    for (pc, inst) in flat.insts.iter().enumerate() {
-        let (op, guard) = match decoder.inst(pc as u32, inst) {
+    for inst in &flat.insts {
+        let (op, guard) = match decoder.inst(inst) {
             Ok((op, guard)) => (op, guard),
             Err(why) => {
                 let guard = decoder.guard(inst).ok().flatten();
@@ -64,7 +69,8 @@ pub struct Decoder<'a> {
     specials: HashMap<Special, u32>,
     wide_specials: HashMap<Special, u32>,
     module_base: u64,
-    recursive: Vec<bool>,
+    // Base registers of the frames of recursive functions.
+    frames: Vec<Option<u32>>,
 }
 
 impl<'a> Decoder<'a> {
@@ -89,7 +95,7 @@ impl<'a> Decoder<'a> {
             dynamic_shared_bytes: bindings.dynamic_shared_bytes as usize,
             ..Program::default()
         };
-        Decoder {
+        let mut decoder = Decoder {
             flat,
             program,
             words: HashMap::new(),
@@ -97,8 +103,10 @@ impl<'a> Decoder<'a> {
             specials: HashMap::new(),
             wide_specials: HashMap::new(),
             module_base: bindings.module_base,
-            recursive: recursive(flat),
-        }
+            frames: Vec::new(),
+        };
+        decoder.frames();
+        decoder
     }
 
     fn finish(self) -> Program {
@@ -114,7 +122,7 @@ impl<'a> Decoder<'a> {
         Op::Refused(self.program.refusals.len() as u32 - 1)
     }
 
-    fn inst(&mut self, pc: u32, inst: &FlatInst<'a>) -> Decoded<(Op, Option<Pred>)> {
+    fn inst(&mut self, inst: &FlatInst<'a>) -> Decoded<(Op, Option<Pred>)> {
         let guard = self.guard(inst)?;
         let op = match inst.opcode {
             "add" | "sub" | "mul" | "mad" | "fma" | "div" | "rem" | "min" | "max" | "abs"
@@ -123,16 +131,19 @@ impl<'a> Decoder<'a> {
             "and" | "or" | "xor" | "not" | "cnot" | "lop3" | "shf" | "shl" | "shr" | "bfe"
             | "bfi" | "bfind" | "brev" | "clz" | "popc" | "prmt" | "dp4a" | "dp2a" | "mul24"
             | "mad24" | "bmsk" | "szext" | "fns" => self.bits(inst)?,
+            "vadd" | "vsub" | "vabsdiff" | "vmin" | "vmax" | "vset" | "vadd2" | "vsub2"
+            | "vavrg2" | "vabsdiff2" | "vmin2" | "vmax2" | "vset2" | "vadd4" | "vsub4"
+            | "vavrg4" | "vabsdiff4" | "vmin4" | "vmax4" | "vset4" => self.video(inst)?,
             "setp" | "set" | "selp" | "slct" | "cvt" | "cvta" | "mov" | "isspacep" => {
                 self.conversion(inst)?
             }
             "ld" | "ldu" | "st" | "atom" | "red" | "cp" | "ldmatrix" | "stmatrix" | "prefetch"
             | "prefetchu" | "discard" | "applypriority" | "createpolicy" => self.memory(inst)?,
-            "mma" | "wmma" | "movmatrix" => self.matrices(inst)?,
+            "mma" | "wmma" | "wgmma" | "movmatrix" => self.matrices(inst)?,
             "shfl" | "vote" | "match" | "redux" | "activemask" | "elect" | "bar" | "barrier" => {
                 self.collective(inst)?
             }
-            "bra" | "brx" | "call" | "ret" | "exit" | "trap" | "brkpt" => self.control(pc, inst)?,
+            "bra" | "brx" | "call" | "ret" | "exit" | "trap" | "brkpt" => self.control(inst)?,
             "membar" | "fence" | "nanosleep" | "pmevent" | "griddepcontrol" | "setmaxnreg" => {
                 Op::Nop
             }
@@ -214,6 +225,7 @@ impl<'a> Decoder<'a> {
             }
             Some(Arg::Special(special)) => Ok(self.special(*special)),
             Some(Arg::Symbol(symbol, offset)) => {
+                self.outside_frames(*symbol)?;
                 let address = self.symbol(*symbol, *offset);
                 Ok(self.word(address as u32))
             }
@@ -252,8 +264,12 @@ impl<'a> Decoder<'a> {
                 Ok(r)
             }
             Some(Arg::Symbol(symbol, offset)) => {
+                self.outside_frames(*symbol)?;
                 let address = self.symbol(*symbol, *offset);
                 Ok(self.double(address))
+            }
+            Some(Arg::Function(number)) => {
+                Ok(self.double(CODE_WINDOW + CODE_STEP * u64::from(*number)))
             }
             other => Err(missing(other)),
         }
@@ -336,123 +352,4 @@ impl<'a> Decoder<'a> {
             other => Ok(vec![self.slot(other, ty)?]),
         }
     }
-}
-
-fn missing(arg: Option<&Arg>) -> String {
-    match arg {
-        None => "an operand is missing".to_owned(),
-        Some(Arg::Unknown(name)) => format!("`{name}` is declared nowhere"),
-        Some(Arg::Complex) => "an address of this form is not supported".to_owned(),
-        Some(other) => format!("an operand of this kind is not supported: {other:?}"),
-    }
-}
-
-/// Says which instruction is not supported, and why where that is a choice.
-fn unsupported(inst: &FlatInst<'_>) -> String {
-    let text = inst.text();
-    match inst.opcode {
-        "wgmma"
-        | "tcgen05"
-        | "mbarrier"
-        | "tensormap"
-        | "mapa"
-        | "getctarank"
-        | "clusterlaunchcontrol"
-        | "multimem" => {
-            format!("`{text}`: the asynchronous machinery of Hopper and later is not emulated")
-        }
-        "tex" | "tld4" | "txq" | "suld" | "sust" | "sured" | "suq" => {
-            format!("`{text}`: textures and surfaces are not emulated")
-        }
-        _ => format!("`{text}` is not emulated"),
-    }
-}
-
-/// Functions that can reach themselves.
-fn recursive(flat: &Flat<'_>) -> Vec<bool> {
-    (0..flat.functions.len())
-        .map(|start| {
-            let mut seen = vec![false; flat.functions.len()];
-            let mut open = flat.functions[start].calls.clone();
-            while let Some(next) = open.pop() {
-                if let Some(flag) = seen.get_mut(next as usize)
-                    && !*flag
-                {
-                    *flag = true;
-                    open.extend(
-                        flat.functions
-                            .get(next as usize)
-                            .iter()
-                            .flat_map(|f| &f.calls),
-                    );
-                }
-            }
-            seen.get(start).copied().unwrap_or(false)
-        })
-        .collect()
-}
-
-/// The types among the modifiers, in order.
-fn types(inst: &FlatInst<'_>) -> Vec<Type> {
-    inst.modifiers.iter().filter_map(|m| Type::of(m)).collect()
-}
-
-/// The last type among the modifiers.
-fn last_type(inst: &FlatInst<'_>) -> Decoded<Type> {
-    types(inst)
-        .last()
-        .copied()
-        .ok_or_else(|| format!("`{}` has no type", inst.text()))
-}
-
-/// How values of type `ty` compare and convert.
-fn ty(ty: Type) -> Ty {
-    match ty {
-        Type::B8 | Type::U8 => Ty::U8,
-        Type::B16 | Type::U16 => Ty::U16,
-        Type::B32 | Type::U32 | Type::Pred => Ty::U32,
-        Type::S8 => Ty::S8,
-        Type::S16 => Ty::S16,
-        Type::S32 => Ty::S32,
-        Type::S64 => Ty::S64,
-        Type::F32 => Ty::F32,
-        Type::F64 => Ty::F64,
-        Type::F16 | Type::F16x2 => Ty::Small(Small::F16),
-        Type::Bf16 | Type::Bf16x2 => Ty::Small(Small::Bf16),
-        _ => Ty::U64,
-    }
-}
-
-/// Rounding and clamping that the modifiers ask for.
-fn mode(inst: &FlatInst<'_>) -> Mode {
-    let mut mode = Mode {
-        ftz: inst.has("ftz"),
-        sat: inst.has("sat"),
-        ..Mode::default()
-    };
-    for modifier in &inst.modifiers {
-        mode.round = match *modifier {
-            "rn" | "rni" => Round::Nearest,
-            "rna" => Round::Away,
-            "rz" | "rzi" => Round::Zero,
-            "rm" | "rmi" => Round::Down,
-            "rp" | "rpi" => Round::Up,
-            _ => mode.round,
-        };
-    }
-    mode
-}
-
-/// Base of the window of a space among the modifiers; 0 for global.
-fn window_of(inst: &FlatInst<'_>) -> Option<u64> {
-    inst.modifiers.iter().find_map(|m| {
-        Some(match m.split("::").next().unwrap_or(m) {
-            "global" => 0,
-            "shared" => SHARED_WINDOW,
-            "local" => LOCAL_WINDOW,
-            "const" => CONST_WINDOW,
-            "param" => PARAM_WINDOW,
-            _ => return None,
-        })
-    })
 }

@@ -79,6 +79,15 @@ pub fn one32(f: Flt, m: Mode, bits: [u32; 3]) -> u32 {
         Flt::Tanh => xd.tanh() as f32,
         Flt::Abs => x.abs(),
         Flt::Neg => -x,
+        Flt::Min3 | Flt::Max3 | Flt::Min3Nan | Flt::Max3Nan => {
+            let two = match f {
+                Flt::Min3 => Flt::Min,
+                Flt::Max3 => Flt::Max,
+                Flt::Min3Nan => Flt::MinNan,
+                _ => Flt::MaxNan,
+            };
+            minmax(two, minmax(two, x, y), z)
+        }
         _ => minmax(f, x, y),
     };
     if m.ftz {
@@ -274,6 +283,15 @@ fn one_half(f: Flt, m: Mode, small: Small, bits: [u32; 3]) -> u32 {
     } else {
         out
     }
+}
+
+/// Float arithmetic with operands of a smaller format.
+pub fn mixed(regs: &mut Regs, f: Flt, m: Mode, small: Small, d: u32, abc: [u32; 3], mask: u32) {
+    let widened = |x: u32| from_small(x & 0xffff, small).to_bits();
+    regs.w.map3(d, abc, mask, |x, y, z| match f {
+        Flt::Fma => one32(f, m, [widened(x), widened(y), z]),
+        _ => one32(f, m, [widened(x), y, z]),
+    });
 }
 
 /// Two floats in a double word.

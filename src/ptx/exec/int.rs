@@ -1,6 +1,6 @@
 //! Integer arithmetic over lanes.
 
-use super::op::{Carry, Half, Int, Mixed, Prmt, Shift, Word};
+use super::op::{Int, Mixed, Prmt, Shift, Word};
 use super::regs::{LANES, Regs, each};
 
 macro_rules! integer_unit {
@@ -363,55 +363,4 @@ pub fn wide16(regs: &mut Regs, signed: bool, d: u32, [a, b, c]: [u32; 3], mask: 
         };
         product.wrapping_add(z)
     });
-}
-
-/// Arithmetic with the carry flag; `bits` is 32 or 64.
-pub fn carry(regs: &mut Regs, f: Carry, bits: u32, d: u32, sources: [u32; 3], mask: u32) {
-    let flags = regs.carry;
-    let mut new_flags = flags;
-    let ones = u64::MAX >> (64 - bits);
-    let mut out = [0u64; LANES];
-    for (lane, out) in out.iter_mut().enumerate() {
-        let [a, b, c] = sources.map(|r| match bits {
-            32 => u64::from(regs.w.get(r)[lane]),
-            _ => regs.x.get(r)[lane],
-        });
-        let (x, y) = match f.mul {
-            None => (a, b),
-            Some(half) => (multiply(a, b, half, f.signed, bits), c),
-        };
-        let carried = u128::from(f.takes && flags >> lane & 1 != 0);
-        let (x, y) = (u128::from(x), u128::from(y));
-        // A borrow is kept as a set flag.
-        let sum = match f.sub {
-            false => x + y + carried,
-            true => x.wrapping_sub(y).wrapping_sub(carried),
-        };
-        *out = sum as u64 & ones;
-        if mask >> lane & 1 != 0 {
-            let flag = u32::from(sum >> bits & 1 != 0);
-            new_flags = new_flags & !(1 << lane) | flag << lane;
-        }
-    }
-    if f.sets {
-        regs.carry = new_flags;
-    }
-    match bits {
-        32 => regs.w.put(d, mask, &out.map(|v| v as u32)),
-        _ => regs.x.put(d, mask, &out),
-    }
-}
-
-fn multiply(a: u64, b: u64, half: Half, signed: bool, bits: u32) -> u64 {
-    let ones = u64::MAX >> (64 - bits);
-    let extend = |v: u64| match (signed, bits) {
-        (true, 32) => i128::from(v as u32 as i32),
-        (true, _) => i128::from(v as i64),
-        (false, _) => i128::from(v),
-    };
-    let product = extend(a).wrapping_mul(extend(b));
-    (match half {
-        Half::Low => product as u64,
-        Half::High => (product >> bits) as u64,
-    }) & ones
 }

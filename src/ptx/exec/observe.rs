@@ -10,6 +10,19 @@ pub trait Observer {
     fn access(&mut self, warp: u32, pc: u32, mask: u32, addresses: &Lanes<u64>);
 }
 
+/// Watches CTA after CTA, on one thread or on several.
+pub trait Parallel: Observer + Send + Sized {
+    /// What it has of a CTA at its end.
+    type Out: Send;
+    /// One for another thread, which knows what this one knows.
+    fn fork(&self) -> Self;
+    /// CTA `cta` begins.
+    fn begin(&mut self, cta: u64);
+    /// The CTA has ended. False with what a forked one could not make without knowing more, so that
+    /// the CTA has to be run again for the one that it was forked from.
+    fn finish(&mut self) -> (Self::Out, bool);
+}
+
 /// Nobody.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
@@ -19,4 +32,15 @@ impl Observer for Unobserved {
     fn step(&mut self, _: u32, _: u32, _: u32) {}
     #[inline(always)]
     fn access(&mut self, _: u32, _: u32, _: u32, _: &Lanes<u64>) {}
+}
+
+impl Parallel for Unobserved {
+    type Out = ();
+    fn fork(&self) -> Self {
+        Unobserved
+    }
+    fn begin(&mut self, _: u64) {}
+    fn finish(&mut self) -> ((), bool) {
+        ((), true)
+    }
 }

@@ -137,6 +137,11 @@ pub enum Flt {
     Ex2,
     Tanh,
     Copysign,
+    /// Of three numbers.
+    Min3,
+    Max3,
+    Min3Nan,
+    Max3Nan,
     /// `fma.relu`: negative results become zero.
     FmaRelu,
 }
@@ -310,6 +315,40 @@ pub struct Carry {
     pub takes: bool,
     /// Sets the carry.
     pub sets: bool,
+}
+
+/// Arithmetic on the parts of a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Operation.
+    pub op: PartsOp,
+    /// Bits of a part: 8, 16 or 32.
+    pub bits: u8,
+    /// The first operand's parts are signed.
+    pub a_signed: bool,
+    /// The second operand's are.
+    pub b_signed: bool,
+    /// The result's are, which matters to saturation.
+    pub d_signed: bool,
+    /// Clamps to the range of the result.
+    pub sat: bool,
+    /// Negative results become zero.
+    pub relu: bool,
+    /// The result is the third operand plus all parts.
+    pub sum: bool,
+}
+
+/// Operations on parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum PartsOp {
+    Add,
+    Sub,
+    Average,
+    Difference,
+    Min,
+    Max,
+    Set(Cmp),
 }
 
 /// Which half of a product.

@@ -2,10 +2,13 @@
 
 mod access;
 mod atomic;
+mod call;
 mod cells;
 mod collective;
 mod control;
+mod copy;
 mod execute;
+mod group;
 mod matrices;
 
 use super::cta::Barriers;
@@ -59,6 +62,8 @@ pub struct Warp {
     pub executed: u64,
     polls: u32,
     turn: usize,
+    // What calls that copy their parameters have to bring back, lane by lane.
+    calls: Vec<Vec<call::Activation>>,
 }
 
 /// What the loop does after a control instruction.
@@ -87,6 +92,7 @@ impl Warp {
         self.executed = 0;
         self.polls = 0;
         self.turn = 0;
+        self.calls.clear();
         for &(r, value) in &program.words {
             self.regs.w.0[r as usize] = [value; LANES];
         }
@@ -249,6 +255,7 @@ fn is_control(op: &Op) -> bool {
         Op::Bra { .. }
             | Op::Brx { .. }
             | Op::Call { .. }
+            | Op::CallSite { .. }
             | Op::Ret
             | Op::Exit
             | Op::Bar { .. }

@@ -68,6 +68,7 @@ impl<'a> Flattener<'a> {
             offset,
             bytes,
             linkage: variable.linkage,
+            owner: self.current,
         });
         self.scopes.bind(variable.name, Binding::Symbol(number));
         if matches!(variable.space, Space::Global | Space::Const) {
@@ -155,18 +156,19 @@ impl<'a> Flattener<'a> {
                 generic,
                 mask,
             } => {
-                // Code addresses stay zero: calls through tables are refused when executed.
-                if let Some(Binding::Symbol(symbol)) = self.scopes.find(name) {
-                    let shift = mask.map_or(0, u64::trailing_zeros);
-                    if shift != 0 || mask.is_some() {
-                        return Err(format!(
-                            "the address of {name} cut into bytes is not supported"
-                        ));
-                    }
+                // The addresses of functions that nothing here can call stay zero.
+                let target = match (self.scopes.find(name), self.number_of(name)) {
+                    (Some(Binding::Symbol(symbol)), _) => Some((symbol, false)),
+                    (None, Some(function)) => Some((function, true)),
+                    _ => None,
+                };
+                if let Some((symbol, function)) = target {
                     image.fixups.push(Fixup {
                         at: *at,
                         bytes: width,
                         symbol,
+                        function,
+                        shift: mask.map_or(0, u64::trailing_zeros),
                         offset: *offset,
                         generic: *generic,
                     });

@@ -1,7 +1,7 @@
 //! Walks an entry and the functions that it reaches, and resolves every name.
 
 use super::scope::{Binding, Scopes, special};
-use super::{Arg, Flat, FlatFunction, FlatInst, Register, Width};
+use super::{Arg, Flat, FlatInst, Register, Width};
 use crate::ptx::ast::{
     Function, Instruction, Item, Module, Name, Operand, Space, Statement, Variable,
 };
@@ -24,7 +24,7 @@ pub enum FlatError {
 }
 
 /// A label that is still a name: scope, name.
-type Pending<'a> = (u32, usize, usize, u32, &'a str);
+pub(super) type Pending<'a> = (u32, usize, usize, u32, &'a str);
 
 /// State of the walk.
 pub struct Flattener<'a> {
@@ -34,12 +34,14 @@ pub struct Flattener<'a> {
     pub(super) initial: Vec<(u32, Variable<'a>)>,
     pub(super) global_bytes: u64,
     pub(super) constant_bytes: u64,
-    labels: HashMap<(u32, &'a str), u32>,
-    targets: HashMap<(u32, &'a str), Vec<&'a str>>,
-    pending: Vec<Pending<'a>>,
-    functions: HashMap<&'a str, u32>,
-    bodies: Vec<Option<&'a Function<'a>>>,
-    current: u32,
+    pub(super) labels: HashMap<(u32, &'a str), u32>,
+    pub(super) targets: HashMap<(u32, &'a str), Vec<&'a str>>,
+    pub(super) pending: Vec<Pending<'a>>,
+    pub(super) functions: HashMap<&'a str, u32>,
+    pub(super) bodies: Vec<Option<&'a Function<'a>>>,
+    pub(super) current: u32,
+    // Whether names of functions mean their addresses in the instruction at hand.
+    takes: bool,
 }
 
 /// The kernels of a module, in order.
@@ -72,6 +74,7 @@ pub fn flatten<'a>(module: &'a Module<'a>, name: &str) -> Result<Flat<'a>, FlatE
         functions: HashMap::new(),
         bodies: Vec::new(),
         current: 0,
+        takes: false,
     };
     walk.scopes.open();
     for item in &module.items {
@@ -85,7 +88,11 @@ pub fn flatten<'a>(module: &'a Module<'a>, name: &str) -> Result<Flat<'a>, FlatE
         walk.current = next as u32;
         walk.function(body)?;
         next += 1;
+        if next == walk.bodies.len() {
+            walk.take_tables();
+        }
     }
+    walk.find_recursion();
     walk.place_dynamic_shared();
     walk.images()
         .map_err(|what| FlatError::Content { line: 0, what })?;
@@ -102,49 +109,15 @@ impl<'a> Flattener<'a> {
         })
     }
 
-    /// The number of function `name`, which will be walked in its turn.
-    fn function_number(&mut self, name: &str) -> Option<u32> {
-        if let Some(&number) = self.functions.get(name) {
-            return Some(number);
-        }
-        let mut found: Option<&'a Function<'a>> = None;
-        let mut wanted = name;
-        for item in &self.module.items {
-            if let Item::Alias(alias, target) = item
-                && *alias == name
-            {
-                wanted = target;
-            }
-        }
-        for item in &self.module.items {
-            if let Item::Function(f) = item
-                && f.name == wanted
-                && (found.is_none() || f.body.is_some())
-            {
-                found = Some(f);
-            }
-        }
-        let function = found?;
-        let number = self.bodies.len() as u32;
-        self.functions.insert(function.name, number);
-        self.bodies.push(Some(function));
-        self.flat.functions.push(FlatFunction {
-            name: function.name.to_owned(),
-            start: None,
-            end: 0,
-            params: Vec::new(),
-            returns: Vec::new(),
-            calls: Vec::new(),
-        });
-        Some(number)
-    }
-
     fn function(&mut self, function: Option<&'a Function<'a>>) -> Result<(), FlatError> {
         let Some(function) = function else {
             return Ok(());
         };
         let number = self.current;
         self.scopes.open();
+        let local = self.flat.local_bytes.next_multiple_of(16);
+        self.flat.local_bytes = local;
+        let files = self.flat.files;
         let mut params = Vec::new();
         let mut returns = Vec::new();
         for variable in &function.params {
@@ -179,6 +152,10 @@ impl<'a> Flattener<'a> {
             flat.end = end;
             flat.params = params;
             flat.returns = returns;
+            flat.local = (local, self.flat.local_bytes);
+            for ((range, from), to) in flat.files.iter_mut().zip(files).zip(self.flat.files) {
+                *range = (from, to);
+            }
         }
         Ok(())
     }
@@ -277,6 +254,7 @@ impl<'a> Flattener<'a> {
     fn instruction(&mut self, instruction: &'a Instruction<'a>) {
         let number = self.flat.insts.len();
         let call = instruction.opcode == "call";
+        self.takes = instruction.opcode == "mov";
         let guard = instruction
             .guard
             .map(|guard| match self.scopes.find(guard.name) {
@@ -287,6 +265,9 @@ impl<'a> Flattener<'a> {
         for (position, operand) in instruction.operands.iter().enumerate() {
             let arg = self.operand(operand, call, number, position);
             args.push(arg);
+        }
+        if call && !args.iter().any(|a| matches!(a, Arg::Function(_))) {
+            self.calls_indirectly();
         }
         self.flat.insts.push(FlatInst {
             guard,
@@ -349,6 +330,8 @@ impl<'a> Flattener<'a> {
             return Arg::Sink;
         }
         match self.scopes.find(name.name) {
+            // Parts of a register (`%r1.b0`) only exist in video instructions.
+            Some(Binding::Registers(_, 1)) if name.component.is_some() => return Arg::Complex,
             Some(Binding::Registers(first, count)) => {
                 let index = match name.component {
                     None | Some("x" | "r") => 0,
@@ -380,85 +363,17 @@ impl<'a> Flattener<'a> {
                 None => Arg::Unknown(name.name.to_owned()),
             };
         }
+        if self.takes
+            && let Some(function) = self.function_number(name.name)
+        {
+            if let Some(flat) = self.flat.functions.get_mut(function as usize) {
+                flat.taken = true;
+            }
+            return Arg::Function(function);
+        }
         // Labels may come later: settled at the end.
         self.pending
             .push((self.scopes.current(), number, at, self.current, name.name));
         Arg::Unknown(name.name.to_owned())
-    }
-
-    /// The parameter variables of a call become those of the function, so that a call only jumps.
-    fn settle_calls(&mut self) {
-        let mut moves = Vec::new();
-        for inst in self.flat.insts.iter().filter(|i| i.opcode == "call") {
-            let callee = inst
-                .args
-                .iter()
-                .enumerate()
-                .find_map(|(at, arg)| match arg {
-                    Arg::Function(f) => self.flat.functions.get(*f as usize).map(|f| (at, f)),
-                    _ => None,
-                });
-            let Some((at, function)) = callee else {
-                continue;
-            };
-            for (position, arg) in inst.args.iter().enumerate() {
-                let Arg::Params(actual) = arg else {
-                    continue;
-                };
-                let formal = if position < at {
-                    &function.returns
-                } else {
-                    &function.params
-                };
-                for pair in actual.iter().zip(formal) {
-                    if let (Arg::Symbol(actual, _), Arg::Symbol(formal, _)) = pair {
-                        moves.push((*actual, *formal));
-                    }
-                }
-            }
-        }
-        for (actual, formal) in moves {
-            let offset = self.flat.symbols.get(formal as usize).map(|s| s.offset);
-            if let (Some(symbol), Some(offset)) =
-                (self.flat.symbols.get_mut(actual as usize), offset)
-            {
-                symbol.offset = offset;
-            }
-        }
-    }
-
-    fn settle_labels(&mut self) {
-        for (scope, number, at, _, name) in std::mem::take(&mut self.pending) {
-            let Some(found) = self.target(scope, name) else {
-                continue;
-            };
-            let inst = self.flat.insts.get_mut(number);
-            if let Some(arg) = inst.and_then(|i| i.args.get_mut(at))
-                && matches!(arg, Arg::Unknown(_))
-            {
-                *arg = found;
-            }
-        }
-    }
-
-    /// What a label means, looked up from `scope` outwards.
-    fn target(&self, mut scope: u32, name: &str) -> Option<Arg> {
-        loop {
-            if let Some(&pc) = self.labels.get(&(scope, name)) {
-                return Some(Arg::Label(pc));
-            }
-            if let Some(list) = self.targets.get(&(scope, name)) {
-                let pcs = list.iter().map(|label| match self.target(scope, label) {
-                    Some(Arg::Label(pc)) => Some(pc),
-                    _ => None,
-                });
-                return pcs.collect::<Option<Vec<_>>>().map(Arg::Labels);
-            }
-            let parent = *self.scopes.parents.get(scope as usize)?;
-            if parent == scope {
-                return None;
-            }
-            scope = parent;
-        }
     }
 }

@@ -8,8 +8,9 @@ mod irregular;
 
 use super::data::Element;
 use super::run::Prepared;
-use super::{Argument, Check, Launch, Value, data};
+use super::{Argument, Check, Launch, Operand, Value, data};
 use crate::error::{Error, Result};
+use std::collections::BTreeMap;
 
 /// Names of the checks.
 pub const NAMES: [&str; 23] = [
@@ -42,6 +43,7 @@ pub const NAMES: [&str; 23] = [
 pub struct Operands<'a> {
     launch: &'a Launch,
     prepared: &'a Prepared<'a>,
+    operands: &'a BTreeMap<String, Operand>,
 }
 
 /// What a check says is wrong.
@@ -49,13 +51,21 @@ pub type Checked<T> = std::result::Result<T, String>;
 
 impl Operands<'_> {
     fn find(&self, name: &str) -> Checked<(usize, &Argument)> {
+        let (argument, remedy) = match self.operands.get(name) {
+            Some(Operand::Argument(argument)) => (argument.as_str(), "check.operands names it"),
+            Some(Operand::Number(_)) => return Err(format!("`{name}` must be an argument")),
+            None => (name, "or check.operands that says what it is"),
+        };
         self.launch
-            .argument(name)
-            .ok_or_else(|| format!("the check needs an argument called `{name}`"))
+            .argument(argument)
+            .ok_or_else(|| format!("the check needs an argument called `{argument}`, {remedy}"))
     }
 
     /// A scalar.
     pub fn scalar(&self, name: &str) -> Checked<f64> {
+        if let Some(Operand::Number(x)) = self.operands.get(name) {
+            return Ok(*x);
+        }
         match self.find(name)?.1 {
             Argument {
                 value: Value::Scalar(bits),
@@ -147,12 +157,20 @@ impl Operands<'_> {
 /// # Errors
 /// The first element that is wrong, or what the check misses in the launch file.
 pub fn verify(launch: &Launch, prepared: &Prepared<'_>) -> Result<()> {
-    let operands = Operands { launch, prepared };
+    let renamed = match &launch.check {
+        Some(Check::Named { operands, .. }) => operands,
+        _ => &BTreeMap::new(),
+    };
+    let operands = Operands {
+        launch,
+        prepared,
+        operands: renamed,
+    };
     let (name, outcome) = match &launch.check {
         None => return Ok(()),
-        Some(Check::Named { name, tolerance }) => {
-            (name.clone(), named(&operands, name, *tolerance))
-        }
+        Some(Check::Named {
+            name, tolerance, ..
+        }) => (name.clone(), named(&operands, name, *tolerance)),
         Some(Check::File {
             buffer,
             path,

@@ -2,8 +2,9 @@
 
 use super::check::NAMES;
 use super::data::{Element, Init};
-use super::{Argument, Check, Value};
+use super::{Argument, Check, Operand, Value};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// One to three dimensions.
@@ -36,7 +37,8 @@ pub struct Launch {
 struct Arg {
     name: Option<String>,
     #[serde(rename = "type")]
-    ty: String,
+    ty: Option<String>,
+    fields: Option<Vec<Arg>>,
     value: Option<toml::Value>,
     count: Option<u64>,
     init: Option<String>,
@@ -57,6 +59,8 @@ struct RawCheck {
     buffer: Option<String>,
     path: Option<PathBuf>,
     tolerance: Option<f64>,
+    #[serde(default)]
+    operands: BTreeMap<String, toml::Value>,
 }
 
 /// The most bytes of one buffer.
@@ -73,9 +77,18 @@ impl Launch {
             faults.push("dynamic_shared_bytes: more than 256 KiB".to_owned());
         }
         let folder = path.parent().unwrap_or(Path::new(""));
-        let args = arguments("args", &self.args, folder, faults);
-        let variables = arguments("variables", &self.variables, folder, faults);
+        let (args, parameters) = arguments("args", &self.args, folder, faults);
+        let (variables, _) = arguments("variables", &self.variables, folder, faults);
         let check = self.check.and_then(|c| c.check(folder, faults));
+        if let Some(Check::Named { operands, .. }) = &check {
+            for (operand, what) in operands {
+                if let Operand::Argument(name) = what
+                    && !args.iter().any(|a| a.name == *name)
+                {
+                    faults.push(format!("check.operands.{operand}: no argument `{name}`"));
+                }
+            }
+        }
         if self.registers.is_some_and(|r| !(1..=255).contains(&r)) {
             faults.push("registers: 1 to 255".to_owned());
         }
@@ -86,6 +99,7 @@ impl Launch {
             block,
             dynamic_shared_bytes: self.dynamic_shared_bytes,
             args,
+            parameters,
             variables,
             check,
             ptxas_v: self.ptxas_v,
@@ -112,30 +126,109 @@ fn dims(key: &str, dims: &Dims, most: [u32; 3], faults: &mut Vec<String>) -> [u3
     out
 }
 
-fn arguments(key: &str, list: &[Arg], folder: &Path, faults: &mut Vec<String>) -> Vec<Argument> {
-    let mut out: Vec<Argument> = Vec::new();
+/// Arguments under construction.
+struct Arguments<'a> {
+    folder: &'a Path,
+    faults: &'a mut Vec<String>,
+    leaves: Vec<Argument>,
+    parameters: Vec<u64>,
+}
+
+fn arguments(
+    key: &str,
+    list: &[Arg],
+    folder: &Path,
+    faults: &mut Vec<String>,
+) -> (Vec<Argument>, Vec<u64>) {
+    let mut out = Arguments {
+        folder,
+        faults,
+        leaves: Vec::new(),
+        parameters: Vec::new(),
+    };
     for (i, arg) in list.iter().enumerate() {
         let name = arg.name.clone().unwrap_or_else(|| format!("{i}"));
-        let place = format!("{key}[{i}] ({name})");
-        if out.iter().any(|a| a.name == name) {
-            faults.push(format!("{place}: the name is used twice"));
-        }
-        match arg.check(folder) {
-            Ok((element, value)) => out.push(Argument {
-                name,
-                element,
-                value,
-            }),
-            Err(what) => faults.push(format!("{place}: {what}")),
-        }
+        let mut end = 0;
+        let align = out.add(arg, &name, &format!("{key}[{i}] ({name})"), &mut end, 0);
+        out.parameters.push(end.next_multiple_of(align));
     }
-    out
+    (out.leaves, out.parameters)
+}
+
+impl Arguments<'_> {
+    /// Adds a leaf, or all fields of a structure, from byte `end` of the parameter on. Returns the
+    /// alignment.
+    fn add(&mut self, arg: &Arg, name: &str, place: &str, end: &mut u64, depth: u32) -> u64 {
+        if let Some(fields) = &arg.fields {
+            if depth > 8 || arg.ty.is_some() || arg.value.is_some() || arg.count.is_some() {
+                self.faults
+                    .push(format!("{place}: `fields` stands alone, at most 8 deep"));
+                return 1;
+            }
+            return self.structure(fields, name, place, end, depth);
+        }
+        let checked = match &arg.ty {
+            Some(ty) => arg.check(ty, self.folder),
+            None => Err("`type`, or `fields` for a structure".to_owned()),
+        };
+        let (element, value) = match checked {
+            Ok(checked) => checked,
+            Err(what) => {
+                self.faults.push(format!("{place}: {what}"));
+                return 1;
+            }
+        };
+        if self.leaves.iter().any(|a| a.name == name) {
+            self.faults.push(format!("{place}: the name is used twice"));
+        }
+        let mut leaf = Argument {
+            name: name.to_owned(),
+            element,
+            value,
+            parameter: self.parameters.len(),
+            offset: 0,
+        };
+        let width = leaf.width();
+        leaf.offset = end.next_multiple_of(width);
+        *end = leaf.offset + width;
+        self.leaves.push(leaf);
+        width
+    }
+
+    /// Fields as C lays them out. Those without a name are called by their number.
+    fn structure(
+        &mut self,
+        fields: &[Arg],
+        name: &str,
+        place: &str,
+        end: &mut u64,
+        depth: u32,
+    ) -> u64 {
+        let (first, start) = (self.leaves.len(), *end);
+        let (mut align, mut size) = (1, 0);
+        for (i, field) in fields.iter().enumerate() {
+            let own = match &field.name {
+                Some(own) => own.clone(),
+                None => format!("{name}.{i}"),
+            };
+            let place = format!("{place}.fields[{i}]");
+            align = self
+                .add(field, &own, &place, &mut size, depth + 1)
+                .max(align);
+        }
+        let start = start.next_multiple_of(align);
+        for leaf in self.leaves.iter_mut().skip(first) {
+            leaf.offset += start;
+        }
+        *end = start + size.next_multiple_of(align);
+        align
+    }
 }
 
 impl Arg {
-    fn check(&self, folder: &Path) -> Result<(Element, Value), String> {
-        let element = Element::of(&self.ty)
-            .ok_or_else(|| format!("type = \"{}\" is none of {}", self.ty, Element::names()))?;
+    fn check(&self, ty: &str, folder: &Path) -> Result<(Element, Value), String> {
+        let element = Element::of(ty)
+            .ok_or_else(|| format!("type = \"{ty}\" is none of {}", Element::names()))?;
         match (&self.value, self.count) {
             (Some(_), Some(_)) => Err("either `value` or `count`, not both".to_owned()),
             (None, None) => Err("`value` for a scalar, `count` for a buffer".to_owned()),
@@ -203,19 +296,47 @@ fn scalar(element: Element, value: &toml::Value) -> Result<u64, String> {
     }
 }
 
+fn operands(
+    raw: BTreeMap<String, toml::Value>,
+    faults: &mut Vec<String>,
+) -> BTreeMap<String, Operand> {
+    let mut out = BTreeMap::new();
+    for (name, value) in raw {
+        let operand = match value {
+            toml::Value::String(argument) => Operand::Argument(argument),
+            toml::Value::Integer(x) => Operand::Number(x as f64),
+            toml::Value::Float(x) => Operand::Number(x),
+            toml::Value::Boolean(x) => Operand::Number(f64::from(u8::from(x))),
+            other => {
+                faults.push(format!(
+                    "check.operands.{name} = {other}: the name of an argument, or a number"
+                ));
+                continue;
+            }
+        };
+        out.insert(name, operand);
+    }
+    out
+}
+
 impl RawCheck {
     fn check(self, folder: &Path, faults: &mut Vec<String>) -> Option<Check> {
         let tolerance = self.tolerance.unwrap_or(1e-5);
         if !(tolerance >= 0.0 && tolerance.is_finite()) {
             faults.push(format!("check.tolerance = {tolerance}: not negative"));
         }
+        let operands = operands(self.operands, faults);
         match (self.name, self.buffer, self.path) {
             (Some(name), None, None) => {
                 if !NAMES.contains(&name.as_str()) {
                     let known = NAMES.join(", ");
                     faults.push(format!("check.name = \"{name}\" is none of {known}"));
                 }
-                Some(Check::Named { name, tolerance })
+                Some(Check::Named {
+                    name,
+                    tolerance,
+                    operands,
+                })
             }
             (None, Some(buffer), Some(path)) => Some(Check::File {
                 buffer,

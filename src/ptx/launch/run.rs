@@ -9,9 +9,9 @@ use crate::ptx::exec::cta::Shape;
 use crate::ptx::exec::decode::{Bindings, decode};
 use crate::ptx::exec::fault::Fault;
 use crate::ptx::exec::memory::{Content, Global};
-use crate::ptx::exec::observe::Observer;
+use crate::ptx::exec::observe::Parallel;
 use crate::ptx::exec::program::Program;
-use crate::ptx::exec::{CONST_WINDOW, LOCAL_WINDOW, SHARED_WINDOW, grid};
+use crate::ptx::exec::{CODE_STEP, CODE_WINDOW, CONST_WINDOW, LOCAL_WINDOW, SHARED_WINDOW, grid};
 use crate::ptx::flat::{Flat, FlatError, entries, flatten};
 
 /// The most bytes of shared memory that any GPU gives to one CTA.
@@ -97,7 +97,7 @@ fn kernel_name<'m>(file: &str, module: &'m Module<'_>, launch: &'m Launch) -> Re
 /// Everything about a launch that can be wrong before any memory is made.
 fn fits(file: &str, flat: &Flat<'_>, launch: &Launch) -> Result<()> {
     let mut faults = Vec::new();
-    if flat.params.len() != launch.args.len() {
+    if flat.params.len() != launch.parameters.len() {
         let wanted: Vec<String> = flat
             .params
             .iter()
@@ -108,22 +108,24 @@ fn fits(file: &str, flat: &Flat<'_>, launch: &Launch) -> Result<()> {
             .collect();
         faults.push(format!(
             "args: {} where kernel `{}` of {file} has {} parameters ({})",
-            launch.args.len(),
+            launch.parameters.len(),
             flat.functions.first().map_or("", |f| &f.name),
             flat.params.len(),
             wanted.join(", "),
         ));
     }
-    for (i, (arg, (symbol, ty, _))) in launch.args.iter().zip(&flat.params).enumerate() {
+    for (i, (given, (symbol, ty, length))) in launch.parameters.iter().zip(&flat.params).enumerate()
+    {
         let bytes = flat.symbols.get(*symbol as usize).map_or(0, |s| s.bytes);
-        let given = match arg.value {
-            Value::Scalar(_) => u64::from(arg.element.bytes()),
-            Value::Buffer { .. } => 8,
-        };
-        if bytes != given {
+        if bytes != *given {
+            let arg = launch.args.iter().find(|a| a.parameter == i);
+            let array = match length {
+                1 => String::new(),
+                n => format!("[{n}], a structure (see `fields`),"),
+            };
             faults.push(format!(
-                "args[{i}] ({}): {given} bytes where the parameter .{} has {bytes}",
-                arg.name,
+                "args[{i}] ({}): {given} bytes where the parameter .{}{array} has {bytes}",
+                arg.map_or("", |a| &a.name),
                 ty.name()
             ));
         }
@@ -227,17 +229,21 @@ fn fix(flat: &mut Flat<'_>, base: u64) {
     let symbols = &flat.symbols;
     for image in [&mut flat.global, &mut flat.constant] {
         for fixup in &image.fixups {
-            let Some(symbol) = symbols.get(fixup.symbol as usize) else {
-                continue;
+            let target = match (fixup.function, symbols.get(fixup.symbol as usize)) {
+                (true, _) => CODE_WINDOW + CODE_STEP * u64::from(fixup.symbol),
+                (false, Some(symbol)) => {
+                    let window = match (symbol.space, fixup.generic) {
+                        (Space::Global, _) => base,
+                        (Space::Shared, true) => SHARED_WINDOW,
+                        (Space::Local, true) => LOCAL_WINDOW,
+                        (Space::Const, true) => CONST_WINDOW,
+                        _ => 0,
+                    };
+                    window + symbol.offset
+                }
+                (false, None) => continue,
             };
-            let window = match (symbol.space, fixup.generic) {
-                (Space::Global, _) => base,
-                (Space::Shared, true) => SHARED_WINDOW,
-                (Space::Local, true) => LOCAL_WINDOW,
-                (Space::Const, true) => CONST_WINDOW,
-                _ => 0,
-            };
-            let address = (window + symbol.offset).wrapping_add(fixup.offset as u64);
+            let address = target.wrapping_add(fixup.offset as u64) >> fixup.shift.min(63);
             let at = fixup.at as usize;
             if let Some(target) = image.bytes.get_mut(at..at + fixup.bytes as usize) {
                 for (t, b) in target.iter_mut().zip(address.to_le_bytes()) {
@@ -253,7 +259,10 @@ type Packed = (Vec<u8>, Vec<Option<usize>>);
 fn arguments(flat: &Flat<'_>, launch: &Launch, global: &mut Global) -> Result<Packed> {
     let mut params = vec![0; flat.param_bytes as usize];
     let mut buffers = Vec::new();
-    for (arg, (symbol, _, _)) in launch.args.iter().zip(&flat.params) {
+    for arg in &launch.args {
+        let Some((symbol, _, _)) = flat.params.get(arg.parameter) else {
+            continue;
+        };
         let (bits, width) = match &arg.value {
             Value::Scalar(bits) => {
                 buffers.push(None);
@@ -275,10 +284,8 @@ fn arguments(flat: &Flat<'_>, launch: &Launch, global: &mut Global) -> Result<Pa
                 (address, 8)
             }
         };
-        let at = flat
-            .symbols
-            .get(*symbol as usize)
-            .map_or(0, |s| s.offset as usize);
+        let start = flat.symbols.get(*symbol as usize).map_or(0, |s| s.offset);
+        let at = (start + arg.offset) as usize;
         if let Some(slot) = params.get_mut(at..at + width) {
             for (s, b) in slot.iter_mut().zip(bits.to_le_bytes()) {
                 *s = b;
@@ -289,25 +296,24 @@ fn arguments(flat: &Flat<'_>, launch: &Launch, global: &mut Global) -> Result<Pa
 }
 
 impl Prepared<'_> {
-    /// Runs the whole grid; `after` is called at the end of each CTA.
+    /// Runs the whole grid; `after` gets what the observer has of each CTA, in order.
     ///
     /// # Errors
     /// The first fault of the kernel, with its place in `file`, or what `after` says.
-    pub fn run<O: Observer>(
+    pub fn run<O: Parallel>(
         &mut self,
         file: &str,
-        race_check: bool,
+        (race_check, threads): (bool, usize),
         observer: &mut O,
-        after: impl FnMut(u64, &mut O) -> Result<()>,
+        after: impl FnMut(O::Out) -> Result<()>,
     ) -> Result<u64> {
-        let ran = grid::run(
-            &self.program,
-            self.shape,
+        let run = grid::Run {
+            program: &self.program,
+            shape: self.shape,
             race_check,
-            &mut self.global,
-            observer,
-            after,
-        );
+            threads,
+        };
+        let ran = grid::run(run, &mut self.global, observer, after);
         ran.map_err(|stopped| match stopped {
             grid::Stopped::Fault(fault) => located(file, &fault),
             grid::Stopped::Other(error) => error,

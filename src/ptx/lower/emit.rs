@@ -1,8 +1,9 @@
 //! Emits the machine instructions of each PTX instruction.
 
-use super::expand;
-use super::values::{Value, Values, float, registers, words, written};
+use super::operands::{registers, written};
+use super::values::{Value, Values, float, words};
 use super::{Lowered, Operand, Span};
+use super::{expand, texts};
 use crate::ptx::ast::{Space, Type};
 use crate::ptx::exec::decode::decoded_shape;
 use crate::ptx::flat::{Arg, Flat, FlatInst, Special, Width};
@@ -184,6 +185,12 @@ impl<'a> Emitter<'a> {
                 self.memory(inst);
             }
             "mma" | "wmma" => return self.matrix(inst),
+            "wgmma" => {
+                let text = texts::group_text(inst);
+                if !text.is_empty() {
+                    self.simple(&text, inst);
+                }
+            }
             "bra" | "brx" | "call" | "ret" | "exit" | "trap" => {
                 let text = match inst.opcode {
                     "bra" => "BRA",
@@ -209,6 +216,7 @@ impl<'a> Emitter<'a> {
                     last.imm = n.int().unwrap_or(0) as u64;
                 }
             }
+            "fence" if inst.has("proxy") => self.simple("FENCE.VIEW.ASYNC", inst),
             "membar" | "fence" => {
                 let text = match (inst.has("cta"), inst.has("sys")) {
                     (true, _) => "MEMBAR.SC.CTA",
@@ -309,7 +317,7 @@ impl<'a> Emitter<'a> {
         if let Some(group) = self.joined.get(&self.pc).cloned() {
             return self.joined_load(inst, &group);
         }
-        let text = expand::memory_text(self, inst);
+        let text = texts::memory_text(self, inst);
         if text == "LDGDEPBAR" || text == "DEPBAR.LE" {
             return self.simple(&text, inst);
         }
@@ -343,7 +351,7 @@ impl<'a> Emitter<'a> {
         };
         let access = inst.has("load") || inst.has("store");
         if !access {
-            for text in expand::matrix_texts(self.sm, inst, (m, n, k)) {
+            for text in texts::matrix_texts(self.sm, inst, (m, n, k)) {
                 self.simple(&text, inst);
             }
             return 0;

@@ -2,7 +2,7 @@
 
 use super::emit::Emitter;
 use super::values::float;
-use crate::ptx::ast::{Space, Type};
+use crate::ptx::ast::Type;
 use crate::ptx::flat::{Arg, FlatInst};
 
 /// The sequence of a correctly rounded single-precision division, without its slow path.
@@ -139,6 +139,16 @@ pub fn arithmetic(e: &mut Emitter<'_>, inst: &FlatInst<'_>, wide: bool) {
         "cvt" => e.simple("SHF.R.S32.HI", inst),
         "cvta" | "isspacep" => e.simple("IADD3", inst),
         "shfl" => e.simple(shuffle(inst), inst),
+        "vabsdiff" | "vabsdiff4" => e.simple("VABSDIFF4.U8", inst),
+        // The other video instructions are sequences on every chip of today.
+        op if op.starts_with('v') && op.ends_with(['2', '4']) => {
+            width(
+                &["LOP3.LUT", "LOP3.LUT", "IADD3", "LOP3.LUT"],
+                &["IADD3"],
+                e,
+            );
+        }
+        "vadd" | "vsub" | "vmin" | "vmax" | "vset" => width(&["IADD3", "IMNMX"], &["IADD3"], e),
         "vote" if inst.has("ballot") => e.simple("VOTE.ANY", inst),
         "vote" => e.simple(
             if inst.has("all") {
@@ -307,181 +317,5 @@ fn conversion(inst: &FlatInst<'_>) -> &'static str {
         (true, false) => "I2F",
         (false, true) => "F2I.TRUNC.NTZ",
         (false, false) => "F2F",
-    }
-}
-
-/// Mnemonic of a memory instruction.
-pub fn memory_text(e: &Emitter<'_>, inst: &FlatInst<'_>) -> String {
-    if inst.opcode == "cp" {
-        if inst.has("commit_group") {
-            return "LDGDEPBAR".to_owned();
-        }
-        if inst.has("wait_group") || inst.has("wait_all") {
-            return "DEPBAR.LE".to_owned();
-        }
-        let way = if inst.has("cg") { "BYPASS" } else { "ACCESS" };
-        let size = match inst.args.get(2) {
-            Some(Arg::Imm(n)) if n.int() == Some(16) => ".128",
-            Some(Arg::Imm(n)) if n.int() == Some(8) => ".64",
-            _ => "",
-        };
-        return format!("LDGSTS.E.{way}{size}");
-    }
-    if matches!(inst.opcode, "ldmatrix" | "stmatrix") {
-        let base = if inst.opcode == "ldmatrix" {
-            "LDSM"
-        } else {
-            "STSM"
-        };
-        let shape = if inst.has("trans") { "MT88" } else { "M88" };
-        let count = ["x4", "x2"]
-            .iter()
-            .find(|c| inst.has(c))
-            .map_or("", |c| match *c {
-                "x4" => ".4",
-                _ => ".2",
-            });
-        return format!("{base}.16.{shape}{count}");
-    }
-    let address = inst.args.iter().find(|a| matches!(a, Arg::Address { .. }));
-    let space = space(e, inst, address);
-    let ty = inst
-        .modifiers
-        .iter()
-        .rev()
-        .find_map(|t| Type::of(t))
-        .unwrap_or(Type::B32);
-    let lanes = ["v8", "v4", "v2"].iter().find(|v| inst.has(v));
-    let lanes = lanes
-        .and_then(|v| v.get(1..)?.parse::<u32>().ok())
-        .unwrap_or(1);
-    let size = match (ty.bytes() * lanes, ty) {
-        (1, Type::S8) => ".S8",
-        (1, _) => ".U8",
-        (2, Type::S16) => ".S16",
-        (2, _) => ".U16",
-        (8, _) => ".64",
-        (16.., _) => ".128",
-        _ => "",
-    };
-    let global = matches!(space, 'G' | ' ');
-    let extended = if global { ".E" } else { "" };
-    if matches!(inst.opcode, "atom" | "red") {
-        return atomic(inst, space, extended, size);
-    }
-    let scope = match (
-        inst.has("volatile") || inst.has("acquire") || inst.has("relaxed"),
-        e.sm,
-    ) {
-        _ if !global => "",
-        (true, _) => ".STRONG.SYS",
-        (false, ..80) => ".SYS",
-        _ => "",
-    };
-    let read_only = if inst.has("nc") && global {
-        ".CONSTANT"
-    } else {
-        ""
-    };
-    let cache = if inst.has("cg") && global {
-        ".STRONG.GPU"
-    } else {
-        ""
-    };
-    let (letters, store) = (
-        if inst.opcode == "st" { "ST" } else { "LD" },
-        inst.opcode == "st",
-    );
-    let base = match space {
-        ' ' => letters.to_owned(),
-        'C' if !store => "LDC".to_owned(),
-        s => format!("{letters}{s}"),
-    };
-    format!("{base}{extended}{size}{read_only}{cache}{scope}")
-}
-
-fn atomic(inst: &FlatInst<'_>, space: char, extended: &str, size: &str) -> String {
-    let operation = [
-        "add", "min", "max", "and", "or", "xor", "inc", "dec", "exch", "cas",
-    ]
-    .iter()
-    .find(|o| inst.has(o))
-    .map_or("ADD".to_owned(), |o| o.to_uppercase());
-    let ty = if inst.has("f32") { ".F32.FTZ.RN" } else { size };
-    let unused = inst.opcode == "red" || matches!(inst.args.first(), Some(Arg::Sink));
-    match (space, unused) {
-        ('S', _) => format!("ATOMS.{operation}{ty}"),
-        ('G', true) => format!("RED{extended}.{operation}{ty}.STRONG.GPU"),
-        ('G', false) => format!("ATOMG{extended}.{operation}{ty}.STRONG.GPU"),
-        _ => format!("ATOM{extended}.{operation}{ty}.STRONG.GPU"),
-    }
-}
-
-/// Letter of the space of an access; a blank is generic.
-pub fn space(e: &Emitter<'_>, inst: &FlatInst<'_>, address: Option<&Arg>) -> char {
-    let symbol = match address {
-        Some(Arg::Address {
-            symbol: Some(s), ..
-        }) => e.flat.symbols.get(*s as usize),
-        _ => None,
-    };
-    let named = inst
-        .modifiers
-        .iter()
-        .find_map(|m| match m.split("::").next() {
-            Some("global") => Some('G'),
-            Some("shared") => Some('S'),
-            Some("local") => Some('L'),
-            Some("const" | "param") => Some('C'),
-            _ => None,
-        });
-    match (named, symbol.map(|s| (s.space, s.entry_param))) {
-        (Some('C') | None, Some((Space::Param | Space::Local, false))) => 'L',
-        (Some(space), _) => space,
-        (None, Some((Space::Shared, _))) => 'S',
-        (None, Some((Space::Const | Space::Param, _))) => 'C',
-        (None, Some(_)) => 'G',
-        (None, None) => ' ',
-    }
-}
-
-/// Machine instructions of one multiply-accumulate.
-pub fn matrix_texts(sm: u16, inst: &FlatInst<'_>, (m, n, k): (u32, u32, u32)) -> Vec<String> {
-    let types: Vec<&str> = inst
-        .modifiers
-        .iter()
-        .copied()
-        .filter(|t| crate::ptx::exec::decode::decoded_element(t).is_some())
-        .collect();
-    let input = match types.as_slice() {
-        [_, a, ..] if types.len() == 4 => *a,
-        _ => "f16",
-    };
-    let wide = types
-        .first()
-        .is_some_and(|t| matches!(*t, "f32" | "s32" | "f64"));
-    let accumulate = if wide { ".F32" } else { ".F16" };
-    let work = m * n * k;
-    match input {
-        "f64" => vec!["DMMA.884".to_owned(); (work / 256).max(1) as usize],
-        "s8" | "u8" => vec!["IMMA.16816.S8.S8".to_owned(); (work / 2048).max(1) as usize],
-        "s4" | "u4" => vec!["IMMA.16864.S4.S4".to_owned(); (work / 8192).max(1) as usize],
-        "b1" => vec!["BMMA.168256.XOR.POPC".to_owned(); (work / 32768).max(1) as usize],
-        "tf32" if k % 8 == 0 => {
-            vec!["HMMA.1688.F32.TF32".to_owned(); (work / 1024).max(1) as usize]
-        }
-        "tf32" => vec!["HMMA.1684.F32.TF32".to_owned(); (work / 512).max(1) as usize],
-        _ if sm < 75 => (0..(work / 256).max(1))
-            .map(|i| format!("HMMA.884{accumulate}{accumulate}.STEP{}", i % 4))
-            .collect(),
-        _ => {
-            let bf = if input == "bf16" { ".BF16" } else { "" };
-            let (shape, each) = if sm >= 80 && k >= 16 {
-                ("16816", 2048)
-            } else {
-                ("1688", 1024)
-            };
-            vec![format!("HMMA.{shape}{accumulate}{bf}"); (work / each).max(1) as usize]
-        }
     }
 }

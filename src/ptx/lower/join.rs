@@ -1,7 +1,8 @@
 //! Joins neighbouring loads of shared memory into one wide one, as ptxas does where it can prove
 //! that the address is aligned.
 
-use super::values::{Value, Values, writes};
+use super::operands::writes;
+use super::values::{Value, Values};
 use crate::ptx::ast::Space;
 use crate::ptx::flat::{Arg, Flat, FlatInst};
 use std::collections::{BTreeMap, HashSet};

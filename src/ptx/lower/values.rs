@@ -1,6 +1,7 @@
 //! What becomes of each virtual register: a register of its own, another name for one, a constant,
 //! or nothing because the only instruction that reads it does its work too.
 
+use super::operands::{has_effect, reads, registers, writes, written};
 use crate::ptx::ast::Space;
 use crate::ptx::flat::{Arg, Flat, FlatInst, Width};
 
@@ -30,66 +31,6 @@ pub struct Values {
     pub reads: Vec<u32>,
     /// Instructions that vanish.
     pub gone: Vec<bool>,
-}
-
-/// Number of written operands: they come first.
-pub fn written(inst: &FlatInst<'_>) -> usize {
-    match inst.opcode {
-        "st" | "red" | "bra" | "brx" | "ret" | "exit" | "trap" | "cp" | "membar" | "fence"
-        | "stmatrix" | "call" | "prefetch" | "prefetchu" | "nanosleep" | "pmevent" | "brkpt"
-        | "discard" | "applypriority" | "griddepcontrol" | "setmaxnreg" => 0,
-        "wmma" if inst.has("store") => 0,
-        "bar" | "barrier" if !inst.has("red") => 0,
-        _ => 1,
-    }
-}
-
-/// Calls `f` with every register that `arg` names.
-pub fn registers(arg: &Arg, f: &mut impl FnMut(u32)) {
-    match arg {
-        Arg::Reg(r) | Arg::Not(r) => f(*r),
-        Arg::Pair(a, b) => {
-            f(*a);
-            if let Some(b) = b {
-                f(*b);
-            }
-        }
-        Arg::Vector(list) | Arg::Params(list) => list.iter().for_each(|a| registers(a, f)),
-        Arg::Address { base: Some(r), .. } => f(*r),
-        _ => {}
-    }
-}
-
-/// Registers that `inst` writes.
-pub fn writes(inst: &FlatInst<'_>, f: &mut impl FnMut(u32)) {
-    inst.args
-        .iter()
-        .take(written(inst))
-        .for_each(|a| registers(a, f));
-}
-
-/// Registers that `inst` reads, guard included.
-pub fn reads(inst: &FlatInst<'_>, f: &mut impl FnMut(u32)) {
-    inst.args
-        .iter()
-        .skip(written(inst))
-        .for_each(|a| registers(a, f));
-    if let Some((r, _)) = inst.guard
-        && r != u32::MAX
-    {
-        f(r);
-    }
-}
-
-/// Whether `inst` does something besides writing its registers.
-fn has_effect(inst: &FlatInst<'_>) -> bool {
-    written(inst) == 0
-        || matches!(
-            inst.opcode,
-            "atom" | "bar" | "barrier" | "shfl" | "vote" | "match" | "redux" | "elect" | "mma"
-        )
-        || inst.has("volatile")
-        || matches!(inst.args.get(1), Some(Arg::Special(s)) if format!("{s:?}").starts_with("Clock"))
 }
 
 /// Byte offset of the kernel parameters in constant bank 0.

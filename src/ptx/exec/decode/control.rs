@@ -6,7 +6,7 @@ use crate::ptx::ast::Type;
 use crate::ptx::flat::{Arg, FlatInst};
 
 impl<'a> Decoder<'a> {
-    pub(super) fn control(&mut self, pc: u32, inst: &FlatInst<'a>) -> Decoded<Op> {
+    pub(super) fn control(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
         match inst.opcode {
             "bra" => match inst.args.first() {
                 Some(Arg::Label(target)) => Ok(Op::Bra { target: *target }),
@@ -23,58 +23,12 @@ impl<'a> Decoder<'a> {
                 }
                 other => Err(missing(other)),
             },
-            "call" => self.call(pc, inst),
+            "call" => self.call(inst),
             "ret" => Ok(Op::Ret),
             "exit" => Ok(Op::Exit),
             "trap" => Ok(Op::Trap),
             "brkpt" => Ok(Op::Nop),
             _ => Err(unsupported(inst)),
         }
-    }
-
-    /// Parameters lie where the callee looks for them (see the flat form), so a call only jumps.
-    fn call(&mut self, pc: u32, inst: &FlatInst<'a>) -> Decoded<Op> {
-        let callee = inst.args.iter().find_map(|arg| match arg {
-            Arg::Function(number) => Some(*number),
-            _ => None,
-        });
-        let Some(number) = callee else {
-            let unknown = inst.args.iter().find_map(|arg| match arg {
-                Arg::Unknown(name) => Some(format!("there is no function `{name}`")),
-                _ => None,
-            });
-            return Err(unknown.unwrap_or_else(|| "indirect calls are not emulated".to_owned()));
-        };
-        let Some(function) = self.flat.functions.get(number as usize) else {
-            return Err(unsupported(inst));
-        };
-        if function.name == "vprintf" {
-            return Ok(Op::Nop);
-        }
-        let Some(start) = function.start else {
-            return Err(format!(
-                "function `{}` has no body in this file",
-                function.name
-            ));
-        };
-        if self
-            .recursive
-            .get(number as usize)
-            .copied()
-            .unwrap_or(false)
-        {
-            return Err(format!(
-                "`{}` calls itself, which is not emulated",
-                function.name
-            ));
-        }
-        let in_memory = |arg: &Arg| match arg {
-            Arg::Params(list) => list.iter().all(|p| matches!(p, Arg::Symbol(..))),
-            _ => true,
-        };
-        if !inst.args.iter().all(in_memory) {
-            return Err(format!("line {}: call with parameters in registers", pc));
-        }
-        Ok(Op::Call { function: start })
     }
 }

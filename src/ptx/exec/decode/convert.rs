@@ -1,7 +1,7 @@
 //! Comparisons, selections, conversions, moves.
 
 use super::super::numeric::Small;
-use super::super::op::{Bool, Cmp, Op, Pred, Slot, Ty};
+use super::super::op::{Bool, Cmp, Int, Op, Pred, Slot, Ty};
 use super::arith::number_of;
 use super::{Decoded, Decoder, last_type, missing, mode, types, unsupported, window_of};
 use crate::ptx::ast::{Space, Type};
@@ -82,13 +82,24 @@ impl<'a> Decoder<'a> {
         let [to, from] = all.as_slice() else {
             return Err(unsupported(inst));
         };
-        if packed(*from).is_some() {
-            return Err(unsupported(inst));
-        }
         let ones = match to {
             Type::F32 => 1f32.to_bits(),
+            Type::F16 | Type::F16x2 => 0x3c00,
+            Type::Bf16 | Type::Bf16x2 => 0x3f80,
+            Type::U16 | Type::S16 => 0xffff,
             _ => u32::MAX,
         };
+        if let Some(small) = packed(*from) {
+            return Ok(Op::SetPacked {
+                cmp: comparison(inst, *from)?,
+                small,
+                ones: ones as u16,
+                d: self.dest(inst.args.first(), *to)?,
+                a: self.value(inst.args.get(1), *from)?,
+                b: self.value(inst.args.get(2), *from)?,
+                with: self.combination(inst)?,
+            });
+        }
         Ok(Op::Set {
             cmp: comparison(inst, *from)?,
             ty: super::ty(*from),
@@ -132,7 +143,9 @@ impl<'a> Decoder<'a> {
     }
 
     fn cvt(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
-        if inst.has("pack") {
+        // Packing integers, stochastic rounding, scaled formats.
+        let scaled = inst.modifiers.iter().any(|m| m.starts_with("scaled"));
+        if inst.has("pack") || inst.has("rs") || scaled {
             return Err(unsupported(inst));
         }
         let all: Vec<(Ty, Type, bool)> = inst
@@ -152,6 +165,16 @@ impl<'a> Decoder<'a> {
                 d: self.dest(inst.args.first(), *to_type)?,
                 a: self.w(inst.args.get(1), Type::F32)?,
                 b: self.w(inst.args.get(2), Type::F32)?,
+            });
+        }
+        if let (Ty::Small(to), true, Ty::Small(from), true) = (*to, *two, *from, *from_two) {
+            return Ok(Op::CvtTwo {
+                from,
+                to,
+                m,
+                relu,
+                d: self.dest(inst.args.first(), *to_type)?,
+                a: self.w(inst.args.get(1), *from_type)?,
             });
         }
         if *two || *from_two {
@@ -232,6 +255,20 @@ impl<'a> Decoder<'a> {
                 let d = self.slot(inst.args.first(), ty)?;
                 Ok(Op::Clock { d, high })
             }
+            (d, Some(Arg::Symbol(symbol, offset)))
+                if ty.bytes() == 8 && self.frame_of(*symbol).is_some() =>
+            {
+                let offset = self.symbol(*symbol, *offset);
+                let base = self.frame_of(*symbol).unwrap_or(0);
+                let b = self.double(offset);
+                Ok(Op::Int64 {
+                    f: Int::Add,
+                    d: self.dest(d, ty)?,
+                    a: base,
+                    b,
+                    c: base,
+                })
+            }
             (_, Some(Arg::Symbol(symbol, _))) => {
                 let a = self.value(inst.args.get(1), ty)?;
                 let d = self.dest(inst.args.first(), ty)?;
@@ -242,10 +279,6 @@ impl<'a> Decoder<'a> {
                 }
                 Ok(move_of(ty, d, a))
             }
-            (_, Some(Arg::Function(_) | Arg::Unknown(_))) => Err(format!(
-                "`{}`: addresses of code are not supported",
-                inst.text()
-            )),
             _ => {
                 let a = self.value(inst.args.get(1), ty)?;
                 let d = self.dest(inst.args.first(), ty)?;

@@ -1,10 +1,10 @@
 //! Matrix instructions.
 
-use super::super::matrix::{Element, Fragment, MatrixOp};
+use super::super::matrix::{Element, Fragment, GroupOp, MatrixOp, Role, Source, places};
 use super::super::op::{Op, Where};
 use super::{Decoded, Decoder, unsupported};
-use crate::ptx::ast::Type;
-use crate::ptx::flat::FlatInst;
+use crate::ptx::ast::{Number, Type};
+use crate::ptx::flat::{Arg, FlatInst};
 
 impl<'a> Decoder<'a> {
     pub(super) fn matrices(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
@@ -13,6 +13,9 @@ impl<'a> Decoder<'a> {
                 d: self.dest(inst.args.first(), Type::B32)?,
                 a: self.w(inst.args.get(1), Type::B32)?,
             }),
+            "wgmma" if inst.has("mma_async") => self.group(inst),
+            // Products are there at once, so nothing has to wait for them.
+            "wgmma" => Ok(Op::Nop),
             "wmma" if inst.has("load") || inst.has("store") => self.wmma_access(inst),
             _ => self.multiplication(inst),
         }
@@ -53,7 +56,7 @@ impl<'a> Decoder<'a> {
         let [d, a, b, c] = lists.as_slice() else {
             return Err(unsupported(inst));
         };
-        let op = MatrixOp {
+        let mut op = MatrixOp {
             m,
             n,
             k,
@@ -68,10 +71,86 @@ impl<'a> Decoder<'a> {
             wmma,
             sat: inst.has("satfinite"),
             and: inst.has("and"),
+            places: [const { Vec::new() }; 3],
         };
+        op.places = [Role::A, Role::B, Role::C].map(|role| places(&op, role));
         self.program.matrices.push(op);
         Ok(Op::Mma {
             which: self.program.matrices.len() as u32 - 1,
+        })
+    }
+
+    fn group(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let (m, n, k) = shape(inst).ok_or_else(|| unsupported(inst))?;
+        let types: Vec<Element> = inst.modifiers.iter().filter_map(|t| element(t)).collect();
+        let [d_type, a_type, b_type] = *types.as_slice() else {
+            return Err(unsupported(inst));
+        };
+        let fits = m == 64 && n % 8 == 0 && k * a_type.bits() == 256;
+        if !fits || inst.has("sp") || a_type.bits() != b_type.bits() {
+            return Err(unsupported(inst));
+        }
+        let slots = self.slots(inst.args.first(), Type::B32)?;
+        if slots.len() as u32 * 32 != n / 2 * d_type.bits() {
+            return Err("the wrong number of accumulators".to_owned());
+        }
+        let d = self.list(slots)?;
+        let in_registers = matches!(inst.args.get(1), Some(Arg::Vector(_)));
+        let a = match in_registers {
+            true => {
+                let slots = self.slots(inst.args.get(1), Type::B32)?;
+                Source::Registers(self.list(slots)?)
+            }
+            false => Source::Shared(self.x(inst.args.get(1), Type::B64)?),
+        };
+        let accumulate = match inst.args.get(3) {
+            Some(arg) => self.pred(arg)?,
+            None => return Err(super::missing(None)),
+        };
+        let number = |at: usize| match inst.args.get(at) {
+            Some(Arg::Imm(Number::Int(value))) => *value,
+            _ => 0,
+        };
+        let transposed = match in_registers {
+            true => [false, number(6) != 0],
+            false => [number(6) != 0, number(7) != 0],
+        };
+        let b = self.x(inst.args.get(2), Type::B64)?;
+        // Rows of A in registers lie as those of `mma` do.
+        let like = MatrixOp {
+            m: 16,
+            n: 8,
+            k,
+            a_type,
+            b_type,
+            c_type: d_type,
+            d_type,
+            d,
+            a: d,
+            b: d,
+            c: d,
+            wmma: false,
+            sat: false,
+            and: false,
+            places: [const { Vec::new() }; 3],
+        };
+        self.program.groups.push(GroupOp {
+            places: places(&like, Role::A),
+            n,
+            k,
+            a_type,
+            b_type,
+            d_type,
+            a,
+            b,
+            d,
+            accumulate,
+            negated: (number(4) < 0) != (number(5) < 0),
+            transposed,
+            sat: inst.has("satfinite"),
+        });
+        Ok(Op::Wgmma {
+            which: self.program.groups.len() as u32 - 1,
         })
     }
 

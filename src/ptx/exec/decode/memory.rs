@@ -74,6 +74,12 @@ impl<'a> Decoder<'a> {
             }),
             (None, Some(symbol)) => {
                 let address = self.symbol(*symbol, *offset);
+                if let Some(base) = self.frame_of(*symbol) {
+                    return Ok(Addr {
+                        base: Slot::Double(base),
+                        offset: address as i64,
+                    });
+                }
                 Ok(Addr {
                     base: Slot::Double(self.double(address)),
                     offset: 0,
@@ -131,8 +137,10 @@ impl<'a> Decoder<'a> {
             *w = *b;
         }
         let value = u64::from_le_bytes(word);
+        if matches!(inst.args.first(), Some(Arg::Vector(_))) {
+            return Ok(None);
+        }
         Ok(match self.slot(inst.args.first(), ty)? {
-            _ if matches!(inst.args.first(), Some(Arg::Vector(_))) => None,
             Slot::Word(d) if ty.bytes() == 4 => Some(Op::Mov32 {
                 d,
                 a: self.word(value as u32),
@@ -175,7 +183,7 @@ impl<'a> Decoder<'a> {
             .modifiers
             .iter()
             .any(|m| matches!(*m, "v2" | "v4" | "v8"));
-        if vector || inst.has("async") || ty == Type::B128 {
+        if inst.has("async") || ty == Type::B128 {
             return Err(unsupported(inst));
         }
         let f = inst.modifiers.iter().find_map(|m| {
@@ -199,6 +207,23 @@ impl<'a> Decoder<'a> {
         if space != Where::Shared {
             self.program.ordered = true;
         }
+        let packed = matches!(ty, Type::F16x2 | Type::Bf16x2);
+        if vector {
+            let b = self.slots(inst.args.get(first + 1), ty)?;
+            let d = match (returns, inst.args.first()) {
+                (true, Some(Arg::Sink)) | (false, _) => None,
+                (true, arg) => Some(self.slots(arg, ty)?),
+            };
+            return Ok(Op::AtomVector {
+                space,
+                f,
+                ty: super::ty(ty),
+                packed,
+                addr: self.addr(inst.args.get(first))?,
+                d: d.map(|d| self.list(d)).transpose()?,
+                b: self.list(b)?,
+            });
+        }
         let d = match (returns, inst.args.first()) {
             (true, Some(Arg::Sink)) | (false, _) => None,
             (true, arg) => Some(self.slot(arg, ty)?),
@@ -207,7 +232,6 @@ impl<'a> Decoder<'a> {
             Rmw::Cas => Some(self.slot(inst.args.get(first + 2), ty)?),
             _ => None,
         };
-        let packed = matches!(ty, Type::F16x2 | Type::Bf16x2);
         Ok(Op::Atom {
             space,
             f,

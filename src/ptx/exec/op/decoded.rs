@@ -177,6 +177,24 @@ pub enum Op {
         b: u32,
         c: u32,
     },
+    /// Float arithmetic whose first operand, for `fma` also the second, is of a smaller format.
+    F32Mixed {
+        f: Flt,
+        m: Mode,
+        small: Small,
+        d: u32,
+        a: u32,
+        b: u32,
+        c: u32,
+    },
+    /// Packed 16-bit and video instructions.
+    Parts {
+        f: Parts,
+        d: u32,
+        a: u32,
+        b: u32,
+        c: u32,
+    },
     /// `testp`: class of a number.
     TestP {
         d: u32,
@@ -209,6 +227,17 @@ pub enum Op {
         ty: Ty,
         ftz: bool,
         ones: u32,
+        d: u32,
+        a: u32,
+        b: u32,
+        with: Option<(Bool, Pred)>,
+    },
+    /// `set` on both halves of packed values.
+    SetPacked {
+        cmp: Cmp,
+        small: Small,
+        /// What a half becomes where it holds.
+        ones: u16,
         d: u32,
         a: u32,
         b: u32,
@@ -259,6 +288,15 @@ pub enum Op {
         a: u32,
         b: u32,
     },
+    /// Two packed values of one small format to two of another.
+    CvtTwo {
+        from: Small,
+        to: Small,
+        m: Mode,
+        relu: bool,
+        d: u32,
+        a: u32,
+    },
     /// Generic address from or to that of a space.
     Cvta {
         wide: bool,
@@ -294,6 +332,16 @@ pub enum Op {
         b: Slot,
         c: Option<Slot>,
     },
+    /// Element by element, in ascending order of addresses.
+    AtomVector {
+        space: Where,
+        f: Rmw,
+        ty: Ty,
+        packed: bool,
+        addr: Addr,
+        d: Option<List>,
+        b: List,
+    },
     CpAsync {
         dst: Addr,
         src: Addr,
@@ -313,6 +361,10 @@ pub enum Op {
     },
     /// `mma.sync`: number of its description.
     Mma {
+        which: u32,
+    },
+    /// `wgmma.mma_async`: number of its description.
+    Wgmma {
         which: u32,
     },
     /// `wmma.load` or `.store`: number of its description.
@@ -386,6 +438,10 @@ pub enum Op {
     },
     Call {
         function: u32,
+    },
+    /// A call that copies its parameters: number of its description.
+    CallSite {
+        site: u32,
     },
     Ret,
     Exit,

@@ -3,7 +3,7 @@
 use super::super::fault::{LaneFault, Ran};
 use super::super::memory::Bad;
 use super::super::observe::Observer;
-use super::super::op::{Addr, List, Pred, Slot, Ty, Where};
+use super::super::op::{Addr, List, Slot, Ty, Where};
 use super::super::regs::{LANES, Lanes, each};
 use super::super::shared::Use;
 use super::super::{CONST_WINDOW, LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, WINDOW_BYTES};
@@ -11,6 +11,8 @@ use super::cells::{extent, peek, poke, read, signed, slice, slice_mut, write};
 use super::{Cx, Warp, lanes};
 
 const OUTSIDE: &str = "check the index, the sizes of the buffers and the arguments of the launch";
+
+const OUTSIDE_SHARED: &str = "check the index, and `dynamic_shared_bytes` of the launch";
 
 /// The window that a generic address lies in; 0 for global memory.
 pub fn window(address: u64) -> u64 {
@@ -110,6 +112,9 @@ impl Warp {
         }
         if space == Where::Shared && cx.shared.checked() {
             self.check_races(at, total, mask, Use::Read, cx)?;
+        }
+        if !matches!(space, Where::Shared | Where::Const | Where::Param) {
+            cx.global.note(at, mask, total, false);
         }
         let (bytes, tracked) = match space {
             Where::Shared => (slice(&cx.shared.bytes, low, high), false),
@@ -211,10 +216,10 @@ impl Warp {
         read: bool,
         cx: &mut Cx<'_, O>,
     ) -> Ran<()> {
-        let (size, name) = match space {
-            Where::Shared => (cx.shared.bytes.len(), "shared"),
-            Where::Const => (cx.program.constant.len(), "constant"),
-            Where::Param => (cx.program.params.len(), "parameter"),
+        let (size, name, remedy) = match space {
+            Where::Shared => (cx.shared.bytes.len(), "shared", OUTSIDE_SHARED),
+            Where::Const => (cx.program.constant.len(), "constant", OUTSIDE),
+            Where::Param => (cx.program.params.len(), "parameter", OUTSIDE),
             _ => {
                 let (what, remedy) = match cx.global.check(at, bytes, read) {
                     Ok(()) => return Ok(()),
@@ -238,7 +243,7 @@ impl Warp {
             format!(
                 "access of {bytes} bytes at {name} address {at:#x} is outside its {size} bytes"
             ),
-            OUTSIDE,
+            remedy,
         )))
     }
 
@@ -326,6 +331,9 @@ impl Warp {
         if space == Where::Shared && cx.shared.checked() {
             self.check_races(at, total, mask, Use::Write, cx)?;
         }
+        if space != Where::Shared {
+            cx.global.note(at, mask, total, true);
+        }
         let (bytes, tracked) = match space {
             Where::Shared => (slice_mut(&mut cx.shared.bytes, low, high), false),
             _ => match cx.global.span(low, high) {
@@ -359,47 +367,6 @@ impl Warp {
                     value,
                     cx,
                 );
-            }
-        }
-        Ok(())
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn copy_async<O: Observer>(
-        &mut self,
-        pc: u32,
-        [dst, src]: [Addr; 2],
-        bytes: u8,
-        size: Option<u32>,
-        ignore: Option<Pred>,
-        mask: u32,
-        cx: &mut Cx<'_, O>,
-    ) -> Ran<()> {
-        let (to, from) = (self.addresses(dst), self.addresses(src));
-        cx.observer.access(self.number, pc, mask, &from);
-        let skipped = ignore.map_or(0, |p| self.regs.pred(p));
-        let total = u64::from(bytes);
-        extent(&to, mask, total)?;
-        if cx.shared.checked() {
-            self.check_races(&to, total, mask, Use::Write, cx)?;
-        }
-        for lane in lanes(mask) {
-            let wanted = match size {
-                _ if skipped >> lane & 1 != 0 => 0,
-                Some(r) => u64::from(self.regs.w.get(r)[lane]).min(total),
-                None => total,
-            };
-            self.check(Where::Shared, lane, to[lane], total, false, cx)?;
-            if wanted > 0 {
-                self.check(Where::Global, lane, from[lane], wanted, true, cx)?;
-            }
-            // What the source does not fill is zero.
-            for byte in 0..total {
-                let value = match byte < wanted {
-                    true => cx.global.read(from[lane] + byte, 1),
-                    false => 0,
-                };
-                poke(Where::Shared, to[lane] + byte, 1, value, cx);
             }
         }
         Ok(())

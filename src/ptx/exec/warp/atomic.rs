@@ -4,8 +4,8 @@ use super::super::alu::extend;
 use super::super::fault::{LaneFault, Ran};
 use super::super::numeric::{Round, Small, from_small, to_small};
 use super::super::observe::Observer;
-use super::super::op::{Addr, Rmw, Slot, Ty, Where};
-use super::super::regs::Lanes;
+use super::super::op::{Addr, List, Rmw, Slot, Ty, Where};
+use super::super::regs::{LANES, Lanes, each};
 use super::super::shared::Use;
 use super::cells::{extent, peek, poke};
 use super::{Cx, Warp, lanes};
@@ -45,11 +45,62 @@ impl Warp {
         })
     }
 
+    /// A vector of atomics: element by element, destinations and operands as lists.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn atom_vector<O: Observer>(
+        &mut self,
+        pc: u32,
+        space: Where,
+        what: Atom,
+        addr: Addr,
+        [d, b]: [Option<List>; 2],
+        mask: u32,
+        cx: &mut Cx<'_, O>,
+    ) -> Ran<()> {
+        self.polls += 1;
+        let at = self.addresses(addr);
+        cx.observer.access(self.number, pc, mask, &at);
+        let program = cx.program;
+        let operands = b.map_or(&[][..], |b| program.list(b));
+        let results = d.map_or(&[][..], |d| program.list(d));
+        let element = u64::from(what.ty.bytes()) * if what.packed { 2 } else { 1 };
+        extent(&at, mask, element * operands.len() as u64)?;
+        // Results must not change operands that are still to be used.
+        let values: Vec<Lanes<u64>> = operands
+            .iter()
+            .map(|&slot| each(|lane| self.regs.lane(slot, lane)))
+            .collect();
+        for (i, values) in values.iter().enumerate() {
+            let at = each(|lane| at[lane].wrapping_add(i as u64 * element));
+            let d = results.get(i).copied();
+            self.by_space(space, &at, mask, |warp, space, at, mask| {
+                warp.update(space, what, at, (values, &[0; LANES]), d, mask, cx)
+            })?;
+        }
+        Ok(())
+    }
+
     fn atom_in<O: Observer>(
         &mut self,
         space: Where,
         what: Atom,
         at: &Lanes<u64>,
+        d: Option<Slot>,
+        mask: u32,
+        cx: &mut Cx<'_, O>,
+    ) -> Ran<()> {
+        let b = each(|lane| self.regs.lane(what.b, lane));
+        let c = each(|lane| what.c.map_or(0, |c| self.regs.lane(c, lane)));
+        self.update(space, what, at, (&b, &c), d, mask, cx)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn update<O: Observer>(
+        &mut self,
+        space: Where,
+        what: Atom,
+        at: &Lanes<u64>,
+        (b, c): (&Lanes<u64>, &Lanes<u64>),
         d: Option<Slot>,
         mask: u32,
         cx: &mut Cx<'_, O>,
@@ -69,9 +120,7 @@ impl Warp {
         for lane in lanes(mask) {
             self.check(space, lane, at[lane], bytes, true, cx)?;
             let old = peek(space, at[lane], bytes as usize, cx);
-            let b = self.regs.lane(what.b, lane);
-            let c = what.c.map_or(0, |c| self.regs.lane(c, lane));
-            let new = updated(what, old, b, c);
+            let new = updated(what, old, b[lane], c[lane]);
             poke(space, at[lane], bytes as usize, new, cx);
             if let Some(d) = d {
                 self.regs.put_lane(d, lane, old);

@@ -77,10 +77,15 @@ impl Warp {
                     frame,
                 });
             }
+            Op::CallSite { site } => return self.call_site(index, pc, site, exec, cx),
             Op::Ret | Op::Exit => {
                 self.set_pc(index, pc + 1);
                 let frame = self.fragments[index].stack.last().map_or(0, |e| e.frame);
-                if frame == 0 || inst.op == Op::Exit {
+                let ends = frame == 0 || inst.op == Op::Exit;
+                if !self.calls.is_empty() {
+                    self.leave(exec, (!ends).then_some(frame), cx.program);
+                }
+                if ends {
                     self.alive &= !exec;
                     self.fragments[index].retire(exec, 0);
                 } else {

@@ -7,7 +7,7 @@ use super::super::fault::Ran;
 use super::super::observe::Observer;
 use super::super::op::{Int, Op, Slot};
 use super::super::regs::{LANES, Lanes, each};
-use super::super::{float, int};
+use super::super::{carry, float, int, parts};
 use super::{Cx, Warp};
 
 impl Warp {
@@ -152,6 +152,16 @@ impl Warp {
                 float::half(regs, f, m, small, packed, d, [a, b, c], mask);
             }
             Op::F32x2 { f, m, d, a, b, c } => float::f32x2(regs, f, m, d, [a, b, c], mask),
+            Op::F32Mixed {
+                f,
+                m,
+                small,
+                d,
+                a,
+                b,
+                c,
+            } => float::mixed(regs, f, m, small, d, [a, b, c], mask),
+            Op::Parts { f, d, a, b, c } => parts::run(regs, f, d, [a, b, c], mask),
             Op::PredOp { f, d, a, b } => alu::predicates(regs, f, d, a, b, mask),
             Op::MovPred { d, a } => {
                 let value = regs.pred(a);
@@ -164,8 +174,8 @@ impl Warp {
             Op::Bfi32 { d, a, b, c, e } => int::bfi32(regs, d, [a, b, c, e], mask),
             Op::Bfi64 { d, a, b, c, e } => int::bfi64(regs, d, [a, b, c, e], mask),
             Op::Wide16 { signed, d, a, b, c } => int::wide16(regs, signed, d, [a, b, c], mask),
-            Op::Carry32 { f, d, a, b, c } => int::carry(regs, f, 32, d, [a, b, c], mask),
-            Op::Carry64 { f, d, a, b, c } => int::carry(regs, f, 64, d, [a, b, c], mask),
+            Op::Carry32 { f, d, a, b, c } => carry::carry(regs, f, 32, d, [a, b, c], mask),
+            Op::Carry64 { f, d, a, b, c } => carry::carry(regs, f, 64, d, [a, b, c], mask),
             Op::Clock { d, high } => {
                 // A clock that only counts this warp's instructions, four cycles each.
                 let now = 4 * executed;

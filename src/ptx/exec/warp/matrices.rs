@@ -4,7 +4,7 @@
 //! is at least as accurate as any tensor core; results differ from a chip's in the last bits.
 
 use super::super::fault::{LaneFault, Ran};
-use super::super::matrix::{Element, Fragment, MatrixOp, Role, place, share};
+use super::super::matrix::{Element, Fragment, MatrixOp, Role, share};
 use super::super::numeric::{Round, Small, from_small, to_small};
 use super::super::observe::Observer;
 use super::super::op::{Addr, List, Slot, Where};
@@ -14,7 +14,7 @@ use super::cells::{peek, poke};
 use super::{Cx, Warp, lanes};
 
 impl Warp {
-    fn whole(&self, mask: u32) -> Ran<()> {
+    pub(super) fn whole(&self, mask: u32) -> Ran<()> {
         if mask == FULL {
             return Ok(());
         }
@@ -29,80 +29,40 @@ impl Warp {
         self.whole(mask)?;
         let program = cx.program;
         let op = &program.matrices[which as usize];
-        let a = self.matrix(op, Role::A, op.a_type, program.list(op.a));
-        let b = self.matrix(op, Role::B, op.b_type, program.list(op.b));
-        let c = self.matrix(op, Role::C, op.c_type, program.list(op.c));
         let (m, n, k) = (op.m as usize, op.n as usize, op.k as usize);
-        let mut out = vec![0.0; m * n];
+        let [at_a, at_b, at_c] = &op.places;
+        let a = gather(&self.regs, op.a_type, program.list(op.a), at_a, m * k);
+        let b = gather(&self.regs, op.b_type, program.list(op.b), at_b, k * n);
+        let mut out = gather(&self.regs, op.c_type, program.list(op.c), at_c, m * n);
         for row in 0..m {
-            for column in 0..n {
-                let mut sum = c[row * n + column];
-                for depth in 0..k {
-                    let (x, y) = (a[row * k + depth], b[depth * n + column]);
-                    sum += match op.a_type {
-                        Element::B1 if op.and => x * y,
-                        Element::B1 => f64::from(u8::from(x != y)),
+            let sums = &mut out[row * n..][..n];
+            for depth in 0..k {
+                let (x, factors) = (a[row * k + depth], &b[depth * n..][..n]);
+                for (sum, y) in sums.iter_mut().zip(factors) {
+                    *sum += match op.a_type {
+                        Element::B1 if !op.and => f64::from(u8::from(x != *y)),
                         _ => x * y,
                     };
                 }
-                out[row * n + column] = sum;
             }
         }
         self.scatter(op, &out, program.list(op.d));
         Ok(())
     }
 
-    /// A matrix, row by row, from the registers of all lanes.
-    fn matrix(&self, op: &MatrixOp, role: Role, element: Element, slots: &[Slot]) -> Vec<f64> {
-        let (rows, columns) = match role {
-            Role::A => (op.m, op.k),
-            Role::B => (op.k, op.n),
-            Role::C => (op.m, op.n),
-        };
-        let mut out = vec![0.0; (rows * columns) as usize];
-        let count = share(op, role);
-        for lane in 0..LANES as u32 {
-            for i in 0..count {
-                let value = value(element, element_bits(&self.regs, element, slots, lane, i));
-                let at = match op.wmma {
-                    true => lane * count + i,
-                    false => {
-                        let (row, column) = place(op, role, lane, i);
-                        row * columns + column
-                    }
-                };
-                if let Some(slot) = out.get_mut(at as usize) {
-                    *slot = value;
-                }
-            }
-        }
-        out
-    }
-
     fn scatter(&mut self, op: &MatrixOp, values: &[f64], slots: &[Slot]) {
         let count = share(op, Role::C);
-        for lane in 0..LANES as u32 {
-            for i in 0..count {
-                let at = match op.wmma {
-                    true => lane * count + i,
-                    false => {
-                        let (row, column) = place(op, Role::C, lane, i);
-                        row * op.n + column
-                    }
-                };
-                let x = values.get(at as usize).copied().unwrap_or(0.0);
-                let bits = match op.d_type {
-                    Element::F64 => x.to_bits(),
-                    Element::F16 => u64::from(to_small(x, Small::F16, Round::Nearest)),
-                    Element::S32 if op.sat => {
-                        let (low, high) = (f64::from(i32::MIN), f64::from(i32::MAX));
-                        u64::from(x.clamp(low, high) as i32 as u32)
-                    }
-                    Element::S32 => u64::from(x as i64 as u32),
-                    _ => u64::from((x as f32).to_bits()),
-                };
-                put_element(&mut self.regs, op.d_type, slots, lane, i, bits);
-            }
+        for (at, &place) in (0u32..).zip(&op.places[2]) {
+            let x = values.get(usize::from(place)).copied().unwrap_or(0.0);
+            let bits = rounded(x, op.d_type, op.sat);
+            put_element(
+                &mut self.regs,
+                op.d_type,
+                slots,
+                at / count,
+                at % count,
+                bits,
+            );
         }
     }
 
@@ -165,6 +125,9 @@ impl Warp {
             if cx.shared.checked() && space == Where::Shared {
                 let kind = if f.store { Use::Write } else { Use::Read };
                 warp.check_races(&[at; LANES], bytes, mask, kind, cx)?;
+            }
+            if !matches!(space, Where::Shared | Where::Const | Where::Param) {
+                cx.global.note(&[at; LANES], 1, bytes, f.store);
             }
             if f.store {
                 let bits = element_bits(&warp.regs, f.element, slots, lane, i);
@@ -284,11 +247,43 @@ pub fn transpose(regs: &mut Regs, d: u32, a: u32, mask: u32) {
     regs.w.put(d, mask, &out);
 }
 
+/// A matrix of `size` elements, row by row, from the registers of all lanes.
+pub(super) fn gather(
+    regs: &Regs,
+    element: Element,
+    slots: &[Slot],
+    places: &[u16],
+    size: usize,
+) -> Vec<f64> {
+    let mut out = vec![0.0; size];
+    let count = places.len() / LANES;
+    let per = (element.register_bits() / element.bits()) as usize;
+    let ones = u64::MAX >> (64 - element.bits());
+    for (register, &slot) in slots.iter().enumerate() {
+        for lane in 0..LANES {
+            let word = regs.lane(slot, lane);
+            for i in register * per..count.min((register + 1) * per) {
+                let bits = word >> ((i - register * per) as u32 * element.bits()) & ones;
+                if let Some(target) = out.get_mut(usize::from(places[lane * count + i])) {
+                    *target = value(element, bits);
+                }
+            }
+        }
+    }
+    out
+}
+
 fn capacity(element: Element, slots: &[Slot]) -> u32 {
     slots.len() as u32 * element.register_bits() / element.bits()
 }
 
-fn element_bits(regs: &Regs, element: Element, slots: &[Slot], lane: u32, i: u32) -> u64 {
+pub(super) fn element_bits(
+    regs: &Regs,
+    element: Element,
+    slots: &[Slot],
+    lane: u32,
+    i: u32,
+) -> u64 {
     let per = element.register_bits() / element.bits();
     let Some(&slot) = slots.get((i / per) as usize) else {
         return 0;
@@ -297,7 +292,14 @@ fn element_bits(regs: &Regs, element: Element, slots: &[Slot], lane: u32, i: u32
     regs.lane(slot, lane as usize) >> (i % per * element.bits()) & ones
 }
 
-fn put_element(regs: &mut Regs, element: Element, slots: &[Slot], lane: u32, i: u32, bits: u64) {
+pub(super) fn put_element(
+    regs: &mut Regs,
+    element: Element,
+    slots: &[Slot],
+    lane: u32,
+    i: u32,
+    bits: u64,
+) {
     let per = element.register_bits() / element.bits();
     let Some(&slot) = slots.get((i / per) as usize) else {
         return;
@@ -312,7 +314,21 @@ fn put_element(regs: &mut Regs, element: Element, slots: &[Slot], lane: u32, i: 
     );
 }
 
-fn value(element: Element, bits: u64) -> f64 {
+/// The bits of a sum as an element of the result.
+pub(super) fn rounded(x: f64, element: Element, sat: bool) -> u64 {
+    match element {
+        Element::F64 => x.to_bits(),
+        Element::F16 => u64::from(to_small(x, Small::F16, Round::Nearest)),
+        Element::S32 if sat => {
+            let (low, high) = (f64::from(i32::MIN), f64::from(i32::MAX));
+            u64::from(x.clamp(low, high) as i32 as u32)
+        }
+        Element::S32 => u64::from(x as i64 as u32),
+        _ => u64::from((x as f32).to_bits()),
+    }
+}
+
+pub(super) fn value(element: Element, bits: u64) -> f64 {
     let small = |s: Small| f64::from(from_small(bits as u32, s));
     match element {
         Element::F16 => small(Small::F16),

@@ -1,8 +1,9 @@
 //! Packing, address conversion, and what the other files of the warp carry out.
 
+use super::super::super::alu;
 use super::super::super::fault::{LaneFault, Ran};
 use super::super::super::observe::Observer;
-use super::super::super::op::Op;
+use super::super::super::op::{Op, Slot};
 use super::super::super::regs::LANES;
 use super::super::{Cx, Warp, access, atomic, bits_of, lanes, matrices};
 
@@ -16,6 +17,23 @@ impl Warp {
     ) -> Ran<()> {
         let regs = &mut self.regs;
         match *op {
+            Op::SetPacked {
+                cmp,
+                small,
+                ones,
+                d,
+                a,
+                b,
+                with,
+            } => alu::set_packed(regs, (cmp, small, ones), d, [a, b], with, mask),
+            Op::CvtTwo {
+                from,
+                to,
+                m,
+                relu,
+                d,
+                a,
+            } => alu::convert_two(regs, [from, to], m, relu, d, a, mask),
             Op::Pack { d, parts } => {
                 let list = cx.program.list(parts);
                 let bits = bits_of(d) / list.len().max(1) as u32;
@@ -79,6 +97,24 @@ impl Warp {
                 };
                 return self.atom(pc, space, what, addr, d, mask, cx);
             }
+            Op::AtomVector {
+                space,
+                f,
+                ty,
+                packed,
+                addr,
+                d,
+                b,
+            } => {
+                let what = atomic::Atom {
+                    f,
+                    ty,
+                    packed,
+                    b: Slot::Word(0),
+                    c: None,
+                };
+                return self.atom_vector(pc, space, what, addr, [d, Some(b)], mask, cx);
+            }
             Op::CpAsync {
                 dst,
                 src,
@@ -95,6 +131,7 @@ impl Warp {
                 return self.store_matrix(pc, addr, trans, a, mask, cx);
             }
             Op::Mma { which } => return self.multiply(which, mask, cx),
+            Op::Wgmma { which } => return self.multiply_group(which, mask, cx),
             Op::Fragment { which } => return self.fragment(pc, which, mask, cx),
             Op::Movmatrix { d, a } => matrices::transpose(regs, d, a, mask),
             Op::Refused(number) => {

@@ -1,0 +1,81 @@
+//! What a recording says of its kernel besides the streams.
+
+use crate::error::{Error, Result};
+use crate::ptx::exec::{LOCAL_WINDOW, SHARED_WINDOW};
+use crate::ptx::launch::data::Init;
+use crate::ptx::launch::run::Prepared;
+use crate::ptx::launch::{Launch, Value};
+use crate::ptx::lower::{Machine, ptxas};
+use crate::trace::{Command, KernelHeader};
+use std::path::Path;
+
+pub(super) fn header(
+    file: &str,
+    ptx: &Path,
+    launch: &Launch,
+    prepared: &Prepared<'_>,
+    machine: &Machine,
+    sm: u16,
+) -> Result<KernelHeader> {
+    let name = prepared.program.name.clone();
+    let usage = match &launch.ptxas_v {
+        None => None,
+        Some(path) => {
+            let near = |base: &Path| base.parent().unwrap_or(Path::new("")).join(path);
+            let found = [near(ptx), near(&launch.path)]
+                .into_iter()
+                .find(|p| p.is_file());
+            let text = match &found {
+                Some(found) => std::fs::read_to_string(found).map_err(|e| Error::io(found, e))?,
+                None => String::new(),
+            };
+            let usage = ptxas::usage(&text, &name);
+            if usage.is_none() {
+                return Err(Error::input(
+                    launch.path.display().to_string(),
+                    "ptxas_v",
+                    format!("{} says nothing of `{name}` of {file}", path.display()),
+                    "leave the key out, or run `ptxas -v` on the PTX file",
+                ));
+            }
+            usage
+        }
+    };
+    let known = launch.registers.or(usage.map(|u| u.registers));
+    let registers_per_thread = known.unwrap_or(machine.registers);
+    let source_of_registers = match known {
+        Some(_) => "registers given",
+        None => "registers from liveness",
+    };
+    let file_name = ptx.file_name().map(|n| n.to_string_lossy().into_owned());
+    Ok(KernelHeader {
+        name,
+        id: 1,
+        grid: launch.grid,
+        block: launch.block,
+        cluster: [1; 3],
+        registers_per_thread,
+        smem_bytes: prepared.program.shared_bytes as u32,
+        stream: 0,
+        sm_version: sm,
+        shared_base: SHARED_WINDOW,
+        local_base: LOCAL_WINDOW,
+        source: format!(
+            "PTX mode: {}, {source_of_registers}",
+            file_name.unwrap_or_default()
+        ),
+    })
+}
+
+/// What a host would have copied to the device before the launch.
+pub(super) fn copies(launch: &Launch, prepared: &Prepared<'_>) -> Vec<Command> {
+    let arguments = launch.args.iter().zip(&prepared.buffers);
+    let initialised = arguments.filter_map(|(argument, buffer)| match &argument.value {
+        Value::Buffer { init, count } if !matches!(init, Init::None) => Some(Command::MemcpyHtoD {
+            address: prepared.global.address((*buffer)?),
+            bytes: count * u64::from(argument.element.bytes()),
+        }),
+        _ => None,
+    });
+    initialised.collect()
+}
