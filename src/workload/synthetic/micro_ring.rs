@@ -200,12 +200,14 @@ struct Lap {
 
 /// Threads of a lap.
 const LAP_THREADS: u64 = 1024;
+/// Its exit: behind eight loads, each with a barrier, so that no warp leaves the order of the ring.
+const LAP_EXIT: u32 = 16;
 
 impl WarpGenerator for Lap {
     fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
         insts(out, 0..self.body, FULL);
         if cta > 0 {
-            out.inst(self.body + 8, FULL);
+            out.inst(self.body + LAP_EXIT, FULL);
             return;
         }
         let mut addresses = [0; 32];
@@ -219,10 +221,11 @@ impl WarpGenerator for Lap {
             }
             out.inst(self.body + slot, super::builder::first_lanes(lanes));
             out.access_list(self.body + slot, &addresses[..lanes as usize]);
-            slot = (slot + 1) % 8;
+            out.inst(self.body + slot + 1, FULL);
+            slot = (slot + 2) % LAP_EXIT;
             first += LAP_THREADS;
         }
-        out.inst(self.body + 8, FULL);
+        out.inst(self.body + LAP_EXIT, FULL);
     }
 }
 
@@ -231,8 +234,10 @@ fn lap(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     let mut code = KernelBuilder::new(gpu.compute_capability);
     let body = prologue(&mut code);
     let text = load(&code, params);
-    for n in 0..8 {
+    let barrier = code.barrier_text();
+    for n in 0..LAP_EXIT as u16 / 2 {
         code.inst(&text, &[r(8 + 2 * n)], &[r(2)]);
+        code.inst(barrier, &[], &[]);
     }
     code.inst("EXIT", &[], &[]);
     let generator = Lap {
