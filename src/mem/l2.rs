@@ -102,6 +102,7 @@ pub struct Slice {
     ready: Vec<Waiter>,
     free_at: Cycle,
     atomic_free_at: Cycle,
+    atomic_latency: Cycle,
     /// Requests that wait for an MSHR, in order; forwarded reads apart, so that they never wait for
     /// registers that wait for the other partition.
     waiting: [VecDeque<Request>; 2],
@@ -137,6 +138,7 @@ impl Slice {
             ready: Vec::new(),
             free_at: 0,
             atomic_free_at: 0,
+            atomic_latency: Cycle::from(spec.atomic_latency),
             waiting: [VecDeque::new(), VecDeque::new()],
             remote_in_flight: 0,
             remote_max: u32::from(spec.mshrs / 2).max(1),
@@ -283,6 +285,8 @@ impl Slice {
             }
             if waiter.kind == RequestKind::Reduction {
                 sectors = 0;
+            } else {
+                at += self.atomic_latency;
             }
         }
         let (kind, source, tag) = (waiter.kind, waiter.source, waiter.tag);
