@@ -23,6 +23,7 @@ const GRID: Param = Param::count(
     1 << 16,
     "CTAs, of which all but the first exit",
 );
+const SMEM: Param = Param::bytes("smem", 0, 0, 1 << 18, "shared memory of a CTA, carved out of L1");
 const CACHE: Param = Param::name("cache", &["all", "l2"], "levels that keep the lines");
 
 pub(super) const RING: Entry = Entry {
@@ -44,6 +45,7 @@ pub(super) const RING: Entry = Entry {
         ORDER,
         CACHE,
         GRID,
+        SMEM,
     ],
     make: ring,
 };
@@ -51,7 +53,7 @@ pub(super) const RING: Entry = Entry {
 pub(super) const LAP: Entry = Entry {
     name: "lap",
     doc: "one CTA of 1024 threads reads every element of a ring once, in its order",
-    params: &[BYTES, STRIDE, ORDER, CACHE, GRID],
+    params: &[BYTES, STRIDE, ORDER, CACHE, GRID, SMEM],
     make: lap,
 };
 
@@ -186,7 +188,7 @@ fn ring(params: &Params, gpu: &GpuSpec) -> Result<Made> {
         grid: line(params.get("grid")),
         block: [threads, 1, 1],
         registers: 16,
-        smem_bytes: 0,
+        smem_bytes: params.get32("smem"),
         code,
         generator: per_warp(threads, generator),
     })
@@ -250,7 +252,7 @@ fn lap(params: &Params, gpu: &GpuSpec) -> Result<Made> {
         grid: line(params.get("grid")),
         block: [LAP_THREADS as u32, 1, 1],
         registers: 32,
-        smem_bytes: 0,
+        smem_bytes: params.get32("smem"),
         code,
         generator: per_warp(LAP_THREADS as u32, generator),
     })
