@@ -475,6 +475,7 @@ mod tests {
         spec.miss_latency = 10;
         spec.fill_latency = 7;
         spec.slice_bytes_per_cycle = 32;
+        spec.atomic_latency = 0;
         spec.lazy_fetch = true;
         spec
     }

@@ -23,7 +23,13 @@ const GRID: Param = Param::count(
     1 << 16,
     "CTAs, of which all but the first exit",
 );
-const SMEM: Param = Param::bytes("smem", 0, 0, 1 << 18, "shared memory of a CTA, carved out of L1");
+const SMEM: Param = Param::bytes(
+    "smem",
+    0,
+    0,
+    1 << 18,
+    "shared memory of a CTA, carved out of L1",
+);
 const CACHE: Param = Param::name("cache", &["all", "l2"], "levels that keep the lines");
 
 pub(super) const RING: Entry = Entry {
