@@ -45,6 +45,8 @@ section! {
         pub atomic_latency: u16 = Cycles(1, 2000),
         /// Further cycles for each lane that hits the same address in an atomic.
         pub atomic_serial: u8 = Cycles(0, 64),
+        /// Further cycles of a compare-and-swap.
+        pub cas_extra: u8 = Cycles(0, 64),
         /// Most shared memory of one CTA, bytes (opt-in maximum).
         pub per_cta_bytes_max: u32 = Bytes(0, 1 << 20),
         /// System shared memory reserved for each CTA, bytes.

@@ -53,6 +53,8 @@ section! {
         pub atomic_interval: u8 = Cycles(1, 64),
         /// Cycles of a compare-and-swap.
         pub cas_interval: u8 = Cycles(1, 64),
+        /// From the atomic unit's turn to the old value at the slice's output (returning atomics).
+        pub atomic_latency: u16 = Cycles(0, 4000),
         /// Host copies leave their sectors in L2.
         pub memcpy_fills: bool = Flag,
     }

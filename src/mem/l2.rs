@@ -71,16 +71,38 @@ pub enum Action {
     },
 }
 
+/// The set of a line within its slice: by its number among the lines of the slice, not among all.
+///
+/// Consecutive lines of a slice then fill all sets alike, and a region has the same number of lines in
+/// each; the digits above are added, so that a stride of a multiple of the sets spreads too.
+#[derive(Clone, Copy, Debug)]
+struct SetMap {
+    sets: u64,
+    slices: u64,
+    lines_per_chunk: u64,
+}
+
+impl SetMap {
+    fn set_of(&self, line: u64) -> u32 {
+        let group = line / self.lines_per_chunk / self.slices;
+        let local = group * self.lines_per_chunk + line % self.lines_per_chunk;
+        let above = local / self.sets;
+        ((local + above + above / self.sets) % self.sets) as u32
+    }
+}
+
 /// One slice.
 #[derive(Clone, Debug)]
 pub struct Slice {
     tags: Tags,
+    sets: SetMap,
     ways: u32,
     mshrs: MshrTable<Waiter>,
     /// Scratch of [`Slice::arrived`].
     ready: Vec<Waiter>,
     free_at: Cycle,
     atomic_free_at: Cycle,
+    atomic_latency: Cycle,
     /// Requests that wait for an MSHR, in order; forwarded reads apart, so that they never wait for
     /// registers that wait for the other partition.
     waiting: [VecDeque<Request>; 2],
@@ -105,12 +127,18 @@ impl Slice {
         let lines = spec.bytes / u64::from(spec.slices) / u64::from(spec.line_bytes);
         let sets = (lines / u64::from(spec.ways)).max(1) as u32;
         Slice {
-            tags: Tags::new(sets, u32::from(spec.ways), true),
+            tags: Tags::new(sets, u32::from(spec.ways), false),
+            sets: SetMap {
+                sets: u64::from(sets),
+                slices: u64::from(spec.slices),
+                lines_per_chunk: u64::from(spec.interleave_bytes / spec.line_bytes),
+            },
             ways: u32::from(spec.ways),
             mshrs: MshrTable::new(u32::from(spec.mshrs), spec.mshr_merges),
             ready: Vec::new(),
             free_at: 0,
             atomic_free_at: 0,
+            atomic_latency: Cycle::from(spec.atomic_latency),
             waiting: [VecDeque::new(), VecDeque::new()],
             remote_in_flight: 0,
             remote_max: u32::from(spec.mshrs / 2).max(1),
@@ -147,7 +175,7 @@ impl Slice {
     pub fn preload(&mut self, line: u64, sectors: u8) {
         let id = match self.tags.find(line) {
             Some(id) => id,
-            None => self.tags.insert(line).0,
+            None => self.tags.insert_in(self.sets.set_of(line), line).0,
         };
         self.tags.touch(id);
         self.tags.entry_mut(id).valid |= sectors;
@@ -264,6 +292,8 @@ impl Slice {
             }
             if waiter.kind == RequestKind::Reduction {
                 sectors = 0;
+            } else {
+                at += self.atomic_latency;
             }
         }
         let (kind, source, tag) = (waiter.kind, waiter.source, waiter.tag);
@@ -336,7 +366,7 @@ impl Slice {
     }
 
     fn allocate(&mut self, line: u64, at: Cycle, act: &mut Vec<Action>) -> u32 {
-        let (id, victim) = self.tags.insert(line);
+        let (id, victim) = self.tags.insert_in(self.sets.set_of(line), line);
         if let Some(victim) = victim {
             self.stats.evictions += 1;
             if victim.dirty != 0 {
@@ -452,6 +482,7 @@ mod tests {
         spec.miss_latency = 10;
         spec.fill_latency = 7;
         spec.slice_bytes_per_cycle = 32;
+        spec.atomic_latency = 0;
         spec.lazy_fetch = true;
         spec
     }

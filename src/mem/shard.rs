@@ -37,7 +37,7 @@ struct Pending {
     left: u8,
 }
 
-/// A completion with fixed latency (`dram.simple`).
+/// Data of a burst on its way to the slice.
 #[derive(Clone, Copy, Debug)]
 struct Later {
     at: Cycle,
@@ -374,6 +374,10 @@ impl MemShard {
             let read = self.entry_at(&self.reads, Kind::Read);
             let write = self.entry_at(&self.writes, Kind::Write);
             let target = read.min(write).min(self.channel.next_event());
+            if let Some(at) = self.fill_before(target, until) {
+                self.fill(at, gpc_of);
+                continue;
+            }
             if target > limit {
                 break;
             }
@@ -383,6 +387,20 @@ impl MemShard {
                 self.complete(gpc_of);
             }
             self.enter(target);
+        }
+    }
+
+    /// When the next fill is due, if that is by core cycle `until` and before DRAM cycle `target`.
+    fn fill_before(&self, target: u64, until: Cycle) -> Option<Cycle> {
+        let at = self.later.front()?.at;
+        (at <= until && self.ratio.to_other(at) <= target).then_some(at)
+    }
+
+    /// The fill that is due at `at` reaches its slice, and who waited for its MSHR goes on.
+    fn fill(&mut self, at: Cycle, gpc_of: &[u16]) {
+        if let Some(due) = self.later.pop_front() {
+            self.filled(due.tag, at, gpc_of);
+            self.retry(at, gpc_of);
         }
     }
 
@@ -413,17 +431,22 @@ impl MemShard {
     }
 
     fn complete(&mut self, gpc_of: &[u16]) {
-        let mut done = std::mem::take(&mut self.done);
+        let back = self.controller_latency - self.controller_latency / 2;
         let mut last = 0;
-        for completion in done.drain(..) {
+        for completion in self.done.drain(..) {
             last = self.ratio.to_core(completion.at);
             if completion.kind == Kind::Read {
-                self.filled(completion.tag, last, gpc_of);
+                self.later.push_back(Later {
+                    at: last + back,
+                    tag: completion.tag,
+                });
             }
         }
-        self.done = done;
+        let stalled = self.stalled;
         self.stalled = self.writes.len() > WRITE_BACKLOG;
-        self.retry(last, gpc_of);
+        if stalled {
+            self.retry(last, gpc_of);
+        }
     }
 
     fn filled(&mut self, tag: u32, at: Cycle, gpc_of: &[u16]) {
@@ -434,7 +457,6 @@ impl MemShard {
         }
         let fetch = *fetch;
         self.free_pending.push(tag);
-        let at = at + self.controller_latency - self.controller_latency / 2;
         let mut actions = std::mem::take(&mut self.actions);
         let local = usize::from(fetch.slice - self.first_slice);
         self.slices[local].arrived(fetch.line, fetch.sectors, at, true, &mut actions);
@@ -461,6 +483,7 @@ impl MemShard {
 
     fn pump_simple(&mut self, until: Cycle, latency: Cycle, gpc_of: &[u16]) {
         loop {
+            let latency = latency + self.controller_latency - self.controller_latency / 2;
             while let Some(burst) = self.reads.pop_front() {
                 self.later.push_back(Later {
                     at: self.ratio.to_core(burst.at) + latency,
@@ -471,12 +494,10 @@ impl MemShard {
             self.simple_bursts.1 += self.writes.len() as u64;
             self.writes.clear();
             self.stalled = false;
-            let Some(due) = self.later.front().copied().filter(|l| l.at <= until) else {
+            let Some(at) = self.fill_before(u64::MAX, until) else {
                 break;
             };
-            self.later.pop_front();
-            self.filled(due.tag, due.at, gpc_of);
-            self.retry(due.at, gpc_of);
+            self.fill(at, gpc_of);
         }
     }
 

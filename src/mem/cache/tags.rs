@@ -178,10 +178,14 @@ impl Tags {
         }
     }
 
-    /// Takes an entry for `line`, which must not be present: an unused way, else the least recently
-    /// used. The new entry has no valid sector and is the most recently used.
+    /// Takes an entry of the line's own set; see [`Tags::insert_in`].
     pub fn insert(&mut self, line: u64) -> (EntryId, Option<Victim>) {
-        let set_number = self.set_of(line);
+        self.insert_in(self.set_of(line), line)
+    }
+
+    /// Takes an entry of set `set_number` for `line`, which must not be present: an unused way, else
+    /// the least recently used. The new entry has no valid sector and is the most recently used.
+    pub fn insert_in(&mut self, set_number: u32, line: u64) -> (EntryId, Option<Victim>) {
         let set = set_number as usize;
         let mut victim = None;
         let id = if self.set_state[set].used < self.ways_allowed {

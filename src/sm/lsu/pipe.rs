@@ -122,7 +122,10 @@ impl Sm {
         let wide = Local::from(entry.least_passes).saturating_sub(2);
         let latency = match mem.kind {
             MemKind::Atomic | MemKind::Reduction => {
-                Local::from(smem.atomic_latency) + extra * Local::from(smem.atomic_serial)
+                let cas = if mem.cas { smem.cas_extra } else { 0 };
+                Local::from(smem.atomic_latency)
+                    + extra * Local::from(smem.atomic_serial)
+                    + Local::from(cas)
             }
             MemKind::Store | MemKind::StoreMatrix => hold + self.lsu.frontend,
             _ => Local::from(smem.load_latency) + extra * Local::from(smem.conflict_latency) + wide,

@@ -49,7 +49,7 @@ pub(super) const SWEEP: Entry = Entry {
 
 pub(super) const CHUNKS: Entry = Entry {
     name: "chunks",
-    doc: "1024 threads a CTA read chunk (CTA mod chunks), two doubles a step; chunks are interleaved",
+    doc: "1024 threads a CTA read chunk (CTA mod chunks) in 32 steps of 16 KiB; chunks are interleaved",
     params: &[
         Param::count("chunks", 4, 1, 1 << 24, "chunks"),
         Param::count("steps", 32, 1, 1024, "steps of a CTA, 16 KiB each"),
@@ -277,20 +277,30 @@ struct Chunks {
     pattern: PatternId,
 }
 
-/// Doubles of one run, and loads that are unrolled.
+/// Doubles of one run, steps through a chunk, and loads that are unrolled.
 const RUN: u64 = 1024;
+const STEPS: u64 = 32;
 const CHUNK_UNROLL: u64 = 16;
+
+/// The step at which a CTA begins: in a grid of many waves CTAs drift apart, so that those which read
+/// the same chunk are anywhere in it.
+fn phase(cta: u64) -> u64 {
+    let mixed = (cta + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 59
+}
 
 impl WarpGenerator for Chunks {
     fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
         insts(out, 0..self.body, FULL);
         let first = cta % self.chunks * 2 * RUN + u64::from(warp) * 32;
         let loads = 2 * self.steps;
+        let start = self.start + phase(cta);
         for n in 0..loads {
             let slot = (n % CHUNK_UNROLL) as u32;
             let at = self.body + slot;
             out.inst(at, FULL);
-            let element = first + (self.start + n / 2) * self.chunks * 2 * RUN + n % 2 * RUN;
+            let step = (start + n / 2) % STEPS;
+            let element = first + step * self.chunks * 2 * RUN + n % 2 * RUN;
             out.access_pattern(at, array(0) + element * 8, self.pattern);
             if slot as u64 == CHUNK_UNROLL - 1 || n + 1 == loads {
                 let adds = self.body + CHUNK_UNROLL as u32;

@@ -23,6 +23,13 @@ const GRID: Param = Param::count(
     1 << 16,
     "CTAs, of which all but the first exit",
 );
+const SMEM: Param = Param::bytes(
+    "smem",
+    0,
+    0,
+    1 << 18,
+    "shared memory of a CTA, carved out of L1",
+);
 const CACHE: Param = Param::name("cache", &["all", "l2"], "levels that keep the lines");
 
 pub(super) const RING: Entry = Entry {
@@ -44,6 +51,7 @@ pub(super) const RING: Entry = Entry {
         ORDER,
         CACHE,
         GRID,
+        SMEM,
     ],
     make: ring,
 };
@@ -51,7 +59,7 @@ pub(super) const RING: Entry = Entry {
 pub(super) const LAP: Entry = Entry {
     name: "lap",
     doc: "one CTA of 1024 threads reads every element of a ring once, in its order",
-    params: &[BYTES, STRIDE, ORDER, CACHE, GRID],
+    params: &[BYTES, STRIDE, ORDER, CACHE, GRID, SMEM],
     make: lap,
 };
 
@@ -186,7 +194,7 @@ fn ring(params: &Params, gpu: &GpuSpec) -> Result<Made> {
         grid: line(params.get("grid")),
         block: [threads, 1, 1],
         registers: 16,
-        smem_bytes: 0,
+        smem_bytes: params.get32("smem"),
         code,
         generator: per_warp(threads, generator),
     })
@@ -200,12 +208,14 @@ struct Lap {
 
 /// Threads of a lap.
 const LAP_THREADS: u64 = 1024;
+/// Its exit: behind eight loads, each with a barrier, so that no warp leaves the order of the ring.
+const LAP_EXIT: u32 = 16;
 
 impl WarpGenerator for Lap {
     fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
         insts(out, 0..self.body, FULL);
         if cta > 0 {
-            out.inst(self.body + 8, FULL);
+            out.inst(self.body + LAP_EXIT, FULL);
             return;
         }
         let mut addresses = [0; 32];
@@ -219,10 +229,11 @@ impl WarpGenerator for Lap {
             }
             out.inst(self.body + slot, super::builder::first_lanes(lanes));
             out.access_list(self.body + slot, &addresses[..lanes as usize]);
-            slot = (slot + 1) % 8;
+            out.inst(self.body + slot + 1, FULL);
+            slot = (slot + 2) % LAP_EXIT;
             first += LAP_THREADS;
         }
-        out.inst(self.body + 8, FULL);
+        out.inst(self.body + LAP_EXIT, FULL);
     }
 }
 
@@ -231,8 +242,10 @@ fn lap(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     let mut code = KernelBuilder::new(gpu.compute_capability);
     let body = prologue(&mut code);
     let text = load(&code, params);
-    for n in 0..8 {
+    let barrier = code.barrier_text();
+    for n in 0..LAP_EXIT as u16 / 2 {
         code.inst(&text, &[r(8 + 2 * n)], &[r(2)]);
+        code.inst(barrier, &[], &[]);
     }
     code.inst("EXIT", &[], &[]);
     let generator = Lap {
@@ -245,7 +258,7 @@ fn lap(params: &Params, gpu: &GpuSpec) -> Result<Made> {
         grid: line(params.get("grid")),
         block: [LAP_THREADS as u32, 1, 1],
         registers: 32,
-        smem_bytes: 0,
+        smem_bytes: params.get32("smem"),
         code,
         generator: per_warp(LAP_THREADS as u32, generator),
     })

@@ -39,8 +39,8 @@ pub(super) const ATOMICS: Entry = Entry {
         ITERS,
         Param::name(
             "address",
-            &["same", "lane"],
-            "one for all threads, or one for each",
+            &["same", "lane", "line"],
+            "one for all threads, one for each, or each in a line of its own",
         ),
         Param::name("space", &["global", "shared"], "where"),
         Param::name("op", &["add", "cas"], "operation"),
@@ -188,7 +188,7 @@ fn atomics(params: &Params, gpu: &GpuSpec) -> Result<Made> {
         };
     });
     let block = params.get32("block");
-    let each = if params.get("address") == 1 { 4 } else { 0 };
+    let each = [0, 4, 128][params.get("address") as usize];
     let global = params.get("space") == 0;
     let partial = warp_mask(block, block.div_ceil(32) - 1);
     let patterns = [u32::MAX, partial].map(|mask| code.pattern(mask, 4, |lane| lane * each));
