@@ -74,7 +74,7 @@ impl<W: Copy> L1<W> {
     /// Touches the host's memory for `line` ahead of its use.
     #[inline(always)]
     pub fn warm(&self, line: u64) {
-        self.tags.warm(line);
+        self.tags.warm(self.tags.set_of(line), line);
         self.mshrs.warm(line);
     }
 

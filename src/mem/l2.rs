@@ -162,7 +162,7 @@ impl Slice {
     /// Touches the host's memory for `line` ahead of its use.
     #[inline(always)]
     pub fn warm(&self, line: u64) {
-        self.tags.warm(line);
+        self.tags.warm(self.sets.set_of(line), line);
         self.mshrs.warm(line);
     }
 

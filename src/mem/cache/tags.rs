@@ -146,12 +146,12 @@ impl Tags {
         None
     }
 
-    /// Loads what a lookup of `line`, and its insertion, will read, and does nothing with it: called for several
-    /// lines in a row it lets the host wait for memory once instead of line by line.
+    /// Loads what a lookup of `line`, and its insertion into set `set`, will read, and does nothing with it: called
+    /// for several lines in a row it lets the host wait for memory once instead of line by line.
     #[inline(always)]
-    pub fn warm(&self, line: u64) {
+    pub fn warm(&self, set: u32, line: u64) {
         let content = |id: u32| self.entries.get(id as usize).map_or(0, |e| e.line);
-        let oldest = content(self.set_state[self.set_of(line) as usize].oldest);
+        let oldest = content(self.set_state[set as usize].oldest);
         let present = content(self.index[self.bucket(line)]);
         std::hint::black_box(present ^ u64::from(self.index[self.bucket(oldest)]));
     }
