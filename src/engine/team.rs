@@ -11,7 +11,8 @@ pub struct Team {
     threads: usize,
     arrived: AtomicUsize,
     generation: AtomicUsize,
-    sleepers: Mutex<()>,
+    /// Threads that gave their processor away.
+    sleepers: Mutex<usize>,
     wake: Condvar,
     broken: AtomicBool,
 }
@@ -83,7 +84,7 @@ impl Team {
             threads: threads.max(1),
             arrived: AtomicUsize::new(0),
             generation: AtomicUsize::new(0),
-            sleepers: Mutex::new(()),
+            sleepers: Mutex::new(0),
             wake: Condvar::new(),
             broken: AtomicBool::new(false),
         }
@@ -106,10 +107,14 @@ impl Team {
         if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
             serial();
             self.arrived.store(0, Ordering::Relaxed);
-            let guard = self.sleepers.lock().unwrap_or_else(|e| e.into_inner());
+            let sleepers = self.sleepers.lock().unwrap_or_else(|e| e.into_inner());
             self.generation.fetch_add(1, Ordering::Release);
-            drop(guard);
-            self.wake.notify_all();
+            let anybody = *sleepers > 0;
+            drop(sleepers);
+            // Waking is a system call, also for nobody.
+            if anybody {
+                self.wake.notify_all();
+            }
             return;
         }
         for _ in 0..SPINS {
@@ -118,11 +123,13 @@ impl Team {
             }
             std::hint::spin_loop();
         }
-        let mut guard = self.sleepers.lock().unwrap_or_else(|e| e.into_inner());
+        let mut sleepers = self.sleepers.lock().unwrap_or_else(|e| e.into_inner());
+        *sleepers += 1;
         while self.generation.load(Ordering::Acquire) == generation {
-            guard = self.wake.wait(guard).unwrap_or_else(|e| e.into_inner());
+            sleepers = self.wake.wait(sleepers).unwrap_or_else(|e| e.into_inner());
         }
-        drop(guard);
+        *sleepers -= 1;
+        drop(sleepers);
         self.check();
     }
 
