@@ -5,9 +5,9 @@ use phantom_gpu::ptx::exec::observe::Unobserved;
 use phantom_gpu::ptx::launch::{Launch, check, run};
 use phantom_gpu::ptx::parse;
 use phantom_gpu::ptx::record::record;
-use phantom_gpu::trace::WarpStream;
 use phantom_gpu::trace::pgt::encoded::EncodedCtas;
 use phantom_gpu::trace::pgt::write_pgt;
+use phantom_gpu::trace::{Command, WarpStream};
 use std::path::{Path, PathBuf};
 
 fn corpus() -> PathBuf {
@@ -191,4 +191,37 @@ fn printing_and_parsing_the_corpus_are_inverse() {
         let again = parse(&printed).unwrap_or_else(|e| panic!("{}: {e}", ptx.display()));
         assert!(again == module, "{}", ptx.display());
     }
+}
+
+/// The registers come from the `ptxas -v` output of the target's own folder, wherever the PTX file lies.
+#[test]
+fn a_launch_file_serves_ptx_that_lies_elsewhere() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let launch = corpus().join("launch/sgemm_reg4x4.toml");
+    for version in [70, 80, 90] {
+        let original = corpus().join(format!("sm_{version}/04_sgemm_tiled.ptx"));
+        let moved = folder.path().join("moved.ptx");
+        std::fs::copy(&original, &moved).expect("a writable folder");
+        let registers = |ptx: &Path| {
+            let (workload, _) = record(ptx, &launch, false, 1).unwrap_or_else(|e| panic!("{e}"));
+            workload
+                .commands
+                .iter()
+                .find_map(|c| match c {
+                    Command::Launch(kernel) => Some(kernel.header.registers_per_thread),
+                    _ => None,
+                })
+                .expect("a launch")
+        };
+        assert_eq!(registers(&moved), registers(&original), "sm_{version}");
+    }
+    let lost = folder.path().join("lost.toml");
+    let text = std::fs::read_to_string(&launch).expect("part of the corpus");
+    std::fs::write(&lost, text).expect("a writable folder");
+    let error = record(&folder.path().join("moved.ptx"), &lost, false, 1).err();
+    let error = error.expect("no ptxas output there").to_string();
+    assert!(
+        error.contains("ptxas_v") && error.contains("is neither beside"),
+        "{error}"
+    );
 }

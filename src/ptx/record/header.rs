@@ -21,24 +21,29 @@ pub(super) fn header(
     let usage = match &launch.ptxas_v {
         None => None,
         Some(path) => {
-            let near = |base: &Path| base.parent().unwrap_or(Path::new("")).join(path);
-            let found = [near(ptx), near(&launch.path)]
-                .into_iter()
-                .find(|p| p.is_file());
-            let text = match &found {
-                Some(found) => std::fs::read_to_string(found).map_err(|e| Error::io(found, e))?,
-                None => String::new(),
-            };
-            let usage = ptxas::usage(&text, &name);
-            if usage.is_none() {
-                return Err(Error::input(
+            // One launch file serves the PTX of several architectures.
+            let path = path.to_string_lossy().replace("{sm}", &sm.to_string());
+            let fault = |what: String| {
+                Error::input(
                     launch.path.display().to_string(),
                     "ptxas_v",
-                    format!("{} says nothing of `{name}` of {file}", path.display()),
+                    what,
                     "leave the key out, or run `ptxas -v` on the PTX file",
-                ));
-            }
-            usage
+                )
+            };
+            let near = |base: &Path| base.parent().unwrap_or(Path::new("")).join(&path);
+            let found = [near(ptx), near(&launch.path)]
+                .into_iter()
+                .find(|p| p.is_file())
+                .ok_or_else(|| {
+                    fault(format!(
+                        "{path} is neither beside {file} nor beside the launch file"
+                    ))
+                })?;
+            let text = std::fs::read_to_string(&found).map_err(|e| Error::io(&found, e))?;
+            let usage = ptxas::usage(&text, &name)
+                .ok_or_else(|| fault(format!("{path} says nothing of `{name}` of {file}")))?;
+            Some(usage)
         }
     };
     let known = launch.registers.or(usage.map(|u| u.registers));
