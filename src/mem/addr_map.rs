@@ -7,13 +7,47 @@
 use super::LINE_BYTES;
 use crate::config::{L2Spec, SliceHash};
 
+/// How lines are dealt to slices, whichever gets which.
+#[derive(Clone, Copy, Debug)]
+pub struct Interleave {
+    slices: u64,
+    /// log2 of the lines of a chunk.
+    chunk_bits: u32,
+}
+
+impl Interleave {
+    /// That of `spec`.
+    pub fn new(spec: &L2Spec) -> Self {
+        Interleave {
+            slices: u64::from(spec.slices),
+            chunk_bits: (u64::from(spec.interleave_bytes) / LINE_BYTES).trailing_zeros(),
+        }
+    }
+
+    /// Group of chunks of `line`, of which every slice has one.
+    #[inline(always)]
+    fn group(&self, line: u64) -> u64 {
+        (line >> self.chunk_bits) / self.slices
+    }
+
+    /// The line of chunk number `chunk` that is where `line` is in its own.
+    #[inline(always)]
+    fn line_of(&self, chunk: u64, line: u64) -> u64 {
+        chunk << self.chunk_bits | line & ((1 << self.chunk_bits) - 1)
+    }
+
+    /// The number of `line` among the lines of its slice.
+    #[inline(always)]
+    pub fn number(&self, line: u64) -> u64 {
+        self.line_of(self.group(line), line)
+    }
+}
+
 /// The map of a GPU.
 #[derive(Clone, Debug)]
 pub struct AddrMap {
-    slices: u64,
+    interleave: Interleave,
     slices_per_partition: u64,
-    /// log2 of the lines of a chunk.
-    chunk_bits: u32,
     slices_per_channel: u64,
     /// Channel and partition of each slice.
     places: Vec<(u16, u8)>,
@@ -52,9 +86,8 @@ impl AddrMap {
             (channel as u16, (slice / slices_per_partition) as u8)
         };
         AddrMap {
-            slices,
+            interleave: Interleave::new(spec),
             slices_per_partition,
-            chunk_bits: (u64::from(spec.interleave_bytes) / LINE_BYTES).trailing_zeros(),
             slices_per_channel,
             places: (0..slices).map(place).collect(),
             hash: spec.hash,
@@ -75,8 +108,9 @@ impl AddrMap {
     /// The home slice of `line`.
     #[inline]
     pub fn home(&self, line: u64) -> u16 {
-        let chunk = line >> self.chunk_bits;
-        let (group, member) = (chunk / self.slices, chunk % self.slices);
+        let Interleave { slices, chunk_bits } = self.interleave;
+        let chunk = line >> chunk_bits;
+        let (group, member) = (chunk / slices, chunk % slices);
         let slice = match self.hash {
             SliceHash::Linear => member,
             SliceHash::Xor => self.rotate(member, group ^ group >> 7 ^ group >> 17),
@@ -88,10 +122,11 @@ impl AddrMap {
     /// XOR where the slices are a power of two, else addition: both deal a group to all slices.
     #[inline(always)]
     fn rotate(&self, member: u64, by: u64) -> u64 {
-        if self.slices.is_power_of_two() {
-            member ^ (by & (self.slices - 1))
+        let slices = self.interleave.slices;
+        if slices.is_power_of_two() {
+            member ^ (by & (slices - 1))
         } else {
-            (member + by) % self.slices
+            (member + by) % slices
         }
     }
 
@@ -117,10 +152,9 @@ impl AddrMap {
     /// Byte address of `line`, at home in `slice`, within its channel.
     #[inline]
     pub fn local(&self, line: u64, slice: u16) -> u64 {
-        let group = (line >> self.chunk_bits) / self.slices;
+        let group = self.interleave.group(line);
         let chunk = group * self.slices_per_channel + u64::from(slice) % self.slices_per_channel;
-        let within = line & ((1 << self.chunk_bits) - 1);
-        (chunk << self.chunk_bits | within) * LINE_BYTES
+        self.interleave.line_of(chunk, line) * LINE_BYTES
     }
 }
 
@@ -171,9 +205,9 @@ mod tests {
             for hash in [SliceHash::Linear, SliceHash::Xor, SliceHash::Ipoly] {
                 let map = map(slices, channels, hash);
                 for group in [0u64, 1, 77, 1 << 20, (1 << 38) + 3] {
-                    let first = (group * u64::from(slices)) << map.chunk_bits;
+                    let first = (group * u64::from(slices)) << map.interleave.chunk_bits;
                     let homes: HashSet<u16> = (0..u64::from(slices))
-                        .map(|c| map.home(first + (c << map.chunk_bits)))
+                        .map(|c| map.home(first + (c << map.interleave.chunk_bits)))
                         .collect();
                     assert_eq!(homes.len(), usize::from(slices));
                 }

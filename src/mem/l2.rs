@@ -4,6 +4,7 @@
 //! home is in the other partition are looked up here first (the slice keeps a copy) and forwarded on
 //! a miss.
 
+use super::addr_map::Interleave;
 use super::cache::{MshrTable, Tags};
 use super::{Request, RequestKind};
 use crate::config::L2Spec;
@@ -78,14 +79,12 @@ pub enum Action {
 #[derive(Clone, Copy, Debug)]
 struct SetMap {
     sets: u64,
-    slices: u64,
-    lines_per_chunk: u64,
+    interleave: Interleave,
 }
 
 impl SetMap {
     fn set_of(&self, line: u64) -> u32 {
-        let group = line / self.lines_per_chunk / self.slices;
-        let local = group * self.lines_per_chunk + line % self.lines_per_chunk;
+        let local = self.interleave.number(line);
         let above = local / self.sets;
         ((local + above + above / self.sets) % self.sets) as u32
     }
@@ -130,8 +129,7 @@ impl Slice {
             tags: Tags::new(sets, u32::from(spec.ways), false),
             sets: SetMap {
                 sets: u64::from(sets),
-                slices: u64::from(spec.slices),
-                lines_per_chunk: u64::from(spec.interleave_bytes / spec.line_bytes),
+                interleave: Interleave::new(spec),
             },
             ways: u32::from(spec.ways),
             mshrs: MshrTable::new(u32::from(spec.mshrs), spec.mshr_merges),
@@ -468,201 +466,4 @@ fn queue_of(kind: RequestKind) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spec() -> L2Spec {
-        let mut spec = crate::config::load("v100", &[]).unwrap().spec.l2;
-        spec.bytes = 64 * 4 * 128;
-        spec.slices = 64;
-        spec.ways = 2;
-        spec.mshrs = 2;
-        spec.mshr_merges = 2;
-        spec.hit_latency = 50;
-        spec.miss_latency = 10;
-        spec.fill_latency = 7;
-        spec.slice_bytes_per_cycle = 32;
-        spec.atomic_latency = 0;
-        spec.lazy_fetch = true;
-        spec
-    }
-
-    fn request(kind: RequestKind, line: u64, sectors: u8, full: u8) -> Request {
-        Request {
-            at: 0,
-            line,
-            tag: 9,
-            source: 3,
-            kind,
-            sectors,
-            full,
-            atomic_cycles: 4,
-            slice: 0,
-        }
-    }
-
-    fn reply_at(actions: &[Action]) -> Vec<Cycle> {
-        let times = actions.iter().filter_map(|a| match a {
-            Action::Reply { at, .. } => Some(*at),
-            _ => None,
-        });
-        times.collect()
-    }
-
-    #[test]
-    fn a_hit_answers_after_the_hit_latency_and_the_data_path_serialises() {
-        let mut slice = Slice::new(&spec());
-        slice.preload(5, 0b1111);
-        let mut act = Vec::new();
-        for _ in 0..2 {
-            assert!(slice.serve(
-                &request(RequestKind::Read, 5, 0b1111, 0),
-                100,
-                true,
-                &mut act
-            ));
-        }
-        assert_eq!(reply_at(&act), [150, 154], "128 bytes at 32 a cycle");
-        assert_eq!(slice.stats.read_hits, 8);
-    }
-
-    #[test]
-    fn a_miss_fetches_only_missing_sectors_and_answers_at_the_fill() {
-        let mut slice = Slice::new(&spec());
-        slice.preload(5, 0b0001);
-        let mut act = Vec::new();
-        slice.serve(
-            &request(RequestKind::Read, 5, 0b0111, 0),
-            100,
-            true,
-            &mut act,
-        );
-        assert_eq!(
-            act,
-            [Action::Fetch {
-                at: 110,
-                line: 5,
-                sectors: 0b0110
-            }]
-        );
-        act.clear();
-        slice.arrived(5, 0b0110, 300, true, &mut act);
-        assert_eq!(reply_at(&act), [307]);
-        assert_eq!(slice.in_flight(), 0);
-    }
-
-    #[test]
-    fn a_partly_written_sector_is_fetched_only_when_it_is_read() {
-        let mut slice = Slice::new(&spec());
-        let mut act = Vec::new();
-        slice.serve(
-            &request(RequestKind::Write, 5, 0b0011, 0b0001),
-            0,
-            true,
-            &mut act,
-        );
-        assert!(act.iter().all(|a| !matches!(a, Action::Fetch { .. })));
-        act.clear();
-        slice.serve(
-            &request(RequestKind::Read, 5, 0b0001, 0),
-            10,
-            true,
-            &mut act,
-        );
-        assert_eq!(reply_at(&act).len(), 1, "the full sector is there");
-        act.clear();
-        slice.serve(
-            &request(RequestKind::Read, 5, 0b0010, 0),
-            20,
-            true,
-            &mut act,
-        );
-        assert!(matches!(
-            act[0],
-            Action::Fetch {
-                sectors: 0b0010,
-                ..
-            }
-        ));
-        assert_eq!(slice.stats.lazy_fetches, 1);
-    }
-
-    #[test]
-    fn without_lazy_fetch_a_partial_write_fetches_at_once() {
-        let mut slice = Slice::new(&L2Spec {
-            lazy_fetch: false,
-            ..spec()
-        });
-        let mut act = Vec::new();
-        slice.serve(
-            &request(RequestKind::Write, 5, 0b0011, 0b0001),
-            0,
-            true,
-            &mut act,
-        );
-        assert!(act.iter().any(|a| matches!(
-            a,
-            Action::Fetch {
-                sectors: 0b0010,
-                ..
-            }
-        )));
-    }
-
-    #[test]
-    fn a_third_line_waits_for_a_register_and_nothing_changes() {
-        let mut slice = Slice::new(&spec());
-        let mut act = Vec::new();
-        for line in [1, 2] {
-            assert!(slice.serve(&request(RequestKind::Read, line, 1, 0), 0, true, &mut act));
-        }
-        let before = slice.stats;
-        assert!(!slice.serve(&request(RequestKind::Read, 3, 1, 0), 0, true, &mut act));
-        assert_eq!(slice.stats, before);
-        slice.arrived(1, 1, 50, true, &mut act);
-        assert!(slice.serve(&request(RequestKind::Read, 3, 1, 0), 50, true, &mut act));
-    }
-
-    #[test]
-    fn reads_of_the_other_partition_take_at_most_half_of_the_registers() {
-        let mut slice = Slice::new(&spec());
-        let mut act = Vec::new();
-        assert!(slice.serve(&request(RequestKind::Read, 1, 1, 0), 0, false, &mut act));
-        assert!(!slice.serve(&request(RequestKind::Read, 2, 1, 0), 0, false, &mut act));
-        assert!(slice.serve(&request(RequestKind::Forward, 3, 1, 0), 0, true, &mut act));
-    }
-
-    #[test]
-    fn an_evicted_line_writes_back_its_dirty_sectors_only() {
-        let mut slice = Slice::new(&L2Spec { ways: 2, ..spec() });
-        let mut act = Vec::new();
-        for line in 0..40 {
-            slice.serve(
-                &request(RequestKind::Write, line, 0b0101, 0b0101),
-                0,
-                true,
-                &mut act,
-            );
-        }
-        let written: u32 = act
-            .iter()
-            .map(|a| match a {
-                Action::WriteBack { sectors, .. } => sectors.count_ones(),
-                _ => 0,
-            })
-            .sum();
-        assert_eq!(u64::from(written) + slice.dirty_sectors(), 80);
-        assert_eq!(slice.stats.writebacks, u64::from(written));
-    }
-
-    #[test]
-    fn atomics_of_one_address_go_one_after_the_other() {
-        let mut slice = Slice::new(&spec());
-        slice.preload(5, 0b1111);
-        let mut act = Vec::new();
-        for _ in 0..3 {
-            slice.serve(&request(RequestKind::Atomic, 5, 1, 0), 100, true, &mut act);
-        }
-        assert_eq!(reply_at(&act), [154, 158, 162]);
-    }
-}
+mod tests;

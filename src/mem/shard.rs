@@ -482,8 +482,8 @@ impl MemShard {
     }
 
     fn pump_simple(&mut self, until: Cycle, latency: Cycle, gpc_of: &[u16]) {
+        let latency = latency + self.controller_latency - self.controller_latency / 2;
         loop {
-            let latency = latency + self.controller_latency - self.controller_latency / 2;
             while let Some(burst) = self.reads.pop_front() {
                 self.later.push_back(Later {
                     at: self.ratio.to_core(burst.at) + latency,

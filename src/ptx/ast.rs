@@ -333,13 +333,15 @@ impl Instruction<'_> {
 
     /// Opcode with its modifiers, as written.
     pub fn text(&self) -> String {
-        let mut text = self.opcode.to_owned();
-        for modifier in &self.modifiers {
-            text.push('.');
-            text.push_str(modifier);
-        }
-        text
+        spelled(self.opcode, &self.modifiers)
     }
+}
+
+/// Opcode with its modifiers, as written.
+pub fn spelled(opcode: &str, modifiers: &[&str]) -> String {
+    modifiers
+        .iter()
+        .fold(opcode.to_owned(), |text, m| text + "." + m)
 }
 
 /// An operand.

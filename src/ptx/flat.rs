@@ -10,7 +10,7 @@ mod layout;
 mod resolve;
 mod scope;
 
-use super::ast::{Linkage, Number, Space, Type};
+use super::ast::{Linkage, Number, Space, Type, spelled};
 
 /// Width of a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -171,12 +171,7 @@ impl FlatInst<'_> {
 
     /// Opcode with modifiers.
     pub fn text(&self) -> String {
-        let mut text = self.opcode.to_owned();
-        for modifier in &self.modifiers {
-            text.push('.');
-            text.push_str(modifier);
-        }
-        text
+        spelled(self.opcode, &self.modifiers)
     }
 }
 

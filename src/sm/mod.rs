@@ -29,7 +29,7 @@ use crate::engine::{Calendar, Cycle};
 use crate::error::Error;
 use crate::ids::SmId;
 use crate::mem::l1::L1;
-use crate::mem::{Reply, Request};
+use crate::mem::{Reply, Request, RequestKind};
 use crate::probe::Probe;
 use crate::stats::{FetchStats, IssueStats, Label, LsuStats, SmStats};
 use crate::trace::{CtaEncoder, Kernel, WarpStream};
@@ -189,7 +189,8 @@ impl Sm {
     pub fn run<P: Probe>(&mut self, index: u64, quantum: Cycle, cx: &mut Cx<P>) {
         self.inbox.take(index, &mut self.replies);
         self.starts.take(index, &mut self.starting);
-        self.replies.iter().for_each(|r| self.l1.warm(r.line));
+        let fills = self.replies.iter().filter(|r| r.kind == RequestKind::Read);
+        fills.for_each(|r| self.l1.warm(r.line));
         let begin = index * quantum;
         if self.used == 0 && begin - self.epoch > 1 << 28 && self.lsu.idle() && self.inst.idle() {
             self.rebase(begin);
