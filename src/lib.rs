@@ -12,6 +12,7 @@ pub mod isa;
 pub mod mem;
 pub mod noc;
 pub mod occupancy;
+pub mod output;
 pub mod probe;
 pub mod ptx;
 pub mod report;

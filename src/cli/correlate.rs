@@ -1,8 +1,9 @@
 //! `correlate`: simulated results against measured ones.
 
 use crate::error::{Error, Result};
+use crate::output;
 use crate::validate::chart;
-use crate::validate::correlate::{join, read, summary, write_whole};
+use crate::validate::correlate::{join, read, summary};
 use crate::validate::results::Results;
 use comfy_table::{Table, presets};
 use std::path::PathBuf;
@@ -76,7 +77,7 @@ pub fn run(args: &Args) -> Result<()> {
             results: joined.pairs,
             ..Results::default()
         };
-        write_whole(file, &chart::page("Simulated and measured", &[&results]))?;
+        output::write_text(file, &chart::page("Simulated and measured", &[&results]))?;
     }
     Ok(())
 }

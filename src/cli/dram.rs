@@ -1,7 +1,7 @@
 //! `phantom-gpu dram`: one DRAM channel fed by a request trace, for comparison with DRAM simulators.
 
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use crate::mem::dram::{
     ChannelSpec, MAPS, MAX_QUEUE, Map, PAGES, POLICIES, PagePolicy, Policy, RefreshMode,
     StandardSpec, checker, research, spec, standard, timing,
 };
+use crate::output;
 
 /// One DRAM channel or pseudo-channel, fed by a request trace.
 #[derive(clap::Args, Clone, Debug)]
@@ -91,6 +92,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.policy == "all" && !research::ENABLED {
         return Err(Error::Usage(research::MISSING.to_owned()));
     }
+    output::check_all([&args.json, &args.command_log])?;
     let records = replay::read(path, capacity, &spec.standard.name).map_err(trace_error)?;
     if args.policy == "all" {
         return compare(args, &spec, &records);
@@ -115,7 +117,10 @@ fn single(args: &Args, spec: ChannelSpec, records: &[Record]) -> Result<()> {
         if let Some(path) = &args.command_log {
             let org = &replay.spec.standard.org;
             let ticks = replay.spec.standard.family.bus().ticks_per_ck;
-            write_atomically(path, |w| log.write(w, org.banks_per_group, ticks))?;
+            output::write(path, |w| {
+                log.write(w, org.banks_per_group, ticks)
+                    .map_err(|e| Error::io(path, e))
+            })?;
         }
         out
     } else {
@@ -302,25 +307,5 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     if path == Path::new("-") {
         return print_text(&text);
     }
-    write_atomically(path, |w| w.write_all(text.as_bytes()))
-}
-
-/// Writes a file under a temporary name beside `path`, then renames it.
-fn write_atomically(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<()> {
-    let io = |e| Error::io(path, e);
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    {
-        let mut w = BufWriter::new(&mut file);
-        write(&mut w).map_err(io)?;
-        w.flush().map_err(io)?;
-    }
-    file.persist(path).map_err(|e| Error::io(path, e.error))?;
-    Ok(())
+    output::write_text(path, &text)
 }

@@ -3,6 +3,7 @@
 pub mod info;
 
 use crate::error::{Error, Result};
+use crate::output;
 use crate::ptx::record::record;
 use crate::trace::pgt::write_pgt;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub fn run(args: &RecordArgs) -> Result<()> {
     if args.threads == 0 {
         return Err(Error::Usage("--threads: at least 1".to_owned()));
     }
+    output::check(&args.output)?;
     let (workload, report) = record(&args.input, &args.launch, args.race_check, args.threads)?;
     write_pgt(&workload, &args.output)?;
     let rate = report.executed as f64 / report.seconds.max(1e-9) / 1e6;

@@ -2,6 +2,7 @@
 
 use crate::config::{self, Resolved};
 use crate::error::{Error, Result};
+use crate::output;
 use crate::probe::BuildProbe;
 use crate::report::{self, Report};
 use crate::simulation::{self, Options};
@@ -98,11 +99,7 @@ pub fn run(args: &Args) -> Result<()> {
             "name a list that launches at least one kernel",
         ));
     }
-    for file in [&args.json, &args.timeline].into_iter().flatten() {
-        if file != Path::new("-") {
-            report::file::check(file)?;
-        }
-    }
+    output::check_all([&args.json, &args.timeline])?;
     if let Some(wanted) = &args.kernel
         && !workload.launches().any(|k| wanted.is_match(&k.header.name))
     {

@@ -93,15 +93,7 @@ fn output(file: Option<&PathBuf>, write: impl FnOnce(&mut dyn Write) -> Result<(
             result => result,
         };
     };
-    let mut temporary = crate::trace::pgt::write::temporary(path)?;
-    let mut out = BufWriter::new(temporary.as_file_mut());
-    write(&mut out)?;
-    out.flush().map_err(|e| Error::io(path, e))?;
-    drop(out);
-    temporary
-        .persist(path)
-        .map(|_| ())
-        .map_err(|e| Error::io(path, e.error))
+    crate::output::write(path, |out| write(out))
 }
 
 fn print_error(error: std::io::Error) -> Error {

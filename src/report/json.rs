@@ -1,7 +1,8 @@
 //! The report as JSON, written piece by piece.
 
-use super::{Report, file};
+use super::Report;
 use crate::error::{Error, Result};
+use crate::output;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
@@ -22,7 +23,9 @@ pub fn print(report: &Report) -> Result<()> {
 /// # Errors
 /// When the file cannot be written.
 pub fn write(path: &Path, report: &Report) -> Result<()> {
-    file::write(path, |out| write_to(out, report))
+    output::write(path, |out| {
+        write_to(out, report).map_err(|e| Error::io(path, e))
+    })
 }
 
 fn write_to(out: &mut dyn Write, report: &Report) -> std::io::Result<()> {

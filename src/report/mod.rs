@@ -6,7 +6,6 @@ mod build;
 pub mod counters;
 pub mod derive;
 pub mod explain;
-pub mod file;
 pub mod host;
 pub mod json;
 pub mod metrics;

@@ -3,15 +3,17 @@
 //!
 //! Times are microseconds of simulated time. Events are in order of their start.
 
+use super::Report;
 use super::derive::{microseconds, ratio};
-use super::{Report, file};
 use crate::config::GpuSpec;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mem::SECTOR_BYTES;
+use crate::output;
 use crate::simulation::{CtaSpan, RunResult, Sample, Timeline};
 use crate::stats::Label;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 
 /// Events for CTAs; with more CTAs than this, neighbours share an event.
@@ -63,7 +65,7 @@ pub fn write<P>(path: &Path, report: &Report, result: &RunResult<P>, spec: &GpuS
         "config_hash": report.config.hash,
         "ctas": note,
     });
-    file::write(path, |out| {
+    let write = |out: &mut output::Sink<'_>| {
         write!(
             out,
             "{{\"displayTimeUnit\":\"ns\",\"otherData\":{head},\"traceEvents\":["
@@ -75,7 +77,8 @@ pub fn write<P>(path: &Path, report: &Report, result: &RunResult<P>, spec: &GpuS
             serde_json::to_writer(&mut *out, json)?;
         }
         out.write_all(b"\n]}\n")
-    })
+    };
+    output::write(path, |out| write(out).map_err(|e| Error::io(path, e)))
 }
 
 fn process_names() -> Vec<Json> {

@@ -192,18 +192,6 @@ fn tau(pairs: &[(f64, f64)]) -> f64 {
     }
 }
 
-/// Writes `text` to `file`, whole or not at all.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_whole(file: &Path, text: &str) -> Result<()> {
-    let mut partial = file.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = Path::new(&partial);
-    std::fs::write(partial, text).map_err(|e| Error::io(file, e))?;
-    std::fs::rename(partial, file).map_err(|e| Error::io(file, e))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

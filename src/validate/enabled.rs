@@ -6,6 +6,7 @@ use super::results::{Results, Score};
 use super::{Request, chart, gate, suite};
 use crate::config;
 use crate::error::{Error, Result};
+use crate::output;
 use comfy_table::{Table, presets};
 use std::path::Path;
 
@@ -22,6 +23,7 @@ pub fn run(request: &Request) -> Result<()> {
         list(&definitions);
         return Ok(());
     }
+    output::check_all([&request.json, &request.html])?;
     let config = config::load(&request.gpu, &request.set)?;
     let tolerances = request.gate.as_deref().map(gate::read).transpose()?;
     let reference = Reference::of(&config.spec.name)?;
@@ -51,7 +53,7 @@ fn show(request: &Request, results: &Results) -> Result<()> {
         text.push_str(&accuracy(results));
     }
     if let Some(file) = &request.html {
-        write(
+        output::write_text(
             file,
             &chart::page(&format!("Micro-benchmarks: {}", results.gpu), &[results]),
         )?;
@@ -64,16 +66,11 @@ fn show(request: &Request, results: &Results) -> Result<()> {
         }
         Some(file) => {
             print!("{text}");
-            write(file, &json()?)?;
+            output::write_text(file, &json()?)?;
         }
         None => print!("{text}"),
     }
     Ok(())
-}
-
-/// Writes a file whole or not at all.
-fn write(file: &Path, text: &str) -> Result<()> {
-    super::correlate::write_whole(file, text)
 }
 
 fn number(value: Option<f64>) -> String {

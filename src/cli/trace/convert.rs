@@ -2,6 +2,7 @@
 
 use super::Input;
 use crate::error::{Error, Result};
+use crate::output;
 use crate::trace::Workload;
 use crate::trace::accelsim::export::{ExportPacking, export};
 use crate::trace::pgt::write_pgt;
@@ -43,7 +44,11 @@ fn form(args: &ConvertArgs) -> Result<Form> {
 
 /// Refuses bad arguments before the input is read.
 pub fn check(args: &ConvertArgs) -> Result<()> {
-    form(args).map(|_| ())
+    match form(args)? {
+        Form::Pgt => output::check(&args.output),
+        // Its folder is made.
+        Form::AccelSim => Ok(()),
+    }
 }
 
 /// Writes `workload` as the arguments say; notes go to standard error.

@@ -2,9 +2,10 @@
 
 use super::print::LinePrinter;
 use crate::error::{Error, Result};
+use crate::output;
 use crate::trace::kernel::{Command, Kernel, Workload};
 use crate::trace::pgt::encoded::EncodedCtas;
-use crate::trace::pgt::write::{same, temporary};
+use crate::trace::pgt::write::same;
 use crate::trace::stream::WarpStream;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -54,10 +55,7 @@ pub fn export(workload: &Workload, list: &Path, packing: ExportPacking) -> Resul
             }
         }
     }
-    let mut file = temporary(list)?;
-    file.write_all(text.as_bytes())
-        .map_err(|e| Error::io(list, e))?;
-    file.persist(list).map_err(|e| Error::io(list, e.error))?;
+    output::write_text(list, &text)?;
     Ok(notes)
 }
 
@@ -71,25 +69,16 @@ fn file_name(number: usize, packing: ExportPacking) -> String {
 
 fn export_kernel(kernel: &Kernel, path: &Path, packing: ExportPacking) -> Result<Option<String>> {
     let io = |e| Error::io(path, e);
-    let mut file = temporary(path)?;
-    let out = BufWriter::with_capacity(1 << 20, file.as_file_mut());
-    let note = match packing {
-        ExportPacking::Plain => {
-            let mut out = out;
-            let note = write_kernel(kernel, path, &mut out)?;
-            out.flush().map_err(io)?;
-            note
-        }
+    output::write(path, |out| match packing {
+        ExportPacking::Plain => write_kernel(kernel, path, out),
         ExportPacking::Xz => {
             let mut out = BufWriter::new(liblzma::write::XzEncoder::new(out, XZ_PRESET));
             let note = write_kernel(kernel, path, &mut out)?;
             let encoder = out.into_inner().map_err(|e| io(e.into_error()))?;
-            encoder.finish().and_then(|mut o| o.flush()).map_err(io)?;
-            note
+            encoder.finish().map_err(io)?;
+            Ok(note)
         }
-    };
-    file.persist(path).map_err(|e| io(e.error))?;
-    Ok(note)
+    })
 }
 
 /// Writes one kernel as the text of a trace file; the note says what is lost.

@@ -7,8 +7,9 @@ use super::format::{
 };
 use super::hash::workload_hash;
 use crate::error::{Error, Result};
+use crate::output;
 use crate::trace::kernel::{Command, CtaSource, Kernel, Workload};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,9 +18,11 @@ const LEVEL: i32 = 9;
 
 /// Writes `workload` to `path`, under a temporary name until it is complete.
 pub fn write_pgt(workload: &Workload, path: &Path) -> Result<()> {
+    output::write(path, |out| write_to(workload, path, out))
+}
+
+fn write_to(workload: &Workload, path: &Path, out: &mut impl Write) -> Result<()> {
     let io = |e| Error::io(path, e);
-    let mut file = temporary(path)?;
-    let mut out = BufWriter::with_capacity(1 << 20, file.as_file_mut());
     let mut head = [0; HEAD_BYTES as usize];
     head[..8].copy_from_slice(&MAGIC);
     head[8..12].copy_from_slice(&VERSION.to_le_bytes());
@@ -37,7 +40,7 @@ pub fn write_pgt(workload: &Workload, path: &Path) -> Result<()> {
                 bytes: *bytes,
             },
             Command::Launch(kernel) => CommandEntry::Launch {
-                kernel: writer.kernel(kernel, &mut out, path)?,
+                kernel: writer.kernel(kernel, out, path)?,
             },
         });
     }
@@ -67,34 +70,7 @@ pub fn write_pgt(workload: &Workload, path: &Path) -> Result<()> {
         crc: crc32(&packed),
     };
     out.write_all(&packed).map_err(io)?;
-    out.write_all(&footer.to_bytes()).map_err(io)?;
-    out.flush().map_err(io)?;
-    drop(out);
-    file.persist(path).map_err(|e| Error::io(path, e.error))?;
-    Ok(())
-}
-
-/// A file beside `path` that vanishes unless it is renamed.
-pub fn temporary(path: &Path) -> Result<tempfile::NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt;
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if !directory.is_dir() {
-        return Err(Error::input(
-            path.display().to_string(),
-            "its directory",
-            format!("there is no directory {}", directory.display()),
-            "create it first",
-        ));
-    }
-    tempfile::Builder::new()
-        .prefix(".phantom-gpu-")
-        // The user's umask decides, as for any other file.
-        .permissions(std::fs::Permissions::from_mode(0o666))
-        .tempfile_in(directory)
-        .map_err(|e| Error::io(path, e))
+    out.write_all(&footer.to_bytes()).map_err(io)
 }
 
 struct IndexWriter<'a> {
