@@ -23,6 +23,7 @@ const INPUTS: &[&str] = &[
     "synth:smem?grid=8&ways=4",
     "synth:atomics?grid=8&iters=2",
     "synth:barrier?grid=8&iters=4",
+    "synth:local?grid=8&block=288&words=130&iters=2",
 ];
 
 fn accounts_close(k: &Kernel, run: &Run) {
@@ -66,7 +67,8 @@ fn levels_agree(k: &Kernel, run: &Run) {
     assert_eq!(lsu.sector_requests, l1_all, "{}: LSU and L1", k.name);
     let read = l1.sector_hits + l1.sector_misses + l1.sector_mshr_hits;
     assert_eq!(read, l1.sector_reads, "{}: outcomes of L1 reads", k.name);
-    assert_eq!(l1.sector_writes, l2.sector_writes, "{}: writes", k.name);
+    let down = l1.sector_writes - l1.sector_local_writes + l1.sector_writebacks;
+    assert_eq!(down, l2.sector_writes, "{}: writes", k.name);
     assert_eq!(l1.sector_atomics, l2.sector_atomics, "{}: atomics", k.name);
     assert_eq!(
         l2.read_hits + l2.read_misses + l2.read_mshr_hits,
@@ -124,6 +126,31 @@ fn every_account_closes_on_every_kind_of_kernel() {
             );
         }
     }
+}
+
+/// Local memory that fits L1 never leaves it; what does not fit is written back and read again.
+#[test]
+fn spills_stay_in_l1_while_they_fit() {
+    let counters = |words: u64| {
+        let input = format!("synth:local?iters=3&words={words}");
+        // One set of 128 ways.
+        let sets = [
+            "l1.unified_bytes=16KiB",
+            "l1.ways=128",
+            "l1.carveouts_kib=[0]",
+            "smem.per_cta_bytes_max=0",
+        ];
+        let run = run_with(&input, "v100", &sets, &Options::default());
+        let l1 = run.report.kernels[0].l1.counters;
+        // Three iterations of one warp, four sectors an access.
+        assert_eq!(l1.sector_local_writes, 3 * words * 4);
+        assert_eq!(l1.sector_reads, l1.sector_local_writes);
+        (l1.sector_writebacks, l1.sector_misses)
+    };
+    assert_eq!(counters(128), (0, 0));
+    // Twice the lines that there are: in LRU order every access finds its line gone, so each line is
+    // written back once for each of its stores, the last ones driven out by the last loads.
+    assert_eq!(counters(256), (3 * 256 * 4, 3 * 256 * 4));
 }
 
 #[test]

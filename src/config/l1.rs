@@ -78,6 +78,16 @@ choice! {
     }
 }
 
+choice! {
+    /// What a store to local memory does to L1.
+    pub enum LocalWritePolicy {
+        /// Write back: the line is allocated and its sectors stay dirty until it is evicted.
+        Back = "back",
+        /// As a global store.
+        Through = "through",
+    }
+}
+
 section! {
     /// `[l1]`: L1 data cache, sectored, unified with shared memory.
     pub struct L1Spec {
@@ -97,6 +107,8 @@ section! {
         pub allocate: AllocatePolicy = Name(AllocatePolicy::NAMES),
         /// Store policy.
         pub write: WritePolicy = Name(WritePolicy::NAMES),
+        /// Store policy of local memory, which nobody else reads.
+        pub local_write: LocalWritePolicy = Name(LocalWritePolicy::NAMES),
         /// Tags looked up per cycle.
         pub tags_per_cycle: u8 = Count(1, 32),
         /// Data path, bytes per cycle.

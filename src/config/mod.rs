@@ -24,7 +24,7 @@ pub mod sm;
 pub mod units;
 
 pub use gpu::{Architecture, GpuSpec};
-pub use l1::{AllocatePolicy, L1Spec, LsuSpec, SmemSpec, WritePolicy};
+pub use l1::{AllocatePolicy, L1Spec, LocalWritePolicy, LsuSpec, SmemSpec, WritePolicy};
 pub use l2::{L2Spec, SliceHash};
 pub use launch::LaunchSpec;
 pub use memory::MemorySpec;

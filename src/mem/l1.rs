@@ -1,9 +1,9 @@
-//! The L1 data cache: sectored, streaming, write-through.
+//! The L1 data cache: sectored, streaming; global stores are written through, local ones back.
 //!
 //! Knows lines, sectors and waiting accesses; the LSU owns its timing.
 
-use super::cache::{MshrTable, Tags, mshr::Refusal};
-use crate::config::{AllocatePolicy, L1Spec, WritePolicy};
+use super::cache::{EntryId, MshrTable, Tags, Victim, mshr::Refusal};
+use crate::config::{AllocatePolicy, L1Spec, LocalWritePolicy, WritePolicy};
 use crate::stats::L1Stats;
 
 /// What a load of one line found.
@@ -37,6 +37,7 @@ pub struct L1<W> {
     mshrs: MshrTable<W>,
     allocate: AllocatePolicy,
     write: WritePolicy,
+    local_write: LocalWritePolicy,
     sets: u32,
     line_bytes: u32,
     unified_bytes: u32,
@@ -54,6 +55,7 @@ impl<W: Copy> L1<W> {
             mshrs: MshrTable::new(u32::from(spec.mshrs), u16::from(spec.mshr_merges)),
             allocate: spec.allocate,
             write: spec.write,
+            local_write: spec.local_write,
             sets,
             line_bytes: spec.line_bytes,
             unified_bytes: spec.unified_bytes,
@@ -62,8 +64,8 @@ impl<W: Copy> L1<W> {
         }
     }
 
-    /// Kernel boundary: everything invalid, `smem_bytes` of the unified memory go to shared memory.
-    /// No miss may be in flight.
+    /// Kernel boundary: everything invalid, `smem_bytes` of the unified memory go to shared memory. Dirty
+    /// sectors vanish: local memory ends with its threads. No miss may be in flight.
     pub fn flush(&mut self, smem_bytes: u32) {
         debug_assert_eq!(self.mshrs.in_use(), 0);
         let bytes = self.unified_bytes.saturating_sub(smem_bytes);
@@ -149,18 +151,30 @@ impl<W: Copy> L1<W> {
         sectors & !valid & !asked != 0
     }
 
-    /// `sectors` of `line` arrived; hands accesses that now have everything to `each`.
-    #[inline]
-    pub fn fill(&mut self, line: u64, sectors: u8, each: impl FnMut(W)) {
-        let id = match self.tags.find(line) {
-            Some(id) => id,
+    /// The entry of `line`, taken if it has none, and the dirty line that this evicted.
+    fn allocate(&mut self, line: u64) -> (EntryId, Option<Victim>) {
+        match self.tags.find(line) {
+            Some(id) => (id, None),
             None => {
                 let (id, victim) = self.tags.insert(line);
                 self.stats.evictions += u64::from(victim.is_some());
-                id
+                let dirty = victim.filter(|v| v.dirty != 0);
+                self.stats.sector_writebacks +=
+                    dirty.map_or(0, |v| u64::from(v.dirty.count_ones()));
+                (id, dirty)
             }
-        };
-        self.tags.entry_mut(id).valid |= sectors;
+        }
+    }
+
+    /// `sectors` of `line` arrived; hands accesses that now have everything to `each`. The line that this
+    /// evicted must be written back.
+    #[inline]
+    #[must_use]
+    pub fn fill(&mut self, line: u64, sectors: u8, each: impl FnMut(W)) -> Option<Victim> {
+        let (id, dirty) = self.allocate(line);
+        let entry = self.tags.entry_mut(id);
+        entry.valid |= sectors;
+        entry.partial &= !sectors;
         if let Some(mshr) = self.mshrs.find(line) {
             let before = self.mshrs.in_use();
             self.mshrs.arrive(mshr, sectors, each);
@@ -169,11 +183,38 @@ impl<W: Copy> L1<W> {
                 self.pending_in_set[set] -= 1;
             }
         }
+        dirty
     }
 
-    /// A store of `sectors` of `line`, of which `full` are written in every byte.
+    /// Whether stores to local memory stay here.
+    pub fn keeps_local(&self) -> bool {
+        self.local_write == LocalWritePolicy::Back
+    }
+
+    /// A store of `sectors` of a line of local memory, which stays here. The line that this evicted must be
+    /// written back.
+    #[must_use]
+    pub fn store_local(&mut self, line: u64, sectors: u8, full: u8) -> Option<Victim> {
+        let count = u64::from(sectors.count_ones());
+        self.stats.sector_writes += count;
+        self.stats.sector_local_writes += count;
+        if self.tags.find(line).is_some() {
+            self.stats.write_hits += count;
+        }
+        let (id, dirty) = self.allocate(line);
+        self.tags.touch(id);
+        let entry = self.tags.entry_mut(id);
+        entry.valid |= full;
+        entry.dirty |= sectors;
+        entry.partial = entry.dirty & !entry.valid;
+        dirty
+    }
+
+    /// A store of `sectors` of `line`, of which `full` are written in every byte; it goes to L2 as well. The
+    /// line that this evicted must be written back.
     #[inline]
-    pub fn store(&mut self, line: u64, sectors: u8, full: u8) {
+    #[must_use]
+    pub fn store(&mut self, line: u64, sectors: u8, full: u8) -> Option<Victim> {
         self.stats.sector_writes += u64::from(sectors.count_ones());
         match (self.tags.find(line), self.write) {
             (Some(id), policy) => {
@@ -185,12 +226,13 @@ impl<W: Copy> L1<W> {
                 }
             }
             (None, WritePolicy::ThroughValidate) if full != 0 => {
-                let (id, victim) = self.tags.insert(line);
-                self.stats.evictions += u64::from(victim.is_some());
+                let (id, dirty) = self.allocate(line);
                 self.tags.entry_mut(id).valid = full;
+                return dirty;
             }
             _ => {}
         }
+        None
     }
 
     /// An atomic of `sectors` of `line`: done at L2, so the copy here is stale.
@@ -221,6 +263,7 @@ mod tests {
             ways: 8,
             allocate: AllocatePolicy::OnFill,
             write: WritePolicy::ThroughNoAllocate,
+            local_write: LocalWritePolicy::Back,
             tags_per_cycle: 4,
             bytes_per_cycle: 128,
             hit_latency: 28,
@@ -239,9 +282,9 @@ mod tests {
         assert_eq!(l1.read(5, 0b0011, 'a').unwrap().request, 0b0011);
         assert_eq!(l1.read(5, 0b0110, 'b').unwrap().request, 0b0100);
         let mut done = Vec::new();
-        l1.fill(5, 0b0011, |w| done.push(w));
+        assert_eq!(l1.fill(5, 0b0011, |w| done.push(w)), None);
         assert_eq!(done, ['a']);
-        l1.fill(5, 0b0100, |w| done.push(w));
+        assert_eq!(l1.fill(5, 0b0100, |w| done.push(w)), None);
         assert_eq!(done, ['a', 'b']);
         let r = l1.read(5, 0b1111, 'c').unwrap();
         assert_eq!(
@@ -280,7 +323,7 @@ mod tests {
         l1.read(0, 1, 0).unwrap();
         l1.read(sets, 1, 0).unwrap();
         assert_eq!(l1.read(2 * sets, 1, 0), Err(ReservationFail::LineAlloc));
-        l1.fill(0, 1, |_| {});
+        assert_eq!(l1.fill(0, 1, |_| {}), None);
         assert!(l1.read(2 * sets, 1, 0).is_ok());
     }
 
@@ -304,9 +347,35 @@ mod tests {
                 ..spec()
             });
             l1.read(9, 0b0011, 0).unwrap();
-            l1.fill(9, 0b0011, |_| {});
-            l1.store(9, 0b0001, 0b0001);
+            assert_eq!(l1.fill(9, 0b0011, |_| {}), None);
+            assert_eq!(l1.store(9, 0b0001, 0b0001), None);
             assert_eq!(l1.read(9, 0b0011, 0).unwrap().hit, valid, "{policy:?}");
         }
+    }
+
+    #[test]
+    fn local_stores_stay_until_their_line_is_evicted() {
+        let spec = L1Spec { ways: 2, ..spec() };
+        let mut l1: L1<u32> = L1::new(&spec);
+        let sets = 16;
+        assert_eq!(l1.store_local(0, 0b0011, 0b0001), None);
+        // The sector that was written in part must be completed from below, and stays dirty.
+        assert_eq!(l1.read(0, 0b0011, 7).unwrap().request, 0b0010);
+        assert_eq!(l1.fill(0, 0b0010, |_| {}), None);
+        assert_eq!(l1.read(0, 0b0011, 7).unwrap().hit, 0b0011);
+        assert_eq!(l1.store_local(sets, 0b0100, 0), None);
+        // Two ways are taken; the third line drives out the first, the fourth the second.
+        let first = l1.store(2 * sets, 0b1111, 0b1111);
+        assert_eq!(first, None, "without allocation nothing is evicted");
+        let first = l1.store_local(2 * sets, 0b1111, 0b1111).unwrap();
+        assert_eq!((first.line, first.dirty, first.partial), (0, 0b0011, 0));
+        l1.read(3 * sets, 0b0001, 8).unwrap();
+        let second = l1.fill(3 * sets, 0b0001, |_| {}).unwrap();
+        assert_eq!(
+            (second.line, second.dirty, second.partial),
+            (sets, 0b0100, 0b0100)
+        );
+        assert_eq!(l1.stats.sector_local_writes, 2 + 1 + 4);
+        assert_eq!(l1.stats.sector_writebacks, 2 + 1);
     }
 }

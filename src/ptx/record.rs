@@ -4,9 +4,9 @@ mod header;
 
 use header::{copies, header};
 
-use super::exec::LOCAL_WINDOW;
 use super::exec::observe::{Observer, Parallel};
 use super::exec::regs::Lanes;
+use super::exec::{LOCAL_WINDOW, WINDOW_BYTES};
 use super::launch::run::Prepared;
 use super::launch::{Launch, check};
 use super::lower::{self, Machine, Span};
@@ -48,12 +48,10 @@ pub struct Recorder<'a> {
     key: LanePattern,
     // The pattern that each instruction had last: most have one only.
     last: Vec<Option<PatternId>>,
-    local_bytes: u64,
-    cta: u64,
 }
 
 impl<'a> Recorder<'a> {
-    fn new(machine: &'a Machine, warps: u32, local_bytes: u64) -> Self {
+    fn new(machine: &'a Machine, warps: u32) -> Self {
         Recorder {
             spans: &machine.spans,
             code: &machine.code.insts,
@@ -67,8 +65,6 @@ impl<'a> Recorder<'a> {
                 offsets: Vec::new(),
             },
             last: vec![None; machine.code.insts.len()],
-            local_bytes,
-            cta: 0,
         }
     }
 
@@ -138,14 +134,6 @@ impl<'a> Recorder<'a> {
         self.missed |= found.is_none() && !self.patterns.is_full();
         found
     }
-
-    fn local_address(&self, warp: u32, lane: usize, offset: u64) -> u64 {
-        // Neighbouring lanes have neighbouring words, as the hardware lays local memory out.
-        let warps = self.encoders.len() as u64;
-        let number = self.cta * warps + u64::from(warp);
-        let word = offset / 4 * 128 + lane as u64 * 4 + offset % 4;
-        LOCAL_WINDOW + number * self.local_bytes.next_multiple_of(4) * 32 + word
-    }
 }
 
 impl Parallel for Recorder<'_> {
@@ -162,8 +150,7 @@ impl Parallel for Recorder<'_> {
         }
     }
 
-    fn begin(&mut self, cta: u64) {
-        self.cta = cta;
+    fn begin(&mut self) {
         self.missed = false;
         for encoder in &mut self.encoders {
             encoder.clear();
@@ -214,7 +201,7 @@ impl Observer for Recorder<'_> {
             for (lane, address) in addresses.iter().enumerate() {
                 if mask >> lane & 1 != 0 {
                     list[count] = match space {
-                        MemSpace::Local => self.local_address(warp, lane, *address),
+                        MemSpace::Local => LOCAL_WINDOW + address.wrapping_add(step) % WINDOW_BYTES,
                         _ => address.wrapping_add(step),
                     };
                     count += 1;
@@ -316,8 +303,7 @@ fn run(
     let space = SpoolSpace::new(SPOOL_MEMORY_BYTES);
     let mut writer = BlockWriter::new(Spool::new(&space), 1).map_err(io)?;
     let warps = header.warps_per_cta();
-    let local_bytes = prepared.program.local_bytes as u64;
-    let mut recorder = Recorder::new(&machine, warps, local_bytes);
+    let mut recorder = Recorder::new(&machine, warps);
     let executed = prepared.run(file, how, &mut recorder, |(cta, counts)| {
         writer.push(&cta, warps, counts).map_err(io)
     })?;

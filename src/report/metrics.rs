@@ -91,11 +91,15 @@ metrics! { w;
         => w.counters.sm.l1.sector_hits + w.counters.sm.l1.sector_mshr_hits;
     "l1tex__t_sectors_pipe_lsu_mem_global_op_ld_lookup_miss.sum", "sectors", Count, "l1.sector_misses"
         => w.counters.sm.l1.sector_misses;
-    "l1tex__t_sectors_pipe_lsu_mem_global_op_st.sum", "sectors", Count, "l1.sector_writes",
-        "Stores to local memory are counted with those to global memory."
-        => w.counters.sm.l1.sector_writes;
-    "l1tex__t_sectors_pipe_lsu_mem_global_op_st_lookup_hit.sum", "sectors", Count, "l1.write_hits"
+    "l1tex__t_sectors_pipe_lsu_mem_global_op_st.sum", "sectors", Count,
+        "l1.sector_writes - l1.sector_local_writes",
+        "Without `l1.local_write = back` stores to local memory are counted with those to global memory."
+        => w.counters.sm.l1.sector_writes - w.counters.sm.l1.sector_local_writes;
+    "l1tex__t_sectors_pipe_lsu_mem_global_op_st_lookup_hit.sum", "sectors", Count, "l1.write_hits",
+        "Stores to local memory that found their line are counted as well."
         => w.counters.sm.l1.write_hits;
+    "l1tex__t_sectors_pipe_lsu_mem_local_op_st.sum", "sectors", Count, "l1.sector_local_writes"
+        => w.counters.sm.l1.sector_local_writes;
     "lts__t_sectors_op_read.sum", "sectors", Count, "l2.sector_reads",
         "All reads of slices: L1, instruction and constant caches, and the other partition."
         => w.counters.l2.sector_reads;
@@ -109,8 +113,12 @@ metrics! { w;
     "lts__t_sectors_srcunit_tex_op_read.sum", "sectors", Count, "l1.sector_misses",
         "What the L1 data caches asked of L2."
         => w.counters.sm.l1.sector_misses;
-    "lts__t_sectors_srcunit_tex_op_write.sum", "sectors", Count, "l1.sector_writes"
-        => w.counters.sm.l1.sector_writes;
+    "lts__t_sectors_srcunit_tex_op_write.sum", "sectors", Count,
+        "l1.sector_writes - l1.sector_local_writes + l1.sector_writebacks"
+        => {
+            let l1 = &w.counters.sm.l1;
+            l1.sector_writes - l1.sector_local_writes + l1.sector_writebacks
+        };
     "sm__ctas_launched.sum", "CTAs", Count, "sm.ctas_launched"
         => w.counters.sm.sm.ctas_launched;
     "sm__cycles_active.avg", "cycles", Real, "sm.active_cycles / SMs"

@@ -18,17 +18,20 @@ pub struct LineAccess {
     pub full: u8,
 }
 
-/// The lines of one access, at most two for each lane.
+/// Lines of one access at most: four words a lane of local memory, each in a line of its own.
+const LINES_MAX: usize = 128;
+
+/// The lines of one access.
 #[derive(Clone, Copy, Debug)]
 pub struct Lines {
-    list: [LineAccess; 64],
+    list: [LineAccess; LINES_MAX],
     len: u8,
 }
 
 impl Default for Lines {
     fn default() -> Self {
         Lines {
-            list: [LineAccess::default(); 64],
+            list: [LineAccess::default(); LINES_MAX],
             len: 0,
         }
     }
@@ -46,6 +49,34 @@ impl Lines {
         self.list[usize::from(self.len)] = line;
         self.len += 1;
     }
+
+    /// Adds `mask`, the bytes that a lane touches in `line`; `bytes` are those of each line so far.
+    #[inline]
+    fn add(&mut self, bytes: &mut [u128], line: u64, mask: u128) {
+        let at = match self.as_slice().iter().rposition(|l| l.line == line) {
+            Some(at) => at,
+            None => {
+                self.push(LineAccess {
+                    line,
+                    sectors: 0,
+                    full: 0,
+                });
+                usize::from(self.len) - 1
+            }
+        };
+        bytes[at] |= mask;
+    }
+
+    /// Sets the sectors of each line from its bytes.
+    fn finish(&mut self, bytes: &[u128]) {
+        for (line, &mask) in self.list[..usize::from(self.len)].iter_mut().zip(bytes) {
+            for sector in 0..4 {
+                let part = (mask >> (sector * SECTOR_BYTES as u32)) as u32;
+                line.sectors |= u8::from(part != 0) << sector;
+                line.full |= u8::from(part == u32::MAX) << sector;
+            }
+        }
+    }
 }
 
 /// Bank passes of a shared-memory access.
@@ -60,7 +91,7 @@ pub struct Passes {
 /// Coalesces `addresses` (active lanes, in lane order) of `width` bytes each.
 pub fn coalesce(addresses: &[u64], width: u64, out: &mut Lines) {
     out.len = 0;
-    let mut bytes = [0u128; 64];
+    let mut bytes = [0; 64];
     for &address in addresses {
         let mut from = address;
         let end = address + width;
@@ -69,28 +100,37 @@ pub fn coalesce(addresses: &[u64], width: u64, out: &mut Lines) {
             let offset = from % LINE_BYTES;
             let count = (end - from).min(LINE_BYTES - offset);
             let mask = (u128::MAX >> (128 - count as u32)) << offset;
-            let at = match out.as_slice().iter().rposition(|l| l.line == line) {
-                Some(at) => at,
-                None => {
-                    out.push(LineAccess {
-                        line,
-                        sectors: 0,
-                        full: 0,
-                    });
-                    usize::from(out.len) - 1
-                }
-            };
-            bytes[at] |= mask;
+            out.add(&mut bytes, line, mask);
             from += count;
         }
     }
-    for (line, &mask) in out.list[..usize::from(out.len)].iter_mut().zip(&bytes) {
-        for sector in 0..4 {
-            let part = (mask >> (sector * SECTOR_BYTES as u32)) as u32;
-            line.sectors |= u8::from(part != 0) << sector;
-            line.full |= u8::from(part == u32::MAX) << sector;
+    out.finish(&bytes);
+}
+
+/// Line numbers of local memory lie above all data and code.
+const LOCAL_LINES: u64 = 1 << 42;
+
+/// The lines of an access to local memory: `offsets` in the memory of each thread of `mask` (in lane order),
+/// `width` bytes each, by the warp in place `slot` of `slots` on the chip.
+///
+/// Words of the same offset of a warp's threads share a line, so that threads in step are coalesced, and rows
+/// of such lines of all places lie side by side. Memory belongs to the place, not to the CTA: the next warp
+/// there finds what the last one left in the caches.
+pub fn local_lines(offsets: &[u64], mask: u32, width: u64, slot: u64, slots: u64, out: &mut Lines) {
+    out.len = 0;
+    let mut bytes = [0; LINES_MAX];
+    let lanes = (0..32u64).filter(|lane| mask >> lane & 1 != 0);
+    for (&offset, lane) in offsets.iter().zip(lanes) {
+        // An access is aligned to its width, so it starts in the middle of a word only within it.
+        for word in offset / 4..(offset + width).div_ceil(4).min(offset / 4 + 4) {
+            let from = offset.max(word * 4) - word * 4;
+            let end = (offset + width).min(word * 4 + 4) - word * 4;
+            let within = (1u128 << end) - (1 << from);
+            let line = LOCAL_LINES + word * slots + slot;
+            out.add(&mut bytes, line, within << (lane * 4));
         }
     }
+    out.finish(&bytes);
 }
 
 /// Bank passes of a shared-memory access of `addresses` (active lanes of `mask`, in lane order).
@@ -290,6 +330,30 @@ mod tests {
                 }
             ]
         );
+    }
+
+    #[test]
+    fn threads_in_step_share_the_lines_of_their_local_memory() {
+        let mut lines = Lines::default();
+        let places = |lines: &Lines| -> Vec<_> {
+            let all = lines.as_slice().iter();
+            all.map(|l| (l.line - LOCAL_LINES, l.sectors, l.full))
+                .collect()
+        };
+        // Word 3 of every thread of place 5 of 100.
+        local_lines(&[12; 32], u32::MAX, 4, 5, 100, &mut lines);
+        assert_eq!(places(&lines), [(305, 15, 15)]);
+        // Two words each: two lines. Lanes 8 to 15 only: the second sector.
+        local_lines(&[8; 8], 0xff00, 8, 5, 100, &mut lines);
+        assert_eq!(places(&lines), [(205, 2, 2), (305, 2, 2)]);
+        // A byte each fills no sector.
+        local_lines(&[1; 32], u32::MAX, 1, 0, 100, &mut lines);
+        assert_eq!(places(&lines), [(0, 15, 0)]);
+        // Every lane at a place of its own: the most lines that an access can have.
+        let apart: Vec<u64> = (0..32).map(|l| l * 16).collect();
+        local_lines(&apart, u32::MAX, 16, 0, 1, &mut lines);
+        assert_eq!(lines.as_slice().len(), 128);
+        assert!(lines.as_slice().iter().all(|l| l.sectors.count_ones() == 1));
     }
 
     #[test]

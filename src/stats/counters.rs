@@ -97,6 +97,10 @@ stats! {
         pub sector_reads: u64,
         /// Sectors written by stores.
         pub sector_writes: u64,
+        /// Of those, sectors of local memory that stay in L1 until they are evicted.
+        pub sector_local_writes: u64,
+        /// Sectors written back to L2 when their line was evicted.
+        pub sector_writebacks: u64,
         /// Sectors of atomics, which bypass the cache.
         pub sector_atomics: u64,
         /// Sector reads that found valid data.

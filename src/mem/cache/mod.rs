@@ -4,4 +4,4 @@ pub mod mshr;
 pub mod tags;
 
 pub use mshr::{MshrId, MshrTable};
-pub use tags::{Entry, EntryId, Tags};
+pub use tags::{Entry, EntryId, Tags, Victim};

@@ -73,7 +73,7 @@ fn in_turn<O: Parallel>(
     global: &mut Global,
     observer: &mut O,
 ) -> Result<O::Out, Box<Fault>> {
-    observer.begin(cta);
+    observer.begin();
     runner.run(
         run.program,
         run.shape,
@@ -209,7 +209,7 @@ impl<'a> Team<'a> {
 
 impl Member {
     fn ahead<O: Parallel>(&mut self, run: Run<'_>, cta: u64, own: &mut O) -> Option<Ahead<O::Out>> {
-        own.begin(cta);
+        own.begin();
         let before = self.runner.executed;
         let ran = self.runner.run(
             run.program,

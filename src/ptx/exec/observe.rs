@@ -16,8 +16,8 @@ pub trait Parallel: Observer + Send + Sized {
     type Out: Send;
     /// One for another thread, which knows what this one knows.
     fn fork(&self) -> Self;
-    /// CTA `cta` begins.
-    fn begin(&mut self, cta: u64);
+    /// A CTA begins.
+    fn begin(&mut self);
     /// The CTA has ended. False with what a forked one could not make without knowing more, so that
     /// the CTA has to be run again for the one that it was forked from.
     fn finish(&mut self) -> (Self::Out, bool);
@@ -39,7 +39,7 @@ impl Parallel for Unobserved {
     fn fork(&self) -> Self {
         Unobserved
     }
-    fn begin(&mut self, _: u64) {}
+    fn begin(&mut self) {}
     fn finish(&mut self) -> ((), bool) {
         ((), true)
     }

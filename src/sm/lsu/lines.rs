@@ -1,7 +1,8 @@
 //! The lines of a global access: L1, store credits, requests to L2.
 
-use super::{BYPASS, Flight, NO_FLIGHT, Stuck, l1_sector};
+use super::{BYPASS, Flight, NO_FLIGHT, Space, Stuck, WRITEBACK, l1_sector};
 use crate::isa::{CacheOp, MemKind, MemOp};
+use crate::mem::cache::Victim;
 use crate::mem::l1::ReservationFail;
 use crate::mem::{Request, RequestKind};
 use crate::probe::Probe;
@@ -39,7 +40,8 @@ impl Sm {
     ) -> Result<(), (Stuck, Local)> {
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
-        if !cx.spec.l1.enabled || matches!(mem.cache, CacheOp::Global | CacheOp::Volatile) {
+        let coherent = matches!(mem.cache, CacheOp::Global | CacheOp::Volatile);
+        if !cx.spec.l1.enabled || coherent && entry.space != Space::Local {
             if self.lsu.bypass_left == 0 {
                 return Err((Stuck::Reservation(ReservationFail::MshrEntries), PENDING));
             }
@@ -121,22 +123,28 @@ impl Sm {
         at: Local,
         cx: &mut Cx<P>,
     ) -> Result<(), (Stuck, Local)> {
-        if self.lsu.store_credits == 0 {
+        if self.lsu.store_credits <= 0 {
             return Err((Stuck::StoreCredit, PENDING));
         }
-        self.lsu.store_credits -= 1;
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
+        let miss_at = at + Local::from(cx.spec.l1.miss_latency);
+        if entry.space == Space::Local && cx.spec.l1.enabled && self.l1.keeps_local() {
+            let dirty = self.l1.store_local(line.line, line.sectors, line.full);
+            self.write_back(dirty, miss_at, cx);
+            return Ok(());
+        }
+        self.lsu.store_credits -= 1;
         let cycles = self.atomic_cycles(entry, mem, cx);
         let kind = if mem.kind == MemKind::Reduction {
             self.l1.atomic(line.line, line.sectors);
             RequestKind::Reduction
         } else {
-            self.l1.store(line.line, line.sectors, line.full);
+            let dirty = self.l1.store(line.line, line.sectors, line.full);
+            self.write_back(dirty, miss_at, cx);
             RequestKind::Write
         };
         self.warps[usize::from(entry.warp)].stores += 1;
         let tag = u32::from(entry.warp);
-        let miss_at = at + Local::from(cx.spec.l1.miss_latency);
         self.send(
             kind,
             line.line,
@@ -148,6 +156,24 @@ impl Sm {
             cx,
         );
         Ok(())
+    }
+
+    /// Sends the line that an allocation in L1 evicted, if it was dirty.
+    #[inline]
+    pub(super) fn write_back<P>(&mut self, dirty: Option<Victim>, at: Local, cx: &Cx<P>) {
+        let Some(victim) = dirty else { return };
+        self.lsu.store_credits -= 1;
+        let full = victim.dirty & !victim.partial;
+        self.send(
+            RequestKind::Write,
+            victim.line,
+            victim.dirty,
+            full,
+            WRITEBACK,
+            0,
+            at,
+            cx,
+        );
     }
 
     /// Cycles of the slice's atomic unit for the entry's next line.

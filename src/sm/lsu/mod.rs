@@ -23,8 +23,10 @@ use crate::stats::LsuStats;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Space {
-    /// Global, local and resolved generic.
+    /// Global, and generic that is global.
     Global,
+    /// Local, and generic that is local.
+    Local,
     /// Shared memory.
     Shared,
     /// Shuffle: the shared-memory data path without an access.
@@ -46,6 +48,9 @@ const NO_FLIGHT: u32 = u32::MAX;
 /// Marks the tag of a read that bypasses L1: the rest is a flight number.
 const BYPASS: u32 = 1 << 31;
 
+/// The tag of a line that is written back: no warp waits for it.
+const WRITEBACK: u32 = u32::MAX;
+
 /// The part of an SM that its sub-cores share for memory.
 #[derive(Clone, Debug)]
 pub struct Lsu {
@@ -63,8 +68,9 @@ pub struct Lsu {
     free_flights: Vec<u32>,
     port_free: Local,
     bypass_left: u16,
-    store_credits: u16,
-    store_credits_max: u16,
+    /// Below zero while lines are written back that a fill evicted: a fill cannot wait.
+    store_credits: i32,
+    store_credits_max: i32,
     frontend: Local,
     queue_entries: usize,
 }
@@ -99,8 +105,8 @@ impl Lsu {
             free_flights: Vec::new(),
             port_free: 0,
             bypass_left: spec.l1.mshrs,
-            store_credits: spec.lsu.store_credits,
-            store_credits_max: spec.lsu.store_credits,
+            store_credits: i32::from(spec.lsu.store_credits),
+            store_credits_max: i32::from(spec.lsu.store_credits),
             frontend: Local::from(spec.lsu.frontend_cycles),
             queue_entries: usize::from(spec.lsu.queue_entries),
         }

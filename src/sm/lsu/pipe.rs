@@ -26,7 +26,7 @@ impl Sm {
         };
         let mut entry = self.subs[k].queue.pop_front().expect("a head was found");
         let progress = match entry.space {
-            Space::Global => self.global_access(&mut entry, now, cx),
+            Space::Global | Space::Local => self.global_access(&mut entry, now, cx),
             _ => self.shared_access(&entry, now, cx),
         };
         if let Some(since) = self.lsu.stuck.take().map(|_| self.lsu.stuck_since) {

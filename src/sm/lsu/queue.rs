@@ -3,7 +3,9 @@
 use super::{NO_FLIGHT, Space};
 use crate::isa::{MemKind, MemOp, MemSpace};
 use crate::probe::Probe;
-use crate::sm::coalesce::{Lines, Passes, atomic_weight, bank_passes, coalesce, is_atomic};
+use crate::sm::coalesce::{
+    Lines, Passes, atomic_weight, bank_passes, coalesce, is_atomic, local_lines,
+};
 use crate::sm::program::{Op, OpKind, Pipe, flag};
 use crate::sm::warp::{Local, PENDING, Queued, raw};
 use crate::sm::{Cx, Sm};
@@ -117,6 +119,8 @@ impl Sm {
         entry.space = match mem.space {
             MemSpace::Shared => Space::Shared,
             MemSpace::Generic if in_window(base, header.shared_base) => Space::Shared,
+            MemSpace::Local => Space::Local,
+            MemSpace::Generic if in_window(base, header.local_base) => Space::Local,
             _ => Space::Global,
         };
         let width = u64::from(mem.width_bytes);
@@ -148,6 +152,28 @@ impl Sm {
             set_passes(entry, bank_passes(lanes, warp.mask, width, banks, atomic));
             return;
         }
+        if entry.space == Space::Local {
+            let words = width.div_ceil(4).clamp(1, 4) as u8;
+            entry.passes = words;
+            entry.least_passes = words;
+            let offsets = lanes.iter().map(|&a| local_offset(a, header.local_base));
+            let warps = u64::from(cx.spec.sm.warps_max);
+            let place = u64::from(self.id.0) * warps + slot as u64;
+            let places = u64::from(cx.spec.sms) * warps;
+            let mut list = [0; 32];
+            list.iter_mut()
+                .zip(offsets)
+                .for_each(|(o, offset)| *o = offset);
+            local_lines(
+                &list[..count],
+                warp.mask,
+                width,
+                place,
+                places,
+                &mut entry.lines,
+            );
+            return;
+        }
         coalesce(lanes, width, &mut entry.lines);
         if mem.kind == MemKind::Load {
             let banks = u64::from(cx.spec.smem.banks);
@@ -161,10 +187,19 @@ impl Sm {
     }
 }
 
+/// Bytes of the windows that shared and local memory have in the generic address space.
+const WINDOW: u64 = 1 << 24;
+
 fn in_window(address: u64, base: u64) -> bool {
-    /// The shared window of the generic address space.
-    const WINDOW: u64 = 1 << 24;
     base != 0 && address.wrapping_sub(base) < WINDOW
+}
+
+/// The place in a thread's local memory that `address`, generic or an offset already, names.
+fn local_offset(address: u64, base: u64) -> u64 {
+    match in_window(address, base) {
+        true => address - base,
+        false => address % WINDOW,
+    }
 }
 
 fn set_passes(entry: &mut Queued, passes: Passes) {

@@ -1,6 +1,6 @@
 //! Replies from L2, and what they complete.
 
-use super::{BYPASS, Flight};
+use super::{BYPASS, Flight, WRITEBACK};
 use crate::mem::{Reply, RequestKind};
 use crate::probe::Probe;
 use crate::sm::program::{Op, flag};
@@ -22,10 +22,12 @@ impl Sm {
             RequestKind::ReadInst => self.code_arrived(&reply, now, cx),
             _ => {
                 self.lsu.store_credits += 1;
-                let slot = reply.tag as usize;
-                self.warps[slot].stores -= 1;
-                if self.warps[slot].hold == Hold::Membar {
-                    self.check_hold(slot, now, cx);
+                if reply.tag != WRITEBACK {
+                    let slot = reply.tag as usize;
+                    self.warps[slot].stores -= 1;
+                    if self.warps[slot].hold == Hold::Membar {
+                        self.check_hold(slot, now, cx);
+                    }
                 }
             }
         }
@@ -44,7 +46,7 @@ impl Sm {
         let mut landed = std::mem::take(&mut self.lsu.free_flights);
         let keep = landed.len();
         let flights = &mut self.lsu.flights;
-        self.l1.fill(reply.line, reply.sectors, |id| {
+        let dirty = self.l1.fill(reply.line, reply.sectors, |id| {
             let flight = &mut flights[id as usize];
             flight.done = flight.done.max(ready);
             flight.left -= 1;
@@ -52,6 +54,7 @@ impl Sm {
                 landed.push(id);
             }
         });
+        self.write_back(dirty, now, cx);
         // Landed flights are the free ones at once; each is read before it can be reused.
         let count = landed.len();
         self.lsu.free_flights = landed;

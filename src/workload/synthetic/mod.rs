@@ -11,6 +11,7 @@ mod gather;
 mod gemm;
 mod hgemm;
 mod hgemm_async;
+mod local;
 mod micro_bandwidth;
 mod micro_cache;
 mod micro_ops;
@@ -81,6 +82,7 @@ const CATALOGUE: &[Entry] = &[
     chase::PCHASE,
     shared::SMEM,
     shared::ATOMICS,
+    local::LOCAL,
     micro_ops::OPS,
     micro_ring::RING,
     micro_ring::LAP,

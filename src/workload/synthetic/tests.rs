@@ -95,6 +95,8 @@ const ALL: &[&str] = &[
     "smem?width=16&ways=8&op=store",
     "smem?width=8&ways=16&chain=off&block=50",
     "atomics",
+    "local?block=40&words=5",
+    "local?width=16&iters=2",
     "atomics?space=shared&result=on&block=70",
     "atomics?address=lane&op=cas&grid=3",
 ];
