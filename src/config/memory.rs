@@ -91,6 +91,8 @@ section! {
         pub write_high: u16 = Count(1, 1024),
         /// And stop at this many.
         pub write_low: u16 = Count(0, 1024),
+        /// DRAM clocks without a queued read after which writes drain below `write_high` as well.
+        pub write_idle: u16 = Cycles(0, 60000),
         /// Refresh mode, by name: `all-bank`, `per-bank`, `off`.
         pub refresh: String = Name(REFRESH_MODES),
         /// Core cycles on the way through controller and PHY, both ways together.

@@ -96,6 +96,7 @@ pub fn channel_spec(spec: &MemorySpec) -> Result<ChannelSpec, Vec<String>> {
     let percent = |n: u16| u32::from(n) * 100 / u32::from(spec.write_queue);
     channel.write_high_percent = percent(spec.write_high);
     channel.write_low_percent = percent(spec.write_low);
+    channel.write_idle = u32::from(spec.write_idle);
     channel.check()?;
     Ok(channel)
 }

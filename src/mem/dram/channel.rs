@@ -46,6 +46,8 @@ pub struct Channel {
     pub(super) timeout: u64,
     pub(super) write_high: u32,
     pub(super) write_low: u32,
+    /// Ticks without a queued read after which writes are drained below their watermark.
+    pub(super) write_idle: u64,
     // Device: earliest slots by `Command::follow`, of each bank (its group's gaps among them) and of the channel.
     pub(super) bank_next: [[u64; MAX_BANKS]; FOLLOW_CLASSES],
     pub(super) channel_next: [u64; FOLLOW_CLASSES],
@@ -65,6 +67,10 @@ pub struct Channel {
     pub(super) mode: Kind,
     /// Last tick at which a queue changed length; the drain mode is decided on the tick after it.
     pub(super) changed_at: u64,
+    /// No read has been queued for `write_idle` ticks.
+    pub(super) reads_gone: bool,
+    /// The slot in which that becomes true; `u64::MAX` while it is, or while reads are queued.
+    pub(super) reads_gone_at: u64,
     pub(super) refresh: Refresh,
     pub(super) memory: Memory,
     /// Requests in order of arrival, for strict policies only.
@@ -124,6 +130,7 @@ impl Channel {
             },
             write_high: spec.write_queue * spec.write_high_percent,
             write_low: spec.write_queue * spec.write_low_percent,
+            write_idle: u64::from(spec.write_idle) * ticks,
             bank_next: [[0; MAX_BANKS]; FOLLOW_CLASSES],
             channel_next: [0; FOLLOW_CLASSES],
             activates: [0; 4],
@@ -137,6 +144,8 @@ impl Channel {
             opened_mask: 0,
             mode: Kind::Read,
             changed_at: 0,
+            reads_gone: true,
+            reads_gone_at: u64::MAX,
             refresh: Refresh::new(
                 spec.refresh,
                 u64::from(t.refi) * ticks,
@@ -232,6 +241,10 @@ impl Channel {
         }
         self.pending += 1;
         self.changed_at = tick;
+        if !entry.write {
+            self.reads_gone = false;
+            self.reads_gone_at = u64::MAX;
+        }
         if self.rules.strict || self.timeout != 0 {
             self.forget_plan();
         }

@@ -22,6 +22,9 @@ pub struct ChannelSpec {
     pub write_high_percent: u32,
     /// Draining stops once it is emptier than this share (percent) and reads wait.
     pub write_low_percent: u32,
+    /// Writes are drained also below their watermark once no read has been queued for this long, CK. With 0 they
+    /// fill every gap between reads, which turns the bus round more often but never makes reads wait for long.
+    pub write_idle: u32,
     /// Scheduling policy.
     pub policy: Policy,
     /// When rows are closed.
@@ -41,6 +44,7 @@ impl ChannelSpec {
             write_queue: 32,
             write_high_percent: 80,
             write_low_percent: 20,
+            write_idle: 0,
             policy: Policy::FrFcfs,
             page: PagePolicy::Open,
             map: Map::M0,

@@ -21,11 +21,15 @@ impl Channel {
         self.deliver_before(slot, done);
         self.floor = slot;
         if slot == self.refresh.due {
-            if slot - 1 > self.changed_at && !self.refresh_holds() {
-                self.decide_mode();
-            }
+            self.settle_mode(slot - 1);
             self.refresh.fall_due();
             self.forget_plan();
+            self.plan();
+        }
+        if slot == self.reads_gone_at {
+            self.settle_mode(slot - 1);
+            self.reads_gone = true;
+            self.reads_gone_at = u64::MAX;
             self.plan();
         }
         self.now = slot;
@@ -62,9 +66,7 @@ impl Channel {
         let column_first = column.at <= slot && (row.at > slot || column.key < row.key);
         if column_first && column.source == Source::Opened {
             // Opened requests are served without a look at the queues, so no drain decision is made here.
-            if slot - 1 > self.changed_at && !self.refresh_holds() {
-                self.decide_mode();
-            }
+            self.settle_mode(slot - 1);
             self.changed_at = slot;
         } else {
             self.settle_mode(slot);
@@ -180,8 +182,20 @@ impl Channel {
         if self.rules.strict {
             self.order.pop_front();
         }
-        self.changed_at = self.now;
+        self.left(kind, self.now);
         entry
+    }
+
+    /// A request of `kind` left its queue in `slot`.
+    #[inline]
+    fn left(&mut self, kind: Kind, slot: u64) {
+        self.changed_at = slot;
+        if kind == Kind::Read && self.queues[side(Kind::Read)].len == 0 {
+            self.reads_gone = self.write_idle == 0;
+            if !self.reads_gone {
+                self.reads_gone_at = slot + self.write_idle;
+            }
+        }
     }
 
     /// The command under the page policy: plain or auto-precharging. A row that the opened request of the bank
@@ -349,7 +363,7 @@ impl Channel {
         if self.rules.strict {
             self.order.pop_front();
         }
-        self.changed_at = slot;
+        self.left(kind, slot);
         self.stats.activates += 1;
         self.activates[self.oldest_activate & 3] = slot + self.compiled.faw;
         self.oldest_activate = (self.oldest_activate + 1) & 3;

@@ -151,6 +151,7 @@ impl Channel {
             .at
             .min(self.row_pick.at)
             .min(self.refresh.due)
+            .min(self.reads_gone_at)
     }
 
     /// Whether an all-bank refresh holds up queued requests.
@@ -180,7 +181,7 @@ impl Channel {
         let (reads, writes) = (self.queues[0].len, self.queues[1].len);
         let share = writes * 100;
         match self.mode {
-            Kind::Read if share > self.write_high || reads == 0 => Kind::Write,
+            Kind::Read if share > self.write_high || self.reads_gone => Kind::Write,
             Kind::Write if share < self.write_low && reads != 0 && !self.drains_on() => Kind::Read,
             same => same,
         }

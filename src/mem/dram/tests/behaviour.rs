@@ -145,6 +145,40 @@ fn writes_wait_for_the_high_watermark_while_reads_keep_coming() {
 }
 
 #[test]
+fn writes_below_the_watermark_wait_until_no_read_was_queued_for_a_while() {
+    let mut s = spec("HBM2_2000");
+    s.refresh = RefreshMode::Off;
+    s.write_idle = 100;
+    // The read leaves its queue at its activate; then the wait begins.
+    let written = |second_read: Option<u64>| {
+        let mut records = vec![read(9, 0), write(9, 64)];
+        records.extend(second_read.map(|cycle| read(cycle, 32)));
+        // A run ends with its last read.
+        records.push(read(1000, 96));
+        let (_, log) = replay(&s, &records);
+        // The log counts from one.
+        let first = |command| log.iter().find(|c| c.1 == command).unwrap().0 - 1;
+        (first(Command::Activate), first(Command::Write))
+    };
+    let (gone, at) = written(None);
+    let trcd = u64::from(s.standard.timing.rcd_wr);
+    assert_eq!(
+        at - gone,
+        100 + 1 + trcd,
+        "the wait, the activate's second slot, tRCD_WR"
+    );
+    // A read that comes just before starts the wait again; one that comes in the same cycle is too late.
+    assert!(written(Some(gone + 99)).1 > at + 90);
+    assert_eq!(written(Some(gone + 100)).1, at);
+    s.write_idle = 0;
+    let (_, log) = replay(&s, &[read(9, 0), write(9, 64)]);
+    assert!(
+        log[1].0 - log[0].0 < 10,
+        "without a wait the write opens its row at once"
+    );
+}
+
+#[test]
 fn closed_page_activates_for_every_access_and_batching_for_every_batch() {
     let records: Vec<Record> = (0..4).map(|i| read(0, i * 512)).collect();
     let activates = |page| {

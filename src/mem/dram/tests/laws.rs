@@ -49,15 +49,15 @@ fn channel() -> impl Strategy<Value = ChannelSpec> {
         prop::sample::select(pages),
         prop::sample::select(MAPS.to_vec()),
         prop::sample::select(refreshes),
-        (1u32..40, 1u32..40),
+        (1u32..40, 1u32..40, prop::sample::select(vec![0, 40, 700])),
     );
     choice.prop_map(
-        |(standard, (_, policy), page, (_, map), refresh, (reads, writes))| {
+        |(standard, (_, policy), page, (_, map), refresh, (reads, writes, idle))| {
             let mut spec = ChannelSpec::new(standard);
             // Frequent refreshes, so that short traffic meets many.
             spec.standard.timing.refi = spec.standard.timing.rfc + 400;
             spec.standard.timing.refi_pb = 150.max(spec.standard.timing.rrefd + 60);
-            (spec.read_queue, spec.write_queue) = (reads, writes);
+            (spec.read_queue, spec.write_queue, spec.write_idle) = (reads, writes, idle);
             ChannelSpec {
                 policy,
                 page,
