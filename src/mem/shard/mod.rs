@@ -5,8 +5,7 @@
 
 use super::addr_map::AddrMap;
 use super::dram::{
-    Channel, ChannelSpec, Completion, DramStats, Kind, Map, NoDramProbe, PagePolicy, Policy,
-    RefreshMode,
+    Channel, ChannelSpec, Completion, DramStats, Map, NoDramProbe, PagePolicy, Policy, RefreshMode,
 };
 use super::l2::{Action, Slice};
 use super::{LINE_BYTES, Reply, Request, RequestKind, SECTOR_BYTES};
@@ -16,8 +15,9 @@ use crate::probe::Probe;
 use crate::stats::L2Stats;
 use std::collections::VecDeque;
 
-/// Write-backs that may wait for the controller before the slices stop taking requests.
-const WRITE_BACKLOG: usize = 256;
+mod fetch;
+
+use fetch::WRITE_BACKLOG;
 
 /// A burst on its way to the channel.
 #[derive(Clone, Copy, Debug)]
@@ -78,8 +78,8 @@ pub struct MemShard {
 /// All faults, one a line.
 pub fn channel_spec(spec: &MemorySpec) -> Result<ChannelSpec, Vec<String>> {
     let name = |key: &str, value: &str| vec![format!("dram.{key} = {value:?} is not known")];
-    let standard =
-        super::dram::standard(&spec.standard).ok_or_else(|| name("standard", &spec.standard))?;
+    let standard = crate::mem::dram::standard(&spec.standard)
+        .ok_or_else(|| name("standard", &spec.standard))?;
     let tck_ps = (1_000_000_000u64 / u64::from(spec.clock_khz)) as u32;
     let mut channel = ChannelSpec::new(&standard.at_clock(tck_ps));
     channel.policy =
@@ -324,182 +324,6 @@ impl MemShard {
             atomic_cycles: 0,
             slice: to,
         });
-    }
-
-    fn read_bursts(&mut self, slice: u16, at: Cycle, line: u64, sectors: u8) {
-        let base = self.map.local(line, slice);
-        let at = self.ratio.to_other(at + self.controller_latency / 2);
-        let left = sectors.count_ones() as u8;
-        let pending = Pending {
-            line,
-            slice,
-            sectors,
-            left,
-        };
-        let tag = match self.free_pending.pop() {
-            Some(tag) => {
-                self.pending[tag as usize] = pending;
-                tag
-            }
-            None => {
-                self.pending.push(pending);
-                self.pending.len() as u32 - 1
-            }
-        };
-        for sector in bits(sectors) {
-            self.reads.push_back(Burst {
-                at,
-                address: base + sector * SECTOR_BYTES,
-                tag,
-            });
-        }
-    }
-
-    /// The last DRAM cycle that is over by core cycle `core`.
-    fn dram_cycle(&self, core: Cycle) -> u64 {
-        let edge = self.ratio.to_other(core);
-        if self.ratio.to_core(edge) > core {
-            edge - 1
-        } else {
-            edge
-        }
-    }
-
-    /// Brings the channel, and what it completes, to the end of core cycle `until`.
-    fn pump(&mut self, until: Cycle, gpc_of: &[u16]) {
-        if let Some(latency) = self.simple {
-            return self.pump_simple(until, latency, gpc_of);
-        }
-        let limit = self.dram_cycle(until);
-        loop {
-            let read = self.entry_at(&self.reads, Kind::Read);
-            let write = self.entry_at(&self.writes, Kind::Write);
-            let target = read.min(write).min(self.channel.next_event());
-            if let Some(at) = self.fill_before(target, until) {
-                self.fill(at, gpc_of);
-                continue;
-            }
-            if target > limit {
-                break;
-            }
-            self.channel
-                .advance(target, &mut self.done, &mut NoDramProbe);
-            if !self.done.is_empty() {
-                self.complete(gpc_of);
-            }
-            self.enter(target);
-        }
-    }
-
-    /// When the next fill is due, if that is by core cycle `until` and before DRAM cycle `target`.
-    fn fill_before(&self, target: u64, until: Cycle) -> Option<Cycle> {
-        let at = self.later.front()?.at;
-        (at <= until && self.ratio.to_other(at) <= target).then_some(at)
-    }
-
-    /// The fill that is due at `at` reaches its slice, and who waited for its MSHR goes on.
-    fn fill(&mut self, at: Cycle, gpc_of: &[u16]) {
-        if let Some(due) = self.later.pop_front() {
-            self.filled(due.tag, at, gpc_of);
-            self.retry(at, gpc_of);
-        }
-    }
-
-    /// The cycle at which the head of a queue could enter the channel.
-    fn entry_at(&self, queue: &VecDeque<Burst>, kind: Kind) -> u64 {
-        match queue.front() {
-            Some(burst) if self.channel.can_accept(kind) => burst.at,
-            _ => u64::MAX,
-        }
-    }
-
-    /// Moves what is due at DRAM cycle `now` into the channel's queues.
-    fn enter(&mut self, now: u64) {
-        while self.entry_at(&self.reads, Kind::Read) <= now {
-            let Some(burst) = self.reads.pop_front() else {
-                break;
-            };
-            self.channel
-                .accept(now, burst.address, Kind::Read, burst.tag);
-        }
-        while self.entry_at(&self.writes, Kind::Write) <= now {
-            let Some(burst) = self.writes.pop_front() else {
-                break;
-            };
-            self.channel
-                .accept(now, burst.address, Kind::Write, burst.tag);
-        }
-    }
-
-    fn complete(&mut self, gpc_of: &[u16]) {
-        let back = self.controller_latency - self.controller_latency / 2;
-        let mut last = 0;
-        for completion in self.done.drain(..) {
-            last = self.ratio.to_core(completion.at);
-            if completion.kind == Kind::Read {
-                self.later.push_back(Later {
-                    at: last + back,
-                    tag: completion.tag,
-                });
-            }
-        }
-        let stalled = self.stalled;
-        self.stalled = self.writes.len() > WRITE_BACKLOG;
-        if stalled {
-            self.retry(last, gpc_of);
-        }
-    }
-
-    fn filled(&mut self, tag: u32, at: Cycle, gpc_of: &[u16]) {
-        let fetch = &mut self.pending[tag as usize];
-        fetch.left -= 1;
-        if fetch.left > 0 {
-            return;
-        }
-        let fetch = *fetch;
-        self.free_pending.push(tag);
-        let mut actions = std::mem::take(&mut self.actions);
-        let local = usize::from(fetch.slice - self.first_slice);
-        self.slices[local].arrived(fetch.line, fetch.sectors, at, true, &mut actions);
-        self.act(fetch.slice, true, &mut actions, gpc_of);
-        self.actions = actions;
-    }
-
-    /// Serves requests that waited for an MSHR, as far as there are any now.
-    fn retry(&mut self, now: Cycle, gpc_of: &[u16]) {
-        for local in 0..self.slices.len() {
-            if self.slices[local].nobody_waits() {
-                continue;
-            }
-            for which in 0..2 {
-                while let Some(request) = self.slices[local].head(which) {
-                    if self.stalled || !self.serve(&request, now, gpc_of) {
-                        break;
-                    }
-                    self.slices[local].unqueue(which, now);
-                }
-            }
-        }
-    }
-
-    fn pump_simple(&mut self, until: Cycle, latency: Cycle, gpc_of: &[u16]) {
-        let latency = latency + self.controller_latency - self.controller_latency / 2;
-        loop {
-            while let Some(burst) = self.reads.pop_front() {
-                self.later.push_back(Later {
-                    at: self.ratio.to_core(burst.at) + latency,
-                    tag: burst.tag,
-                });
-                self.simple_bursts.0 += 1;
-            }
-            self.simple_bursts.1 += self.writes.len() as u64;
-            self.writes.clear();
-            self.stalled = false;
-            let Some(at) = self.fill_before(u64::MAX, until) else {
-                break;
-            };
-            self.fill(at, gpc_of);
-        }
     }
 
     /// Counters of each slice.
