@@ -1,22 +1,24 @@
 #!/usr/bin/env bash
 # Speed of the simulator on the traces of this repository, as a Markdown table.
 #
-#   scripts/bench.sh [--gpu NAME] [--threads N] [--repeat N] [--callgrind]
+#   scripts/bench.sh [--gpu NAME] [--threads N] [--repeat N] [--scaling] [--callgrind]
 #
 # Rates are those of the report's `simulation` object: the best of N runs (default 3), one thread unless
-# said otherwise. With --callgrind a second table gives the instructions that the host executes for small
+# said otherwise. With --scaling another table compares two threads with one, and with two runs of one thread
+# each at the same time: where those slow each other down, no thread can do better. With --callgrind a table gives the instructions that the host executes for small
 # inputs, which do not depend on how busy it is (needs valgrind).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-gpu=v100 threads=1 repeat=3 callgrind=
+gpu=v100 threads=1 repeat=3 scaling= callgrind=
 while [ $# -gt 0 ]; do
     case $1 in
         --gpu) gpu=$2; shift 2 ;;
         --threads) threads=$2; shift 2 ;;
         --repeat) repeat=$2; shift 2 ;;
+        --scaling) scaling=1; shift ;;
         --callgrind) callgrind=1; shift ;;
-        *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+        *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
 done
 
@@ -69,6 +71,35 @@ for trace in alu stream hgemm sgemm; do
     row "$trace" "$folder/$trace.pgt"
 done
 row gather 'synth:gather?grid=160&block=256&per=8&span=256MiB'
+
+# Wall time of `input` on so many threads.
+wall() {
+    "$binary" simulate "$1" --gpu "$gpu" --threads "$2" --json "$folder/$3.json" > /dev/null
+    number "$folder/$3.json" wall_s
+}
+
+if [ -n "$scaling" ]; then
+    echo
+    echo "| trace | one thread, s | two threads, s | faster by | two runs at once, s | throughput of both |"
+    echo "|---|---:|---:|---:|---:|---:|"
+    for trace in alu stream hgemm sgemm; do
+        input=$folder/$trace.pgt
+        for ((i = 0; i < repeat; i++)); do
+            one=$(wall "$input" 1 one) two=$(wall "$input" 2 two)
+            wall "$input" 1 left > "$folder/left" &
+            right=$(wall "$input" 1 right)
+            wait $!
+            echo "$one $two $(cat "$folder/left") $right"
+        done | awk -v name="$trace" '
+            NR == 1 || $1 < one { one = $1 }
+            NR == 1 || $2 < two { two = $2 }
+            { both = $3 > $4 ? $3 : $4 }
+            NR == 1 || both < least { least = both }
+            END {
+                printf "| %s | %.3f | %.3f | %.2f | %.3f | %.2f |\n", name, one, two, one / two, least, 2 * one / least
+            }'
+    done
+fi
 
 if [ -n "$callgrind" ]; then
     command -v valgrind > /dev/null || { echo "bench.sh: --callgrind needs valgrind" >&2; exit 1; }
