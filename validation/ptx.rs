@@ -1,10 +1,13 @@
 //! The PTX corpus: every kernel of every architecture runs and computes what it should.
 
+use phantom_gpu::config;
 use phantom_gpu::isa::OpClass;
+use phantom_gpu::probe::NoProbe;
 use phantom_gpu::ptx::exec::observe::Unobserved;
 use phantom_gpu::ptx::launch::{Launch, check, run};
 use phantom_gpu::ptx::parse;
 use phantom_gpu::ptx::record::record;
+use phantom_gpu::simulation::{self, Options};
 use phantom_gpu::trace::pgt::encoded::EncodedCtas;
 use phantom_gpu::trace::pgt::write_pgt;
 use phantom_gpu::trace::{Command, WarpStream};
@@ -224,4 +227,56 @@ fn a_launch_file_serves_ptx_that_lies_elsewhere() {
         error.contains("ptxas_v") && error.contains("is neither beside"),
         "{error}"
     );
+}
+
+/// Writes 64 words of local memory in step, then reads one whose place is its thread's.
+const LOCAL: &str = "
+.version 7.0
+.target sm_70
+.address_size 64
+.visible .entry spill(.param .u64 out)
+{
+  .local .align 4 .b8 words[256];
+  .reg .b64 %rd<8>; .reg .b32 %r<8>; .reg .pred %p<2>;
+  mov.u64 %rd1, words;
+  ld.param.u64 %rd2, [out];
+  mov.u32 %r1, %tid.x;
+  mov.u32 %r2, 0;
+STORE:
+  mul.wide.u32 %rd3, %r2, 4;
+  add.u64 %rd4, %rd1, %rd3;
+  add.u32 %r3, %r1, %r2;
+  st.local.u32 [%rd4], %r3;
+  add.u32 %r2, %r2, 1;
+  setp.lt.u32 %p1, %r2, 64;
+  @%p1 bra STORE;
+  and.b32 %r4, %r1, 63;
+  mul.wide.u32 %rd3, %r4, 4;
+  add.u64 %rd4, %rd1, %rd3;
+  ld.local.u32 %r5, [%rd4];
+  mul.wide.u32 %rd6, %r1, 4;
+  add.u64 %rd7, %rd2, %rd6;
+  st.global.u32 [%rd7], %r5;
+  ret;
+}
+";
+
+/// Recorded offsets in local memory become lines by the warp's place: words in step share a line, words at 32
+/// places of their own are a sector each, and none of them leaves L1.
+#[test]
+fn local_memory_lies_as_the_hardware_lays_it_out() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (ptx, launch) = (folder.path().join("k.ptx"), folder.path().join("k.toml"));
+    std::fs::write(&ptx, LOCAL).expect("a writable folder");
+    let text = "kernel = \"spill\"\ngrid = 4\nblock = 128\n[[args]]\nname = \"out\"\ntype = \"u32\"\ncount = 128\n";
+    std::fs::write(&launch, text).expect("a writable folder");
+    let (workload, _) = record(&ptx, &launch, false, 1).unwrap_or_else(|e| panic!("{e}"));
+    let spec = config::load("v100", &[]).expect("a built-in GPU").spec;
+    let run = simulation::run::<NoProbe>(&workload, &spec, &Options::default()).expect("a run");
+    let l1 = run.kernels[0].counters.sm.l1;
+    // 16 warps: 64 stores of four sectors, 32 sectors of loads, four sectors of results.
+    assert_eq!(l1.sector_local_writes, 16 * 64 * 4);
+    assert_eq!((l1.sector_reads, l1.sector_hits), (16 * 32, 16 * 32));
+    assert_eq!(l1.sector_writes - l1.sector_local_writes, 16 * 4);
+    assert_eq!(l1.sector_writebacks, 0);
 }

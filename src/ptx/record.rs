@@ -4,9 +4,9 @@ mod header;
 
 use header::{copies, header};
 
+use super::exec::WINDOW_BYTES;
 use super::exec::observe::{Observer, Parallel};
 use super::exec::regs::Lanes;
-use super::exec::{LOCAL_WINDOW, WINDOW_BYTES};
 use super::launch::run::Prepared;
 use super::launch::{Launch, check};
 use super::lower::{self, Machine, Span};
@@ -201,7 +201,8 @@ impl Observer for Recorder<'_> {
             for (lane, address) in addresses.iter().enumerate() {
                 if mask >> lane & 1 != 0 {
                     list[count] = match space {
-                        MemSpace::Local => LOCAL_WINDOW + address.wrapping_add(step) % WINDOW_BYTES,
+                        // The place in the thread's own memory, as NVBit has it.
+                        MemSpace::Local => address.wrapping_add(step) % WINDOW_BYTES,
                         _ => address.wrapping_add(step),
                     };
                     count += 1;
