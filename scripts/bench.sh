@@ -74,7 +74,7 @@ row gather 'synth:gather?grid=160&block=256&per=8&span=256MiB'
 
 # Wall time of `input` on so many threads.
 wall() {
-    "$binary" simulate "$1" --gpu "$gpu" --threads "$2" --json "$folder/$3.json" > /dev/null
+    "$binary" simulate "$1" --gpu "$gpu" --threads "$2" --json - > "$folder/$3.json"
     number "$folder/$3.json" wall_s
 }
 
