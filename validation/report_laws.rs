@@ -157,6 +157,7 @@ fn spills_stay_in_l1_while_they_fit() {
 fn threads_and_skipping_change_no_byte() {
     for input in [
         "synth:copy?bytes=512KiB&launches=2",
+        "synth:local?grid=120&block=256&words=150&iters=2",
         "synth:sgemm?m=128&n=128&k=32",
     ] {
         let first = json(&run(input, "a100-80").report).to_string();
