@@ -5,8 +5,9 @@
 #
 # Rates are those of the report's `simulation` object: the best of N runs (default 3), one thread unless
 # said otherwise. With --scaling another table compares two threads with one, and with two runs of one thread
-# each at the same time: where those slow each other down, no thread can do better. With --callgrind a table gives the instructions that the host executes for small
-# inputs, which do not depend on how busy it is (needs valgrind).
+# each at the same time: where those slow each other down, no thread can do better. With --callgrind a table
+# gives the instructions that the host executes for small inputs, which do not depend on how busy it is
+# (needs valgrind).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +19,7 @@ while [ $# -gt 0 ]; do
         --repeat) repeat=$2; shift 2 ;;
         --scaling) scaling=1; shift ;;
         --callgrind) callgrind=1; shift ;;
-        *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+        *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
 done
 

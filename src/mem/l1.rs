@@ -151,19 +151,13 @@ impl<W: Copy> L1<W> {
         sectors & !valid & !asked != 0
     }
 
-    /// The entry of `line`, taken if it has none, and the dirty line that this evicted.
-    fn allocate(&mut self, line: u64) -> (EntryId, Option<Victim>) {
-        match self.tags.find(line) {
-            Some(id) => (id, None),
-            None => {
-                let (id, victim) = self.tags.insert(line);
-                self.stats.evictions += u64::from(victim.is_some());
-                let dirty = victim.filter(|v| v.dirty != 0);
-                self.stats.sector_writebacks +=
-                    dirty.map_or(0, |v| u64::from(v.dirty.count_ones()));
-                (id, dirty)
-            }
-        }
+    /// Takes an entry for `line`, which has none; with it the dirty line that this evicted.
+    fn insert(&mut self, line: u64) -> (EntryId, Option<Victim>) {
+        let (id, victim) = self.tags.insert(line);
+        self.stats.evictions += u64::from(victim.is_some());
+        let dirty = victim.filter(|v| v.dirty != 0);
+        self.stats.sector_writebacks += dirty.map_or(0, |v| u64::from(v.dirty.count_ones()));
+        (id, dirty)
     }
 
     /// `sectors` of `line` arrived; hands accesses that now have everything to `each`. The line that this
@@ -171,7 +165,10 @@ impl<W: Copy> L1<W> {
     #[inline]
     #[must_use]
     pub fn fill(&mut self, line: u64, sectors: u8, each: impl FnMut(W)) -> Option<Victim> {
-        let (id, dirty) = self.allocate(line);
+        let (id, dirty) = match self.tags.find(line) {
+            Some(id) => (id, None),
+            None => self.insert(line),
+        };
         let entry = self.tags.entry_mut(id);
         entry.valid |= sectors;
         entry.partial &= !sectors;
@@ -198,11 +195,14 @@ impl<W: Copy> L1<W> {
         let count = u64::from(sectors.count_ones());
         self.stats.sector_writes += count;
         self.stats.sector_local_writes += count;
-        if self.tags.find(line).is_some() {
-            self.stats.write_hits += count;
-        }
-        let (id, dirty) = self.allocate(line);
-        self.tags.touch(id);
+        let (id, dirty) = match self.tags.find(line) {
+            Some(id) => {
+                self.stats.write_hits += count;
+                self.tags.touch(id);
+                (id, None)
+            }
+            None => self.insert(line),
+        };
         let entry = self.tags.entry_mut(id);
         entry.valid |= full;
         entry.dirty |= sectors;
@@ -226,7 +226,7 @@ impl<W: Copy> L1<W> {
                 }
             }
             (None, WritePolicy::ThroughValidate) if full != 0 => {
-                let (id, dirty) = self.allocate(line);
+                let (id, dirty) = self.insert(line);
                 self.tags.entry_mut(id).valid = full;
                 return dirty;
             }

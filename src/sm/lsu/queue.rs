@@ -116,15 +116,16 @@ impl Sm {
                 None
             }
         };
+        let atomic = is_atomic(mem);
+        // No atomic works on local memory; one that a damaged trace sends there is taken as global.
         entry.space = match mem.space {
             MemSpace::Shared => Space::Shared,
             MemSpace::Generic if in_window(base, header.shared_base) => Space::Shared,
-            MemSpace::Local => Space::Local,
-            MemSpace::Generic if in_window(base, header.local_base) => Space::Local,
+            MemSpace::Local if !atomic => Space::Local,
+            MemSpace::Generic if !atomic && in_window(base, header.local_base) => Space::Local,
             _ => Space::Global,
         };
         let width = u64::from(mem.width_bytes);
-        let atomic = is_atomic(mem);
         let patterns = &launched.program.patterns;
         if let Some(pattern) = pattern {
             let info = patterns.info(pattern);

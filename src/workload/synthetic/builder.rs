@@ -31,6 +31,15 @@ pub const fn p(number: u16) -> Operand {
     }
 }
 
+/// How a mnemonic says that an access has `width` bytes a lane; four go without saying.
+pub fn size_suffix(width: u64) -> &'static str {
+    match width {
+        8 => ".64",
+        16 => ".128",
+        _ => "",
+    }
+}
+
 /// The mask of the first `lanes` lanes.
 pub fn first_lanes(lanes: u64) -> u32 {
     match lanes {
@@ -141,11 +150,7 @@ impl KernelBuilder {
 
     /// Mnemonic of a global load (`LDG`) or store (`STG`) of `width` bytes a lane.
     pub fn global(&self, base: &str, width: u64) -> String {
-        let size = match width {
-            8 => ".64",
-            16 => ".128",
-            _ => "",
-        };
+        let size = size_suffix(width);
         // sm_70 and sm_75 spell the default scope out.
         let scope = if self.sm_version < 80 { ".SYS" } else { "" };
         format!("{base}.E{size}{scope}")

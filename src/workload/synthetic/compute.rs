@@ -2,12 +2,11 @@
 
 use super::builder::{KernelBuilder, p, r, ur, warp_mask};
 use super::params::{Param, Params};
-use super::{Entry, GRID_MAX, Made, WarpGenerator, insts, line, per_warp};
+use super::{Entry, GRID, Made, WarpGenerator, insts, line, per_warp};
 use crate::config::GpuSpec;
 use crate::error::Result;
 use crate::trace::CtaEncoder;
 
-const GRID: Param = Param::count("grid", 1, 1, GRID_MAX, "CTAs");
 const BLOCK: Param = Param::count("block", 128, 1, 1024, "threads of a CTA");
 const ITERS: Param = Param::count("iters", 10, 1, 10_000_000, "iterations of the loop");
 

@@ -1,8 +1,8 @@
 //! Local memory as register spills use it: store a row of words, load it again.
 
-use super::builder::{KernelBuilder, p, r, warp_mask};
+use super::builder::{KernelBuilder, p, r, size_suffix, warp_mask};
 use super::params::{Param, Params};
-use super::{Entry, GRID_MAX, Made, WarpGenerator, access, insts, line, per_warp};
+use super::{BLOCK, Entry, GRID, Made, WarpGenerator, access, insts, line, per_warp};
 use crate::config::GpuSpec;
 use crate::error::Result;
 use crate::trace::{CtaEncoder, PatternId};
@@ -11,8 +11,8 @@ pub(super) const LOCAL: Entry = Entry {
     name: "local",
     doc: "register spills: `words` stores to local memory and as many loads, an iteration",
     params: &[
-        Param::count("grid", 1, 1, GRID_MAX, "CTAs"),
-        Param::count("block", 32, 1, 1024, "threads of a CTA"),
+        GRID,
+        BLOCK,
         Param::count("iters", 4, 1, 1_000_000, "iterations of the loop"),
         Param::count(
             "words",
@@ -67,11 +67,7 @@ fn local(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.entry();
     let masks = [u32::MAX, warp_mask(threads, threads.div_ceil(32) - 1)];
     let patterns = masks.map(|mask| code.pattern(mask, width, |_| 0));
-    let size = match width {
-        8 => ".64",
-        16 => ".128",
-        _ => "",
-    };
+    let size = size_suffix(width);
     let step = (width / 4) as u16;
     let register = |word: u32| r(8 + word as u16 * step % REGISTERS);
     for word in 0..words {

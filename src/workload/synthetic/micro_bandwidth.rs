@@ -3,7 +3,7 @@
 
 use super::builder::{FULL, KernelBuilder, first_lanes, p, r};
 use super::params::{Param, Params};
-use super::{Entry, GRID_MAX, Made, WarpGenerator, access, array, insts, line, per_warp};
+use super::{Entry, GRID, GRID_MAX, Made, WarpGenerator, access, array, insts, line, per_warp};
 use crate::config::GpuSpec;
 use crate::error::Result;
 use crate::trace::{CtaEncoder, PatternId};
@@ -39,7 +39,7 @@ pub(super) const SWEEP: Entry = Entry {
     params: &[
         Param::bytes("bytes", 64 << 10, 128, 1 << 34, "size of the buffer"),
         Param::bytes("total", 64 << 10, 128, 1 << 34, "bytes that a CTA reads"),
-        Param::count("grid", 1, 1, GRID_MAX, "CTAs"),
+        GRID,
         BLOCK,
         Param::name("width", &["4", "8", "16"], "bytes of a load"),
         Param::name("cache", &["all", "l2"], "levels that keep the lines"),
@@ -54,7 +54,7 @@ pub(super) const CHUNKS: Entry = Entry {
         Param::count("chunks", 4, 1, 1 << 24, "chunks"),
         Param::count("steps", 32, 1, 1024, "steps of a CTA, 16 KiB each"),
         Param::count("start", 0, 0, 1024, "step to start with"),
-        Param::count("grid", 1, 1, GRID_MAX, "CTAs"),
+        GRID,
     ],
     make: chunks,
 };

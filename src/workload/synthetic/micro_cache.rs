@@ -3,7 +3,7 @@
 use super::builder::{FULL, KernelBuilder, p, r};
 use super::compute::{Counter, Loop};
 use super::params::{Param, Params};
-use super::{Entry, Made, WarpGenerator, array, insts, line, per_warp};
+use super::{BLOCK, Entry, Made, WarpGenerator, array, insts, line, per_warp};
 use crate::config::GpuSpec;
 use crate::error::Result;
 use crate::trace::{CtaEncoder, PatternId};
@@ -31,7 +31,7 @@ pub(super) const CODE: Entry = Entry {
     doc: "a loop of so many bytes of FFMA in 8 chains",
     params: &[
         Param::bytes("bytes", 4096, 256, 1 << 20, "length of the body"),
-        Param::count("block", 32, 1, 1024, "threads of a CTA"),
+        BLOCK,
         ITERS,
     ],
     make: code_loop,

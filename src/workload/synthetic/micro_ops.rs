@@ -3,7 +3,7 @@
 use super::builder::{KernelBuilder, p, r, ur};
 use super::compute::{Counter, Loop};
 use super::params::{Param, Params};
-use super::{Entry, GRID_MAX, Made, line, per_warp};
+use super::{BLOCK, Entry, GRID, Made, line, per_warp};
 use crate::config::GpuSpec;
 use crate::error::Result;
 
@@ -125,8 +125,8 @@ pub(super) const OPS: Entry = Entry {
     name: "ops",
     doc: "128 operations an iteration, in dependent chains",
     params: &[
-        Param::count("grid", 1, 1, GRID_MAX, "CTAs"),
-        Param::count("block", 32, 1, 1024, "threads of a CTA"),
+        GRID,
+        BLOCK,
         Param::count("iters", 4, 1, 1_000_000, "iterations of the loop"),
         Param::count("chains", 1, 1, 8, "independent chains of a thread"),
         Param::name("op", &NAMES, "operation"),

@@ -118,6 +118,11 @@ const COMMON: &[Param] = &[
     ),
 ];
 
+/// Grid of a workload that is one CTA unless more are asked for.
+const GRID: Param = Param::count("grid", 1, 1, GRID_MAX, "CTAs");
+/// Block of a workload that is one warp unless more are asked for.
+const BLOCK: Param = Param::count("block", 32, 1, 1024, "threads of a CTA");
+
 /// The grid of `ctas` CTAs in x.
 fn line(ctas: u64) -> Dim3 {
     [

@@ -2,13 +2,11 @@
 
 use super::builder::{KernelBuilder, p, r, warp_mask};
 use super::params::{Param, Params};
-use super::{Entry, GRID_MAX, Made, WarpGenerator, access, array, insts, line, per_warp};
+use super::{BLOCK, Entry, GRID, Made, WarpGenerator, access, array, insts, line, per_warp};
 use crate::config::GpuSpec;
 use crate::error::Result;
 use crate::trace::{CtaEncoder, PatternId};
 
-const GRID: Param = Param::count("grid", 1, 1, GRID_MAX, "CTAs");
-const BLOCK: Param = Param::count("block", 32, 1, 1024, "threads of a CTA");
 const ITERS: Param = Param::count("iters", 16, 1, 1_000_000, "iterations of the loop");
 
 pub(super) const SMEM: Entry = Entry {
