@@ -2,39 +2,17 @@
 //!
 //! An SM's own port is reserved by the SM. Here, once a quantum and GPC by GPC, the messages of a
 //! GPC's SMs and those for them are put in order and through the GPC's ports. Every message leaves a
-//! port no earlier than it came and needs at least a quantum from end to end.
+//! port no earlier than it came and needs at least a quantum from end to end. Where the chip has a
+//! request coalescer, it lies between a GPC's ports and the crossbar.
+
+mod coalescer;
 
 use crate::config::{GpuSpec, NocSpec};
-use crate::engine::{Cycle, put_in_order};
+use crate::engine::{Cycle, Port, put_in_order};
 use crate::mem::addr_map::AddrMap;
 use crate::mem::{Reply, Request, RequestKind};
 use crate::stats::NocStats;
-
-/// A port that moves a whole number of bytes per cycle; time is kept in bytes, so nothing is rounded
-/// away.
-#[derive(Clone, Copy, Debug)]
-pub struct Port {
-    bytes_per_cycle: u64,
-    free: u64,
-}
-
-impl Port {
-    /// A free port.
-    pub fn new(bytes_per_cycle: u16) -> Self {
-        Port {
-            bytes_per_cycle: u64::from(bytes_per_cycle),
-            free: 0,
-        }
-    }
-
-    /// Sends `bytes` that are there at `at`; returns when they start through the port.
-    #[inline]
-    pub fn send(&mut self, at: Cycle, bytes: u64) -> Cycle {
-        let start = self.free.max(at * self.bytes_per_cycle);
-        self.free = start + bytes;
-        start.div_ceil(self.bytes_per_cycle)
-    }
-}
+use coalescer::Coalescer;
 
 /// Latencies, the same for the whole run.
 #[derive(Clone, Debug)]
@@ -103,6 +81,11 @@ impl Topology {
         self.gpc_offset[usize::from(gpc)] + self.slice_offset[usize::from(slice)] + far
     }
 
+    /// Bytes of a message with `sectors` of data.
+    fn bytes(&self, sectors: u8) -> u64 {
+        self.header_bytes + u64::from(sectors.count_ones()) * self.sector_bytes
+    }
+
     /// The slices that may hold `line`: its home, and with `all` its copies in other partitions.
     pub fn copies(&self, line: u64, all: bool) -> impl Iterator<Item = u16> {
         let home = self.map.home(line);
@@ -136,6 +119,7 @@ pub struct GpcPorts {
     request_port: Port,
     reply_port: Port,
     sm_ports: Vec<Port>,
+    coalescer: Option<Coalescer>,
     merged: Vec<Request>,
     /// Scratch: places of the messages in order, instead of moving them while sorting.
     order: Vec<u64>,
@@ -157,6 +141,7 @@ impl GpcPorts {
             request_port: Port::new(spec.noc.gpc_request_bytes_per_cycle),
             reply_port: Port::new(spec.noc.gpc_reply_bytes_per_cycle),
             sm_ports: vec![Port::new(spec.noc.sm_reply_bytes_per_cycle); sms],
+            coalescer: Coalescer::new(&spec.noc),
             merged: Vec::new(),
             order: Vec::new(),
             returning: Vec::new(),
@@ -188,65 +173,65 @@ impl GpcPorts {
         put_in_order(&merged, &mut self.order);
         for at in 0..self.order.len() {
             let mut request = merged[self.order[at] as usize];
-            self.route_request(&mut request, topology);
-            let channel = topology.map.channel(request.slice);
-            self.to_shards[usize::from(channel)].push(request);
+            if self.route_request(&mut request, topology) {
+                let channel = topology.map.channel(request.slice);
+                self.to_shards[usize::from(channel)].push(request);
+            }
         }
         merged.clear();
         self.merged = merged;
         let mut returning = std::mem::take(&mut self.returning);
         put_in_order(&returning, &mut self.order);
         for at in 0..self.order.len() {
-            let mut reply = returning[self.order[at] as usize];
-            let sm = self.route_reply(&mut reply, topology);
-            self.to_sms[sm].push(reply);
+            self.route_reply(returning[self.order[at] as usize], topology);
         }
         returning.clear();
         self.returning = returning;
     }
 
-    fn route_request(&mut self, request: &mut Request, topology: &Topology) {
-        let data = match request.kind {
-            RequestKind::Read | RequestKind::ReadInst => 0,
-            _ => u64::from(request.sectors.count_ones()) * topology.sector_bytes,
+    /// Through the GPC's port; true when `request` goes on to its slice, false when it joined
+    /// another one.
+    fn route_request(&mut self, request: &mut Request, topology: &Topology) -> bool {
+        let bytes = match request.kind {
+            RequestKind::Read | RequestKind::ReadInst => topology.bytes(0),
+            _ => topology.bytes(request.sectors),
         };
-        let bytes = topology.header_bytes + data;
         request.slice = topology.destination(self.gpc, request);
         let start = self.request_port.send(request.at, bytes);
         self.stats.requests += 1;
         self.stats.request_bytes += bytes;
         self.stats.request_wait_cycles += start - request.at;
+        if self.coalescer.as_mut().is_some_and(|c| c.join(request)) {
+            self.stats.joined_requests += 1;
+            return false;
+        }
         let offset = topology.offset(self.gpc, request.slice);
         let near = topology.map.partition(request.slice) == topology.partition_of(self.gpc);
         self.stats.far_requests += u64::from(!near);
         request.at = start + topology.request + offset / 2;
+        true
     }
 
-    fn route_reply(&mut self, reply: &mut Reply, topology: &Topology) -> usize {
-        let data = u64::from(reply.sectors.count_ones()) * topology.sector_bytes;
-        let bytes = topology.header_bytes + data;
-        let start = self.reply_port.send(reply.at, bytes);
-        let position = usize::from(reply.sm) / topology.sms_of.len();
+    /// Through the GPC's port to the SM that asked, and to those whose reads joined its read.
+    fn route_reply(&mut self, reply: Reply, topology: &Topology) {
         let offset = topology.offset(self.gpc, reply.slice);
-        let arrives = start + topology.reply + offset - offset / 2;
-        let through = self.sm_ports[position].send(arrives, bytes);
-        self.stats.replies += 1;
-        self.stats.reply_bytes += bytes;
-        self.stats.reply_wait_cycles += start - reply.at + through - arrives;
-        reply.at = through;
-        position
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_spreads_bytes_exactly() {
-        let mut port = Port::new(64);
-        let starts: Vec<Cycle> = (0..4).map(|_| port.send(10, 160)).collect();
-        assert_eq!(starts, [10, 13, 15, 18]);
-        assert_eq!(port.send(100, 1), 100);
+        let latency = topology.reply + offset - offset / 2;
+        let (gpc, sms, stats) = (&mut self.reply_port, &mut self.sm_ports, &mut self.stats);
+        let to_sms = &mut self.to_sms;
+        let mut deliver = |mut reply: Reply| {
+            let bytes = topology.bytes(reply.sectors);
+            let position = usize::from(reply.sm) / topology.sms_of.len();
+            let start = gpc.send(reply.at, bytes);
+            let through = sms[position].send(start + latency, bytes);
+            stats.replies += 1;
+            stats.reply_bytes += bytes;
+            stats.reply_wait_cycles += through - reply.at - latency;
+            reply.at = through;
+            to_sms[position].push(reply);
+        };
+        deliver(reply);
+        if let Some(coalescer) = &mut self.coalescer {
+            coalescer.deliver(&reply, deliver);
+        }
     }
 }

@@ -153,27 +153,59 @@ fn spills_stay_in_l1_while_they_fit() {
     assert_eq!(counters(256), (3 * 256 * 4, 3 * 256 * 4));
 }
 
+/// Every SM reads the same 64 KiB from L2, four times.
+const SHARED_LINES: &str = "synth:sweep?bytes=65536&total=262144&grid=114&cache=l2";
+
+/// GH100 merges reads of a line by SMs of a GPC before L2: three join one, as counters of gpu-cache say
+/// that a third to a quarter arrives.
+#[test]
+fn reads_of_shared_lines_are_merged_before_l2() {
+    let noc_and_l2 = |entries: &str| {
+        let sets = ["l2.partitions=1", entries];
+        let run = run_with(SHARED_LINES, "h100-pcie", &sets, &Options::default());
+        let kernel = &run.report.kernels[0];
+        let (noc, l2) = (kernel.noc.counters, kernel.l2.counters);
+        let inst = kernel.fetch.counters.l1_misses + kernel.fetch.counters.const_misses;
+        let reads = noc.requests - noc.joined_requests - inst;
+        // Whole lines, four sectors each.
+        assert!(l2.sector_reads >= 4 * reads && l2.sector_reads <= 4 * (reads + inst));
+        assert_eq!(noc.requests, noc.replies);
+        (noc, l2.requests)
+    };
+    let (alone, all) = noc_and_l2("noc.coalescer_entries=0");
+    assert_eq!((alone.joined_requests, alone.requests), (0, all));
+    let (merged, fewer) = noc_and_l2("noc.coalescer_entries=1024");
+    assert_eq!(merged.requests, alone.requests);
+    assert_eq!(merged.requests - merged.joined_requests, fewer);
+    let share = fewer as f64 / all as f64;
+    assert!((0.25..0.4).contains(&share), "{share:.2} arrive");
+}
+
 #[test]
 fn threads_and_skipping_change_no_byte() {
-    for input in [
-        "synth:copy?bytes=512KiB&launches=2",
-        "synth:local?grid=120&block=256&words=150&iters=2",
-        "synth:sgemm?m=128&n=128&k=32",
+    for (input, gpu) in [
+        ("synth:copy?bytes=512KiB&launches=2", "a100-80"),
+        (
+            "synth:local?grid=120&block=256&words=150&iters=2",
+            "a100-80",
+        ),
+        ("synth:sgemm?m=128&n=128&k=32", "a100-80"),
+        (SHARED_LINES, "h100-pcie"),
     ] {
-        let first = json(&run(input, "a100-80").report).to_string();
+        let first = json(&run(input, gpu).report).to_string();
         for threads in [2, 3, 5, 8] {
             let options = Options {
                 threads,
                 ..Options::default()
             };
-            let other = json(&run_with(input, "a100-80", &[], &options).report).to_string();
+            let other = json(&run_with(input, gpu, &[], &options).report).to_string();
             assert!(first == other, "{input} with {threads} threads differs");
         }
         let options = Options {
             no_skip: true,
             ..Options::default()
         };
-        let other = json(&run_with(input, "a100-80", &[], &options).report).to_string();
+        let other = json(&run_with(input, gpu, &[], &options).report).to_string();
         assert!(first == other, "{input} without skipping differs");
     }
 }

@@ -35,7 +35,7 @@ section! {
         pub interleave_bytes: u32 = Bytes(128, 1 << 20),
         /// Hash.
         pub hash: SliceHash = Name(SliceHash::NAMES),
-        /// Bytes per cycle of a slice's data path.
+        /// Bytes per cycle of a slice's data path, and of its port into the crossbar, which carries headers too.
         pub slice_bytes_per_cycle: u16 = Bytes(8, 1024),
         /// Arrival at the slice to first byte of a hit at the slice's output.
         pub hit_latency: u16 = Cycles(1, 4000),

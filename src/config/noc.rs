@@ -27,5 +27,9 @@ section! {
         pub gpc_reply_bytes_per_cycle: u16 = Bytes(1, 65535),
         /// Bytes of a request or reply header (a read request is one header).
         pub header_bytes: u16 = Bytes(0, 256),
+        /// Entries of a GPC's request coalescer, in sets of four; 0: none.
+        pub coalescer_entries: u16 = Count(0, 16384),
+        /// Reads that may join one that is under way.
+        pub coalescer_joins: u16 = Count(0, 6),
     }
 }

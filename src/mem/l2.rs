@@ -4,91 +4,19 @@
 //! home is in the other partition are looked up here first (the slice keeps a copy) and forwarded on
 //! a miss.
 
-use super::addr_map::Interleave;
+mod action;
+mod set_map;
+
+pub use action::Action;
+
 use super::cache::{MshrTable, Tags};
 use super::{Request, RequestKind};
 use crate::config::L2Spec;
-use crate::engine::Cycle;
+use crate::engine::{Cycle, Port};
 use crate::stats::L2Stats;
+use action::Waiter;
+use set_map::SetMap;
 use std::collections::VecDeque;
-
-/// Who waits for sectors of a line.
-#[derive(Clone, Copy, Debug)]
-pub struct Waiter {
-    /// What was asked.
-    pub kind: RequestKind,
-    /// SM, or slice for forwards.
-    pub source: u16,
-    /// The sender's tag.
-    pub tag: u32,
-    /// Sectors.
-    pub sectors: u8,
-    /// Cycles of the atomic unit.
-    pub atomic_cycles: u8,
-}
-
-/// What the slice wants done; the shard does it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Answer `to` at `at`.
-    Reply {
-        /// Leaves the slice.
-        at: Cycle,
-        /// What was asked.
-        kind: RequestKind,
-        /// SM or slice.
-        source: u16,
-        /// Its tag.
-        tag: u32,
-        /// Line.
-        line: u64,
-        /// Sectors with data.
-        sectors: u8,
-    },
-    /// Read sectors of a line from below.
-    Fetch {
-        /// Not before.
-        at: Cycle,
-        /// Line.
-        line: u64,
-        /// Sectors.
-        sectors: u8,
-    },
-    /// Write sectors of a line back.
-    WriteBack {
-        /// Not before.
-        at: Cycle,
-        /// Line.
-        line: u64,
-        /// Sectors.
-        sectors: u8,
-    },
-    /// Tell the copy in the other partition that the line changed.
-    Invalidate {
-        /// When.
-        at: Cycle,
-        /// Line.
-        line: u64,
-    },
-}
-
-/// The set of a line within its slice: by its number among the lines of the slice, not among all.
-///
-/// Consecutive lines of a slice then fill all sets alike, and a region has the same number of lines in
-/// each; the digits above are added, so that a stride of a multiple of the sets spreads too.
-#[derive(Clone, Copy, Debug)]
-struct SetMap {
-    sets: u64,
-    interleave: Interleave,
-}
-
-impl SetMap {
-    fn set_of(&self, line: u64) -> u32 {
-        let local = self.interleave.number(line);
-        let above = local / self.sets;
-        ((local + above + above / self.sets) % self.sets) as u32
-    }
-}
 
 /// One slice.
 #[derive(Clone, Debug)]
@@ -100,6 +28,9 @@ pub struct Slice {
     /// Scratch of [`Slice::arrived`].
     ready: Vec<Waiter>,
     free_at: Cycle,
+    /// Into the crossbar: every reply with its header.
+    reply_port: Port,
+    header_bytes: u64,
     atomic_free_at: Cycle,
     atomic_latency: Cycle,
     /// Requests that wait for an MSHR, in order; forwarded reads apart, so that they never wait for
@@ -121,20 +52,19 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// An empty slice.
-    pub fn new(spec: &L2Spec) -> Self {
+    /// An empty slice whose replies have a header of `header_bytes`.
+    pub fn new(spec: &L2Spec, header_bytes: u16) -> Self {
         let lines = spec.bytes / u64::from(spec.slices) / u64::from(spec.line_bytes);
         let sets = (lines / u64::from(spec.ways)).max(1) as u32;
         Slice {
             tags: Tags::new(sets, u32::from(spec.ways), false),
-            sets: SetMap {
-                sets: u64::from(sets),
-                interleave: Interleave::new(spec),
-            },
+            sets: SetMap::new(spec, sets),
             ways: u32::from(spec.ways),
             mshrs: MshrTable::new(u32::from(spec.mshrs), spec.mshr_merges),
             ready: Vec::new(),
             free_at: 0,
+            reply_port: Port::new(spec.slice_bytes_per_cycle),
+            header_bytes: u64::from(header_bytes),
             atomic_free_at: 0,
             atomic_latency: Cycle::from(spec.atomic_latency),
             waiting: [VecDeque::new(), VecDeque::new()],
@@ -257,7 +187,7 @@ impl Slice {
         }
         let start = self.start(now, if hit == 0 { 1 } else { self.data_cycles(hit) });
         if missing == 0 {
-            self.answer(&waiter, r.line, start + self.hit_latency, act);
+            self.answer(&waiter, r.line, start, self.hit_latency, act);
         } else if new != 0 {
             let at = if home {
                 start + self.miss_latency
@@ -274,10 +204,29 @@ impl Slice {
         true
     }
 
-    /// Sends what `waiter` asked for, no earlier than `at`; atomics go through the atomic unit first.
-    fn answer(&mut self, waiter: &Waiter, line: u64, at: Cycle, act: &mut Vec<Action>) {
-        let mut at = at;
+    /// When a reply with `sectors` of data, whose turn in the data path is at `start`, is through the
+    /// slice's port. The port is reserved in the order of these turns; latencies come on top.
+    fn send(&mut self, start: Cycle, sectors: u8) -> Cycle {
+        let data = u64::from(sectors.count_ones() * self.sector_bytes);
+        self.reply_port.send(start, self.header_bytes + data)
+    }
+
+    /// Sends what `waiter` asked for, `latency` after its turn in the data path; atomics go through
+    /// the atomic unit first, data for the other partition through its link instead of the port.
+    fn answer(
+        &mut self,
+        waiter: &Waiter,
+        line: u64,
+        start: Cycle,
+        latency: Cycle,
+        act: &mut Vec<Action>,
+    ) {
         let mut sectors = waiter.sectors;
+        let mut at = match waiter.kind {
+            RequestKind::Forward => start,
+            RequestKind::Reduction => self.send(start, 0),
+            _ => self.send(start, sectors),
+        } + latency;
         if matches!(waiter.kind, RequestKind::Atomic | RequestKind::Reduction) {
             let start = self.atomic_free_at.max(at);
             self.atomic_free_at = start + Cycle::from(waiter.atomic_cycles);
@@ -348,7 +297,7 @@ impl Slice {
                 });
             }
         }
-        let at = start + self.hit_latency;
+        let at = self.send(start, 0) + self.hit_latency;
         if self.replicates {
             act.push(Action::Invalidate { at, line: r.line });
         }
@@ -409,7 +358,7 @@ impl Slice {
         for waiter in ready.drain(..) {
             if waiter.kind != RequestKind::Invalidate {
                 let start = self.start(now, self.data_cycles(waiter.sectors));
-                self.answer(&waiter, line, start + latency, act);
+                self.answer(&waiter, line, start, latency, act);
             }
         }
         self.ready = ready;

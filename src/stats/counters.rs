@@ -135,6 +135,8 @@ stats! {
     pub struct NocStats {
         /// Requests from SMs to slices.
         pub requests: u64,
+        /// Reads that joined another SM's read of the same sectors in the GPC's request coalescer.
+        pub joined_requests: u64,
         /// Replies from slices to SMs.
         pub replies: u64,
         /// Bytes of requests, headers included.

@@ -41,11 +41,11 @@ fn reply_at(actions: &[Action]) -> Vec<Cycle> {
 }
 
 #[test]
-fn a_hit_answers_after_the_hit_latency_and_the_data_path_serialises() {
-    let mut slice = Slice::new(&spec());
+fn a_hit_answers_after_the_hit_latency_and_the_port_serialises() {
+    let mut slice = Slice::new(&spec(), 8);
     slice.preload(5, 0b1111);
     let mut act = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..5 {
         assert!(slice.serve(
             &request(RequestKind::Read, 5, 0b1111, 0),
             100,
@@ -53,13 +53,18 @@ fn a_hit_answers_after_the_hit_latency_and_the_data_path_serialises() {
             &mut act
         ));
     }
-    assert_eq!(reply_at(&act), [150, 154], "128 bytes at 32 a cycle");
-    assert_eq!(slice.stats.read_hits, 8);
+    assert_eq!(
+        reply_at(&act),
+        [150, 155, 159, 163, 167],
+        "128 bytes and a header of 8 at 32 a cycle: every 4.25 cycles, rounded up"
+    );
+    assert_eq!(slice.stats.read_hits, 20);
+    assert_eq!(slice.stats.busy_cycles, 20, "the data path has no headers");
 }
 
 #[test]
 fn a_miss_fetches_only_missing_sectors_and_answers_at_the_fill() {
-    let mut slice = Slice::new(&spec());
+    let mut slice = Slice::new(&spec(), 8);
     slice.preload(5, 0b0001);
     let mut act = Vec::new();
     slice.serve(
@@ -84,7 +89,7 @@ fn a_miss_fetches_only_missing_sectors_and_answers_at_the_fill() {
 
 #[test]
 fn a_partly_written_sector_is_fetched_only_when_it_is_read() {
-    let mut slice = Slice::new(&spec());
+    let mut slice = Slice::new(&spec(), 8);
     let mut act = Vec::new();
     slice.serve(
         &request(RequestKind::Write, 5, 0b0011, 0b0001),
@@ -120,10 +125,13 @@ fn a_partly_written_sector_is_fetched_only_when_it_is_read() {
 
 #[test]
 fn without_lazy_fetch_a_partial_write_fetches_at_once() {
-    let mut slice = Slice::new(&L2Spec {
-        lazy_fetch: false,
-        ..spec()
-    });
+    let mut slice = Slice::new(
+        &L2Spec {
+            lazy_fetch: false,
+            ..spec()
+        },
+        8,
+    );
     let mut act = Vec::new();
     slice.serve(
         &request(RequestKind::Write, 5, 0b0011, 0b0001),
@@ -142,7 +150,7 @@ fn without_lazy_fetch_a_partial_write_fetches_at_once() {
 
 #[test]
 fn a_third_line_waits_for_a_register_and_nothing_changes() {
-    let mut slice = Slice::new(&spec());
+    let mut slice = Slice::new(&spec(), 8);
     let mut act = Vec::new();
     for line in [1, 2] {
         assert!(slice.serve(&request(RequestKind::Read, line, 1, 0), 0, true, &mut act));
@@ -156,7 +164,7 @@ fn a_third_line_waits_for_a_register_and_nothing_changes() {
 
 #[test]
 fn reads_of_the_other_partition_take_at_most_half_of_the_registers() {
-    let mut slice = Slice::new(&spec());
+    let mut slice = Slice::new(&spec(), 8);
     let mut act = Vec::new();
     assert!(slice.serve(&request(RequestKind::Read, 1, 1, 0), 0, false, &mut act));
     assert!(!slice.serve(&request(RequestKind::Read, 2, 1, 0), 0, false, &mut act));
@@ -165,7 +173,7 @@ fn reads_of_the_other_partition_take_at_most_half_of_the_registers() {
 
 #[test]
 fn an_evicted_line_writes_back_its_dirty_sectors_only() {
-    let mut slice = Slice::new(&L2Spec { ways: 2, ..spec() });
+    let mut slice = Slice::new(&L2Spec { ways: 2, ..spec() }, 8);
     let mut act = Vec::new();
     for line in 0..40 {
         slice.serve(
@@ -188,7 +196,7 @@ fn an_evicted_line_writes_back_its_dirty_sectors_only() {
 
 #[test]
 fn atomics_of_one_address_go_one_after_the_other() {
-    let mut slice = Slice::new(&spec());
+    let mut slice = Slice::new(&spec(), 8);
     slice.preload(5, 0b1111);
     let mut act = Vec::new();
     for _ in 0..3 {

@@ -108,7 +108,9 @@ impl MemShard {
         let channel = channel_spec(&spec.dram).expect("checked with the configuration");
         MemShard {
             first_slice: number * per_channel,
-            slices: (0..per_channel).map(|_| Slice::new(&spec.l2)).collect(),
+            slices: (0..per_channel)
+                .map(|_| Slice::new(&spec.l2, spec.noc.header_bytes))
+                .collect(),
             map: map.clone(),
             channel: Channel::new(&channel),
             ratio: ClockRatio::new(spec.dram.clock_khz, spec.core_clock_khz),

@@ -1,0 +1,203 @@
+//! The request coalescer of a GPC: reads of the same sectors by several of its SMs become one.
+//!
+//! The first read of a line takes an entry and goes on to L2. While its reply is under way, reads of
+//! the same sectors by the GPC's SMs join the entry instead of going on, up to a limit. L2 then sends
+//! one reply, which becomes one for each before the GPC's port. A read that finds its set full, or its
+//! entry with as many as may join, goes on as if there were no coalescer.
+
+use crate::config::NocSpec;
+use crate::mem::{Reply, Request, RequestKind};
+
+/// Entries of a set.
+const WAYS: usize = 4;
+/// The most reads that may join an entry in any configuration; an entry then fills a line of the
+/// host's cache.
+const JOINED_MAX: usize = 6;
+
+/// A read that waits for another's reply.
+#[derive(Clone, Copy, Debug, Default)]
+struct Joined {
+    sm: u16,
+    sectors: u8,
+    tag: u32,
+}
+
+/// A read on its way and those that joined it. Free while `sectors` is 0.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    line: u64,
+    tag: u32,
+    sm: u16,
+    sectors: u8,
+    count: u8,
+    joined: [Joined; JOINED_MAX],
+}
+
+/// The coalescer of one GPC.
+#[derive(Clone, Debug)]
+pub struct Coalescer {
+    sets: u64,
+    joined_max: u8,
+    entries: Vec<Entry>,
+}
+
+impl Coalescer {
+    /// An empty one; `None` where the chip has none.
+    pub fn new(spec: &NocSpec) -> Option<Self> {
+        let sets = usize::from(spec.coalescer_entries) / WAYS;
+        (sets > 0).then(|| Coalescer {
+            sets: sets as u64,
+            joined_max: spec.coalescer_joins.min(JOINED_MAX as u16) as u8,
+            entries: vec![Entry::default(); sets * WAYS],
+        })
+    }
+
+    fn set(&mut self, line: u64) -> &mut [Entry] {
+        // Digits above are added, so that strides of a multiple of the sets spread too.
+        let set = (line + line / self.sets + line / self.sets / self.sets) % self.sets;
+        let first = set as usize * WAYS;
+        &mut self.entries[first..first + WAYS]
+    }
+
+    /// Takes `request` if it may join a read that is under way; else it has to go on.
+    pub fn join(&mut self, request: &Request) -> bool {
+        if request.kind != RequestKind::Read {
+            return false;
+        }
+        let joined_max = self.joined_max;
+        let mut free = None;
+        for entry in self.set(request.line) {
+            if entry.sectors == 0 {
+                free = Some(entry);
+            } else if entry.line == request.line
+                && request.sectors & !entry.sectors == 0
+                && entry.count < joined_max
+            {
+                entry.joined[usize::from(entry.count)] = Joined {
+                    sm: request.source,
+                    sectors: request.sectors,
+                    tag: request.tag,
+                };
+                entry.count += 1;
+                return true;
+            }
+        }
+        if let Some(entry) = free {
+            entry.line = request.line;
+            entry.tag = request.tag;
+            entry.sm = request.source;
+            entry.sectors = request.sectors;
+            entry.count = 0;
+        }
+        false
+    }
+
+    /// Calls `each` with the replies for the reads that joined the one that `reply` answers.
+    pub fn deliver(&mut self, reply: &Reply, mut each: impl FnMut(Reply)) {
+        if reply.kind != RequestKind::Read {
+            return;
+        }
+        let answered = |e: &&mut Entry| {
+            e.sectors != 0 && (e.line, e.sm, e.tag) == (reply.line, reply.sm, reply.tag)
+        };
+        let Some(entry) = self.set(reply.line).iter_mut().find(answered) else {
+            return;
+        };
+        entry.sectors = 0;
+        for joined in &entry.joined[..usize::from(entry.count)] {
+            each(Reply {
+                sm: joined.sm,
+                sectors: joined.sectors,
+                tag: joined.tag,
+                ..*reply
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coalescer(entries: u16, joins: u16) -> Coalescer {
+        let mut spec = crate::config::load("h100-pcie", &[]).unwrap().spec;
+        spec.noc.coalescer_entries = entries;
+        spec.noc.coalescer_joins = joins;
+        Coalescer::new(&spec.noc).unwrap()
+    }
+
+    fn read(sm: u16, line: u64, sectors: u8) -> Request {
+        Request {
+            at: 0,
+            line,
+            tag: u32::from(sm) + 100,
+            source: sm,
+            kind: RequestKind::Read,
+            sectors,
+            full: 0,
+            atomic_cycles: 0,
+            slice: 0,
+        }
+    }
+
+    fn reply(to: &Request) -> Reply {
+        Reply {
+            at: 500,
+            line: to.line,
+            tag: to.tag,
+            sm: to.source,
+            slice: 0,
+            kind: to.kind,
+            sectors: to.sectors,
+        }
+    }
+
+    fn delivered(coalescer: &mut Coalescer, to: &Request) -> Vec<(u16, u32, u8)> {
+        let mut all = Vec::new();
+        coalescer.deliver(&reply(to), |r| all.push((r.sm, r.tag, r.sectors)));
+        all
+    }
+
+    #[test]
+    fn reads_of_a_line_under_way_join_up_to_the_limit() {
+        let mut lrc = coalescer(1024, 2);
+        let first = read(0, 7, 0b1111);
+        let went_on: Vec<bool> = (0..4).map(|sm| !lrc.join(&read(sm, 7, 0b1111))).collect();
+        assert_eq!(went_on, [true, false, false, true], "two may join");
+        assert_eq!(
+            delivered(&mut lrc, &first),
+            [(1, 101, 0b1111), (2, 102, 0b1111)]
+        );
+        assert_eq!(delivered(&mut lrc, &first), [], "once");
+        assert!(lrc.join(&read(4, 7, 0b1111)), "joins the read of SM 3");
+        assert_eq!(delivered(&mut lrc, &read(3, 7, 0b1111)), [(4, 104, 0b1111)]);
+        assert!(!lrc.join(&read(5, 7, 0b1111)), "nothing is under way");
+    }
+
+    #[test]
+    fn only_reads_of_sectors_that_are_under_way_join() {
+        let mut lrc = coalescer(1024, 4);
+        let first = read(0, 7, 0b0011);
+        assert!(!lrc.join(&first));
+        assert!(!lrc.join(&read(1, 7, 0b0110)), "one sector more");
+        assert!(!lrc.join(&read(2, 8, 0b0011)), "another line");
+        let write = Request {
+            kind: RequestKind::Write,
+            ..read(3, 7, 0b0011)
+        };
+        assert!(!lrc.join(&write));
+        assert!(lrc.join(&read(4, 7, 0b0001)), "a part");
+        assert_eq!(delivered(&mut lrc, &first), [(4, 104, 0b0001)]);
+    }
+
+    #[test]
+    fn a_full_set_lets_reads_pass() {
+        let mut lrc = coalescer(4, 4);
+        for line in 0..5 {
+            assert!(!lrc.join(&read(0, line, 0b1111)));
+        }
+        assert!(lrc.join(&read(1, 3, 0b1111)), "the fourth has an entry");
+        assert!(!lrc.join(&read(1, 4, 0b1111)), "the fifth found none");
+        assert_eq!(delivered(&mut lrc, &read(0, 4, 0b1111)), []);
+    }
+}
