@@ -93,7 +93,9 @@ const KNOWN: &[(&str, &str, &str, f64, &str)] = &[
     ("titanv", "rate_hmma_884_f32", "", 0.070, "M5"),
     ("h100-pcie", "latency_hfma2", "", -0.064, "M8"),
     ("quadro-rtx6000", "latency_dadd", "", 0.091, "M11"),
-    ("titanv", "bandwidth_l2", "", 0.100, "M13"),
+    ("titanv", "bandwidth_l2", "", -0.016, "M13"),
+    ("v100", "bandwidth_l2", "", 0.028, "M13"),
+    ("titanv", "bandwidth_l1_128", "", 0.053, "M28"),
     ("h100-sxm", "bandwidth_dram_read", "", -0.036, "M15"),
 ];
 

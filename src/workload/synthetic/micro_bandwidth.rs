@@ -1,5 +1,5 @@
-//! Bandwidth kernels: one element a thread with few CTAs on an SM, repeated sweeps of one buffer, and
-//! interleaved chunks that defeat L1.
+//! Bandwidth kernels: one element a thread with few CTAs on an SM, and interleaved chunks that defeat
+//! L1.
 
 use super::builder::{FULL, KernelBuilder, first_lanes, p, r};
 use super::params::{Param, Params};
@@ -8,7 +8,7 @@ use crate::config::GpuSpec;
 use crate::error::Result;
 use crate::trace::{CtaEncoder, PatternId};
 
-const BLOCK: Param = Param::count("block", 256, 1, 1024, "threads of a CTA");
+pub(super) const BLOCK: Param = Param::count("block", 256, 1, 1024, "threads of a CTA");
 
 pub(super) const ELEMENTWISE: Entry = Entry {
     name: "elementwise",
@@ -33,27 +33,19 @@ pub(super) const ELEMENTWISE: Entry = Entry {
     make: elementwise,
 };
 
-pub(super) const SWEEP: Entry = Entry {
-    name: "sweep",
-    doc: "every CTA reads the same buffer round and round, 16 loads unrolled",
-    params: &[
-        Param::bytes("bytes", 64 << 10, 128, 1 << 34, "size of the buffer"),
-        Param::bytes("total", 64 << 10, 128, 1 << 34, "bytes that a CTA reads"),
-        GRID,
-        BLOCK,
-        Param::name("width", &["4", "8", "16"], "bytes of a load"),
-        Param::name("cache", &["all", "l2"], "levels that keep the lines"),
-    ],
-    make: sweep,
-};
-
 pub(super) const CHUNKS: Entry = Entry {
     name: "chunks",
     doc: "1024 threads a CTA read chunk (CTA mod chunks) in 32 steps of 16 KiB; chunks are interleaved",
     params: &[
         Param::count("chunks", 4, 1, 1 << 24, "chunks"),
         Param::count("steps", 32, 1, 1024, "steps of a CTA, 16 KiB each"),
-        Param::count("start", 0, 0, 1024, "step to start with"),
+        Param::count(
+            "resident",
+            0,
+            0,
+            GRID_MAX,
+            "first CTAs, which start spread evenly over their steps, as in a long run",
+        ),
         GRID,
     ],
     make: chunks,
@@ -171,140 +163,57 @@ fn elementwise(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     })
 }
 
-/// Loads of an unrolled iteration of a sweep.
-const UNROLL: u64 = 16;
-
-struct Sweep {
-    threads: u64,
-    width: u64,
-    bytes: u64,
-    total: u64,
-    body: u32,
-    end: u32,
-    pattern: PatternId,
-}
-
-impl WarpGenerator for Sweep {
-    fn warp(&self, _cta: u64, warp: u32, out: &mut CtaEncoder) {
-        insts(out, 0..self.body, FULL);
-        let step = self.threads * self.width;
-        let first = u64::from(warp) * 32 * self.width;
-        let adds = self.body + UNROLL as u32;
-        let branch = adds + UNROLL as u32 + 2;
-        let loads = (self.total / step).max(1).next_multiple_of(UNROLL);
-        for n in 0..loads {
-            let at = self.body + (n % UNROLL) as u32;
-            out.inst(at, FULL);
-            let place = (first + n * step) % self.bytes.max(32 * self.width);
-            out.access_pattern(at, array(0) + place, self.pattern);
-            if n % UNROLL == UNROLL - 1 {
-                insts(out, adds..branch, FULL);
-                out.inst(branch, if n + 1 < loads { FULL } else { 0 });
-            }
-        }
-        insts(out, branch + 1..self.end, FULL);
-    }
-}
-
-fn sweep(params: &Params, gpu: &GpuSpec) -> Result<Made> {
-    let width = 4u64 << params.get("width");
-    let block = params.get32("block");
-    if !block.is_multiple_of(32) {
-        return Err(params.fault("block", "not a multiple of 32"));
-    }
-    let mut code = KernelBuilder::new(gpu.compute_capability);
-    code.entry();
-    code.thread_number();
-    let parameter = code.parameter(0);
-    code.inst_const("IMAD.WIDE", &[r(2)], &[r(0), r(3)], parameter);
-    code.inst("MOV", &[r(7)], &[]);
-    let body = code.here();
-    let text = match params.get("cache") {
-        0 => code.global("LDG", width),
-        _ => [
-            "LDG.E.STRONG.GPU",
-            "LDG.E.64.STRONG.GPU",
-            "LDG.E.128.STRONG.GPU",
-        ][params.get("width") as usize]
-            .to_owned(),
-    };
-    let registers = (width / 4) as u16;
-    let data = |n: u64| r(16 + n as u16 * registers);
-    for n in 0..UNROLL {
-        code.inst(&text, &[data(n)], &[r(2)]);
-    }
-    for n in 0..UNROLL {
-        match width {
-            8 if !gpu.sm.pipes.fp64_shared => {
-                code.inst("DADD", &[r(8 + 2 * (n % 2) as u16)], &[r(8), data(n)])
-            }
-            // Two streams, multiplied and added: one FFMA for two loads; a MOV stands for the other.
-            _ if n % 2 == 0 => code.inst("FFMA", &[r(8)], &[r(8), data(n), data(n + 1)]),
-            _ => code.inst("NOP", &[], &[]),
-        };
-    }
-    code.inst_imm("IADD3", &[r(7)], &[r(7)], 1);
-    code.inst("ISETP.NE.AND", &[p(0)], &[r(7)]);
-    code.branch(body);
-    code.inst("EXIT", &[], &[]);
-    let pattern = code.pattern(FULL, width, |lane| lane * width);
-    let generator = Sweep {
-        threads: u64::from(block),
-        width,
-        bytes: params.get("bytes"),
-        total: params.get("total"),
-        body,
-        end: code.here(),
-        pattern,
-    };
-    Ok(Made {
-        name: "sweep",
-        grid: line(params.get("grid")),
-        block: [block, 1, 1],
-        registers: (16 + UNROLL as u16 * registers).next_multiple_of(8),
-        smem_bytes: 0,
-        code,
-        generator: per_warp(block, generator),
-    })
-}
-
 struct Chunks {
     chunks: u64,
     steps: u64,
-    start: u64,
+    resident: u64,
     body: u32,
     end: u32,
     pattern: PatternId,
 }
 
-/// Doubles of one run, steps through a chunk, and loads that are unrolled.
+/// Doubles of one run, two of which are a step.
 const RUN: u64 = 1024;
-const STEPS: u64 = 32;
-const CHUNK_UNROLL: u64 = 16;
+/// Steps whose loads a thread has in flight, as compiled.
+const CHUNK_WINDOW: u64 = 6;
 
-/// The step at which a CTA begins: in a grid of many waves CTAs drift apart, so that those which read
-/// the same chunk are anywhere in it.
-fn phase(cta: u64) -> u64 {
-    let mixed = (cta + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 59
+impl Chunks {
+    /// The steps that CTA `cta` still has to do: in a long run CTAs start one after the other, so that
+    /// those which are resident at any time are spread evenly over their chunks. The first ones start
+    /// like that.
+    fn left(&self, cta: u64) -> u64 {
+        if cta < self.resident {
+            (self.steps * (cta + 1)).div_ceil(self.resident)
+        } else {
+            self.steps
+        }
+    }
+
+    fn load(&self, out: &mut CtaEncoder, index: u32, first: u64, step: u64) {
+        for half in 0..2 {
+            let index = index + half as u32;
+            let element = first + (2 * step * self.chunks + half) * RUN;
+            out.inst(index, FULL);
+            out.access_pattern(index, array(0) + element * 8, self.pattern);
+        }
+    }
 }
 
 impl WarpGenerator for Chunks {
     fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
         insts(out, 0..self.body, FULL);
         let first = cta % self.chunks * 2 * RUN + u64::from(warp) * 32;
-        let loads = 2 * self.steps;
-        let start = self.start + phase(cta);
-        for n in 0..loads {
-            let slot = (n % CHUNK_UNROLL) as u32;
-            let at = self.body + slot;
-            out.inst(at, FULL);
-            let step = (start + n / 2) % STEPS;
-            let element = first + step * self.chunks * 2 * RUN + n % 2 * RUN;
-            out.access_pattern(at, array(0) + element * 8, self.pattern);
-            if slot as u64 == CHUNK_UNROLL - 1 || n + 1 == loads {
-                let adds = self.body + CHUNK_UNROLL as u32;
-                insts(out, adds..adds + (slot + 1).div_ceil(2), FULL);
+        let start = self.steps - self.left(cta);
+        for step in start..self.steps.min(start + CHUNK_WINDOW) {
+            let slot = (step - start) as u32;
+            self.load(out, self.body + 2 * slot, first, step);
+        }
+        let turns = self.body + 2 * CHUNK_WINDOW as u32;
+        for step in start..self.steps {
+            let turn = turns + 3 * ((step - start) % CHUNK_WINDOW) as u32;
+            out.inst(turn, FULL);
+            if step + CHUNK_WINDOW < self.steps {
+                self.load(out, turn + 1, first, step + CHUNK_WINDOW);
             }
         }
         insts(out, self.end - 2..self.end, FULL);
@@ -319,20 +228,24 @@ fn chunks(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.inst_const("IMAD.WIDE", &[r(2)], &[r(0), r(3)], parameter);
     let body = code.here();
     let text = code.global("LDG", 8);
-    let data = |n: u64| r(12 + 2 * n as u16);
-    for n in 0..CHUNK_UNROLL {
+    let data = |n: u64| r(8 + 2 * n as u16);
+    for n in 0..2 * CHUNK_WINDOW {
         code.inst(&text, &[data(n)], &[r(2)]);
     }
-    for n in 0..CHUNK_UNROLL / 2 {
-        code.inst("DFMA", &[r(8)], &[r(8), data(2 * n), data(2 * n + 1)]);
+    for n in 0..CHUNK_WINDOW {
+        let pair = [data(2 * n), data(2 * n + 1)];
+        code.inst("DFMA", &[r(6)], &[r(6), pair[0], pair[1]]);
+        for to in pair {
+            code.inst(&text, &[to], &[r(2)]);
+        }
     }
-    code.inst("DSETP.NEU.AND", &[p(1)], &[r(8)]);
+    code.inst("DSETP.NEU.AND", &[p(1)], &[r(6)]);
     code.inst("EXIT", &[], &[]);
     let pattern = code.pattern(FULL, 8, |lane| lane * 8);
     let generator = Chunks {
         chunks: params.get("chunks"),
         steps: params.get("steps"),
-        start: params.get("start"),
+        resident: params.get("resident"),
         body,
         end: code.here(),
         pattern,
@@ -341,7 +254,7 @@ fn chunks(params: &Params, gpu: &GpuSpec) -> Result<Made> {
         name: "chunks",
         grid: line(params.get("grid")),
         block: [1024.min(gpu.sm.threads_per_cta_max), 1, 1],
-        // As compiled: one CTA on an SM.
+        // As published: one CTA on an SM.
         registers: 48,
         smem_bytes: 0,
         code,

@@ -16,6 +16,7 @@ mod micro_bandwidth;
 mod micro_cache;
 mod micro_ops;
 mod micro_ring;
+mod micro_sweep;
 mod params;
 mod sgemm;
 mod shared;
@@ -87,7 +88,7 @@ const CATALOGUE: &[Entry] = &[
     micro_ring::RING,
     micro_ring::LAP,
     micro_bandwidth::ELEMENTWISE,
-    micro_bandwidth::SWEEP,
+    micro_sweep::SWEEP,
     micro_bandwidth::CHUNKS,
     micro_cache::STRIDES,
     micro_cache::CODE,
