@@ -21,6 +21,20 @@ impl<'a> Decoder<'a> {
                 a: self.x(inst.args.get(1), Type::B64)?,
                 base: window_of(inst).unwrap_or(0),
             }),
+            "mapa" => {
+                let ty = last_type(inst)?;
+                Ok(Op::Mapa {
+                    wide: ty.bytes() == 8,
+                    d: self.dest(inst.args.first(), ty)?,
+                    a: self.value(inst.args.get(1), ty)?,
+                    rank: self.w(inst.args.get(2), Type::B32)?,
+                })
+            }
+            "getctarank" => {
+                let d = self.dest(inst.args.first(), Type::B32)?;
+                let a = self.word(0);
+                Ok(Op::Mov32 { d, a })
+            }
             _ => self.mov(inst),
         }
     }
@@ -44,7 +58,7 @@ impl<'a> Decoder<'a> {
         let cmp = comparison(inst, ty)?;
         let (d, e) = match inst.args.first() {
             Some(Arg::Pair(a, b)) => {
-                let d = self.pred_reg(Some(&Arg::Reg(*a)))?;
+                let d = self.pred_reg(Some(&a.map_or(Arg::Sink, Arg::Reg)))?;
                 let e = b.map(|b| self.pred_reg(Some(&Arg::Reg(b)))).transpose()?;
                 (d, e)
             }
@@ -143,9 +157,12 @@ impl<'a> Decoder<'a> {
     }
 
     fn cvt(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
-        // Packing integers, stochastic rounding, scaled formats.
+        if inst.has("pack") {
+            return self.pack(inst);
+        }
+        // Stochastic rounding, scaled formats.
         let scaled = inst.modifiers.iter().any(|m| m.starts_with("scaled"));
-        if inst.has("pack") || inst.has("rs") || scaled {
+        if inst.has("rs") || scaled {
             return Err(unsupported(inst));
         }
         let all: Vec<(Ty, Type, bool)> = inst
@@ -224,7 +241,13 @@ impl<'a> Decoder<'a> {
             };
         }
         if ty == Type::B128 {
-            return Err(unsupported(inst));
+            let d = self.slots(inst.args.first(), Type::B64)?;
+            let a = self.slots(inst.args.get(1), Type::B64)?;
+            if d.len() != 2 || a.len() != 2 {
+                return Err(unsupported(inst));
+            }
+            let (d, a) = (self.list(d)?, self.list(a)?);
+            return Ok(Op::MovList { d, a });
         }
         match (inst.args.first(), inst.args.get(1)) {
             (Some(Arg::Vector(_)), source) => {
@@ -248,10 +271,15 @@ impl<'a> Decoder<'a> {
             (
                 _,
                 Some(Arg::Special(
-                    special @ (Special::Clock | Special::ClockHi | Special::Clock64),
+                    special @ (Special::Clock
+                    | Special::ClockHi
+                    | Special::Clock64
+                    | Special::GlobalTimer
+                    | Special::GlobalTimerLo
+                    | Special::GlobalTimerHi),
                 )),
             ) => {
-                let high = *special == Special::ClockHi;
+                let high = matches!(special, Special::ClockHi | Special::GlobalTimerHi);
                 let d = self.slot(inst.args.first(), ty)?;
                 Ok(Op::Clock { d, high })
             }
@@ -361,6 +389,10 @@ fn conversion_type(modifier: &str) -> Option<(Ty, Type, bool)> {
         "tf32" => (Ty::Small(Small::Tf32), Type::B32, false),
         "e4m3x2" => (Ty::Small(Small::E4m3), Type::B16, true),
         "e5m2x2" => (Ty::Small(Small::E5m2), Type::B16, true),
+        "e3m2x2" => (Ty::Small(Small::E3m2), Type::B16, true),
+        "e2m3x2" => (Ty::Small(Small::E2m3), Type::B16, true),
+        "e2m1x2" => (Ty::Small(Small::E2m1), Type::B8, true),
+        "ue8m0x2" => (Ty::Small(Small::Ue8m0), Type::B16, true),
         other => {
             let found = Type::of(other)?;
             (super::ty(found), found, false)

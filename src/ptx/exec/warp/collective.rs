@@ -47,8 +47,25 @@ impl Warp {
             u32::MAX => 0,
             r => self.regs.w.get(r)[exec.trailing_zeros() as usize],
         };
+        let mut mask = mask;
+        if members != u32::MAX && exec & !named != 0 {
+            let groups = self.groups(members, exec);
+            if groups
+                .iter()
+                .all(|(named, _)| named & self.alive & !mask == 0)
+            {
+                cx.observer.step(self.number, pc, exec);
+                for (_, group) in groups {
+                    collect(&mut self.regs, &inst.op, group);
+                }
+                self.set_pc(index, pc + 1);
+                return Ok(Next::Stack);
+            }
+            // Some group has to wait: each goes its own way. Who only passes by goes with the first.
+            mask &= !exec | groups.first().map_or(exec, |(_, group)| *group);
+        }
         let wanted = named & self.alive;
-        if wanted & !mask == 0 {
+        if wanted & !mask == 0 && mask & exec == exec {
             cx.observer.step(self.number, pc, exec);
             collect(&mut self.regs, &inst.op, exec);
             self.set_pc(index, pc + 1);
@@ -61,7 +78,15 @@ impl Warp {
         self.fragments[index].state = State::Lanes;
         let here = |f: &super::Fragment| {
             let top = f.stack.last().filter(|e| e.pc == pc);
-            top.map_or(0, |e| if f.state == State::Lanes { e.mask } else { 0 })
+            let waits = f.state == State::Lanes;
+            // Lanes that name others wait for those, at the same instruction or not.
+            top.map_or(0, |e| {
+                if waits && e.mask & wanted != 0 {
+                    e.mask
+                } else {
+                    0
+                }
+            })
         };
         let arrived = self.fragments.iter().fold(0, |all, f| all | here(f));
         if wanted & !arrived != 0 {
@@ -86,6 +111,22 @@ impl Warp {
             fragment.settle();
         }
         Ok(Next::Yield)
+    }
+}
+
+impl Warp {
+    /// The lanes of `exec` by the member masks that they name, first lane first: mask and lanes.
+    fn groups(&self, members: u32, exec: u32) -> Vec<(u32, u32)> {
+        let named = self.regs.w.get(members);
+        let mut groups = Vec::new();
+        let mut left = exec;
+        while left != 0 {
+            let mask = named[left.trailing_zeros() as usize];
+            let same = lanes(left).fold(0, |m, l| m | u32::from(named[l] == mask) << l);
+            groups.push((mask, same));
+            left &= !same;
+        }
+        groups
     }
 }
 
