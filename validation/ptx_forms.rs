@@ -60,6 +60,11 @@ fn names_that_nobody_declares_have_meanings() {
         is("%r9", "9"),
     ];
     runs("", &format!("{body}{}", checks.concat()));
+    let grid = message(
+        "",
+        "mov.u32 %r2, %envreg1; setp.eq.u32 %p1, %r2, 0; @%p1 trap;",
+    );
+    assert!(grid.contains("cooperative"), "{grid}");
     let text =
         ".version 8.0\n.target sm_80\n.visible .entry k()\n{\n.reg .b32 x[WARP_SZ*2];\nret;\n}";
     assert!(parse(text).is_ok());

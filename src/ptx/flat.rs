@@ -235,6 +235,8 @@ pub struct Flat<'a> {
     pub threads_max: Option<u64>,
     /// `.reqntid`.
     pub threads_required: Option<[u32; 3]>,
+    /// Looks for what a cooperative launch gives, which no launch here does.
+    pub cooperative: bool,
     /// `.reqnctapercluster`: CTAs of a cluster.
     pub cluster: Option<[u32; 3]>,
 }

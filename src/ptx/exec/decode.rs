@@ -88,6 +88,7 @@ impl<'a> Decoder<'a> {
                 .unwrap_or_default(),
             files: [p, w, x],
             texts: flat.insts.iter().map(FlatInst::text).collect(),
+            cooperative: flat.cooperative,
             constant: flat.constant.bytes.clone(),
             params: bindings.params.clone(),
             local_bytes: flat.local_bytes as usize,

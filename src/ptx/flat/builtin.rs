@@ -25,6 +25,7 @@ impl<'a> Flattener<'a> {
             };
             return Some(Arg::Symbol(self.reserved_shared(), offset));
         }
+        self.flat.cooperative |= name.name.starts_with("%envreg");
         special(name.name, name.component).map(Arg::Special)
     }
 

@@ -190,10 +190,17 @@ impl Warp {
                 )));
             }
             Op::Trap => {
+                let remedy = match cx.program.cooperative {
+                    true => {
+                        "it may want to synchronise the whole grid (`%envreg`): cooperative \
+                         launches are not emulated"
+                    }
+                    false => "an assertion of the kernel failed: look at its arguments",
+                };
                 return Err(Box::new(LaneFault::new(
                     mask.trailing_zeros() as usize,
                     "the kernel gave up (trap)",
-                    "an assertion of the kernel failed: look at its arguments",
+                    remedy,
                 )));
             }
             _ => {}
