@@ -10,6 +10,7 @@ mod labels;
 mod layout;
 mod resolve;
 mod scope;
+mod tuning;
 
 use super::ast::{Linkage, Number, Space, Type, spelled};
 

@@ -162,8 +162,10 @@ impl<'a> Decoder<'a> {
             "vadd" | "vsub" | "vabsdiff" | "vmin" | "vmax" | "vset" | "vadd2" | "vsub2"
             | "vavrg2" | "vabsdiff2" | "vmin2" | "vmax2" | "vset2" | "vadd4" | "vsub4"
             | "vavrg4" | "vabsdiff4" | "vmin4" | "vmax4" | "vset4" => self.video(inst)?,
-            "setp" | "set" | "selp" | "slct" | "cvt" | "cvta" | "mov" | "isspacep" | "mapa"
-            | "getctarank" => self.conversion(inst)?,
+            "setp" | "set" | "selp" | "slct" | "cvt" | "cvta" | "mov" | "isspacep" => {
+                self.conversion(inst)?
+            }
+            "mapa" | "getctarank" => self.cluster(inst)?,
             "ld" | "ldu" | "st" | "atom" | "red" | "cp" | "ldmatrix" | "stmatrix" | "prefetch"
             | "prefetchu" | "discard" | "applypriority" | "createpolicy" => self.memory(inst)?,
             "mma" | "wmma" | "wgmma" | "movmatrix" => self.matrices(inst)?,

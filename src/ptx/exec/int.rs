@@ -163,26 +163,8 @@ fn one_word(f: Word, x: u32, y: u32, z: u32) -> u32 {
             let at = i + if high { 2 } else { 0 };
             sum.wrapping_add(wide.wrapping_mul(byte(y, at, b)) as u32)
         }),
-        Word::Mad24 { signed, high } => {
-            let wide = |v: u32| match signed {
-                true => i64::from((v << 8) as i32 >> 8),
-                false => i64::from(v & 0xff_ffff),
-            };
-            let product = wide(x) * wide(y);
-            let part = if high { product >> 16 } else { product };
-            (part as u32).wrapping_add(z)
-        }
-        Word::Pack { bits, signed } => {
-            let (low, high) = match signed {
-                true => (-1i64 << (bits - 1), (1 << (bits - 1)) - 1),
-                false => (0, (1 << bits) - 1),
-            };
-            let part = |v: u32| {
-                let clamped = i64::from(v as i32).clamp(low, high);
-                clamped as u64 & ((1 << bits) - 1)
-            };
-            (u64::from(z) << (2 * bits) | part(x) << bits | part(y)) as u32
-        }
+        Word::Mad24 { signed, high } => mad24(signed, high, [x, y, z]),
+        Word::Pack { bits, signed } => pack(bits, signed, [x, y, z]),
         Word::Bmsk { clamp } => {
             let (from, count) = if clamp {
                 (x.min(32), y.min(32))
@@ -201,6 +183,29 @@ fn one_word(f: Word, x: u32, y: u32, z: u32) -> u32 {
         }
         Word::Fns => find_nth_set(x, y, z as i32),
     }
+}
+
+fn mad24(signed: bool, high: bool, [x, y, z]: [u32; 3]) -> u32 {
+    let wide = |v: u32| match signed {
+        true => i64::from((v << 8) as i32 >> 8),
+        false => i64::from(v & 0xff_ffff),
+    };
+    let product = wide(x) * wide(y);
+    let part = if high { product >> 16 } else { product };
+    (part as u32).wrapping_add(z)
+}
+
+/// Two integers clamped to `bits` bits, below the low bits of `z`.
+fn pack(bits: u8, signed: bool, [x, y, z]: [u32; 3]) -> u32 {
+    let (low, high) = match signed {
+        true => (-1i64 << (bits - 1), (1 << (bits - 1)) - 1),
+        false => (0, (1 << bits) - 1),
+    };
+    let part = |v: u32| {
+        let clamped = i64::from(v as i32).clamp(low, high);
+        clamped as u64 & ((1 << bits) - 1)
+    };
+    (u64::from(z) << (2 * bits) | part(x) << bits | part(y)) as u32
 }
 
 fn byte(word: u32, i: u32, signed: bool) -> i32 {

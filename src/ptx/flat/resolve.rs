@@ -167,25 +167,6 @@ impl<'a> Flattener<'a> {
         Ok(())
     }
 
-    fn tuning(&mut self, function: &Function<'a>) {
-        for tuning in &function.tuning {
-            let mut dims = [1u32; 3];
-            for (dim, value) in dims.iter_mut().zip(&tuning.values) {
-                *dim = u32::try_from(*value).unwrap_or(u32::MAX);
-            }
-            match tuning.name {
-                "reqnctapercluster" if !tuning.values.is_empty() => {
-                    self.flat.cluster = Some(dims);
-                }
-                "reqntid" => self.flat.threads_required = Some(dims),
-                "maxntid" => {
-                    self.flat.threads_max = Some(dims.iter().map(|&d| u64::from(d)).product());
-                }
-                _ => {}
-            }
-        }
-    }
-
     fn formal(&mut self, variable: &'a Variable<'a>, entry: bool) -> Result<Arg, FlatError> {
         if variable.space == Space::Reg {
             self.declare(variable)?;

@@ -21,20 +21,6 @@ impl<'a> Decoder<'a> {
                 a: self.x(inst.args.get(1), Type::B64)?,
                 base: window_of(inst).unwrap_or(0),
             }),
-            "mapa" => {
-                let ty = last_type(inst)?;
-                Ok(Op::Mapa {
-                    wide: ty.bytes() == 8,
-                    d: self.dest(inst.args.first(), ty)?,
-                    a: self.value(inst.args.get(1), ty)?,
-                    rank: self.w(inst.args.get(2), Type::B32)?,
-                })
-            }
-            "getctarank" => {
-                let d = self.dest(inst.args.first(), Type::B32)?;
-                let a = self.word(0);
-                Ok(Op::Mov32 { d, a })
-            }
             _ => self.mov(inst),
         }
     }
@@ -228,6 +214,17 @@ impl<'a> Decoder<'a> {
         })
     }
 
+    /// `mov.b128`: registers of 128 bits are pairs by now.
+    fn mov_pairs(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let d = self.slots(inst.args.first(), Type::B64)?;
+        let a = self.slots(inst.args.get(1), Type::B64)?;
+        if d.len() != 2 || a.len() != 2 {
+            return Err(unsupported(inst));
+        }
+        let (d, a) = (self.list(d)?, self.list(a)?);
+        Ok(Op::MovList { d, a })
+    }
+
     fn mov(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
         let ty = last_type(inst)?;
         if ty == Type::Pred {
@@ -241,13 +238,11 @@ impl<'a> Decoder<'a> {
             };
         }
         if ty == Type::B128 {
-            let d = self.slots(inst.args.first(), Type::B64)?;
-            let a = self.slots(inst.args.get(1), Type::B64)?;
-            if d.len() != 2 || a.len() != 2 {
-                return Err(unsupported(inst));
-            }
-            let (d, a) = (self.list(d)?, self.list(a)?);
-            return Ok(Op::MovList { d, a });
+            return self.mov_pairs(inst);
+        }
+        if let Some(high) = inst.args.get(1).and_then(clock) {
+            let d = self.slot(inst.args.first(), ty)?;
+            return Ok(Op::Clock { d, high });
         }
         match (inst.args.first(), inst.args.get(1)) {
             (Some(Arg::Vector(_)), source) => {
@@ -267,21 +262,6 @@ impl<'a> Decoder<'a> {
                     parts: self.list(slots)?,
                     d: resized(d, ty),
                 })
-            }
-            (
-                _,
-                Some(Arg::Special(
-                    special @ (Special::Clock
-                    | Special::ClockHi
-                    | Special::Clock64
-                    | Special::GlobalTimer
-                    | Special::GlobalTimerLo
-                    | Special::GlobalTimerHi),
-                )),
-            ) => {
-                let high = matches!(special, Special::ClockHi | Special::GlobalTimerHi);
-                let d = self.slot(inst.args.first(), ty)?;
-                Ok(Op::Clock { d, high })
             }
             (d, Some(Arg::Symbol(symbol, offset)))
                 if ty.bytes() == 8 && self.frame_of(*symbol).is_some() =>
@@ -313,6 +293,16 @@ impl<'a> Decoder<'a> {
                 Ok(move_of(ty, d, a))
             }
         }
+    }
+}
+
+/// Whether a clock is read, and if so, its upper half.
+fn clock(arg: &Arg) -> Option<bool> {
+    match arg {
+        Arg::Special(Special::Clock | Special::Clock64) => Some(false),
+        Arg::Special(Special::GlobalTimer | Special::GlobalTimerLo) => Some(false),
+        Arg::Special(Special::ClockHi | Special::GlobalTimerHi) => Some(true),
+        _ => None,
     }
 }
 

@@ -189,22 +189,7 @@ impl<'a> Decoder<'a> {
             .modifiers
             .iter()
             .any(|m| matches!(*m, "v2" | "v4" | "v8" | "b128"));
-        let f = inst.modifiers.iter().find_map(|m| {
-            Some(match *m {
-                "add" => Rmw::Add,
-                "min" => Rmw::Min,
-                "max" => Rmw::Max,
-                "and" => Rmw::And,
-                "or" => Rmw::Or,
-                "xor" => Rmw::Xor,
-                "inc" => Rmw::Inc,
-                "dec" => Rmw::Dec,
-                "exch" => Rmw::Exch,
-                "cas" => Rmw::Cas,
-                _ => return None,
-            })
-        });
-        let f = f.ok_or_else(|| unsupported(inst))?;
+        let f = rmw(inst).ok_or_else(|| unsupported(inst))?;
         let first = usize::from(returns);
         let space = self.space(inst, inst.args.get(first));
         if space != Where::Shared {
@@ -319,6 +304,25 @@ impl<'a> Decoder<'a> {
             },
         })
     }
+}
+
+/// What an atomic instruction does.
+fn rmw(inst: &FlatInst<'_>) -> Option<Rmw> {
+    inst.modifiers.iter().find_map(|m| {
+        Some(match *m {
+            "add" => Rmw::Add,
+            "min" => Rmw::Min,
+            "max" => Rmw::Max,
+            "and" => Rmw::And,
+            "or" => Rmw::Or,
+            "xor" => Rmw::Xor,
+            "inc" => Rmw::Inc,
+            "dec" => Rmw::Dec,
+            "exch" => Rmw::Exch,
+            "cas" => Rmw::Cas,
+            _ => return None,
+        })
+    })
 }
 
 /// 128 bits are two registers of 64, in memory as in the register file.

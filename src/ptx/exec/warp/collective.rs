@@ -47,31 +47,45 @@ impl Warp {
             u32::MAX => 0,
             r => self.regs.w.get(r)[exec.trailing_zeros() as usize],
         };
-        let mut mask = mask;
-        if members != u32::MAX && exec & !named != 0 {
-            let groups = self.groups(members, exec);
-            if groups
-                .iter()
-                .all(|(named, _)| named & self.alive & !mask == 0)
-            {
-                cx.observer.step(self.number, pc, exec);
-                for (_, group) in groups {
-                    collect(&mut self.regs, &inst.op, group);
-                }
-                self.set_pc(index, pc + 1);
-                return Ok(Next::Stack);
-            }
-            // Some group has to wait: each goes its own way. Who only passes by goes with the first.
-            mask &= !exec | groups.first().map_or(exec, |(_, group)| *group);
-        }
-        let wanted = named & self.alive;
-        if wanted & !mask == 0 && mask & exec == exec {
+        // Lanes that name others are groups of their own; nearly always there is one.
+        let groups = match members == u32::MAX || exec & !named == 0 {
+            true => Vec::new(),
+            false => self.groups(members, exec),
+        };
+        let all = groups.iter().fold(named, |all, (named, _)| all | named);
+        if all & self.alive & !mask == 0 {
             cx.observer.step(self.number, pc, exec);
-            collect(&mut self.regs, &inst.op, exec);
+            if groups.is_empty() {
+                collect(&mut self.regs, &inst.op, exec);
+            }
+            for (_, group) in groups {
+                collect(&mut self.regs, &inst.op, group);
+            }
             self.set_pc(index, pc + 1);
             return Ok(Next::Stack);
         }
-        // Others are still to come: wait, and let them run.
+        // Some group has to wait: each goes its own way. Who only passes by goes with the first.
+        let first = groups.first().map_or(exec, |(_, group)| *group);
+        self.wait_for(
+            index,
+            pc,
+            inst,
+            mask & (!exec | first),
+            named & self.alive,
+            cx,
+        )
+    }
+
+    /// Others of `wanted` are still to come: waits, and lets them run.
+    fn wait_for<O: Observer>(
+        &mut self,
+        index: usize,
+        pc: u32,
+        inst: &Inst,
+        mask: u32,
+        wanted: u32,
+        cx: &mut Cx<'_, O>,
+    ) -> Ran<Next> {
         if let Some(rest) = self.fragments[index].split(mask) {
             self.fragments.push(rest);
         }
