@@ -83,7 +83,8 @@ def clang():
 def nvrtc():
     import rebuild
 
-    write("nvrtc_calls", rebuild.compile_ptx(rebuild.library(), ROOT / "calls.cu", 80))
+    for name in ("calls", "tiles"):
+        write(f"nvrtc_{name}", rebuild.compile_ptx(rebuild.library(), ROOT / f"{name}.cu", 80))
 
 
 def main():

@@ -3,6 +3,9 @@
 //! Everything borrows from the source text. Modifiers stay text: which of them an instruction may
 //! have is the business of the decoder.
 
+/// Lanes of a warp, which PTX calls `WARP_SZ`.
+pub const WARP_SIZE: i64 = 32;
+
 /// Where something was written. All places are equal, so that syntax trees compare by content.
 #[derive(Clone, Copy, Debug, Default, Eq)]
 pub struct Place {

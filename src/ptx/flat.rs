@@ -4,11 +4,13 @@
 //! emulator's decoder and the lowering to machine instructions both start from here, so that
 //! instruction number `n` means the same to both.
 
+mod builtin;
 mod calls;
 mod labels;
 mod layout;
 mod resolve;
 mod scope;
+mod tuning;
 
 use super::ast::{Linkage, Number, Space, Type, spelled};
 
@@ -26,7 +28,7 @@ pub enum Width {
 }
 
 impl Width {
-    /// The width of registers of type `ty`; `None` for 128 bits, which no register file here has.
+    /// The width of registers of type `ty`; `None` for 128 bits, which are two registers.
     pub fn of(ty: Type) -> Option<Width> {
         Some(match ty.bytes() {
             0 => Width::Pred,
@@ -129,8 +131,8 @@ pub enum Arg {
     Function(u32),
     /// `{a, b}`
     Vector(Vec<Arg>),
-    /// `a|b`
-    Pair(u32, Option<u32>),
+    /// `a|b`, either of which may be `_`
+    Pair(Option<u32>, Option<u32>),
     /// `(a, b)`
     Params(Vec<Arg>),
     /// `[reg+offset]`
@@ -194,7 +196,8 @@ pub struct FlatFunction {
     pub indirect: bool,
     /// Its address is taken, so that any indirect call may be one of it.
     pub taken: bool,
-    /// Can be called while it runs: each activation needs registers and memory of its own.
+    /// Can be called while it runs, or takes stack: each activation needs registers and memory of
+    /// its own.
     pub recursive: bool,
     /// Local memory of its variables and parameters: start, end.
     pub local: (u64, u64),
@@ -233,6 +236,10 @@ pub struct Flat<'a> {
     pub threads_max: Option<u64>,
     /// `.reqntid`.
     pub threads_required: Option<[u32; 3]>,
+    /// Looks for what a cooperative launch gives, which no launch here does.
+    pub cooperative: bool,
+    /// `.reqnctapercluster`: CTAs of a cluster.
+    pub cluster: Option<[u32; 3]>,
 }
 
 /// Initial content of module-level variables, with the addresses in it still to be added.

@@ -279,9 +279,6 @@ fn floats(how: Conversion, bits: u64) -> u64 {
     if how.m.sat {
         x = if x.is_nan() { 0.0 } else { x.clamp(0.0, 1.0) };
     }
-    if how.relu && x < 0.0 {
-        x = 0.0;
-    }
     match how.to {
         Ty::F64 => x.to_bits(),
         Ty::F32 => {
@@ -293,7 +290,7 @@ fn floats(how: Conversion, bits: u64) -> u64 {
             };
             u64::from(if y.is_nan() { 0x7fff_ffff } else { y.to_bits() })
         }
-        Ty::Small(small) => u64::from(to_small(x, small, how.m.round)),
+        Ty::Small(small) => u64::from(shortened(x, small, how.m, how.relu)),
         _ => 0,
     }
 }
@@ -308,14 +305,9 @@ pub fn convert_pack(
     [a, b]: [u32; 2],
     mask: u32,
 ) {
-    let shift = 8 * to.bytes();
     regs.w.map2(d, a, b, mask, |x, y| {
-        let one = |bits: u32| {
-            let value = f64::from(f32::from_bits(bits));
-            let value = if relu && value < 0.0 { 0.0 } else { value };
-            to_small(value, to, m.round)
-        };
-        one(x) << shift | one(y)
+        let one = |bits: u32| shortened(f64::from(f32::from_bits(bits)), to, m, relu);
+        one(x) << to.bits() | one(y)
     });
 }
 
@@ -329,16 +321,23 @@ pub fn convert_two(
     a: u32,
     mask: u32,
 ) {
-    let (width, shift) = (8 * from.bytes(), 8 * to.bytes());
-    let ones = (1 << width) - 1;
+    let ones = (1 << from.bits()) - 1;
     regs.w.map1(d, a, mask, |x| {
-        let one = |bits: u32| {
-            let value = f64::from(from_small(bits & ones, from));
-            let value = if relu && value < 0.0 { 0.0 } else { value };
-            to_small(value, to, m.round)
-        };
-        one(x >> width) << shift | one(x)
+        let one = |bits: u32| shortened(f64::from(from_small(bits & ones, from)), to, m, relu);
+        one(x >> from.bits()) << to.bits() | one(x)
     });
+}
+
+/// The bits of `value` in a small format.
+fn shortened(value: f64, to: Small, m: Mode, relu: bool) -> u32 {
+    let value = if relu && value < 0.0 { 0.0 } else { value };
+    let largest = to.largest();
+    let value = if m.finite && !value.is_nan() {
+        value.clamp(-largest, largest)
+    } else {
+        value
+    };
+    to_small(value, to, m.round)
 }
 
 /// `set` on packed values: each half becomes `ones` or zero.

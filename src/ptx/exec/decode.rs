@@ -40,7 +40,8 @@ pub struct Bindings {
 pub fn decode(flat: &Flat<'_>, bindings: &Bindings) -> Program {
     let mut decoder = Decoder::new(flat, bindings);
     let mut insts = Vec::with_capacity(flat.insts.len());
-    for inst in &flat.insts {
+    for (pc, inst) in (0u32..).zip(&flat.insts) {
+        decoder.pc = pc;
         let (op, guard) = match decoder.inst(inst) {
             Ok((op, guard)) => (op, guard),
             Err(why) => {
@@ -71,6 +72,8 @@ pub struct Decoder<'a> {
     module_base: u64,
     // Base registers of the frames of recursive functions.
     frames: Vec<Option<u32>>,
+    // Number of the instruction at hand.
+    pc: u32,
 }
 
 impl<'a> Decoder<'a> {
@@ -85,6 +88,7 @@ impl<'a> Decoder<'a> {
                 .unwrap_or_default(),
             files: [p, w, x],
             texts: flat.insts.iter().map(FlatInst::text).collect(),
+            cooperative: flat.cooperative,
             constant: flat.constant.bytes.clone(),
             params: bindings.params.clone(),
             local_bytes: flat.local_bytes as usize,
@@ -104,6 +108,7 @@ impl<'a> Decoder<'a> {
             wide_specials: HashMap::new(),
             module_base: bindings.module_base,
             frames: Vec::new(),
+            pc: 0,
         };
         decoder.frames();
         decoder
@@ -117,6 +122,28 @@ impl<'a> Decoder<'a> {
         program
     }
 
+    /// Refuses what looks at the other CTAs of a cluster, where the kernel says that there are some.
+    fn alone_in_cluster(&self, inst: &FlatInst<'_>) -> Decoded<()> {
+        let ctas = self.flat.cluster.map_or(1, |dims| dims.iter().product());
+        let looks = matches!(inst.opcode, "mapa" | "getctarank")
+            || inst.opcode == "barrier" && inst.has("cluster")
+            || inst.has("shared::cluster")
+            || inst.args.contains(&Arg::Special(Special::Fixed(1)));
+        match ctas > 1 && looks {
+            true => Err(format!(
+                "`{}`: clusters of more than one CTA are not emulated",
+                inst.text()
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the instruction at hand is the kernel's own, not one of a function that it calls.
+    fn in_entry(&self) -> bool {
+        let entry = self.flat.functions.first();
+        entry.is_none_or(|f| self.pc < f.end)
+    }
+
     fn refuse(&mut self, why: String) -> Op {
         self.program.refusals.push(why);
         Op::Refused(self.program.refusals.len() as u32 - 1)
@@ -124,6 +151,7 @@ impl<'a> Decoder<'a> {
 
     fn inst(&mut self, inst: &FlatInst<'a>) -> Decoded<(Op, Option<Pred>)> {
         let guard = self.guard(inst)?;
+        self.alone_in_cluster(inst)?;
         let op = match inst.opcode {
             "add" | "sub" | "mul" | "mad" | "fma" | "div" | "rem" | "min" | "max" | "abs"
             | "neg" | "sad" | "rcp" | "sqrt" | "rsqrt" | "sin" | "cos" | "lg2" | "ex2" | "tanh"
@@ -137,12 +165,14 @@ impl<'a> Decoder<'a> {
             "setp" | "set" | "selp" | "slct" | "cvt" | "cvta" | "mov" | "isspacep" => {
                 self.conversion(inst)?
             }
+            "mapa" | "getctarank" => self.cluster(inst)?,
             "ld" | "ldu" | "st" | "atom" | "red" | "cp" | "ldmatrix" | "stmatrix" | "prefetch"
             | "prefetchu" | "discard" | "applypriority" | "createpolicy" => self.memory(inst)?,
             "mma" | "wmma" | "wgmma" | "movmatrix" => self.matrices(inst)?,
             "shfl" | "vote" | "match" | "redux" | "activemask" | "elect" | "bar" | "barrier" => {
                 self.collective(inst)?
             }
+            "alloca" | "stacksave" | "stackrestore" => self.stack(inst)?,
             "bra" | "brx" | "call" | "ret" | "exit" | "trap" | "brkpt" => self.control(inst)?,
             "membar" | "fence" | "nanosleep" | "pmevent" | "griddepcontrol" | "setmaxnreg" => {
                 Op::Nop
@@ -328,14 +358,19 @@ impl<'a> Decoder<'a> {
         let negated = matches!(arg, Arg::Not(_));
         let register = match arg {
             Arg::Reg(r) | Arg::Not(r) => self.pred_reg(Some(&Arg::Reg(*r)))?,
-            Arg::Imm(Number::Int(value)) => {
-                let register = self.fresh(0);
-                self.program.truths.push((register, *value != 0));
-                register
-            }
+            Arg::Imm(Number::Int(value)) => self.truth(*value != 0),
+            // `%is_explicit_cluster`
+            Arg::Special(Special::Fixed(value)) => self.truth(*value != 0),
             other => return Err(missing(Some(other))),
         };
         Ok(Pred { register, negated })
+    }
+
+    /// A predicate that holds a constant.
+    fn truth(&mut self, value: bool) -> u32 {
+        let register = self.fresh(0);
+        self.program.truths.push((register, value));
+        register
     }
 
     fn list(&mut self, slots: Vec<Slot>) -> Decoded<List> {

@@ -88,6 +88,16 @@ pub fn one32(f: Flt, m: Mode, bits: [u32; 3]) -> u32 {
             };
             minmax(two, minmax(two, x, y), z)
         }
+        Flt::MinSigned | Flt::MaxSigned | Flt::MinNanSigned | Flt::MaxNanSigned => {
+            let plain = match f {
+                Flt::MinSigned => Flt::Min,
+                Flt::MaxSigned => Flt::Max,
+                Flt::MinNanSigned => Flt::MinNan,
+                _ => Flt::MaxNan,
+            };
+            let magnitude = minmax(plain, x.abs(), y.abs());
+            f32::from_bits(magnitude.to_bits() | (x.to_bits() ^ y.to_bits()) & 0x8000_0000)
+        }
         _ => minmax(f, x, y),
     };
     if m.ftz {

@@ -163,10 +163,8 @@ fn one_word(f: Word, x: u32, y: u32, z: u32) -> u32 {
             let at = i + if high { 2 } else { 0 };
             sum.wrapping_add(wide.wrapping_mul(byte(y, at, b)) as u32)
         }),
-        Word::Mul24U => (x & 0xff_ffff).wrapping_mul(y & 0xff_ffff),
-        Word::Mul24S => signed24(x).wrapping_mul(signed24(y)),
-        Word::Mad24U => (x & 0xff_ffff).wrapping_mul(y & 0xff_ffff).wrapping_add(z),
-        Word::Mad24S => signed24(x).wrapping_mul(signed24(y)).wrapping_add(z),
+        Word::Mad24 { signed, high } => mad24(signed, high, [x, y, z]),
+        Word::Pack { bits, signed } => pack(bits, signed, [x, y, z]),
         Word::Bmsk { clamp } => {
             let (from, count) = if clamp {
                 (x.min(32), y.min(32))
@@ -187,6 +185,29 @@ fn one_word(f: Word, x: u32, y: u32, z: u32) -> u32 {
     }
 }
 
+fn mad24(signed: bool, high: bool, [x, y, z]: [u32; 3]) -> u32 {
+    let wide = |v: u32| match signed {
+        true => i64::from((v << 8) as i32 >> 8),
+        false => i64::from(v & 0xff_ffff),
+    };
+    let product = wide(x) * wide(y);
+    let part = if high { product >> 16 } else { product };
+    (part as u32).wrapping_add(z)
+}
+
+/// Two integers clamped to `bits` bits, below the low bits of `z`.
+fn pack(bits: u8, signed: bool, [x, y, z]: [u32; 3]) -> u32 {
+    let (low, high) = match signed {
+        true => (-1i64 << (bits - 1), (1 << (bits - 1)) - 1),
+        false => (0, (1 << bits) - 1),
+    };
+    let part = |v: u32| {
+        let clamped = i64::from(v as i32).clamp(low, high);
+        clamped as u64 & ((1 << bits) - 1)
+    };
+    (u64::from(z) << (2 * bits) | part(x) << bits | part(y)) as u32
+}
+
 fn byte(word: u32, i: u32, signed: bool) -> i32 {
     let byte = (word >> (8 * i)) as u8;
     if signed {
@@ -194,10 +215,6 @@ fn byte(word: u32, i: u32, signed: bool) -> i32 {
     } else {
         i32::from(byte)
     }
-}
-
-fn signed24(x: u32) -> u32 {
-    ((x << 8) as i32 >> 8) as u32
 }
 
 fn bfind(x: u64, bits: u32, shift: bool) -> u32 {

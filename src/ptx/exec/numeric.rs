@@ -25,15 +25,46 @@ pub enum Small {
     Tf32,
     E4m3,
     E5m2,
+    E3m2,
+    E2m3,
+    E2m1,
+    /// Powers of two, which scale blocks of other numbers.
+    Ue8m0,
 }
 
 impl Small {
-    /// Bytes of a value.
+    /// Bytes of a value in memory.
     pub fn bytes(self) -> u32 {
+        self.bits().div_ceil(8)
+    }
+
+    /// Bits of a value in a packed register.
+    pub fn bits(self) -> u32 {
         match self {
-            Small::F16 | Small::Bf16 => 2,
-            Small::Tf32 => 4,
-            Small::E4m3 | Small::E5m2 => 1,
+            Small::F16 | Small::Bf16 => 16,
+            Small::Tf32 => 32,
+            Small::E2m1 => 4,
+            // Six bits have a byte to themselves.
+            _ => 8,
+        }
+    }
+
+    /// The largest finite number.
+    pub fn largest(self) -> f64 {
+        shape(self).largest
+    }
+
+    /// Bits of the mantissa, bias of the exponent, place of the sign.
+    fn layout(self) -> (i32, i32, i32) {
+        match self {
+            Small::F16 => (10, 15, 15),
+            Small::Bf16 | Small::Tf32 => (7, 127, 15),
+            Small::E4m3 => (3, 7, 7),
+            Small::E5m2 => (2, 15, 7),
+            Small::E3m2 => (2, 3, 5),
+            Small::E2m3 => (3, 1, 5),
+            Small::E2m1 => (1, 1, 3),
+            Small::Ue8m0 => (0, 127, 8),
         }
     }
 }
@@ -53,6 +84,10 @@ fn shape(small: Small) -> Shape {
         Small::Tf32 => (11, -126, 3.4011621342146535e38),
         Small::E4m3 => (4, -6, 448.0),
         Small::E5m2 => (3, -14, 57344.0),
+        Small::E3m2 => (3, -2, 28.0),
+        Small::E2m3 => (4, 0, 7.5),
+        Small::E2m1 => (2, 0, 6.0),
+        Small::Ue8m0 => (1, -127, 1.7014118346046923e38),
     };
     Shape {
         precision,
@@ -133,20 +168,22 @@ pub fn to_small(x: f64, small: Small, round: Round) -> u32 {
         return match small {
             Small::F16 | Small::Bf16 => 0x7fff,
             Small::E4m3 | Small::E5m2 | Small::Tf32 => 0x7f,
+            Small::Ue8m0 => 0xff,
+            // These have no NaN.
+            Small::E3m2 | Small::E2m3 => 0x1f,
+            Small::E2m1 => 7,
         };
     }
-    // The eight-bit formats are only reached with saturation to the largest finite number.
+    if small == Small::Ue8m0 {
+        return power_of_two(x.abs(), round);
+    }
+    // Formats of eight bits or fewer are only reached with saturation to the largest number.
     let limit = shape(small).largest;
-    let q = match small {
-        Small::E4m3 | Small::E5m2 => quantise(x.clamp(-limit, limit), shape(small), round),
+    let q = match small.bits() {
+        ..=8 => quantise(x.clamp(-limit, limit), shape(small), round),
         _ => quantise(x, shape(small), round),
     };
-    let (mantissa_bits, bias, sign_at) = match small {
-        Small::F16 => (10, 15, 15),
-        Small::Bf16 | Small::Tf32 => (7, 127, 15),
-        Small::E4m3 => (3, 7, 7),
-        Small::E5m2 => (2, 15, 7),
-    };
+    let (mantissa_bits, bias, sign_at) = small.layout();
     let sign = u32::from(q.is_sign_negative()) << sign_at;
     let magnitude = q.abs();
     if magnitude.is_infinite() {
@@ -164,6 +201,14 @@ pub fn to_small(x: f64, small: Small, round: Round) -> u32 {
     sign | exponent << mantissa_bits | mantissa
 }
 
+/// The exponent of `x` alone, which is not negative.
+fn power_of_two(x: f64, round: Round) -> u32 {
+    let bits = x.to_bits();
+    let down = (bits >> 52) as i32 - 1023 + 127;
+    let more = round == Round::Up && bits << 12 != 0;
+    (down + i32::from(more)).clamp(0, 254) as u32
+}
+
 /// The value of the bits of a small format.
 pub fn from_small(bits: u32, small: Small) -> f32 {
     match small {
@@ -172,14 +217,28 @@ pub fn from_small(bits: u32, small: Small) -> f32 {
         Small::F16 => from_parts(bits, 5, 10, 15),
         Small::E5m2 => from_parts(bits, 5, 2, 7),
         Small::E4m3 if bits & 0x7f == 0x7f => f32::NAN,
-        Small::E4m3 => {
-            let sign = if bits & 0x80 != 0 { -1.0 } else { 1.0 };
-            let (e, m) = (bits >> 3 & 15, (bits & 7) as f32);
-            sign * match e {
-                0 => m * 0.001953125,
-                _ => (1.0 + m / 8.0) * power(e as i32 - 7) as f32,
-            }
-        }
+        Small::Ue8m0 if bits & 0xff == 0xff => f32::NAN,
+        Small::Ue8m0 => power((bits & 0xff) as i32 - 127) as f32,
+        Small::E4m3 | Small::E3m2 | Small::E2m3 | Small::E2m1 => finite(bits, small),
+    }
+}
+
+/// Formats without infinity.
+fn finite(bits: u32, small: Small) -> f32 {
+    let (mantissa_bits, bias, sign_at) = small.layout();
+    let body = bits & ((1 << sign_at) - 1);
+    let steps = 1 << mantissa_bits;
+    let (e, m) = (
+        (body >> mantissa_bits) as i32,
+        (body % steps) as f32 / steps as f32,
+    );
+    let magnitude = match e {
+        0 => m * power(1 - bias) as f32,
+        _ => (1.0 + m) * power(e - bias) as f32,
+    };
+    match bits >> sign_at & 1 {
+        0 => magnitude,
+        _ => -magnitude,
     }
 }
 

@@ -71,22 +71,49 @@ pub enum Shift {
 pub enum Word {
     Popc,
     Clz,
-    BfindS { shift: bool },
-    BfindU { shift: bool },
+    BfindS {
+        shift: bool,
+    },
+    BfindU {
+        shift: bool,
+    },
     BfeS,
     BfeU,
     Prmt(Prmt),
-    FunnelL { clamp: bool },
-    FunnelR { clamp: bool },
-    Dp4a { a: bool, b: bool },
-    Dp2a { a: bool, b: bool, high: bool },
-    Mul24S,
-    Mul24U,
-    Mad24S,
-    Mad24U,
-    Bmsk { clamp: bool },
-    SzextS { clamp: bool },
-    SzextU { clamp: bool },
+    FunnelL {
+        clamp: bool,
+    },
+    FunnelR {
+        clamp: bool,
+    },
+    Dp4a {
+        a: bool,
+        b: bool,
+    },
+    Dp2a {
+        a: bool,
+        b: bool,
+        high: bool,
+    },
+    /// `mul24` and `mad24`: the low word of the product, or its upper 32 of 48 bits.
+    Mad24 {
+        signed: bool,
+        high: bool,
+    },
+    /// `cvt.pack`: integers to `bits` bits each, on top of those of the third operand.
+    Pack {
+        bits: u8,
+        signed: bool,
+    },
+    Bmsk {
+        clamp: bool,
+    },
+    SzextS {
+        clamp: bool,
+    },
+    SzextU {
+        clamp: bool,
+    },
     Fns,
 }
 
@@ -142,6 +169,11 @@ pub enum Flt {
     Max3,
     Min3Nan,
     Max3Nan,
+    /// Of the magnitudes; the sign is that of the product.
+    MinSigned,
+    MaxSigned,
+    MinNanSigned,
+    MaxNanSigned,
     /// `fma.relu`: negative results become zero.
     FmaRelu,
 }
@@ -155,6 +187,8 @@ pub struct Mode {
     pub ftz: bool,
     /// Clamp to 0..1.
     pub sat: bool,
+    /// Clamp to the finite numbers of the result's format.
+    pub finite: bool,
 }
 
 /// Comparisons.

@@ -137,6 +137,8 @@ pub struct Program {
     pub shared_bytes: usize,
     /// Dynamic part of that.
     pub dynamic_shared_bytes: usize,
+    /// Whether the kernel looks for what a cooperative launch gives.
+    pub cooperative: bool,
     /// Whether anything updates global memory atomically or waits for other CTAs.
     pub ordered: bool,
 }

@@ -61,6 +61,8 @@ pub struct Warp {
     /// Instructions executed.
     pub executed: u64,
     polls: u32,
+    // Address that the last polling load of some lane read.
+    polled: u64,
     turn: usize,
     // What calls that copy their parameters have to bring back, lane by lane.
     calls: Vec<Vec<call::Activation>>,
@@ -91,6 +93,7 @@ impl Warp {
         self.number = number;
         self.executed = 0;
         self.polls = 0;
+        self.polled = 0;
         self.turn = 0;
         self.calls.clear();
         for &(r, value) in &program.words {

@@ -1,7 +1,7 @@
 //! Which functions a kernel reaches, and how their calls pass parameters.
 
 use super::resolve::Flattener;
-use super::{Arg, FlatFunction};
+use super::{Arg, FlatFunction, FlatInst};
 use crate::ptx::ast::{Function, Init, Item};
 
 impl<'a> Flattener<'a> {
@@ -102,8 +102,14 @@ impl<'a> Flattener<'a> {
                 seen.get(start as usize).copied().unwrap_or(false)
             })
             .collect();
-        for (function, recursive) in self.flat.functions.iter_mut().zip(recursive) {
-            function.recursive = recursive;
+        let insts = &self.flat.insts;
+        let functions = self.flat.functions.iter_mut().enumerate();
+        for ((number, function), recursive) in functions.zip(recursive) {
+            // What a function takes from the stack it gives back when it returns.
+            let body = function.start.unwrap_or(0) as usize..function.end as usize;
+            let takes = |i: &FlatInst<'_>| i.opcode == "alloca";
+            let grows = number > 0 && insts.get(body).is_some_and(|b| b.iter().any(takes));
+            function.recursive = recursive || grows;
         }
     }
 

@@ -1,6 +1,6 @@
 //! Walks an entry and the functions that it reaches, and resolves every name.
 
-use super::scope::{Binding, Scopes, special};
+use super::scope::{Binding, Scopes};
 use super::{Arg, Flat, FlatInst, Register, Width};
 use crate::ptx::ast::{
     Function, Instruction, Item, Module, Name, Operand, Space, Statement, Variable,
@@ -32,6 +32,8 @@ pub struct Flattener<'a> {
     pub(super) flat: Flat<'a>,
     pub(super) scopes: Scopes<'a>,
     pub(super) initial: Vec<(u32, Variable<'a>)>,
+    // Shared variables of the module that nothing has named so far.
+    pub(super) shared: HashMap<&'a str, &'a Variable<'a>>,
     pub(super) global_bytes: u64,
     pub(super) constant_bytes: u64,
     pub(super) labels: HashMap<(u32, &'a str), u32>,
@@ -66,6 +68,7 @@ pub fn flatten<'a>(module: &'a Module<'a>, name: &str) -> Result<Flat<'a>, FlatE
         flat: Flat::default(),
         scopes: Scopes::default(),
         initial: Vec::new(),
+        shared: HashMap::new(),
         global_bytes: 0,
         constant_bytes: 0,
         labels: HashMap::new(),
@@ -78,8 +81,12 @@ pub fn flatten<'a>(module: &'a Module<'a>, name: &str) -> Result<Flat<'a>, FlatE
     };
     walk.scopes.open();
     for item in &module.items {
-        if let Item::Variable(variable) = item {
-            walk.declare(variable)?;
+        match item {
+            Item::Variable(variable) if variable.space == Space::Shared => {
+                walk.shared.insert(variable.name, variable);
+            }
+            Item::Variable(variable) => walk.declare(variable)?,
+            _ => {}
         }
     }
     walk.function_number(entry.name);
@@ -160,22 +167,6 @@ impl<'a> Flattener<'a> {
         Ok(())
     }
 
-    fn tuning(&mut self, function: &Function<'a>) {
-        for tuning in &function.tuning {
-            let mut dims = [1u32; 3];
-            for (dim, value) in dims.iter_mut().zip(&tuning.values) {
-                *dim = u32::try_from(*value).unwrap_or(u32::MAX);
-            }
-            match tuning.name {
-                "reqntid" => self.flat.threads_required = Some(dims),
-                "maxntid" => {
-                    self.flat.threads_max = Some(dims.iter().map(|&d| u64::from(d)).product());
-                }
-                _ => {}
-            }
-        }
-    }
-
     fn formal(&mut self, variable: &'a Variable<'a>, entry: bool) -> Result<Arg, FlatError> {
         if variable.space == Space::Reg {
             self.declare(variable)?;
@@ -201,10 +192,11 @@ impl<'a> Flattener<'a> {
                 None => self.fault(variable.place.line, "a variable of more than 4 GiB"),
             };
         }
-        // Registers of 128 bits exist in the language, but in no instruction that is executed here.
-        let width = Width::of(variable.ty).unwrap_or(Width::W64);
+        let (width, halves) = Width::of(variable.ty).map_or((Width::W64, 2), |w| (w, 1));
         let first = self.flat.registers.len() as u32;
-        let count = variable.range.unwrap_or(1) * u32::from(variable.vector);
+        let each = u32::from(variable.vector) * halves;
+        let names = variable.range.unwrap_or(1);
+        let count = names * each;
         if u64::from(first) + u64::from(count) > 1 << 22 {
             return self.fault(variable.place.line, "more than four million registers");
         }
@@ -220,11 +212,13 @@ impl<'a> Flattener<'a> {
             self.flat.registers.push(Register { width, slot: *used });
             *used += 1;
         }
+        let binding = match halves {
+            1 => Binding::Registers(first, each),
+            _ => Binding::Wide(first),
+        };
         match variable.range {
-            Some(_) => self.scopes.bind_range(variable.name, first, count),
-            None => self
-                .scopes
-                .bind(variable.name, Binding::Registers(first, count)),
+            Some(_) => self.scopes.bind_range(variable.name, binding, names),
+            None => self.scopes.bind(variable.name, binding),
         }
         Ok(())
     }
@@ -283,14 +277,20 @@ impl<'a> Flattener<'a> {
             Operand::Name(name) => self.name(name, call, number, at),
             Operand::Number(value) => Arg::Imm(*value),
             Operand::Vector(list) => Arg::Vector(self.list(list, number, at)),
-            Operand::Parameters(list) => Arg::Params(self.list(list, number, at)),
+            Operand::Parameters(list) => match list.as_slice() {
+                [Operand::Number(value)] if !call => Arg::Imm(*value),
+                _ => Arg::Params(self.list(list, number, at)),
+            },
             Operand::Pair(a, b) => {
                 let first = self.name(a, false, number, at);
                 let second = self.name(b, false, number, at);
-                match (first, second) {
-                    (Arg::Reg(a), Arg::Reg(b)) => Arg::Pair(a, Some(b)),
-                    (Arg::Reg(a), Arg::Sink) => Arg::Pair(a, None),
-                    (Arg::Sink, Arg::Reg(_) | Arg::Sink) => Arg::Complex,
+                let part = |arg: Arg| match arg {
+                    Arg::Reg(r) => Some(Some(r)),
+                    Arg::Sink => Some(None),
+                    _ => None,
+                };
+                match (part(first), part(second)) {
+                    (Some(a), Some(b)) => Arg::Pair(a, b),
                     _ => Arg::Unknown(format!("{a}|{b}")),
                 }
             }
@@ -329,7 +329,7 @@ impl<'a> Flattener<'a> {
         if name.name == "_" {
             return Arg::Sink;
         }
-        match self.scopes.find(name.name) {
+        match self.find(name.name) {
             // Parts of a register (`%r1.b0`) only exist in video instructions.
             Some(Binding::Registers(_, 1)) if name.component.is_some() => return Arg::Complex,
             Some(Binding::Registers(first, count)) => {
@@ -345,11 +345,14 @@ impl<'a> Flattener<'a> {
                     false => Arg::Reg(register),
                 };
             }
+            Some(Binding::Wide(first)) => {
+                return Arg::Vector(vec![Arg::Reg(first), Arg::Reg(first + 1)]);
+            }
             Some(Binding::Symbol(symbol)) => return Arg::Symbol(symbol, name.offset),
             None => {}
         }
-        if let Some(special) = special(name.name, name.component) {
-            return Arg::Special(special);
+        if let Some(found) = self.builtin(name) {
+            return found;
         }
         if call {
             return match self.function_number(name.name) {

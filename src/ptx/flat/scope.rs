@@ -8,6 +8,8 @@ use std::collections::HashMap;
 pub enum Binding {
     /// Consecutive registers from the first; more than one for vectors.
     Registers(u32, u32),
+    /// A register of 128 bits: two of 64, the low one first.
+    Wide(u32),
     /// A variable.
     Symbol(u32),
 }
@@ -16,8 +18,8 @@ pub enum Binding {
 struct Scope<'a> {
     number: u32,
     names: HashMap<&'a str, Binding>,
-    // `%r<N>`: prefix to first register and count.
-    ranges: HashMap<&'a str, (u32, u32)>,
+    // `%r<N>`: prefix to what the first name is bound to, and count.
+    ranges: HashMap<&'a str, (Binding, u32)>,
 }
 
 /// A stack of scopes. Each scope ever opened has a number, and labels belong to those.
@@ -56,8 +58,15 @@ impl<'a> Scopes<'a> {
         }
     }
 
+    /// Binds a name for the whole module.
+    pub fn bind_module(&mut self, name: &'a str, binding: Binding) {
+        if let Some(scope) = self.stack.first_mut() {
+            scope.names.insert(name, binding);
+        }
+    }
+
     /// Binds `prefix0` to `prefixN-1`.
-    pub fn bind_range(&mut self, prefix: &'a str, first: u32, count: u32) {
+    pub fn bind_range(&mut self, prefix: &'a str, first: Binding, count: u32) {
         if let Some(scope) = self.stack.last_mut() {
             scope.ranges.insert(prefix, (first, count));
         }
@@ -77,7 +86,11 @@ impl<'a> Scopes<'a> {
             if let (Some(n), Some(&(first, count))) = (number, scope.ranges.get(prefix))
                 && n < count
             {
-                return Some(Binding::Registers(first + n, 1));
+                return Some(match first {
+                    Binding::Wide(first) => Binding::Wide(first + 2 * n),
+                    Binding::Registers(first, each) => Binding::Registers(first + each * n, each),
+                    other => other,
+                });
             }
         }
         None
@@ -121,6 +134,16 @@ pub fn special(name: &str, component: Option<&str>) -> Option<Special> {
         "%nclusterid" => Special::Nctaid(axis),
         "%cluster_ctaid" | "%cluster_ctarank" | "%is_explicit_cluster" => Special::Fixed(0),
         "%cluster_nctaid" | "%cluster_nctarank" => Special::Fixed(1),
+        // What the driver fills in for cooperative launches and graphs, and counters of the chip.
+        "%current_graph_exec" => Special::Fixed(0),
+        "%aggr_smem_size" => Special::TotalSmem,
+        _ if numbered(name, "%envreg") || numbered(name, "%pm") => Special::Fixed(0),
         _ => return None,
     })
+}
+
+/// Whether `name` is `prefix` with a number.
+fn numbered(name: &str, prefix: &str) -> bool {
+    let number = name.strip_prefix(prefix).map(|n| n.trim_end_matches("_64"));
+    number.is_some_and(|n| n.parse::<u8>().is_ok())
 }

@@ -232,7 +232,8 @@ impl<'a> Emitter<'a> {
         0
     }
 
-    fn in_entry(&self) -> bool {
+    /// Whether the instruction at hand is the kernel's own.
+    pub fn in_entry(&self) -> bool {
         self.flat.functions.first().is_some_and(|f| self.pc < f.end)
     }
 

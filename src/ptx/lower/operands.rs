@@ -7,7 +7,7 @@ pub fn written(inst: &FlatInst<'_>) -> usize {
     match inst.opcode {
         "st" | "red" | "bra" | "brx" | "ret" | "exit" | "trap" | "cp" | "membar" | "fence"
         | "stmatrix" | "call" | "prefetch" | "prefetchu" | "nanosleep" | "pmevent" | "brkpt"
-        | "discard" | "applypriority" | "griddepcontrol" | "setmaxnreg" => 0,
+        | "discard" | "applypriority" | "griddepcontrol" | "setmaxnreg" | "stackrestore" => 0,
         "wmma" if inst.has("store") => 0,
         "bar" | "barrier" if !inst.has("red") => 0,
         _ => 1,
@@ -19,10 +19,7 @@ pub fn registers(arg: &Arg, f: &mut impl FnMut(u32)) {
     match arg {
         Arg::Reg(r) | Arg::Not(r) => f(*r),
         Arg::Pair(a, b) => {
-            f(*a);
-            if let Some(b) = b {
-                f(*b);
-            }
+            a.iter().chain(b).for_each(|r| f(*r));
         }
         Arg::Vector(list) | Arg::Params(list) => list.iter().for_each(|a| registers(a, f)),
         Arg::Address { base: Some(r), .. } => f(*r),

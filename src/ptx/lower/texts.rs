@@ -131,7 +131,10 @@ pub fn space(e: &Emitter<'_>, inst: &FlatInst<'_>, address: Option<&Arg>) -> cha
             Some("global") => Some('G'),
             Some("shared") => Some('S'),
             Some("local") => Some('L'),
-            Some("const" | "param") => Some('C'),
+            Some("const") => Some('C'),
+            // What functions are called with lies in local memory.
+            Some("param") if symbol.is_none() && !e.in_entry() => Some('L'),
+            Some("param") => Some('C'),
             _ => None,
         });
     match (named, symbol.map(|s| (s.space, s.entry_param))) {

@@ -1,7 +1,7 @@
 //! Constant expressions, with the operators and precedences of C.
 
 use super::{Parsed, Parser};
-use crate::ptx::ast::Number;
+use crate::ptx::ast::{Number, WARP_SIZE};
 use crate::ptx::lex::Kind;
 
 /// Binary operators by precedence, loosest first.
@@ -92,6 +92,10 @@ impl<'a> Parser<'a> {
     fn unary(&mut self) -> Parsed<Number> {
         if self.token.kind == Kind::Number {
             return self.literal();
+        }
+        if self.token.kind == Kind::Word && self.token.text == "WARP_SZ" {
+            self.take();
+            return Ok(Number::Int(WARP_SIZE));
         }
         if self.token.kind != Kind::Punctuation {
             return self.fault("a number");

@@ -28,6 +28,14 @@ def layernorm(X, Y, W, B, N: tl.constexpr, EPS: tl.constexpr, BLOCK: tl.constexp
 
 
 @triton.jit
+def clamped_add(A, B, C, n, BLOCK: tl.constexpr):
+    """`c = a + b` for numbers between -2 and 2, which clamping leaves alone."""
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    a = tl.clamp(tl.load(A + at, mask=at < n), -2.0, 2.0)
+    tl.store(C + at, a + tl.load(B + at, mask=at < n), mask=at < n)
+
+
+@triton.jit
 def attention(Q, K, V, O, seq, scale, M: tl.constexpr, N: tl.constexpr, D: tl.constexpr):
     """Causal attention, one block of queries of one head a program."""
     block, head = tl.program_id(0), tl.program_id(1)
@@ -57,6 +65,7 @@ def attention(Q, K, V, O, seq, scale, M: tl.constexpr, N: tl.constexpr, D: tl.co
 ALIGNED = [["tt.divisibility", 16]]
 SOFTMAX = {"out": "*fp32", "inp": "*fp32", "row_stride": "i32", "n_cols": "i32"}
 LAYERNORM = {"X": "*fp16", "Y": "*fp16", "W": "*fp16", "B": "*fp16"}
+CLAMPED_ADD = {"A": "*fp32", "B": "*fp32", "C": "*fp32", "n": "i32"}
 ATTENTION = {name: "*fp16" for name in "QKVO"} | {"seq": "i32", "scale": "fp32"}
 
 # File, function, signature, constants, target, warps.
@@ -64,6 +73,7 @@ KERNELS = [
     ("triton_softmax", softmax, SOFTMAX, {"BLOCK": 256}, 80, 4),
     ("triton_softmax_sm_120", softmax, SOFTMAX, {"BLOCK": 256}, 120, 2),
     ("triton_layernorm", layernorm, LAYERNORM, {"N": 200, "EPS": 1e-5, "BLOCK": 256}, 80, 1),
+    ("triton_clamp_sm_90", clamped_add, CLAMPED_ADD, {"BLOCK": 256}, 90, 2),
     ("triton_attention", attention, ATTENTION, {"M": 32, "N": 32, "D": 32}, 80, 2),
     ("triton_attention_sm_90", attention, ATTENTION, {"M": 64, "N": 32, "D": 32}, 90, 4),
 ]

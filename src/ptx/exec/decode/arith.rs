@@ -258,13 +258,15 @@ fn arity(f: Flt) -> usize {
         Flt::Min3 | Flt::Max3 | Flt::Min3Nan | Flt::Max3Nan => 3,
         Flt::Add | Flt::Sub | Flt::Mul | Flt::Div | Flt::Copysign => 2,
         Flt::Min | Flt::Max | Flt::MinNan | Flt::MaxNan => 2,
+        Flt::MinSigned | Flt::MaxSigned | Flt::MinNanSigned | Flt::MaxNanSigned => 2,
         _ => 1,
     }
 }
 
 fn float_op(inst: &FlatInst<'_>) -> Decoded<Flt> {
-    let clamps = inst.has("abs") && inst.opcode != "abs";
-    if inst.has("xorsign") || inst.has("oob") || clamps {
+    let magnitudes = inst.has("xorsign");
+    let clamps = inst.has("abs") && inst.opcode != "abs" && !magnitudes;
+    if inst.has("oob") || clamps {
         return Err(unsupported(inst));
     }
     let nan = inst.has("NaN");
@@ -275,6 +277,10 @@ fn float_op(inst: &FlatInst<'_>) -> Decoded<Flt> {
         "fma" | "mad" if inst.has("relu") => Flt::FmaRelu,
         "fma" | "mad" => Flt::Fma,
         "div" => Flt::Div,
+        "min" if magnitudes && nan => Flt::MinNanSigned,
+        "min" if magnitudes => Flt::MinSigned,
+        "max" if magnitudes && nan => Flt::MaxNanSigned,
+        "max" if magnitudes => Flt::MaxSigned,
         "min" if nan => Flt::MinNan,
         "min" => Flt::Min,
         "max" if nan => Flt::MaxNan,

@@ -91,20 +91,26 @@ impl<'a> Decoder<'a> {
     }
 
     fn lop3(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
-        if inst
-            .modifiers
-            .iter()
-            .any(|m| matches!(*m, "BoolOp" | "or" | "and"))
-        {
-            return Err(unsupported(inst));
-        }
         let Some(Arg::Imm(Number::Int(table))) = inst.args.get(4) else {
             return Err("the truth table must be a number".to_owned());
         };
-        let d = self.dest(inst.args.first(), Type::B32)?;
+        let table = *table as u8;
         let [a, b, c] = self.three(inst)?;
-        let f = Int::Lop3(*table as u8);
-        Ok(Op::Int32 { f, d, a, b, c })
+        let Some(with) = inst.args.get(5) else {
+            let d = self.dest(inst.args.first(), Type::B32)?;
+            let f = Int::Lop3(table);
+            return Ok(Op::Int32 { f, d, a, b, c });
+        };
+        // `lop3.or.b32 d|p, a, b, c, table, q`: p says whether d is not zero, or q.
+        let (d, p) = self.pair(inst.args.first())?;
+        Ok(Op::Lop3Pred {
+            table,
+            any: inst.has("or"),
+            d,
+            p: p.unwrap_or_else(|| self.fresh(0)),
+            abc: [a, b, c],
+            with: self.pred(with)?,
+        })
     }
 
     fn three(&mut self, inst: &FlatInst<'a>) -> Decoded<[u32; 3]> {
@@ -172,11 +178,11 @@ impl<'a> Decoder<'a> {
                     3,
                 )
             }
-            "mul24" | "mad24" if inst.has("hi") => return Err(unsupported(inst)),
-            "mul24" if signed => (Word::Mul24S, 2),
-            "mul24" => (Word::Mul24U, 2),
-            "mad24" if signed => (Word::Mad24S, 3),
-            "mad24" => (Word::Mad24U, 3),
+            "mad24" if inst.has("sat") => return Err(unsupported(inst)),
+            "mul24" | "mad24" => {
+                let high = inst.has("hi");
+                (Word::Mad24 { signed, high }, 3)
+            }
             "bmsk" => (Word::Bmsk { clamp }, 2),
             "szext" if signed => (Word::SzextS { clamp }, 2),
             "szext" => (Word::SzextU { clamp }, 2),
@@ -187,10 +193,44 @@ impl<'a> Decoder<'a> {
         let mut abc = [0; 3];
         for (i, slot) in abc.iter_mut().enumerate() {
             let arg = inst.args.get(if i < arity { i + 1 } else { 1 });
-            *slot = self.w(arg, Type::B32)?;
+            *slot = match arg {
+                // `mul24` adds nothing.
+                None if inst.opcode == "mul24" => self.word(0),
+                arg => self.w(arg, Type::B32)?,
+            };
         }
         let [a, b, c] = abc;
         Ok(Op::Word { f, d, a, b, c })
+    }
+
+    /// `cvt.pack.sat.s8.s32.b32 d, a, b, c`: two integers to the low end, `c` above them.
+    pub(super) fn pack(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let sizes = [("2", 2), ("4", 4), ("8", 8), ("16", 16)];
+        let found = inst.modifiers.iter().find_map(|m| {
+            let (signed, rest) = match (m.strip_prefix('s'), m.strip_prefix('u')) {
+                (Some(rest), _) => (true, rest),
+                (_, Some(rest)) => (false, rest),
+                _ => return None,
+            };
+            let (_, bits) = sizes.iter().find(|(name, _)| *name == rest)?;
+            Some(Word::Pack {
+                bits: *bits,
+                signed,
+            })
+        });
+        let above = match inst.args.get(3) {
+            None => self.word(0),
+            arg => self.w(arg, Type::B32)?,
+        };
+        Ok(Op::Word {
+            f: found
+                .filter(|_| inst.has("s32"))
+                .ok_or_else(|| unsupported(inst))?,
+            d: self.dest(inst.args.first(), Type::B32)?,
+            a: self.w(inst.args.get(1), Type::B32)?,
+            b: self.w(inst.args.get(2), Type::B32)?,
+            c: above,
+        })
     }
 }
 

@@ -3,8 +3,8 @@
 
 use super::super::op::{Op, Slot};
 use super::super::program::{CallSite, Callee, Frame, Place, Target};
-use super::{Decoded, Decoder, unsupported};
-use crate::ptx::ast::{Space, Type};
+use super::{Decoded, Decoder, last_type, unsupported};
+use crate::ptx::ast::{Number, Space, Type};
 use crate::ptx::flat::{Arg, FlatInst};
 
 /// Local memory for the frames of recursive functions, bytes a thread.
@@ -18,7 +18,8 @@ impl<'a> Decoder<'a> {
             let base = function.recursive.then(|| self.fresh(2));
             self.frames.push(base);
         }
-        if self.frames.iter().any(Option::is_some) {
+        let grows = |i: &FlatInst<'_>| matches!(i.opcode, "alloca" | "stacksave");
+        if self.frames.iter().any(Option::is_some) || flat.insts.iter().any(grows) {
             // Not among the constants that others share: calls change it.
             let top = self.fresh(2);
             let start = flat.local_bytes.next_multiple_of(16);
@@ -69,6 +70,34 @@ impl<'a> Decoder<'a> {
             None => Ok(()),
             Some(_) => Err("a local variable of a recursive function in this place".to_owned()),
         }
+    }
+
+    /// `alloca`, and what keeps and brings back the top of the stack.
+    pub(super) fn stack(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let ty = last_type(inst)?;
+        let Some(top) = self.program.stack.filter(|_| ty.bytes() == 8) else {
+            return Err(unsupported(inst));
+        };
+        Ok(match inst.opcode {
+            "stacksave" => Op::Mov64 {
+                d: self.dest(inst.args.first(), ty)?,
+                a: top,
+            },
+            "stackrestore" => Op::Mov64 {
+                d: top,
+                a: self.x(inst.args.first(), ty)?,
+            },
+            _ => Op::Alloca {
+                d: self.dest(inst.args.first(), ty)?,
+                bytes: self.x(inst.args.get(1), ty)?,
+                align: match inst.args.get(2) {
+                    Some(Arg::Imm(Number::Int(align @ 1..=4096))) => *align as u32,
+                    // clang writes 0 where it does not care.
+                    None | Some(Arg::Imm(Number::Int(0))) => 8,
+                    _ => return Err("an alignment of 1 to 4096 is expected".to_owned()),
+                },
+            },
+        })
     }
 
     fn place(&mut self, arg: &Arg) -> Decoded<Place> {

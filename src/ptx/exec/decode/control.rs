@@ -1,7 +1,7 @@
 //! Branches and calls.
 
 use super::super::op::Op;
-use super::{Decoded, Decoder, missing, unsupported};
+use super::{Decoded, Decoder, last_type, missing, unsupported};
 use crate::ptx::ast::Type;
 use crate::ptx::flat::{Arg, FlatInst};
 
@@ -30,5 +30,20 @@ impl<'a> Decoder<'a> {
             "brkpt" => Ok(Op::Nop),
             _ => Err(unsupported(inst)),
         }
+    }
+    /// Addresses in other CTAs of the cluster, of which there are none.
+    pub(super) fn cluster(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        if inst.opcode == "getctarank" {
+            let d = self.dest(inst.args.first(), Type::B32)?;
+            let a = self.word(0);
+            return Ok(Op::Mov32 { d, a });
+        }
+        let ty = last_type(inst)?;
+        Ok(Op::Mapa {
+            wide: ty.bytes() == 8,
+            d: self.dest(inst.args.first(), ty)?,
+            a: self.value(inst.args.get(1), ty)?,
+            rank: self.w(inst.args.get(2), Type::B32)?,
+        })
     }
 }

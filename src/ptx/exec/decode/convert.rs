@@ -44,7 +44,7 @@ impl<'a> Decoder<'a> {
         let cmp = comparison(inst, ty)?;
         let (d, e) = match inst.args.first() {
             Some(Arg::Pair(a, b)) => {
-                let d = self.pred_reg(Some(&Arg::Reg(*a)))?;
+                let d = self.pred_reg(Some(&a.map_or(Arg::Sink, Arg::Reg)))?;
                 let e = b.map(|b| self.pred_reg(Some(&Arg::Reg(b)))).transpose()?;
                 (d, e)
             }
@@ -143,9 +143,12 @@ impl<'a> Decoder<'a> {
     }
 
     fn cvt(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
-        // Packing integers, stochastic rounding, scaled formats.
+        if inst.has("pack") {
+            return self.pack(inst);
+        }
+        // Stochastic rounding, scaled formats.
         let scaled = inst.modifiers.iter().any(|m| m.starts_with("scaled"));
-        if inst.has("pack") || inst.has("rs") || scaled {
+        if inst.has("rs") || scaled {
             return Err(unsupported(inst));
         }
         let all: Vec<(Ty, Type, bool)> = inst
@@ -211,6 +214,17 @@ impl<'a> Decoder<'a> {
         })
     }
 
+    /// `mov.b128`: registers of 128 bits are pairs by now.
+    fn mov_pairs(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        let d = self.slots(inst.args.first(), Type::B64)?;
+        let a = self.slots(inst.args.get(1), Type::B64)?;
+        if d.len() != 2 || a.len() != 2 {
+            return Err(unsupported(inst));
+        }
+        let (d, a) = (self.list(d)?, self.list(a)?);
+        Ok(Op::MovList { d, a })
+    }
+
     fn mov(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
         let ty = last_type(inst)?;
         if ty == Type::Pred {
@@ -224,7 +238,11 @@ impl<'a> Decoder<'a> {
             };
         }
         if ty == Type::B128 {
-            return Err(unsupported(inst));
+            return self.mov_pairs(inst);
+        }
+        if let Some(high) = inst.args.get(1).and_then(clock) {
+            let d = self.slot(inst.args.first(), ty)?;
+            return Ok(Op::Clock { d, high });
         }
         match (inst.args.first(), inst.args.get(1)) {
             (Some(Arg::Vector(_)), source) => {
@@ -244,16 +262,6 @@ impl<'a> Decoder<'a> {
                     parts: self.list(slots)?,
                     d: resized(d, ty),
                 })
-            }
-            (
-                _,
-                Some(Arg::Special(
-                    special @ (Special::Clock | Special::ClockHi | Special::Clock64),
-                )),
-            ) => {
-                let high = *special == Special::ClockHi;
-                let d = self.slot(inst.args.first(), ty)?;
-                Ok(Op::Clock { d, high })
             }
             (d, Some(Arg::Symbol(symbol, offset)))
                 if ty.bytes() == 8 && self.frame_of(*symbol).is_some() =>
@@ -285,6 +293,16 @@ impl<'a> Decoder<'a> {
                 Ok(move_of(ty, d, a))
             }
         }
+    }
+}
+
+/// Whether a clock is read, and if so, its upper half.
+fn clock(arg: &Arg) -> Option<bool> {
+    match arg {
+        Arg::Special(Special::Clock | Special::Clock64) => Some(false),
+        Arg::Special(Special::GlobalTimer | Special::GlobalTimerLo) => Some(false),
+        Arg::Special(Special::ClockHi | Special::GlobalTimerHi) => Some(true),
+        _ => None,
     }
 }
 
@@ -361,6 +379,10 @@ fn conversion_type(modifier: &str) -> Option<(Ty, Type, bool)> {
         "tf32" => (Ty::Small(Small::Tf32), Type::B32, false),
         "e4m3x2" => (Ty::Small(Small::E4m3), Type::B16, true),
         "e5m2x2" => (Ty::Small(Small::E5m2), Type::B16, true),
+        "e3m2x2" => (Ty::Small(Small::E3m2), Type::B16, true),
+        "e2m3x2" => (Ty::Small(Small::E2m3), Type::B16, true),
+        "e2m1x2" => (Ty::Small(Small::E2m1), Type::B8, true),
+        "ue8m0x2" => (Ty::Small(Small::Ue8m0), Type::B16, true),
         other => {
             let found = Type::of(other)?;
             (super::ty(found), found, false)

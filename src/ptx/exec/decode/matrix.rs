@@ -36,7 +36,7 @@ impl<'a> Decoder<'a> {
         let scaled = inst
             .modifiers
             .iter()
-            .any(|t| t.starts_with("kind") || *t == "block_scale");
+            .any(|t| t.starts_with("kind") && *t != "kind::f8f6f4" || *t == "block_scale");
         let columns = !(wmma || inst.has("row") && inst.has("col"));
         if volta || sparse || scaled || columns && a_type != Element::B1 {
             return Err(unsupported(inst));

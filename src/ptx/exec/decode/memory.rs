@@ -52,6 +52,10 @@ impl<'a> Decoder<'a> {
         match (named, from_symbol) {
             // `st.param` and `ld.param` also mean the parameters of calls.
             (Some(Where::Param), Some(place)) => place,
+            // What a function is called with lies in local memory, by address too.
+            (Some(Where::Param), None) if !self.in_entry() || inst.has("param::func") => {
+                Where::Local
+            }
             (Some(space), _) => space,
             (None, Some(space)) => space,
             (None, None) => Where::Generic,
@@ -93,12 +97,10 @@ impl<'a> Decoder<'a> {
     }
 
     fn ld(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
-        let ty = last_type(inst)?;
-        if ty == Type::B128 {
-            return Err(unsupported(inst));
-        }
+        let ty = half_of(last_type(inst)?);
         let space = self.space(inst, inst.args.get(1));
-        if polls(inst) && matches!(space, Where::Global | Where::Generic) {
+        let polls = polls(inst);
+        if polls && matches!(space, Where::Global | Where::Generic) {
             self.program.ordered = true;
         }
         if let Some(op) = self.parameter(inst, space, ty)? {
@@ -110,6 +112,7 @@ impl<'a> Decoder<'a> {
         Ok(Op::Ld {
             space,
             ty: super::ty(ty),
+            polls,
             addr,
             d,
         })
@@ -161,10 +164,10 @@ impl<'a> Decoder<'a> {
     }
 
     fn st(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
-        let ty = last_type(inst)?;
-        if ty == Type::B128 || inst.has("async") {
+        if inst.has("async") || inst.has("bulk") {
             return Err(unsupported(inst));
         }
+        let ty = half_of(last_type(inst)?);
         let space = self.space(inst, inst.args.first());
         let addr = self.addr(inst.args.first())?;
         let slots = self.slots(inst.args.get(1), ty)?;
@@ -178,30 +181,15 @@ impl<'a> Decoder<'a> {
     }
 
     fn atom(&mut self, inst: &FlatInst<'a>, returns: bool) -> Decoded<Op> {
-        let ty = last_type(inst)?;
+        if inst.has("async") {
+            return Err(unsupported(inst));
+        }
+        let ty = half_of(last_type(inst)?);
         let vector = inst
             .modifiers
             .iter()
-            .any(|m| matches!(*m, "v2" | "v4" | "v8"));
-        if inst.has("async") || ty == Type::B128 {
-            return Err(unsupported(inst));
-        }
-        let f = inst.modifiers.iter().find_map(|m| {
-            Some(match *m {
-                "add" => Rmw::Add,
-                "min" => Rmw::Min,
-                "max" => Rmw::Max,
-                "and" => Rmw::And,
-                "or" => Rmw::Or,
-                "xor" => Rmw::Xor,
-                "inc" => Rmw::Inc,
-                "dec" => Rmw::Dec,
-                "exch" => Rmw::Exch,
-                "cas" => Rmw::Cas,
-                _ => return None,
-            })
-        });
-        let f = f.ok_or_else(|| unsupported(inst))?;
+            .any(|m| matches!(*m, "v2" | "v4" | "v8" | "b128"));
+        let f = rmw(inst).ok_or_else(|| unsupported(inst))?;
         let first = usize::from(returns);
         let space = self.space(inst, inst.args.get(first));
         if space != Where::Shared {
@@ -210,6 +198,10 @@ impl<'a> Decoder<'a> {
         let packed = matches!(ty, Type::F16x2 | Type::Bf16x2);
         if vector {
             let b = self.slots(inst.args.get(first + 1), ty)?;
+            let c = match f {
+                Rmw::Cas => self.slots(inst.args.get(first + 2), ty)?,
+                _ => Vec::new(),
+            };
             let d = match (returns, inst.args.first()) {
                 (true, Some(Arg::Sink)) | (false, _) => None,
                 (true, arg) => Some(self.slots(arg, ty)?),
@@ -222,6 +214,7 @@ impl<'a> Decoder<'a> {
                 addr: self.addr(inst.args.get(first))?,
                 d: d.map(|d| self.list(d)).transpose()?,
                 b: self.list(b)?,
+                c: self.list(c)?,
             });
         }
         let d = match (returns, inst.args.first()) {
@@ -245,18 +238,19 @@ impl<'a> Decoder<'a> {
     }
 
     fn cp(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {
+        // There is nothing to wait for, since what would copy in bulk is refused; and hints.
+        if inst
+            .modifiers
+            .iter()
+            .any(|m| matches!(*m, "commit_group" | "wait_group" | "wait_all" | "prefetch"))
+        {
+            return Ok(Op::Nop);
+        }
         if inst.has("bulk") || inst.has("mbarrier") || inst.has("reduce") {
             return Err(format!(
                 "`{}`: the asynchronous machinery of Hopper and later is not emulated",
                 inst.text()
             ));
-        }
-        if inst
-            .modifiers
-            .iter()
-            .any(|m| matches!(*m, "commit_group" | "wait_group" | "wait_all"))
-        {
-            return Ok(Op::Nop);
         }
         let Some(Arg::Imm(Number::Int(bytes @ (4 | 8 | 16)))) = inst.args.get(2) else {
             return Err("cp.async copies 4, 8 or 16 bytes".to_owned());
@@ -309,6 +303,33 @@ impl<'a> Decoder<'a> {
                 a: list,
             },
         })
+    }
+}
+
+/// What an atomic instruction does.
+fn rmw(inst: &FlatInst<'_>) -> Option<Rmw> {
+    inst.modifiers.iter().find_map(|m| {
+        Some(match *m {
+            "add" => Rmw::Add,
+            "min" => Rmw::Min,
+            "max" => Rmw::Max,
+            "and" => Rmw::And,
+            "or" => Rmw::Or,
+            "xor" => Rmw::Xor,
+            "inc" => Rmw::Inc,
+            "dec" => Rmw::Dec,
+            "exch" => Rmw::Exch,
+            "cas" => Rmw::Cas,
+            _ => return None,
+        })
+    })
+}
+
+/// 128 bits are two registers of 64, in memory as in the register file.
+fn half_of(ty: Type) -> Type {
+    match ty {
+        Type::B128 => Type::B64,
+        ty => ty,
     }
 }
 

@@ -11,7 +11,9 @@ pub(super) fn missing(arg: Option<&Arg>) -> String {
     match arg {
         None => "an operand is missing".to_owned(),
         Some(Arg::Unknown(name)) => format!("`{name}` is declared nowhere"),
-        Some(Arg::Complex) => "an address of this form is not supported".to_owned(),
+        Some(Arg::Complex) => {
+            "a part of a register, or an address of this form, is not supported".to_owned()
+        }
         Some(other) => format!("an operand of this kind is not supported: {other:?}"),
     }
 }
@@ -20,13 +22,7 @@ pub(super) fn missing(arg: Option<&Arg>) -> String {
 pub(super) fn unsupported(inst: &FlatInst<'_>) -> String {
     let text = inst.text();
     match inst.opcode {
-        "tcgen05"
-        | "mbarrier"
-        | "tensormap"
-        | "mapa"
-        | "getctarank"
-        | "clusterlaunchcontrol"
-        | "multimem" => {
+        "tcgen05" | "mbarrier" | "tensormap" | "clusterlaunchcontrol" | "multimem" => {
             format!("`{text}`: the asynchronous machinery of Hopper and later is not emulated")
         }
         "tex" | "tld4" | "txq" | "suld" | "sust" | "sured" | "suq" => {
@@ -72,6 +68,7 @@ pub(super) fn mode(inst: &FlatInst<'_>) -> Mode {
     let mut mode = Mode {
         ftz: inst.has("ftz"),
         sat: inst.has("sat"),
+        finite: inst.has("satfinite"),
         ..Mode::default()
     };
     for modifier in &inst.modifiers {

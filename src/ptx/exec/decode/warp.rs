@@ -34,15 +34,13 @@ impl<'a> Decoder<'a> {
     }
 
     /// `d|p` or `d`.
-    fn pair(&mut self, arg: Option<&Arg>) -> Decoded<(u32, Option<u32>)> {
+    pub(super) fn pair(&mut self, arg: Option<&Arg>) -> Decoded<(u32, Option<u32>)> {
         match arg {
             Some(Arg::Pair(a, b)) => {
-                let d = self.w(Some(&Arg::Reg(*a)), Type::B32)?;
+                let d = self.dest(Some(&a.map_or(Arg::Sink, Arg::Reg)), Type::B32)?;
                 let p = b.map(|b| self.pred_reg(Some(&Arg::Reg(b)))).transpose()?;
                 Ok((d, p))
             }
-            // `_|%p`
-            Some(Arg::Complex) => Err("an unused first destination is not supported".to_owned()),
             other => Ok((self.dest(other, Type::B32)?, None)),
         }
     }

@@ -17,6 +17,11 @@ pub enum Op {
         d: u32,
         a: u32,
     },
+    /// `mov.b128`, register by register.
+    MovList {
+        d: List,
+        a: List,
+    },
     MovPred {
         d: u32,
         a: Pred,
@@ -78,6 +83,15 @@ pub enum Op {
         a: u32,
         b: u32,
         c: u32,
+    },
+    /// `lop3` with a predicate: whether the result is not zero, and or or `with`.
+    Lop3Pred {
+        table: u8,
+        any: bool,
+        d: u32,
+        p: u32,
+        abc: [u32; 3],
+        with: Pred,
     },
     Mixed {
         f: Mixed,
@@ -305,6 +319,13 @@ pub enum Op {
         d: u32,
         a: u32,
     },
+    /// The address of the same variable in CTA `rank` of the cluster, which has but one.
+    Mapa {
+        wide: bool,
+        d: u32,
+        a: u32,
+        rank: u32,
+    },
     Isspacep {
         d: u32,
         a: u32,
@@ -313,6 +334,8 @@ pub enum Op {
     Ld {
         space: Where,
         ty: Ty,
+        /// Others may wait for what it reads: a loop of it may have to let them run.
+        polls: bool,
         addr: Addr,
         d: List,
     },
@@ -341,6 +364,8 @@ pub enum Op {
         addr: Addr,
         d: Option<List>,
         b: List,
+        /// What a compare-and-swap of all elements together writes.
+        c: List,
     },
     CpAsync {
         dst: Addr,
@@ -438,6 +463,12 @@ pub enum Op {
     },
     Call {
         function: u32,
+    },
+    /// Takes bytes from the stack of each thread.
+    Alloca {
+        d: u32,
+        bytes: u32,
+        align: u32,
     },
     /// A call that copies its parameters: number of its description.
     CallSite {

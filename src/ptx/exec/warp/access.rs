@@ -46,10 +46,18 @@ impl Warp {
                 each(|i| base[i].wrapping_add(offset))
             }
             Slot::Half(r) | Slot::Word(r) => {
+                // Sums of 32-bit addresses wrap: compilers move constants between the two parts.
                 let base = self.regs.w.get(r);
-                each(|i| u64::from(base[i]).wrapping_add(offset))
+                each(|i| u64::from(base[i].wrapping_add(offset as u32)))
             }
         }
+    }
+
+    /// A load that may be one of a loop that waits: it is if it reads the same place again.
+    pub(super) fn poll(&mut self, addr: Addr, mask: u32) {
+        let at = self.addresses(addr)[mask.trailing_zeros() as usize & (LANES - 1)];
+        self.polls += u32::from(at == self.polled);
+        self.polled = at;
     }
 
     /// Splits generic addresses by space and calls `each` with lanes and addresses within it.

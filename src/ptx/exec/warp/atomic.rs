@@ -53,7 +53,7 @@ impl Warp {
         space: Where,
         what: Atom,
         addr: Addr,
-        [d, b]: [Option<List>; 2],
+        (d, b, c): (Option<List>, List, List),
         mask: u32,
         cx: &mut Cx<'_, O>,
     ) -> Ran<()> {
@@ -61,7 +61,7 @@ impl Warp {
         let at = self.addresses(addr);
         cx.observer.access(self.number, pc, mask, &at);
         let program = cx.program;
-        let operands = b.map_or(&[][..], |b| program.list(b));
+        let (operands, swaps) = (program.list(b), program.list(c));
         let results = d.map_or(&[][..], |d| program.list(d));
         let element = u64::from(what.ty.bytes()) * if what.packed { 2 } else { 1 };
         extent(&at, mask, element * operands.len() as u64)?;
@@ -70,12 +70,54 @@ impl Warp {
             .iter()
             .map(|&slot| each(|lane| self.regs.lane(slot, lane)))
             .collect();
+        if what.f == Rmw::Cas {
+            let new: Vec<Lanes<u64>> = swaps
+                .iter()
+                .map(|&slot| each(|lane| self.regs.lane(slot, lane)))
+                .collect();
+            return self.by_space(space, &at, mask, |warp, space, at, mask| {
+                warp.swap_together(space, at, (&values, &new), results, mask, cx)
+            });
+        }
         for (i, values) in values.iter().enumerate() {
             let at = each(|lane| at[lane].wrapping_add(i as u64 * element));
             let d = results.get(i).copied();
             self.by_space(space, &at, mask, |warp, space, at, mask| {
                 warp.update(space, what, at, (values, &[0; LANES]), d, mask, cx)
             })?;
+        }
+        Ok(())
+    }
+
+    /// Compare-and-swap of several double words as one.
+    fn swap_together<O: Observer>(
+        &mut self,
+        space: Where,
+        at: &Lanes<u64>,
+        (old, new): (&[Lanes<u64>], &[Lanes<u64>]),
+        results: &[Slot],
+        mask: u32,
+        cx: &mut Cx<'_, O>,
+    ) -> Ran<()> {
+        let places = || (0..).step_by(8);
+        for lane in lanes(mask) {
+            self.check(space, lane, at[lane], 8 * old.len() as u64, true, cx)?;
+            let found: Vec<u64> = places()
+                .take(old.len())
+                .map(|skip| peek(space, at[lane] + skip, 8, cx))
+                .collect();
+            if found
+                .iter()
+                .zip(old)
+                .all(|(found, old)| *found == old[lane])
+            {
+                for (skip, new) in places().zip(new) {
+                    poke(space, at[lane] + skip, 8, new[lane], cx);
+                }
+            }
+            for (&d, value) in results.iter().zip(found) {
+                self.regs.put_lane(d, lane, value);
+            }
         }
         Ok(())
     }

@@ -20,6 +20,8 @@ pub(super) struct Activation {
     depth: u32,
     site: u32,
     callee: u32,
+    // Top of the stack before the call.
+    top: u64,
     saved: Vec<u64>,
 }
 
@@ -81,9 +83,9 @@ impl Warp {
         for lane in lanes(same) {
             let given: Vec<Vec<u8>> = call.params.iter().map(|p| self.fetch(*p, lane)).collect();
             let mut saved = Vec::new();
+            let top = program.stack.map_or(0, |r| self.regs.x.get(r)[lane]);
             if let (Some(frame), Some(stack)) = (callee.frame, program.stack) {
                 save(&self.regs, &frame, lane, &mut saved);
-                let top = self.regs.x.get(stack)[lane];
                 if top + frame.bytes > program.local_bytes as u64 {
                     return Err(too_deep(lane));
                 }
@@ -97,10 +99,36 @@ impl Warp {
                 depth,
                 site,
                 callee: number,
+                top,
                 saved,
             });
         }
         Ok(Next::Stack)
+    }
+
+    /// `alloca`: the address that each lane gets is one of local memory.
+    pub(super) fn take_stack(
+        &mut self,
+        d: u32,
+        bytes: u32,
+        align: u32,
+        mask: u32,
+        program: &Program,
+    ) -> Ran<()> {
+        let Some(stack) = program.stack else {
+            return Ok(());
+        };
+        for lane in lanes(mask) {
+            let top = self.regs.x.get(stack)[lane];
+            let start = top.next_multiple_of(u64::from(align.max(1)));
+            let end = start.checked_add(self.regs.x.get(bytes)[lane]);
+            let Some(end) = end.filter(|&end| end <= program.local_bytes as u64) else {
+                return Err(too_deep(lane));
+            };
+            self.regs.x.0[d as usize][lane] = start;
+            self.regs.x.0[stack as usize][lane] = end;
+        }
+        Ok(())
     }
 
     /// Lanes return from calls of depth `depth`, or end.
@@ -121,7 +149,7 @@ impl Warp {
                 .collect();
             if let (Some(frame), Some(stack)) = (callee.frame, program.stack) {
                 restore(&mut self.regs, &frame, lane, &activation.saved);
-                self.regs.x.0[stack as usize][lane] -= frame.bytes;
+                self.regs.x.0[stack as usize][lane] = activation.top;
             }
             let places = &program.sites[activation.site as usize].returns;
             for (place, bytes) in places.iter().zip(&given) {
@@ -191,7 +219,7 @@ fn function(program: &Program, address: u64, lane: usize) -> Ran<u32> {
 fn too_deep(lane: usize) -> Box<LaneFault> {
     Box::new(LaneFault::new(
         lane,
-        "calls go too deep: the stack of the thread is full",
+        "calls go too deep, or `alloca` takes too much: the 32 KiB of stack of the thread are full",
         "look for a recursion without end",
     ))
 }

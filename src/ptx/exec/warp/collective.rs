@@ -47,21 +47,60 @@ impl Warp {
             u32::MAX => 0,
             r => self.regs.w.get(r)[exec.trailing_zeros() as usize],
         };
-        let wanted = named & self.alive;
-        if wanted & !mask == 0 {
+        // Lanes that name others are groups of their own; nearly always there is one.
+        let groups = match members == u32::MAX || exec & !named == 0 {
+            true => Vec::new(),
+            false => self.groups(members, exec),
+        };
+        let all = groups.iter().fold(named, |all, (named, _)| all | named);
+        if all & self.alive & !mask == 0 {
             cx.observer.step(self.number, pc, exec);
-            collect(&mut self.regs, &inst.op, exec);
+            if groups.is_empty() {
+                collect(&mut self.regs, &inst.op, exec);
+            }
+            for (_, group) in groups {
+                collect(&mut self.regs, &inst.op, group);
+            }
             self.set_pc(index, pc + 1);
             return Ok(Next::Stack);
         }
-        // Others are still to come: wait, and let them run.
+        // Some group has to wait: each goes its own way. Who only passes by goes with the first.
+        let first = groups.first().map_or(exec, |(_, group)| *group);
+        self.wait_for(
+            index,
+            pc,
+            inst,
+            mask & (!exec | first),
+            named & self.alive,
+            cx,
+        )
+    }
+
+    /// Others of `wanted` are still to come: waits, and lets them run.
+    fn wait_for<O: Observer>(
+        &mut self,
+        index: usize,
+        pc: u32,
+        inst: &Inst,
+        mask: u32,
+        wanted: u32,
+        cx: &mut Cx<'_, O>,
+    ) -> Ran<Next> {
         if let Some(rest) = self.fragments[index].split(mask) {
             self.fragments.push(rest);
         }
         self.fragments[index].state = State::Lanes;
         let here = |f: &super::Fragment| {
             let top = f.stack.last().filter(|e| e.pc == pc);
-            top.map_or(0, |e| if f.state == State::Lanes { e.mask } else { 0 })
+            let waits = f.state == State::Lanes;
+            // Lanes that name others wait for those, at the same instruction or not.
+            top.map_or(0, |e| {
+                if waits && e.mask & wanted != 0 {
+                    e.mask
+                } else {
+                    0
+                }
+            })
         };
         let arrived = self.fragments.iter().fold(0, |all, f| all | here(f));
         if wanted & !arrived != 0 {
@@ -86,6 +125,22 @@ impl Warp {
             fragment.settle();
         }
         Ok(Next::Yield)
+    }
+}
+
+impl Warp {
+    /// The lanes of `exec` by the member masks that they name, first lane first: mask and lanes.
+    fn groups(&self, members: u32, exec: u32) -> Vec<(u32, u32)> {
+        let named = self.regs.w.get(members);
+        let mut groups = Vec::new();
+        let mut left = exec;
+        while left != 0 {
+            let mask = named[left.trailing_zeros() as usize];
+            let same = lanes(left).fold(0, |m, l| m | u32::from(named[l] == mask) << l);
+            groups.push((mask, same));
+            left &= !same;
+        }
+        groups
     }
 }
 

@@ -23,7 +23,18 @@ impl Warp {
         let regs = &mut self.regs;
         match *op {
             Op::F32 { f, m, d, a, b, c } => float::f32(regs, f, m, d, [a, b, c], mask),
-            Op::Ld { space, ty, addr, d } => return self.load(pc, space, ty, addr, d, mask, cx),
+            Op::Ld {
+                space,
+                ty,
+                polls,
+                addr,
+                d,
+            } => {
+                if polls {
+                    self.poll(addr, mask);
+                }
+                return self.load(pc, space, ty, addr, d, mask, cx);
+            }
             Op::St {
                 space,
                 bytes,

@@ -1,10 +1,10 @@
 //! Packing, address conversion, and what the other files of the warp carry out.
 
-use super::super::super::alu;
 use super::super::super::fault::{LaneFault, Ran};
 use super::super::super::observe::Observer;
-use super::super::super::op::{Op, Slot};
+use super::super::super::op::{Int, Op, Slot};
 use super::super::super::regs::LANES;
+use super::super::super::{alu, int};
 use super::super::{Cx, Warp, access, atomic, bits_of, lanes, matrices};
 
 impl Warp {
@@ -34,6 +34,29 @@ impl Warp {
                 d,
                 a,
             } => alu::convert_two(regs, [from, to], m, relu, d, a, mask),
+            Op::Lop3Pred {
+                table,
+                any,
+                d,
+                p,
+                abc: [a, b, c],
+                with,
+            } => {
+                let with = regs.pred(with);
+                int::int32(regs, Int::Lop3(table), d, [a, b, c], mask);
+                let holds = regs.w.get(d).iter().enumerate();
+                let holds = holds.fold(0, |m, (i, &x)| m | u32::from(x != 0) << i);
+                regs.put_pred(p, mask, if any { holds | with } else { holds & with });
+            }
+            Op::MovList { d, a } => {
+                let (to, from) = (cx.program.list(d), cx.program.list(a));
+                for lane in lanes(mask) {
+                    let values: Vec<u64> = from.iter().map(|&a| regs.lane(a, lane)).collect();
+                    for (&d, value) in to.iter().zip(values) {
+                        regs.put_lane(d, lane, value);
+                    }
+                }
+            }
             Op::Pack { d, parts } => {
                 let list = cx.program.list(parts);
                 let bits = bits_of(d) / list.len().max(1) as u32;
@@ -70,12 +93,30 @@ impl Warp {
                     regs.w.map1(d, a, mask, |x| x.wrapping_add(by as u32));
                 }
             }
+            Op::Mapa { wide, d, a, rank } => {
+                let ranks = regs.w.get(rank);
+                if let Some(lane) = lanes(mask).find(|&lane| ranks[lane] != 0) {
+                    return Err(Box::new(LaneFault::new(
+                        lane,
+                        format!("an address of CTA {} of a cluster of one", ranks[lane]),
+                        "clusters of more than one CTA are not emulated",
+                    )));
+                }
+                if wide {
+                    regs.x.map1(d, a, mask, |x| x);
+                } else {
+                    regs.w.map1(d, a, mask, |x| x);
+                }
+            }
             Op::Isspacep { d, a, base } => {
                 let x = regs.x.get(a);
                 let value = (0..LANES).fold(0, |m, lane| {
                     m | u32::from(access::window(x[lane]) == base) << lane
                 });
                 regs.put_pred(d, mask, value);
+            }
+            Op::Alloca { d, bytes, align } => {
+                return self.take_stack(d, bytes, align, mask, cx.program);
             }
             Op::Activemask { d } => regs.w.put(d, mask, &[mask; LANES]),
             Op::Atom {
@@ -105,6 +146,7 @@ impl Warp {
                 addr,
                 d,
                 b,
+                c,
             } => {
                 let what = atomic::Atom {
                     f,
@@ -113,7 +155,7 @@ impl Warp {
                     b: Slot::Word(0),
                     c: None,
                 };
-                return self.atom_vector(pc, space, what, addr, [d, Some(b)], mask, cx);
+                return self.atom_vector(pc, space, what, addr, (d, b, c), mask, cx);
             }
             Op::CpAsync {
                 dst,
@@ -148,10 +190,17 @@ impl Warp {
                 )));
             }
             Op::Trap => {
+                let remedy = match cx.program.cooperative {
+                    true => {
+                        "it may want to synchronise the whole grid (`%envreg`): cooperative \
+                         launches are not emulated"
+                    }
+                    false => "an assertion of the kernel failed: look at its arguments",
+                };
                 return Err(Box::new(LaneFault::new(
                     mask.trailing_zeros() as usize,
                     "the kernel gave up (trap)",
-                    "an assertion of the kernel failed: look at its arguments",
+                    remedy,
                 )));
             }
             _ => {}
