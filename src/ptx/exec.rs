@@ -22,6 +22,7 @@ pub mod op;
 pub mod parts;
 pub mod program;
 pub mod regs;
+pub mod rmw;
 pub mod shared;
 pub mod stack;
 pub mod warp;

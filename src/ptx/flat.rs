@@ -148,6 +148,24 @@ pub enum Arg {
     Unknown(String),
 }
 
+impl Arg {
+    /// Calls `f` with every register that it names.
+    pub fn registers(&self, f: &mut impl FnMut(u32)) {
+        match self {
+            Arg::Reg(r) | Arg::Not(r) => f(*r),
+            Arg::Pair(a, b) => {
+                f(*a);
+                if let Some(b) = b {
+                    f(*b);
+                }
+            }
+            Arg::Vector(list) | Arg::Params(list) => list.iter().for_each(|a| a.registers(f)),
+            Arg::Address { base: Some(r), .. } => f(*r),
+            _ => {}
+        }
+    }
+}
+
 /// A resolved instruction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlatInst<'a> {

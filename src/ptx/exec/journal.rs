@@ -1,8 +1,21 @@
 //! What one CTA reads and writes of global memory, byte by byte, so that CTAs can run at once.
 //!
 //! A CTA runs on a copy of memory as it was before its batch. Its effects are what it read and did
-//! not write itself, and what it wrote. They stand if no earlier CTA of the batch wrote what it read;
-//! otherwise it runs again, in its turn (see [`super::grid`]).
+//! not write itself, what it wrote, and the updates that can be done once more. They stand if no
+//! earlier CTA of the batch wrote what it read; otherwise it runs again, in its turn (see
+//! [`super::grid`]).
+//!
+//! An update whose old value nobody sees neither reads nor writes here: it is kept, and done to
+//! memory as it is when the CTA's turn has come. That is right only as long as the same CTA does
+//! nothing to those bytes that is not such an update. A read of them is one of the value that all
+//! earlier CTAs left, so it counts as a read and changes nothing else. With a write the kept updates
+//! become what they would have been without being kept, reads followed by writes, and later updates
+//! of those bytes are no longer kept.
+
+pub mod deferred;
+pub mod written;
+
+use deferred::{Deferred, Log};
 
 /// Bytes that one mark covers.
 pub const BLOCK_BYTES: u64 = 32;
@@ -13,9 +26,11 @@ struct Mark {
     epoch: u32,
     read: u32,
     written: u32,
+    // Bytes of kept updates; none of them is among the written ones.
+    updated: u32,
 }
 
-/// A block before its first write: bytes, and which of them counted as written.
+/// A block before it changes first: bytes, and which of them counted as written.
 #[derive(Clone, Copy, Debug)]
 pub struct Old {
     /// Number of the block.
@@ -37,13 +52,32 @@ pub struct Patch {
     pub bytes: [u8; BLOCK_BYTES as usize],
 }
 
-/// What a CTA did.
+/// What a CTA did that ran ahead of its turn.
 #[derive(Clone, Debug, Default)]
 pub struct Effects {
     /// Blocks and bytes in them that it read before it wrote them.
     pub reads: Vec<(u32, u32)>,
     /// What it wrote.
     pub writes: Vec<Patch>,
+    /// What it updated, in order.
+    pub updates: Vec<Deferred>,
+    /// Blocks and bytes in them that it updated.
+    pub updated: Vec<(u32, u32)>,
+}
+
+/// The notes of a CTA that has ended: blocks with bytes in them, unless said otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    /// What it read and did not write before.
+    pub reads: Vec<(u32, u32)>,
+    /// What it wrote.
+    pub writes: Vec<(u32, u32)>,
+    /// What kept updates change.
+    pub updated: Vec<(u32, u32)>,
+    /// The kept updates, in order.
+    pub updates: Vec<Deferred>,
+    /// Changed blocks as they were.
+    pub old: Vec<Old>,
 }
 
 /// Notes of what the running CTA does.
@@ -53,17 +87,25 @@ pub struct Journal {
     epoch: u32,
     touched: Vec<u32>,
     old: Vec<Old>,
+    log: Log,
+    // Some kept update has become reads and writes.
+    taken_back: bool,
 }
 
 impl Journal {
-    /// For so many bytes of memory.
+    /// For so many bytes of memory. Keeps no updates until told to.
     pub fn new(bytes: usize) -> Self {
         Journal {
             marks: vec![Mark::default(); bytes.div_ceil(BLOCK_BYTES as usize)],
             epoch: 1,
-            touched: Vec::new(),
-            old: Vec::new(),
+            log: Log::new(bytes),
+            ..Journal::default()
         }
+    }
+
+    /// From now on keeps up to so many updates of a CTA.
+    pub fn keep_updates(&mut self, most: usize) {
+        self.log.keep(most);
     }
 
     fn mark(&mut self, block: u32) -> Option<&mut Mark> {
@@ -93,33 +135,77 @@ impl Journal {
             let Some(mark) = self.mark(block) else {
                 continue;
             };
-            let first = mark.written == 0;
-            mark.written |= bits;
+            let first = mark.written | mark.updated == 0;
+            let back = mark.updated & updates_around(bits);
+            mark.read |= back;
+            mark.updated &= !back;
+            mark.written |= bits | back;
+            self.taken_back |= back != 0;
             if first {
                 self.old.push(before(block));
             }
         }
     }
 
-    /// Ends the CTA: what it read and did not write before, which blocks it wrote, and how those
-    /// were.
-    #[allow(clippy::type_complexity)]
-    pub fn finish(&mut self) -> (Vec<(u32, u32)>, Vec<(u32, u32)>, Vec<Old>) {
-        let (mut reads, mut writes) = (Vec::new(), Vec::new());
-        for block in self.touched.drain(..) {
+    /// Keeps an update of a value at a multiple of its size. False if it cannot be kept, so that it
+    /// has to be noted as a read and a write.
+    pub fn update(&mut self, update: Deferred, before: impl Fn(u32) -> Old) -> bool {
+        let from = u64::from(update.offset);
+        let within = blocks(from, from + update.update.bytes()).next();
+        let Some((block, bits)) = within.filter(|_| self.log.has_room()) else {
+            return false;
+        };
+        let Some(mark) = self.mark(block).filter(|m| m.written & bits == 0) else {
+            return false;
+        };
+        let first = mark.written | mark.updated == 0;
+        mark.updated |= bits;
+        if first {
+            self.old.push(before(block));
+        }
+        self.log.push(update);
+        true
+    }
+
+    /// Ends the CTA.
+    pub fn finish(&mut self) -> Notes {
+        let mut notes = Notes::default();
+        let kept = |bits: u32| bits != 0;
+        for &block in &self.touched {
             let Some(mark) = self.marks.get(block as usize) else {
                 continue;
             };
-            if mark.read != 0 {
-                reads.push((block, mark.read));
-            }
-            if mark.written != 0 {
-                writes.push((block, mark.written));
-            }
+            notes
+                .reads
+                .extend(kept(mark.read).then_some((block, mark.read)));
+            notes
+                .writes
+                .extend(kept(mark.written).then_some((block, mark.written)));
+            notes
+                .updated
+                .extend(kept(mark.updated).then_some((block, mark.updated)));
         }
+        let (marks, taken_back) = (&self.marks, self.taken_back);
+        notes.updates = self.log.take(|update| {
+            let at = u64::from(update.offset);
+            let mark = marks.get((at / BLOCK_BYTES) as usize);
+            taken_back && mark.is_some_and(|m| m.written >> (at % BLOCK_BYTES) & 1 != 0)
+        });
+        notes.old = std::mem::take(&mut self.old);
+        self.touched.clear();
+        self.taken_back = false;
         self.epoch += 1;
-        (reads, writes, std::mem::take(&mut self.old))
+        notes
     }
+}
+
+/// The bytes of all values of up to eight bytes, each at a multiple of its size, that overlap `bits`.
+fn updates_around(bits: u32) -> u32 {
+    const GROUP: u32 = 0xff;
+    (0..BLOCK_BYTES as u32 / 8)
+        .map(|group| GROUP << (8 * group))
+        .filter(|group| bits & group != 0)
+        .fold(0, |all, group| all | group)
 }
 
 /// Blocks of `from..to` with a bit for each byte.
@@ -131,46 +217,6 @@ fn blocks(from: u64, to: u64) -> impl Iterator<Item = (u32, u32)> {
         let bits = (u64::from(u32::MAX) >> (BLOCK_BYTES - (high - low))) << low;
         Some((u32::try_from(block).ok()?, bits as u32))
     })
-}
-
-/// Which bytes the CTAs of a batch have written so far.
-#[derive(Clone, Debug)]
-pub struct Written {
-    marks: Vec<(u32, u32)>,
-    batch: u32,
-}
-
-impl Written {
-    /// For so many bytes of memory.
-    pub fn new(bytes: usize) -> Self {
-        Written {
-            marks: vec![(0, 0); bytes.div_ceil(BLOCK_BYTES as usize)],
-            batch: 1,
-        }
-    }
-
-    /// A new batch begins.
-    pub fn clear(&mut self) {
-        self.batch += 1;
-    }
-
-    /// Whether something of `reads` was written.
-    pub fn touches(&self, reads: &[(u32, u32)]) -> bool {
-        reads.iter().any(|&(block, bits)| {
-            let mark = self.marks.get(block as usize);
-            mark.is_some_and(|&(batch, written)| batch == self.batch && written & bits != 0)
-        })
-    }
-
-    /// Notes what a CTA wrote.
-    pub fn add(&mut self, writes: &[Patch]) {
-        for patch in writes {
-            if let Some(mark) = self.marks.get_mut(patch.block as usize) {
-                let before = if mark.0 == self.batch { mark.1 } else { 0 };
-                *mark = (self.batch, before | patch.mask);
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 //! Allocations stand apart by at least one block, so that running over the end of one never lands in
 //! another. What nobody initialised is tracked byte by byte until it is written.
 
+mod journaled;
+
 use super::GLOBAL_BASE;
-use super::journal::{BLOCK_BYTES, Effects, Journal, Old, Patch};
-use super::regs::{LANES, Lanes};
+use super::journal::Journal;
 
 /// Granularity of ownership.
 const BLOCK: u64 = 256;
@@ -172,132 +173,6 @@ impl Global {
     /// Bytes of the arena.
     pub fn size(&self) -> usize {
         self.bytes.len()
-    }
-
-    /// From now on notes what is read and written.
-    pub fn keep_journal(&mut self) {
-        self.journal = Some(Box::new(Journal::new(self.bytes.len())));
-    }
-
-    /// Notes an access of `bytes` bytes by the lanes of `mask`, before it happens.
-    #[inline(always)]
-    pub fn note(&mut self, at: &Lanes<u64>, mask: u32, bytes: u64, write: bool) {
-        if self.journal.is_some() {
-            self.note_lanes(at, mask, bytes, write);
-        }
-    }
-
-    fn note_lanes(&mut self, at: &Lanes<u64>, mask: u32, bytes: u64, write: bool) {
-        let Some(mut journal) = self.journal.take() else {
-            return;
-        };
-        let active = || {
-            (0..LANES)
-                .filter(|lane| mask >> lane & 1 != 0)
-                .map(|l| at[l])
-        };
-        let (low, high) = (active().min().unwrap_or(0), active().max().unwrap_or(0));
-        let offset = |address: u64| address.wrapping_sub(GLOBAL_BASE);
-        if write {
-            for address in active() {
-                let from = offset(address);
-                journal.write(from, from.saturating_add(bytes), |block| self.old(block));
-            }
-        } else if high - low <= 2 * LANES as u64 * bytes {
-            journal.read(offset(low), offset(high).saturating_add(bytes));
-        } else {
-            active().for_each(|a| journal.read(offset(a), offset(a).saturating_add(bytes)));
-        }
-        self.journal = Some(journal);
-    }
-
-    fn old(&self, block: u32) -> Old {
-        let start = u64::from(block) * BLOCK_BYTES;
-        let mut bytes = [0; BLOCK_BYTES as usize];
-        if let Some(content) = self
-            .bytes
-            .get(start as usize..(start + BLOCK_BYTES) as usize)
-        {
-            bytes.copy_from_slice(content);
-        }
-        let initialised = match self.tracking(start) {
-            Some((written, at)) => {
-                (written.get(at / 2).copied().unwrap_or(0) >> (32 * (at % 2))) as u32
-            }
-            None => 0,
-        };
-        Old {
-            block,
-            bytes,
-            initialised,
-        }
-    }
-
-    /// The bits of the buffer around offset `start`, and which word of 32 of them is meant.
-    fn tracking(&self, start: u64) -> Option<(&Vec<u64>, usize)> {
-        let owner = (*self.owners.get((start / BLOCK) as usize)? as usize).checked_sub(1)?;
-        let a = self.allocations.get(owner)?;
-        let at = start.checked_sub(a.start)? / BLOCK_BYTES;
-        Some((a.written.as_ref()?, at as usize))
-    }
-
-    /// Ends a CTA: what it did. Unless it is to `stay`, memory is as before.
-    pub fn effects(&mut self, stay: bool) -> Effects {
-        let Some(journal) = &mut self.journal else {
-            return Effects::default();
-        };
-        let (reads, writes, old) = journal.finish();
-        let writes = writes
-            .into_iter()
-            .map(|(block, mask)| Patch {
-                block,
-                mask,
-                bytes: self.old(block).bytes,
-            })
-            .collect();
-        if !stay {
-            old.iter().for_each(|old| self.restore(old));
-        }
-        Effects { reads, writes }
-    }
-
-    fn restore(&mut self, old: &Old) {
-        self.set_block(old.block, u32::MAX, &old.bytes);
-        if let Some((word, shift)) = self.tracking_mut(old.block) {
-            *word = *word & !(u64::from(u32::MAX) << shift) | u64::from(old.initialised) << shift;
-        }
-    }
-
-    /// Does what a CTA did on another copy.
-    pub fn apply(&mut self, patch: &Patch) {
-        self.set_block(patch.block, patch.mask, &patch.bytes);
-        if let Some((word, shift)) = self.tracking_mut(patch.block) {
-            *word |= u64::from(patch.mask) << shift;
-        }
-    }
-
-    fn set_block(&mut self, block: u32, mask: u32, bytes: &[u8; BLOCK_BYTES as usize]) {
-        let start = u64::from(block) * BLOCK_BYTES;
-        let range = start as usize..(start + BLOCK_BYTES) as usize;
-        let Some(content) = self.bytes.get_mut(range) else {
-            return;
-        };
-        if mask == u32::MAX {
-            return content.copy_from_slice(bytes);
-        }
-        for (i, (target, byte)) in content.iter_mut().zip(bytes).enumerate() {
-            *target = if mask >> i & 1 != 0 { *byte } else { *target };
-        }
-    }
-
-    /// The word with the bits of a block, and where in it they are.
-    fn tracking_mut(&mut self, block: u32) -> Option<(&mut u64, u32)> {
-        let start = u64::from(block) * BLOCK_BYTES;
-        let owner = (*self.owners.get((start / BLOCK) as usize)? as usize).checked_sub(1)?;
-        let a = self.allocations.get_mut(owner)?;
-        let at = start.checked_sub(a.start)? / BLOCK_BYTES;
-        let word = a.written.as_mut()?.get_mut((at / 2) as usize)?;
-        Some((word, 32 * (at % 2) as u32))
     }
 
     /// Where an address lies relative to the buffers.

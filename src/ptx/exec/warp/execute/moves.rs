@@ -3,8 +3,9 @@
 use super::super::super::alu;
 use super::super::super::fault::{LaneFault, Ran};
 use super::super::super::observe::Observer;
-use super::super::super::op::{Op, Slot};
+use super::super::super::op::Op;
 use super::super::super::regs::LANES;
+use super::super::super::rmw::Update;
 use super::super::{Cx, Warp, access, atomic, bits_of, lanes, matrices};
 
 impl Warp {
@@ -88,13 +89,8 @@ impl Warp {
                 b,
                 c,
             } => {
-                let what = atomic::Atom {
-                    f,
-                    ty,
-                    packed,
-                    b,
-                    c,
-                };
+                let update = Update { f, ty, packed };
+                let what = atomic::Atom { update, b, c };
                 return self.atom(pc, space, what, addr, d, mask, cx);
             }
             Op::AtomVector {
@@ -106,14 +102,8 @@ impl Warp {
                 d,
                 b,
             } => {
-                let what = atomic::Atom {
-                    f,
-                    ty,
-                    packed,
-                    b: Slot::Word(0),
-                    c: None,
-                };
-                return self.atom_vector(pc, space, what, addr, [d, Some(b)], mask, cx);
+                let update = Update { f, ty, packed };
+                return self.atom_vector(pc, space, update, addr, (d, b), mask, cx);
             }
             Op::CpAsync {
                 dst,
