@@ -6,6 +6,7 @@
 //! the CTAs of a launch.
 
 pub mod alu;
+pub mod bytes;
 pub mod carry;
 pub mod cta;
 pub mod decode;

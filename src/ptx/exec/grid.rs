@@ -10,13 +10,10 @@ mod team;
 
 use super::cta::{Runner, Shape};
 use super::fault::Fault;
-use super::memory::Global;
+use super::memory::{Arena, Global};
 use super::observe::Parallel;
 use super::program::Program;
 use team::Team;
-
-/// The most bytes that all copies of memory may have together.
-const COPIES_BYTES_MAX: usize = 2 << 30;
 
 /// What is run, and how.
 #[derive(Clone, Copy, Debug)]
@@ -47,21 +44,25 @@ pub enum Stopped<E> {
 /// The first fault, or what `after` says.
 pub fn run<O: Parallel, E>(
     run: Run<'_>,
-    global: &mut Global,
+    arena: &mut Arena,
     observer: &mut O,
     mut after: impl FnMut(O::Out) -> Result<(), E>,
 ) -> Result<u64, Stopped<E>> {
+    let mut global = Global::of(std::mem::take(arena));
     let ctas = run.shape.grid.iter().map(|&d| u64::from(d)).product();
-    let mut runner = Runner::default();
-    let copies = global.size().saturating_mul(run.threads + 1);
-    if run.threads > 1 && ctas > 1 && !run.program.polls && copies <= COPIES_BYTES_MAX {
-        return Team::new(run, global).run(ctas, observer, after);
-    }
-    for cta in 0..ctas {
-        let out = in_turn(run, cta, &mut runner, global, observer).map_err(Stopped::Fault)?;
-        after(out).map_err(Stopped::Other)?;
-    }
-    Ok(runner.executed)
+    let executed = if run.threads > 1 && ctas > 1 && !run.program.polls {
+        Team::new(run, &mut global).run(ctas, observer, after)
+    } else {
+        (0..ctas)
+            .try_fold(Runner::default(), |mut runner, cta| {
+                let out = in_turn(run, cta, &mut runner, &mut global, observer);
+                after(out.map_err(Stopped::Fault)?).map_err(Stopped::Other)?;
+                Ok(runner)
+            })
+            .map(|runner| runner.executed)
+    };
+    *arena = global.arena;
+    executed
 }
 
 fn in_turn<O: Parallel>(

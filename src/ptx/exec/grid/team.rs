@@ -2,10 +2,13 @@
 
 use super::{Run, Stopped, in_turn};
 use crate::ptx::exec::cta::Runner;
+use crate::ptx::exec::journal::Effects;
 use crate::ptx::exec::journal::written::Written;
-use crate::ptx::exec::journal::{BLOCK_BYTES, Effects, Patch};
 use crate::ptx::exec::memory::Global;
 use crate::ptx::exec::observe::Parallel;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// CTAs of a batch for each thread, at least and at most.
 const BATCH: [u64; 2] = [4, 64];
@@ -18,7 +21,7 @@ const UPDATES_MAX: u64 = 4 << 20;
 /// and so many more.
 const PATIENCE: (u64, u64) = (4, 1 << 16);
 
-/// A thread's own copy of everything.
+/// What a thread has of its own.
 struct Member {
     global: Global,
     runner: Runner,
@@ -31,37 +34,32 @@ struct Ahead<T> {
     executed: u64,
 }
 
-/// Threads, each with a copy of memory.
+/// Threads, and what they work on.
 pub struct Team<'a> {
     run: Run<'a>,
     members: Vec<Member>,
     global: &'a mut Global,
     /// For CTAs in their turn.
     runner: Runner,
-    /// What members do not have as yet.
-    written: Written,
+    /// What the CTAs of a batch wrote, while it is committed.
+    written: Box<Written>,
     executed: u64,
     /// Most warp instructions of a CTA so far.
     longest: u64,
 }
 
 impl<'a> Team<'a> {
-    /// With copies of `global`.
+    /// For a run on `global`.
     pub fn new(run: Run<'a>, global: &'a mut Global) -> Self {
-        let member = |_| {
-            let mut global = global.clone();
-            global.keep_journal();
-            Member {
-                global,
-                runner: Runner::default(),
-            }
+        let bytes = global.arena.size();
+        let member = |_| Member {
+            global: Global::ahead(bytes),
+            runner: Runner::default(),
         };
-        let members = (0..run.threads).map(member).collect();
-        global.keep_journal();
         Team {
             run,
-            members,
-            written: Written::new(global.size().div_ceil(BLOCK_BYTES as usize)),
+            members: (0..run.threads).map(member).collect(),
+            written: Box::new(Written::new(bytes)),
             global,
             runner: Runner::default(),
             executed: 0,
@@ -81,33 +79,25 @@ impl<'a> Team<'a> {
         let (mut next, mut size) = (0, least);
         // The first CTA runs alone: from it the observer learns what forked ones know.
         let mut alone = 1;
+        let mut done = Vec::new();
         while next < ctas {
             if next < alone {
-                after(self.in_turn(next, observer)?).map_err(Stopped::Other)?;
+                let out = self.in_turn(next, observer);
+                done = finish(done, &mut after)?;
+                after(out?).map_err(Stopped::Other)?;
                 next += 1;
                 continue;
             }
             let end = ctas.min(next + size);
-            let patience = self.patience();
-            let (mut wasted, mut updates) = (0, 1);
-            for (cta, ahead) in (next..end).zip(self.ahead(next, end, observer)) {
-                let stands = ahead.filter(|a| !self.written.touches(&a.effects.reads));
-                let out = match stands {
-                    Some(ahead) => {
-                        updates = updates.max(ahead.effects.updates.len() as u64);
-                        self.commit(&ahead.effects, ahead.executed);
-                        ahead.out
-                    }
-                    None => {
-                        let before = self.executed;
-                        let out = self.in_turn(cta, observer)?;
-                        // Had it been known how long CTAs are, this one would stand.
-                        wasted += u64::from(self.executed - before <= patience);
-                        out
-                    }
-                };
-                after(out).map_err(Stopped::Other)?;
-            }
+            let (batch, finished) = self.ahead(next, end, observer, || finish(done, &mut after));
+            done = finished?;
+            let (wasted, updates) = match self.commit(next, batch, observer, &mut done) {
+                Ok(tally) => tally,
+                Err(fault) => {
+                    finish(done, &mut after)?;
+                    return Err(fault);
+                }
+            };
             size = (2 * size).min(UPDATES_MAX * threads / updates);
             size = size.clamp(least, BATCH[1] * threads);
             if 2 * wasted > end - next {
@@ -118,7 +108,37 @@ impl<'a> Team<'a> {
             }
             next = end;
         }
+        finish(done, &mut after)?;
         Ok(self.executed)
+    }
+
+    /// Takes the CTAs of a batch, `first` being the first, in order. Returns how many ran ahead in
+    /// vain, and the most updates that one kept.
+    fn commit<O: Parallel, E>(
+        &mut self,
+        first: u64,
+        batch: Vec<Option<Ahead<O::Out>>>,
+        observer: &mut O,
+        done: &mut Vec<O::Out>,
+    ) -> Result<(u64, u64), Stopped<E>> {
+        let patience = self.patience();
+        let (mut wasted, mut updates) = (0, 1);
+        for (cta, ahead) in (first..).zip(batch) {
+            if let Some(ahead) = ahead.filter(|a| !self.written.touches(&a.effects.reads)) {
+                updates = updates.max(ahead.effects.updates.len() as u64);
+                self.apply(&ahead.effects, ahead.executed);
+                done.push(ahead.out);
+                continue;
+            }
+            let before = self.executed;
+            self.global.note_into(std::mem::take(&mut self.written));
+            let out = self.in_turn(cta, observer)?;
+            self.written = self.global.noted().unwrap_or_default();
+            done.push(out);
+            // Had it been known how long CTAs are, a longer one would stand.
+            wasted += u64::from(self.executed - before <= patience);
+        }
+        Ok((wasted, updates))
     }
 
     fn in_turn<O: Parallel, E>(
@@ -129,24 +149,22 @@ impl<'a> Team<'a> {
         let before = self.runner.executed;
         let out = in_turn(self.run, cta, &mut self.runner, self.global, observer);
         let out = out.map_err(Stopped::Fault)?;
-        for (block, bits) in self.global.written() {
-            self.written.add(block, bits);
-        }
         self.count(self.runner.executed - before);
         Ok(out)
     }
 
     /// Does what a CTA did that ran ahead.
-    fn commit(&mut self, effects: &Effects, executed: u64) {
+    fn apply(&mut self, effects: &Effects, executed: u64) {
+        let arena = &mut self.global.arena;
         for patch in &effects.writes {
-            self.global.apply(patch);
-            self.written.add(patch.block, patch.mask);
+            arena.apply(patch);
+            self.written.add_bits(patch.block, patch.mask);
         }
         for update in &effects.updates {
-            self.global.update(update);
+            arena.update(update);
         }
         for &(block, bits) in &effects.updated {
-            self.written.add(block, bits);
+            self.written.add_bits(block, bits);
         }
         self.count(executed);
     }
@@ -161,49 +179,72 @@ impl<'a> Team<'a> {
         PATIENCE.0 * self.longest + PATIENCE.1
     }
 
-    /// Runs CTAs `from..to` at once; `None` for those that have to run in their turn.
-    fn ahead<O: Parallel>(
+    /// Runs CTAs `from..to` at once; `None` for those that have to run in their turn. This thread
+    /// does `first` something else.
+    fn ahead<O: Parallel, T>(
         &mut self,
         from: u64,
         to: u64,
         observer: &O,
-    ) -> Vec<Option<Ahead<O::Out>>> {
-        let (run, global) = (self.run, &*self.global);
-        let patches: Vec<Patch> = self
-            .written
-            .take()
-            .map(|(block, mask)| global.patch(block, mask))
-            .collect();
-        let threads = self.members.len();
+        first: impl FnOnce() -> T,
+    ) -> (Vec<Option<Ahead<O::Out>>>, T) {
+        let run = self.run;
         let limit = self.patience();
-        let updates = UPDATES_MAX * threads as u64 / (to - from);
-        let patches = &patches;
-        let mut shares: Vec<_> = std::thread::scope(|scope| {
-            let handles: Vec<_> = (from..)
-                .zip(&mut self.members)
-                .map(|(first, member)| {
-                    let mut own = observer.fork();
-                    member.runner.limit = limit;
-                    member.global.keep_updates(updates as usize);
-                    scope.spawn(move || {
-                        patches.iter().for_each(|p| member.global.apply(p));
-                        (first..to)
-                            .step_by(threads)
-                            .map(|cta| member.ahead(run, cta, &mut own))
-                            .collect::<Vec<_>>()
-                            .into_iter()
-                    })
+        let updates = (UPDATES_MAX * self.members.len() as u64 / (to - from)) as usize;
+        let lent = self.global.lend();
+        self.written.clear();
+        for member in &mut self.members {
+            member.runner.limit = limit;
+            member.global.show(Arc::clone(&lent), updates);
+        }
+        // Whoever is free takes the next one.
+        let next = AtomicU64::new(from);
+        let share = |member: &mut Member, mut own: O| -> Vec<_> {
+            std::iter::from_fn(|| Some(next.fetch_add(1, Relaxed)).filter(|&cta| cta < to))
+                .map(|cta| (cta, member.ahead(run, cta, &mut own)))
+                .collect()
+        };
+        let mut batch: Vec<_> = (from..to).map(|_| None).collect();
+        let mut put = |shares: Vec<(u64, _)>| {
+            for (cta, ahead) in shares {
+                if let Some(place) = batch.get_mut((cta - from) as usize) {
+                    *place = ahead;
+                }
+            }
+        };
+        let said = std::thread::scope(|scope| {
+            let (mine, others) = self.members.split_at_mut(1);
+            let share = &share;
+            let handles: Vec<_> = others
+                .iter_mut()
+                .map(|member| {
+                    let own = observer.fork();
+                    scope.spawn(move || share(member, own))
                 })
                 .collect();
-            handles
-                .into_iter()
-                .map(|handle| handle.join().unwrap_or_default())
-                .collect()
+            let said = first();
+            mine.iter_mut()
+                .for_each(|member| put(share(member, observer.fork())));
+            for handle in handles {
+                put(handle.join().unwrap_or_default());
+            }
+            said
         });
-        (0..(to - from) as usize)
-            .map(|i| shares[i % threads].next().flatten())
-            .collect()
+        for member in &mut self.members {
+            member.global.show(Arc::default(), 0);
+        }
+        self.global.take_back(lent);
+        (batch, said)
     }
+}
+
+/// Hands what was observed of CTAs on, in order. Returns the empty list.
+fn finish<T, E>(
+    mut done: Vec<T>,
+    after: &mut impl FnMut(T) -> Result<(), E>,
+) -> Result<Vec<T>, Stopped<E>> {
+    done.drain(..).try_for_each(after).map_err(Stopped::Other)?;
+    Ok(done)
 }
 
 impl Member {
@@ -218,7 +259,7 @@ impl Member {
             &mut self.global,
             own,
         );
-        let effects = self.global.undo();
+        let effects = self.global.finish();
         let (out, complete) = own.finish();
         (ran.is_ok() && complete).then_some(Ahead {
             out,

@@ -13,29 +13,17 @@ pub struct Deferred {
     pub operand: u64,
 }
 
-/// Bytes of a word of memory that remembers its last update.
-const WORD_BYTES: u32 = 4;
+/// Bytes of memory that remember their last update together.
+pub const WORD_BYTES: usize = 4;
 
 /// The updates of one CTA, in the order in which it did them.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     updates: Vec<Deferred>,
-    // The last update of each word of memory. Those of earlier CTAs are told by updates that do not
-    // cover the word, or are not there; so nothing has to be cleared between CTAs.
-    last: Vec<u32>,
     most: usize,
 }
 
 impl Log {
-    /// For so many bytes of memory. Keeps nothing as yet.
-    pub fn new(bytes: usize) -> Self {
-        Log {
-            updates: Vec::new(),
-            last: vec![0; bytes.div_ceil(WORD_BYTES as usize)],
-            most: 0,
-        }
-    }
-
     /// From now on keeps at most so many updates of a CTA.
     pub fn keep(&mut self, most: usize) {
         self.most = most;
@@ -47,19 +35,16 @@ impl Log {
     }
 
     /// Adds an update, which goes together with the one before it on the same value where both are
-    /// one: a CTA adds many times to the few counters of a histogram.
-    pub fn push(&mut self, new: Deferred) {
-        let first = (new.offset / WORD_BYTES) as usize;
-        let end = (new.offset + new.update.bytes() as u32).div_ceil(WORD_BYTES) as usize;
-        let Some(words) = self.last.get_mut(first..end) else {
-            return;
-        };
+    /// one: a CTA adds many times to the few counters of a histogram. `words` hold the number of
+    /// the last update of each word of the value. Any number may be in those that were not updated
+    /// as yet: an update of that number is of another value, since it would have set them.
+    pub fn push(&mut self, new: Deferred, words: &mut [u32]) {
         // What lies between the two concerns other words, so that moving the second one is allowed.
-        let index = words.first().copied().unwrap_or(0);
-        if let Some(old) = self.updates.get_mut(index as usize)
+        let last = words.first().copied().unwrap_or(0);
+        if let Some(old) = self.updates.get_mut(last as usize)
             && old.offset == new.offset
             && old.update == new.update
-            && words.iter().all(|&i| i == index)
+            && words.iter().all(|&number| number == last)
             && let Some(operand) = new.update.join(old.operand, new.operand)
         {
             old.operand = operand;
@@ -69,7 +54,7 @@ impl Log {
         self.updates.push(new);
     }
 
-    /// Ends the CTA: its updates, without those that `drop` names.
+    /// Ends the CTA: its updates, without those to `drop`.
     pub fn take(&mut self, drop: impl Fn(&Deferred) -> bool) -> Vec<Deferred> {
         let mut updates = std::mem::take(&mut self.updates);
         updates.retain(|update| !drop(update));

@@ -2,7 +2,7 @@
 
 use super::super::fault::{LaneFault, Ran};
 use super::super::observe::Observer;
-use super::super::op::{Addr, List, Rmw, Slot, Where};
+use super::super::op::{Addr, List, Slot, Where};
 use super::super::regs::{LANES, Lanes, each};
 use super::super::rmw::Update;
 use super::super::shared::Use;
@@ -112,17 +112,17 @@ impl Warp {
         if space == Where::Shared && cx.shared.checked() {
             self.check_races(at, bytes, mask, Use::Atomic, cx)?;
         }
-        // Whose old value nobody sees can be done once more in the CTA's turn.
-        let again = d.is_none() && what.f != Rmw::Cas;
         for lane in lanes(mask) {
             self.check(space, lane, at[lane], bytes, true, cx)?;
-            if space == Where::Global {
-                cx.global
-                    .note_update(at[lane], what, again.then_some(b[lane]));
-            }
-            let old = peek(space, at[lane], bytes as usize, cx);
-            let new = what.apply(old, b[lane], c[lane]);
-            poke(space, at[lane], bytes as usize, new, cx);
+            let old = if space == Where::Global {
+                let operands = [b[lane], c[lane]];
+                cx.global.update(at[lane], what, operands, d.is_some())
+            } else {
+                let old = peek(space, at[lane], bytes as usize, cx);
+                let new = what.apply(old, b[lane], c[lane]);
+                poke(space, at[lane], bytes as usize, new, cx);
+                old
+            };
             if let Some(d) = d {
                 self.regs.put_lane(d, lane, old);
             }
