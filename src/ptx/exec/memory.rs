@@ -154,6 +154,7 @@ impl Global {
     }
 
     /// Reads up to 8 bytes that are known to be inside.
+    #[inline]
     pub fn read(&self, address: u64, bytes: usize) -> u64 {
         let offset = address.wrapping_sub(GLOBAL_BASE);
         match &self.side {
@@ -166,6 +167,7 @@ impl Global {
     }
 
     /// Writes up to 8 bytes that are known to be inside.
+    #[inline]
     pub fn write(&mut self, address: u64, bytes: usize, value: u64) {
         let offset = address.wrapping_sub(GLOBAL_BASE);
         match &mut self.side {
@@ -213,10 +215,16 @@ impl Global {
         if let Side::Ahead(ahead) = &mut self.side {
             return ahead.update(address, update, operands, wanted);
         }
-        let bytes = update.bytes() as usize;
-        let old = self.read(address, bytes);
-        let [b, c] = operands;
-        self.write(address, bytes, update.apply(old, b, c));
+        let size = update.bytes();
+        if let Side::Noting(written) = &mut self.side {
+            written.add(Range::new(address.wrapping_sub(GLOBAL_BASE), size));
+        }
+        // Only what is initialised can be updated, so that nothing has to be marked.
+        let Some((value, _)) = self.arena.span_mut(address, address + size) else {
+            return 0;
+        };
+        let (old, [b, c]) = (bytes::read(value, 0, size as usize), operands);
+        bytes::write(value, 0, size as usize, update.apply(old, b, c));
         old
     }
 }
@@ -234,11 +242,11 @@ impl Ahead {
         if span <= 2 * LANES as u64 * bytes {
             return self.journal.read(range(low, span + bytes));
         }
-        (0..LANES)
-            .filter(|lane| mask >> lane & 1 != 0)
-            .fold(true, |same, lane| {
-                self.journal.read(range(at[lane], bytes)) && same
-            })
+        let mut same = true;
+        for lane in (0..LANES).filter(|lane| mask >> lane & 1 != 0) {
+            same &= self.journal.read(range(at[lane], bytes));
+        }
+        same
     }
 
     fn update(&mut self, address: u64, update: Update, [b, c]: [u64; 2], wanted: bool) -> u64 {

@@ -17,11 +17,13 @@ pub struct Update {
 
 impl Update {
     /// Bytes of the value.
+    #[inline]
     pub fn bytes(self) -> u64 {
         u64::from(self.ty.bytes()) * if self.packed { 2 } else { 1 }
     }
 
     /// The new value; bits beyond its size mean nothing. `c` is what a compare-and-swap puts.
+    #[inline]
     pub fn apply(self, old: u64, b: u64, c: u64) -> u64 {
         if self.packed
             && let Ty::Small(small) = self.ty
@@ -87,6 +89,7 @@ fn small_result(f: Rmw, small: Small, old: u32, b: u32) -> u32 {
     to_small(out, small, Round::Nearest)
 }
 
+#[inline]
 fn integer(what: Update, old: u64, b: u64) -> u64 {
     let (x, y) = (extend(old, what.ty), extend(b, what.ty));
     let less = match what.ty.signed() {

@@ -5,7 +5,7 @@ use super::super::fault::{LaneFault, Ran};
 use super::super::memory::Bad;
 use super::super::observe::Observer;
 use super::super::op::{Addr, List, Slot, Ty, Where};
-use super::super::regs::{LANES, Lanes, each};
+use super::super::regs::{FULL, LANES, Lanes, each};
 use super::super::shared::Use;
 use super::super::{CONST_WINDOW, LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, WINDOW_BYTES};
 use super::cells::{extent, peek, signed, slice};
@@ -114,28 +114,28 @@ impl Warp {
         if space == Where::Shared && cx.shared.checked() {
             self.check_races(at, total, mask, Use::Read, cx)?;
         }
-        let bytes = match space {
-            Where::Shared => slice(&cx.shared.bytes, low, high),
-            Where::Const => slice(&program.constant, low, high),
-            Where::Param => slice(&program.params, low, high),
-            _ if cx.global.note_read(at, mask, total) => cx
-                .global
-                .span(low, high)
-                .and_then(|(bytes, tracked)| (!tracked).then_some(bytes)),
-            _ => None,
+        let (bytes, direct) = match space {
+            Where::Shared => (slice(&cx.shared.bytes, low, high), true),
+            Where::Const => (slice(&program.constant, low, high), true),
+            Where::Param => (slice(&program.params, low, high), true),
+            _ => {
+                let direct = cx.global.note_read(at, mask, total);
+                match cx.global.span(low, high) {
+                    Some((bytes, tracked)) => (Some(bytes), direct && !tracked),
+                    None => (None, false),
+                }
+            }
         };
-        let Some(bytes) = bytes else {
+        let Some(bytes) = bytes.filter(|_| direct) else {
             return self.load_slowly(space, ty, at, slots, mask, total, cx);
         };
         if let ([Slot::Word(d)], 4) = (slots, element) {
             let target = &mut self.regs.w.0[*d as usize];
-            for (lane, t) in target.iter_mut().enumerate() {
-                if mask >> lane & 1 != 0 {
-                    let from = (at[lane] - low) as usize;
-                    let mut word = [0; 4];
-                    word.copy_from_slice(&bytes[from..from + 4]);
-                    *t = u32::from_le_bytes(word);
-                }
+            let word = |at: u64| read(bytes, (at - low) as usize, 4) as u32;
+            if mask == FULL {
+                target.iter_mut().zip(at).for_each(|(t, at)| *t = word(*at));
+            } else {
+                lanes(mask).for_each(|lane| target[lane] = word(at[lane]));
             }
             return Ok(());
         }
