@@ -66,6 +66,8 @@ pub struct Runner {
     pub executed: u64,
     /// Warp instructions of one CTA after which it is given up.
     pub limit: u64,
+    /// Whether the last CTA was given up.
+    pub given_up: bool,
 }
 
 /// A quarter of a minute of emulation and more: a kernel that an endless loop holds, or that waits for a later
@@ -80,6 +82,7 @@ impl Default for Runner {
             barriers: Barriers::default(),
             executed: 0,
             limit: CTA_INSTRUCTIONS_MAX,
+            given_up: false,
         }
     }
 }
@@ -100,6 +103,7 @@ impl Runner {
     ) -> Result<(), Box<Fault>> {
         let cta = shape.cta(number);
         self.start(program, shape, cta, race_check);
+        self.given_up = false;
         let mut cx = Cx {
             program,
             global,
@@ -118,7 +122,8 @@ impl Runner {
                 warp.run(&mut cx, TURN)?;
                 executed += warp.executed - start;
                 // After each warp: a CTA that runs ahead of its turn has a small limit.
-                if executed > self.limit {
+                self.given_up = executed > self.limit;
+                if self.given_up {
                     return Err(endless(program, &self.warps, cta, executed));
                 }
             }

@@ -1,10 +1,11 @@
 //! A launch: every CTA of the grid, with the result of running them in order.
 //!
 //! The defined order of atomics, and of every other access to global memory, is that of the CTAs,
-//! number 0 first. A kernel that updates global memory atomically, or polls it, runs just so. The
-//! CTAs of any other kernel run at once on several threads, a batch at a time, each on memory as it
-//! was before the batch. Then they are taken in order: one that read what an earlier one of its batch
-//! wrote, or that failed, is run again in its turn. So the number of threads changes nothing.
+//! number 0 first. They run at once on several threads all the same, a batch at a time, each on memory
+//! as it was before the batch. Then they are taken in order: what a CTA did stands unless it read what
+//! an earlier one of its batch wrote, or failed; then it is run again in its turn. So the number of
+//! threads changes nothing. Updates whose old value nobody sees are no reads: they are done in the
+//! CTA's turn ([`super::journal`]), so that sums and histograms stand.
 
 mod team;
 
@@ -50,7 +51,7 @@ pub fn run<O: Parallel, E>(
 ) -> Result<u64, Stopped<E>> {
     let mut global = Global::of(std::mem::take(arena));
     let ctas = run.shape.grid.iter().map(|&d| u64::from(d)).product();
-    let executed = if run.threads > 1 && ctas > 1 && !run.program.polls {
+    let executed = if run.threads > 1 && ctas > 1 {
         Team::new(run, &mut global).run(ctas, observer, after)
     } else {
         (0..ctas)

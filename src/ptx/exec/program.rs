@@ -137,8 +137,6 @@ pub struct Program {
     pub shared_bytes: usize,
     /// Dynamic part of that.
     pub dynamic_shared_bytes: usize,
-    /// Whether anything polls global memory, as those do that wait for other CTAs.
-    pub polls: bool,
 }
 
 impl Program {

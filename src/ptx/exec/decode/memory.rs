@@ -98,9 +98,6 @@ impl<'a> Decoder<'a> {
             return Err(unsupported(inst));
         }
         let space = self.space(inst, inst.args.get(1));
-        if polls(inst) && matches!(space, Where::Global | Where::Generic) {
-            self.program.polls = true;
-        }
         if let Some(op) = self.parameter(inst, space, ty)? {
             return Ok(op);
         }
@@ -314,11 +311,4 @@ impl<'a> Decoder<'a> {
             },
         })
     }
-}
-
-/// Loads with which threads wait for each other.
-fn polls(inst: &FlatInst<'_>) -> bool {
-    inst.modifiers
-        .iter()
-        .any(|m| matches!(*m, "volatile" | "acquire" | "relaxed" | "mmio"))
 }

@@ -16,10 +16,10 @@ const BATCH: [u64; 2] = [4, 64];
 /// Updates that the CTAs of a batch may keep for each thread: 64 MiB.
 const UPDATES_MAX: u64 = 4 << 20;
 
-/// A CTA that runs ahead of its turn may wait for an earlier one that has not run as yet, and would
-/// for ever. It is given up after so many times the warp instructions of the longest CTA so far,
-/// and so many more.
-const PATIENCE: (u64, u64) = (4, 1 << 16);
+/// A CTA that runs ahead of its turn may wait for an earlier one of its batch, and would for ever.
+/// It is given up after so many times the warp instructions of the longest CTA so far, and so many
+/// more.
+const PATIENCE: (u64, u64) = (4, 1 << 13);
 
 /// What a thread has of its own.
 struct Member {
@@ -28,10 +28,26 @@ struct Member {
 }
 
 /// What running a CTA ahead of its turn gave.
-struct Ahead<T> {
-    out: T,
-    effects: Effects,
-    executed: u64,
+enum Ahead<T> {
+    Ended {
+        out: T,
+        effects: Effects,
+        executed: u64,
+    },
+    /// It took too long.
+    GivenUp,
+    /// It cannot stand for another reason.
+    Failed,
+}
+
+/// How it went with a batch.
+struct Tally {
+    /// CTAs that ran ahead in vain.
+    wasted: u64,
+    /// Those among them that waited for another one.
+    waited: u64,
+    /// The most updates that one kept.
+    updates: u64,
 }
 
 /// Threads, and what they work on.
@@ -91,16 +107,21 @@ impl<'a> Team<'a> {
             let end = ctas.min(next + size);
             let (batch, finished) = self.ahead(next, end, observer, || finish(done, &mut after));
             done = finished?;
-            let (wasted, updates) = match self.commit(next, batch, observer, &mut done) {
+            let tally = match self.commit(next, batch, observer, &mut done) {
                 Ok(tally) => tally,
                 Err(fault) => {
                     finish(done, &mut after)?;
                     return Err(fault);
                 }
             };
-            size = (2 * size).min(UPDATES_MAX * threads / updates);
+            size = (2 * size).min(UPDATES_MAX * threads / tally.updates);
             size = size.clamp(least, BATCH[1] * threads);
-            if 2 * wasted > end - next {
+            if 2 * tally.waited > end - next {
+                // CTAs that wait for each other stay so. Each time that this is found out costs a
+                // batch for as long as patience lasts: with trying again as below, decoupled
+                // look-back took twice as long as without running ahead.
+                alone = ctas;
+            } else if 2 * tally.wasted > end - next {
                 // Where most have to run again, running ahead is a waste for a while. Trying again
                 // costs a few CTAs each time the number of those that have run grows by a quarter.
                 alone = end + u64::max(4 * (end - next), end / 4);
@@ -112,22 +133,32 @@ impl<'a> Team<'a> {
         Ok(self.executed)
     }
 
-    /// Takes the CTAs of a batch, `first` being the first, in order. Returns how many ran ahead in
-    /// vain, and the most updates that one kept.
+    /// Takes the CTAs of a batch, `first` being the first, in order.
     fn commit<O: Parallel, E>(
         &mut self,
         first: u64,
-        batch: Vec<Option<Ahead<O::Out>>>,
+        batch: Vec<Ahead<O::Out>>,
         observer: &mut O,
         done: &mut Vec<O::Out>,
-    ) -> Result<(u64, u64), Stopped<E>> {
+    ) -> Result<Tally, Stopped<E>> {
         let patience = self.patience();
-        let (mut wasted, mut updates) = (0, 1);
+        let mut tally = Tally {
+            wasted: 0,
+            waited: 0,
+            updates: 1,
+        };
         for (cta, ahead) in (first..).zip(batch) {
-            if let Some(ahead) = ahead.filter(|a| !self.written.touches(&a.effects.reads)) {
-                updates = updates.max(ahead.effects.updates.len() as u64);
-                self.apply(&ahead.effects, ahead.executed);
-                done.push(ahead.out);
+            let given_up = matches!(ahead, Ahead::GivenUp);
+            if let Ahead::Ended {
+                out,
+                effects,
+                executed,
+            } = ahead
+                && !self.written.touches(&effects.reads)
+            {
+                tally.updates = tally.updates.max(effects.updates.len() as u64);
+                self.apply(&effects, executed);
+                done.push(out);
                 continue;
             }
             let before = self.executed;
@@ -136,9 +167,11 @@ impl<'a> Team<'a> {
             self.written = self.global.noted().unwrap_or_default();
             done.push(out);
             // Had it been known how long CTAs are, a longer one would stand.
-            wasted += u64::from(self.executed - before <= patience);
+            let short = self.executed - before <= patience;
+            tally.wasted += u64::from(short);
+            tally.waited += u64::from(short && given_up);
         }
-        Ok((wasted, updates))
+        Ok(tally)
     }
 
     fn in_turn<O: Parallel, E>(
@@ -179,15 +212,14 @@ impl<'a> Team<'a> {
         PATIENCE.0 * self.longest + PATIENCE.1
     }
 
-    /// Runs CTAs `from..to` at once; `None` for those that have to run in their turn. This thread
-    /// does `first` something else.
+    /// Runs CTAs `from..to` at once. This thread does `first` something else.
     fn ahead<O: Parallel, T>(
         &mut self,
         from: u64,
         to: u64,
         observer: &O,
         first: impl FnOnce() -> T,
-    ) -> (Vec<Option<Ahead<O::Out>>>, T) {
+    ) -> (Vec<Ahead<O::Out>>, T) {
         let run = self.run;
         let limit = self.patience();
         let updates = (UPDATES_MAX * self.members.len() as u64 / (to - from)) as usize;
@@ -204,7 +236,7 @@ impl<'a> Team<'a> {
                 .map(|cta| (cta, member.ahead(run, cta, &mut own)))
                 .collect()
         };
-        let mut batch: Vec<_> = (from..to).map(|_| None).collect();
+        let mut batch: Vec<_> = (from..to).map(|_| Ahead::Failed).collect();
         let mut put = |shares: Vec<(u64, _)>| {
             for (cta, ahead) in shares {
                 if let Some(place) = batch.get_mut((cta - from) as usize) {
@@ -248,7 +280,7 @@ fn finish<T, E>(
 }
 
 impl Member {
-    fn ahead<O: Parallel>(&mut self, run: Run<'_>, cta: u64, own: &mut O) -> Option<Ahead<O::Out>> {
+    fn ahead<O: Parallel>(&mut self, run: Run<'_>, cta: u64, own: &mut O) -> Ahead<O::Out> {
         own.begin();
         let before = self.runner.executed;
         let ran = self.runner.run(
@@ -261,10 +293,14 @@ impl Member {
         );
         let effects = self.global.finish();
         let (out, complete) = own.finish();
-        (ran.is_ok() && complete).then_some(Ahead {
-            out,
-            effects,
-            executed: self.runner.executed - before,
-        })
+        match ran {
+            Ok(()) if complete => Ahead::Ended {
+                out,
+                effects,
+                executed: self.runner.executed - before,
+            },
+            Err(_) if self.runner.given_up => Ahead::GivenUp,
+            _ => Ahead::Failed,
+        }
     }
 }
