@@ -81,7 +81,7 @@ fn outcome(ptx: &Path, launch: &Path, threads: usize) -> (Result<Left, String>, 
     (left, count)
 }
 
-/// The body of a kernel of one pointer `%rd1` to words, run by CTAs of 64 threads with CTA `%r1`,
+/// A kernel of one pointer `%rd1` to words, run by CTAs of 64 threads with CTA `%r1`,
 /// thread `%r2`, both in one number `%r3`, and the address `%rd2` of the word of that number.
 struct Small {
     folder: tempfile::TempDir,
@@ -116,7 +116,6 @@ impl Small {
     fn same(&self) -> (Result<Left, String>, u64) {
         let outcomes = THREADS.map(|n| outcome(&self.file("k.ptx"), &self.file("k.toml"), n));
         let [one, two, three, eight] = outcomes;
-        assert_eq!(one.1.min(CTAS), one.1);
         for (other, threads) in [(&two, 2), (&three, 3), (&eight, 8)] {
             assert_eq!(one.0.as_ref().err(), other.0.as_ref().err());
             assert!(one.0 == other.0, "{threads} threads differ");
@@ -151,7 +150,7 @@ fn sums_of_floats_have_the_bits_of_the_order() {
     );
     let (words, turns) = Small::new(64, &body).words();
     assert_eq!(turns, 1, "only the first CTA runs in its turn");
-    // Another order: pairs first. It must not give the same, else this tests nothing.
+    // Another order must not give the same, else this tests nothing.
     let number = |i: u32| i.wrapping_mul(2_654_435_761) as f32;
     let ctas = CTAS as u32;
     let all = (0..64 * ctas).filter(|i| i % 4 == 0);
@@ -265,13 +264,13 @@ fn waiting_for_an_earlier_cta_ends() {
 /// The first CTAs say nothing of how long later ones are.
 #[test]
 fn long_ctas_are_not_given_up_for_good() {
-    let body = "mul.lo.u32 %r4, %r1, 700; mov.u32 %r5, 0;\n\
+    let body = "min.u32 %r4, %r1, 12; mul.lo.u32 %r4, %r4, 250; mov.u32 %r5, 0;\n\
         W: setp.ge.u32 %p1, %r5, %r4; @%p1 bra E; add.u32 %r5, %r5, 1; bra W;\n\
         E: red.global.add.u32 [%rd1], %r5;";
     let (words, turns) = Small::new(1, body).words();
-    let sum: u32 = (0..CTAS as u32).map(|cta| 64 * 700 * cta).sum();
+    let sum: u32 = (0..CTAS as u32).map(|cta| 64 * 250 * cta.min(12)).sum();
     assert_eq!(words, [sum]);
-    assert!(turns < CTAS / 2, "{turns}");
+    assert!((2..CTAS / 4).contains(&turns), "{turns}");
 }
 
 #[test]
@@ -287,7 +286,7 @@ fn a_fault_after_updates_is_that_of_the_order() {
     assert!(fault.contains("right behind `p`"), "{fault}");
 }
 
-/// A copy of a corpus launch with so many CTAs, where its kernel takes any number.
+/// The kernels of the corpus, with more CTAs where they take any number.
 #[test]
 fn kernels_with_atomics_are_the_same_on_any_number_of_threads() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces/ptx");

@@ -90,6 +90,20 @@ impl Global {
         }
     }
 
+    /// Does what a CTA did ahead of its turn, and notes what that wrote.
+    pub fn commit(&mut self, effects: &Effects, written: &mut Written) {
+        for patch in &effects.writes {
+            self.arena.apply(patch);
+            written.add_bits(patch.block, patch.mask);
+        }
+        for update in &effects.updates {
+            self.arena.update(update);
+        }
+        for &(block, bits) in &effects.updated {
+            written.add_bits(block, bits);
+        }
+    }
+
     /// Ends a CTA that ran ahead of its turn: what it did.
     pub fn finish(&mut self) -> Effects {
         match &mut self.side {
@@ -275,3 +289,6 @@ impl Ahead {
         old
     }
 }
+
+#[cfg(test)]
+mod tests;

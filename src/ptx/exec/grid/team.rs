@@ -157,7 +157,8 @@ impl<'a> Team<'a> {
                 && !self.written.touches(&effects.reads)
             {
                 tally.updates = tally.updates.max(effects.updates.len() as u64);
-                self.apply(&effects, executed);
+                self.global.commit(&effects, &mut self.written);
+                self.count(executed);
                 done.push(out);
                 continue;
             }
@@ -184,22 +185,6 @@ impl<'a> Team<'a> {
         let out = out.map_err(Stopped::Fault)?;
         self.count(self.runner.executed - before);
         Ok(out)
-    }
-
-    /// Does what a CTA did that ran ahead.
-    fn apply(&mut self, effects: &Effects, executed: u64) {
-        let arena = &mut self.global.arena;
-        for patch in &effects.writes {
-            arena.apply(patch);
-            self.written.add_bits(patch.block, patch.mask);
-        }
-        for update in &effects.updates {
-            arena.update(update);
-        }
-        for &(block, bits) in &effects.updated {
-            self.written.add_bits(block, bits);
-        }
-        self.count(executed);
     }
 
     fn count(&mut self, executed: u64) {
