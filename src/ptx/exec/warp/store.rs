@@ -41,20 +41,7 @@ impl Warp {
         let (low, high) = extent(at, mask, total)?;
         let slots = cx.program.list(a);
         if space == Where::Local {
-            let size = self.local.len() / LANES;
-            for lane in lanes(mask) {
-                let start = self.local_place(lane, at[lane], total, size)?;
-                for (i, &slot) in slots.iter().enumerate() {
-                    let value = self.regs.lane(slot, lane);
-                    write(
-                        &mut self.local,
-                        start + i * element as usize,
-                        element as usize,
-                        value,
-                    );
-                }
-            }
-            return Ok(());
+            return self.store_local(element, at, slots, mask);
         }
         if matches!(space, Where::Const | Where::Param) {
             return Err(Box::new(LaneFault::new(
@@ -96,6 +83,24 @@ impl Warp {
                     element as usize,
                     value,
                     cx,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn store_local(&mut self, element: u64, at: &Lanes<u64>, slots: &[Slot], mask: u32) -> Ran<()> {
+        let total = element * slots.len() as u64;
+        let size = self.local.len() / LANES;
+        for lane in lanes(mask) {
+            let start = self.local_place(lane, at[lane], total, size)?;
+            for (i, &slot) in slots.iter().enumerate() {
+                let value = self.regs.lane(slot, lane);
+                write(
+                    &mut self.local,
+                    start + i * element as usize,
+                    element as usize,
+                    value,
                 );
             }
         }
