@@ -184,7 +184,7 @@ fn all_operations_are_kept() {
     assert_eq!(words[8], fourth().max().unwrap_or(0));
     assert_eq!(words[20], fourth().fold(0, |a, b| a ^ b));
     assert_eq!(words[24], (16 * CTAS as u32) % 1001);
-    assert_eq!(Some(words[32]), fourth().last());
+    assert_eq!(Some(words[32]), fourth().next_back());
 }
 
 #[test]
