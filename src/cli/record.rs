@@ -23,7 +23,7 @@ pub struct RecordArgs {
     /// Also look for races in shared memory between barriers.
     #[arg(long)]
     pub race_check: bool,
-    /// Host threads. The result does not depend on it; kernels with atomics on global memory use one.
+    /// Host threads, which run CTAs at once. The result does not depend on it.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub threads: usize,
 }

@@ -6,6 +6,7 @@
 //! the CTAs of a launch.
 
 pub mod alu;
+pub mod bytes;
 pub mod carry;
 pub mod cta;
 pub mod decode;
@@ -22,6 +23,7 @@ pub mod op;
 pub mod parts;
 pub mod program;
 pub mod regs;
+pub mod rmw;
 pub mod shared;
 pub mod stack;
 pub mod warp;

@@ -150,6 +150,19 @@ pub enum Arg {
     Unknown(String),
 }
 
+impl Arg {
+    /// Calls `f` with every register that it names.
+    pub fn registers(&self, f: &mut impl FnMut(u32)) {
+        match self {
+            Arg::Reg(r) | Arg::Not(r) => f(*r),
+            Arg::Pair(a, b) => a.iter().chain(b).for_each(|r| f(*r)),
+            Arg::Vector(list) | Arg::Params(list) => list.iter().for_each(|a| a.registers(f)),
+            Arg::Address { base: Some(r), .. } => f(*r),
+            _ => {}
+        }
+    }
+}
+
 /// A resolved instruction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlatInst<'a> {

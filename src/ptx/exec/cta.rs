@@ -64,16 +64,15 @@ pub struct Runner {
     barriers: Barriers,
     /// Warp instructions so far.
     pub executed: u64,
-    /// Warp instructions of one CTA after which it is taken to run for ever.
-    limit: u64,
+    /// Warp instructions of one CTA after which it is given up.
+    pub limit: u64,
+    /// Whether the last CTA was given up.
+    pub given_up: bool,
 }
 
 /// A quarter of a minute of emulation and more: a kernel that an endless loop holds, or that waits for a later
 /// CTA, ends with an error instead of never.
 const CTA_INSTRUCTIONS_MAX: u64 = 300_000_000;
-
-/// A CTA that runs ahead of its turn gives up long before that, and is run again in its turn.
-const CTA_INSTRUCTIONS_AHEAD_MAX: u64 = 50_000_000;
 
 impl Default for Runner {
     fn default() -> Self {
@@ -83,19 +82,12 @@ impl Default for Runner {
             barriers: Barriers::default(),
             executed: 0,
             limit: CTA_INSTRUCTIONS_MAX,
+            given_up: false,
         }
     }
 }
 
 impl Runner {
-    /// For CTAs that run ahead of their turn.
-    pub fn ahead() -> Self {
-        Runner {
-            limit: CTA_INSTRUCTIONS_AHEAD_MAX,
-            ..Runner::default()
-        }
-    }
-
     /// Runs CTA number `number`.
     ///
     /// # Errors
@@ -111,6 +103,7 @@ impl Runner {
     ) -> Result<(), Box<Fault>> {
         let cta = shape.cta(number);
         self.start(program, shape, cta, race_check);
+        self.given_up = false;
         let mut cx = Cx {
             program,
             global,
@@ -120,22 +113,27 @@ impl Runner {
             cta,
             block: shape.block,
         };
+        let mut executed = 0;
         loop {
-            let before: u64 = self.warps.iter().map(|w| w.executed).sum();
-            for warp in &mut self.warps {
+            let before = executed;
+            for number in 0..self.warps.len() {
+                let warp = &mut self.warps[number];
+                let start = warp.executed;
                 warp.run(&mut cx, TURN)?;
+                executed += warp.executed - start;
+                // After each warp: a CTA that runs ahead of its turn has a small limit.
+                self.given_up = executed > self.limit;
+                if self.given_up {
+                    return Err(endless(program, &self.warps, cta, executed));
+                }
             }
             let opened = open(&mut self.warps, &mut cx);
-            let after: u64 = self.warps.iter().map(|w| w.executed).sum();
             if self.warps.iter().all(Warp::done) {
-                self.executed += after;
+                self.executed += executed;
                 return Ok(());
             }
-            if after == before && !opened {
+            if executed == before && !opened {
                 return Err(stuck(program, &self.warps, cta));
-            }
-            if after > self.limit {
-                return Err(endless(program, &self.warps, cta, after));
             }
         }
     }

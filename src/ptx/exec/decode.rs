@@ -74,6 +74,28 @@ pub struct Decoder<'a> {
     frames: Vec<Option<u32>>,
     // Number of the instruction at hand.
     pc: u32,
+    // For each register whether anything but an `atom` that returns it names it.
+    read: Vec<bool>,
+}
+
+fn read(flat: &Flat<'_>) -> Vec<bool> {
+    let mut read = vec![false; flat.registers.len()];
+    let mut note = |r: u32| {
+        if let Some(read) = read.get_mut(r as usize) {
+            *read = true;
+        }
+    };
+    for inst in &flat.insts {
+        let written = usize::from(inst.opcode == "atom");
+        let read = inst.args.iter().skip(written);
+        read.for_each(|arg| arg.registers(&mut note));
+        inst.guard.iter().for_each(|&(r, _)| note(r));
+    }
+    for function in &flat.functions {
+        let formal = function.params.iter().chain(&function.returns);
+        formal.for_each(|arg| arg.registers(&mut note));
+    }
+    read
 }
 
 impl<'a> Decoder<'a> {
@@ -109,6 +131,7 @@ impl<'a> Decoder<'a> {
             module_base: bindings.module_base,
             frames: Vec::new(),
             pc: 0,
+            read: read(flat),
         };
         decoder.frames();
         decoder

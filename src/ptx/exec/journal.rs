@@ -1,30 +1,55 @@
 //! What one CTA reads and writes of global memory, byte by byte, so that CTAs can run at once.
 //!
-//! A CTA runs on a copy of memory as it was before its batch. Its effects are what it read and did
-//! not write itself, and what it wrote. They stand if no earlier CTA of the batch wrote what it read;
-//! otherwise it runs again, in its turn (see [`super::grid`]).
+//! A CTA ahead of its turn sees memory as it was before its batch, and what it wrote itself. Its
+//! effects are what it read and did not write before, what it wrote, and the updates that can be
+//! done once more. They stand if no earlier CTA of the batch wrote what it read; otherwise it runs
+//! again, in its turn (see [`super::grid`]).
+//!
+//! An update whose old value nobody sees neither reads nor writes here: it is kept, and done to
+//! memory as it is when the CTA's turn has come. That is right only as long as the same CTA does
+//! nothing to those bytes that is not such an update. A read of them is one of the value that all
+//! earlier CTAs left, so it counts as a read and changes nothing else. With a write the kept updates
+//! become what they would have been without being kept, reads followed by writes, and later updates
+//! of those bytes are no longer kept.
 
-/// Bytes that one mark covers.
-pub const BLOCK_BYTES: u64 = 32;
+pub mod blocks;
+pub mod deferred;
+pub mod written;
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Mark {
-    // Marks of earlier epochs are void.
-    epoch: u32,
-    read: u32,
-    written: u32,
+use super::bytes;
+use blocks::{BLOCK_BYTES, Block, Each, PAGE_BLOCKS, PAGE_BYTES, Pages, Part, Range, number};
+use deferred::{Deferred, Log, WORD_BYTES};
+
+/// Marks of a page.
+#[derive(Clone, Debug, Default)]
+struct Page {
+    read: Each<u32>,
+    written: Each<u32>,
+    // Bytes of kept updates; none of them is among the written ones.
+    updated: Each<u32>,
+    // Number of the page's content, plus one.
+    content: u32,
 }
 
-/// A block before its first write: bytes, and which of them counted as written.
-#[derive(Clone, Copy, Debug)]
-pub struct Old {
-    /// Number of the block.
-    pub block: u32,
-    /// Content.
-    pub bytes: [u8; BLOCK_BYTES as usize],
-    /// A bit for each byte that somebody wrote.
-    pub initialised: u32,
+impl Page {
+    /// Whether the CTA has a block of its own.
+    fn owns(&self, block: usize) -> bool {
+        self.written[block] | self.updated[block] != 0
+    }
 }
+
+/// What the CTA sees in a page, where it differs from memory. Blocks are filled when they begin to.
+#[derive(Clone, Debug)]
+struct Content {
+    blocks: Each<Block>,
+    // The last update of each word, see `Log::push`.
+    last: [u32; PAGE_BYTES as usize / WORD_BYTES],
+}
+
+const EMPTY: Content = Content {
+    blocks: [[0; BLOCK_BYTES as usize]; PAGE_BLOCKS],
+    last: [0; PAGE_BYTES as usize / WORD_BYTES],
+};
 
 /// Bytes of a block that were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +59,7 @@ pub struct Patch {
     /// A bit for each byte.
     pub mask: u32,
     /// Content.
-    pub bytes: [u8; BLOCK_BYTES as usize],
+    pub bytes: Block,
 }
 
 /// What a CTA did.
@@ -44,160 +69,185 @@ pub struct Effects {
     pub reads: Vec<(u32, u32)>,
     /// What it wrote.
     pub writes: Vec<Patch>,
+    /// What it updated, in order.
+    pub updates: Vec<Deferred>,
+    /// Blocks and bytes in them that it updated.
+    pub updated: Vec<(u32, u32)>,
 }
 
 /// Notes of what the running CTA does.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
-    marks: Vec<Mark>,
-    epoch: u32,
-    touched: Vec<u32>,
-    old: Vec<Old>,
+    pages: Pages<Page>,
+    contents: Vec<Content>,
+    contents_used: usize,
+    log: Log,
+    // Some kept update has become a read and a write.
+    taken_back: bool,
 }
 
 impl Journal {
-    /// For so many bytes of memory.
+    /// For so many bytes of memory. Keeps no updates until told to.
     pub fn new(bytes: usize) -> Self {
         Journal {
-            marks: vec![Mark::default(); bytes.div_ceil(BLOCK_BYTES as usize)],
-            epoch: 1,
-            touched: Vec::new(),
-            old: Vec::new(),
+            pages: Pages::new(bytes),
+            ..Journal::default()
         }
     }
 
-    fn mark(&mut self, block: u32) -> Option<&mut Mark> {
-        let mark = self.marks.get_mut(block as usize)?;
-        if mark.epoch != self.epoch {
-            *mark = Mark {
-                epoch: self.epoch,
-                ..Mark::default()
-            };
-            self.touched.push(block);
-        }
-        Some(mark)
+    /// From now on keeps up to so many updates of a CTA.
+    pub fn keep_updates(&mut self, most: usize) {
+        self.log.keep(most);
     }
 
-    /// Offsets `from..to` are read. More may be noted than is read.
-    pub fn read(&mut self, from: u64, to: u64) {
-        for (block, bits) in blocks(from, to) {
-            if let Some(mark) = self.mark(block) {
-                mark.read |= bits & !mark.written;
+    /// Offsets are read. More may be noted than is read. False if the CTA itself changed some.
+    pub fn read(&mut self, range: Range) -> bool {
+        let mut same = true;
+        for part in range.parts() {
+            if let Some(page) = self.pages.touch(part.page) {
+                page.read[part.block] |= part.bits() & !page.written[part.block];
+                same &= !page.owns(part.block);
             }
         }
+        same
     }
 
-    /// Exactly the offsets `from..to` are written; `before` gives the content of a block.
-    pub fn write(&mut self, from: u64, to: u64, before: impl Fn(u32) -> Old) {
-        for (block, bits) in blocks(from, to) {
-            let Some(mark) = self.mark(block) else {
-                continue;
-            };
-            let first = mark.written == 0;
-            mark.written |= bits;
-            if first {
-                self.old.push(before(block));
+    /// What the CTA sees of up to 8 bytes from an offset on, where memory has `below`.
+    pub fn overlay(&self, offset: u64, bytes: usize, below: u64) -> u64 {
+        let mut seen = below;
+        let mut at = 0;
+        for part in Range::new(offset, bytes as u64).parts() {
+            let size = part.high - part.low;
+            let page = self.pages.get(part.page).filter(|p| p.owns(part.block));
+            let content = page.and_then(|p| self.contents.get(p.content as usize - 1));
+            if let Some(content) = content {
+                let value = bytes::read(&content.blocks[part.block], part.low, size);
+                let mask = u64::MAX >> (64 - 8 * size.min(8)) << (8 * at);
+                seen = seen & !mask | value << (8 * at) & mask;
             }
+            at += size;
         }
+        seen
     }
 
-    /// Ends the CTA: what it read and did not write before, which blocks it wrote, and how those
-    /// were.
-    #[allow(clippy::type_complexity)]
-    pub fn finish(&mut self) -> (Vec<(u32, u32)>, Vec<(u32, u32)>, Vec<Old>) {
-        let (mut reads, mut writes) = (Vec::new(), Vec::new());
-        for block in self.touched.drain(..) {
-            let Some(mark) = self.marks.get(block as usize) else {
-                continue;
-            };
-            if mark.read != 0 {
-                reads.push((block, mark.read));
-            }
-            if mark.written != 0 {
-                writes.push((block, mark.written));
-            }
-        }
-        self.epoch += 1;
-        (reads, writes, std::mem::take(&mut self.old))
-    }
-}
-
-/// Blocks of `from..to` with a bit for each byte.
-fn blocks(from: u64, to: u64) -> impl Iterator<Item = (u32, u32)> {
-    let last = to.saturating_sub(1) / BLOCK_BYTES;
-    (from / BLOCK_BYTES..=last).filter_map(move |block| {
-        let start = block * BLOCK_BYTES;
-        let (low, high) = (from.max(start) - start, to.min(start + BLOCK_BYTES) - start);
-        let bits = (u64::from(u32::MAX) >> (BLOCK_BYTES - (high - low))) << low;
-        Some((u32::try_from(block).ok()?, bits as u32))
-    })
-}
-
-/// Which bytes the CTAs of a batch have written so far.
-#[derive(Clone, Debug)]
-pub struct Written {
-    marks: Vec<(u32, u32)>,
-    batch: u32,
-}
-
-impl Written {
-    /// For so many bytes of memory.
-    pub fn new(bytes: usize) -> Self {
-        Written {
-            marks: vec![(0, 0); bytes.div_ceil(BLOCK_BYTES as usize)],
-            batch: 1,
-        }
-    }
-
-    /// A new batch begins.
-    pub fn clear(&mut self) {
-        self.batch += 1;
-    }
-
-    /// Whether something of `reads` was written.
-    pub fn touches(&self, reads: &[(u32, u32)]) -> bool {
-        reads.iter().any(|&(block, bits)| {
-            let mark = self.marks.get(block as usize);
-            mark.is_some_and(|&(batch, written)| batch == self.batch && written & bits != 0)
+    /// Whether the CTA has written the byte at an offset.
+    pub fn wrote(&self, offset: u64) -> bool {
+        Range::new(offset, 1).parts().any(|part| {
+            let page = self.pages.get(part.page);
+            page.is_some_and(|page| page.written[part.block] & part.bits() != 0)
         })
     }
 
-    /// Notes what a CTA wrote.
-    pub fn add(&mut self, writes: &[Patch]) {
-        for patch in writes {
-            if let Some(mark) = self.marks.get_mut(patch.block as usize) {
-                let before = if mark.0 == self.batch { mark.1 } else { 0 };
-                *mark = (self.batch, before | patch.mask);
+    /// Marks and content of the block of a part, made its own; `before` gives what was there.
+    fn own(&mut self, part: Part, before: impl Fn(u32) -> Block) -> Option<Owned<'_>> {
+        let page = self.pages.touch(part.page)?;
+        if page.content == 0 {
+            if self.contents_used == self.contents.len() {
+                self.contents.push(EMPTY);
             }
+            self.contents_used += 1;
+            page.content = self.contents_used as u32;
+        }
+        let content = self.contents.get_mut(page.content as usize - 1)?;
+        if !page.owns(part.block) {
+            content.blocks[part.block] = before(part.number());
+        }
+        Some(Owned {
+            page,
+            content,
+            log: &mut self.log,
+        })
+    }
+
+    /// Bytes are written from an offset on; `before` gives the content of a block.
+    pub fn write(&mut self, offset: u64, bytes: &[u8], before: impl Fn(u32) -> Block) {
+        let mut rest = bytes;
+        for part in Range::new(offset, bytes.len() as u64).parts() {
+            let (source, after) = rest.split_at(part.high - part.low);
+            rest = after;
+            let Some(Owned { page, content, .. }) = self.own(part, &before) else {
+                continue;
+            };
+            content.blocks[part.block][part.low..part.high].copy_from_slice(source);
+            let back = page.updated[part.block] & updates_around(part.bits());
+            page.read[part.block] |= back;
+            page.updated[part.block] &= !back;
+            page.written[part.block] |= part.bits() | back;
+            self.taken_back |= back != 0;
         }
     }
+
+    /// Does and keeps an update of a value at a multiple of its size; returns the old one. `None` if
+    /// it cannot be kept, so that it has to be a read and a write.
+    pub fn update(&mut self, update: Deferred, before: impl Fn(u32) -> Block) -> Option<u64> {
+        let size = update.update.bytes();
+        let part = Range::new(u64::from(update.offset), size).parts().next();
+        let part = part.filter(|_| self.log.has_room())?;
+        let Owned { page, content, log } = self.own(part, before)?;
+        if page.written[part.block] & part.bits() != 0 {
+            return None;
+        }
+        page.updated[part.block] |= part.bits();
+        let block = &mut content.blocks[part.block];
+        let old = bytes::read(block, part.low, size as usize);
+        let new = update.update.apply(old, update.operand, 0);
+        bytes::write(block, part.low, size as usize, new);
+        let start = part.block * BLOCK_BYTES as usize;
+        let words = (start + part.low) / WORD_BYTES..(start + part.high).div_ceil(WORD_BYTES);
+        log.push(update, &mut content.last[words]);
+        Some(old)
+    }
+
+    /// Ends the CTA: what it did.
+    pub fn finish(&mut self) -> Effects {
+        let mut effects = Effects::default();
+        for (number_of_page, page) in self.pages.all() {
+            let content = (page.content as usize).checked_sub(1);
+            let content = content.and_then(|content| self.contents.get(content));
+            for place in 0..PAGE_BLOCKS {
+                let block = number(number_of_page, place);
+                let marked = |bits: u32| (bits != 0).then_some((block, bits));
+                effects.reads.extend(marked(page.read[place]));
+                effects.updated.extend(marked(page.updated[place]));
+                let written = marked(page.written[place]).zip(content);
+                effects
+                    .writes
+                    .extend(written.map(|((block, mask), content)| Patch {
+                        block,
+                        mask,
+                        bytes: content.blocks[place],
+                    }));
+            }
+        }
+        let (pages, taken_back) = (&self.pages, self.taken_back);
+        effects.updates = self.log.take(|update| {
+            let part = Range::new(u64::from(update.offset), 1).parts().next();
+            let page = part.and_then(|part| Some((part, pages.get(part.page)?)));
+            taken_back
+                && page.is_some_and(|(part, page)| page.written[part.block] & part.bits() != 0)
+        });
+        self.pages.clear();
+        self.contents_used = 0;
+        self.taken_back = false;
+        effects
+    }
+}
+
+/// A block of the CTA's own.
+struct Owned<'a> {
+    page: &'a mut Page,
+    content: &'a mut Content,
+    log: &'a mut Log,
+}
+
+/// The bytes of all values of up to eight bytes, each at a multiple of its size, that overlap `bits`.
+fn updates_around(bits: u32) -> u32 {
+    const GROUP: u32 = 0xff;
+    (0..BLOCK_BYTES as u32 / 8)
+        .map(|group| GROUP << (8 * group))
+        .filter(|group| bits & group != 0)
+        .fold(0, |all, group| all | group)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_cover_exactly_their_bytes() {
-        let all: Vec<_> = blocks(30, 66).collect();
-        assert_eq!(all, [(0, 0xc000_0000), (1, u32::MAX), (2, 3)]);
-        assert_eq!(blocks(32, 64).collect::<Vec<_>>(), [(1, u32::MAX)]);
-    }
-
-    #[test]
-    fn reading_what_one_wrote_is_no_read() {
-        let mut journal = Journal::new(64);
-        let old = |block| Old {
-            block,
-            bytes: [0; 32],
-            initialised: 0,
-        };
-        journal.write(4, 8, old);
-        journal.read(0, 12);
-        let (reads, writes, before) = journal.finish();
-        assert_eq!(reads, [(0, 0xf0f)]);
-        assert_eq!(writes, [(0, 0xf0)]);
-        assert_eq!(before.len(), 1);
-        assert!(journal.finish().0.is_empty());
-    }
-}
+mod tests;

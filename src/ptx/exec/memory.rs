@@ -1,345 +1,294 @@
-//! Global memory: one arena with a map of who owns which part.
-//!
-//! Allocations stand apart by at least one block, so that running over the end of one never lands in
-//! another. What nobody initialised is tracked byte by byte until it is written.
+//! Global memory as a running CTA sees it.
 
-use super::GLOBAL_BASE;
-use super::journal::{BLOCK_BYTES, Effects, Journal, Old, Patch};
+pub mod arena;
+
+use super::journal::blocks::Range;
+use super::journal::deferred::Deferred;
+use super::journal::written::Written;
+use super::journal::{Effects, Journal};
+use super::op::Rmw;
 use super::regs::{LANES, Lanes};
+use super::rmw::Update;
+use super::{GLOBAL_BASE, bytes};
+pub use arena::{Arena, Bad, Content};
+use std::sync::Arc;
 
-/// Granularity of ownership.
-const BLOCK: u64 = 256;
-
-/// A buffer.
-#[derive(Clone, Debug)]
-pub struct Allocation {
-    /// Name for messages.
-    pub name: String,
-    /// Offset in the arena.
-    pub start: u64,
-    /// Bytes.
-    pub bytes: u64,
-    /// A bit for each byte that was written; `None` once everything counts as written.
-    written: Option<Vec<u64>>,
-}
-
-/// What is wrong with an access.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bad {
-    /// In no buffer.
-    Outside(String),
-    /// Never written by anyone.
-    Uninitialised(String),
-}
-
-/// Global memory.
-#[derive(Clone, Debug, Default)]
+/// Global memory while CTAs run.
+#[derive(Debug, Default)]
 pub struct Global {
-    bytes: Vec<u8>,
-    // Owner of each block, plus one.
-    owners: Vec<u32>,
-    allocations: Vec<Allocation>,
-    // Kept while CTAs run at once.
-    journal: Option<Box<Journal>>,
+    /// The content, unless it is somebody else's.
+    pub arena: Arena,
+    side: Side,
+}
+
+/// What else is done with accesses.
+#[derive(Debug, Default)]
+enum Side {
+    /// Nothing.
+    #[default]
+    Alone,
+    /// Writes are noted.
+    Noting(Box<Written>),
+    /// They are those of a CTA ahead of its turn, which changes nothing but its journal.
+    Ahead(Box<Ahead>),
+}
+
+#[derive(Debug, Default)]
+struct Ahead {
+    base: Arc<Arena>,
+    journal: Journal,
 }
 
 impl Global {
-    /// Adds a buffer and returns its address.
-    pub fn allocate(&mut self, name: &str, content: Content) -> u64 {
-        let start = (self.bytes.len() as u64 + BLOCK).next_multiple_of(BLOCK);
-        let (data, written) = match content {
-            Content::Data(data) => (data, None),
-            Content::Uninitialised(bytes) => {
-                let words = (bytes as usize).div_ceil(64);
-                (vec![0; bytes as usize], Some(vec![0; words]))
-            }
-        };
-        let bytes = data.len() as u64;
-        self.bytes.resize(start as usize, 0);
-        self.bytes.extend_from_slice(&data);
-        self.bytes
-            .resize(self.bytes.len().next_multiple_of(BLOCK as usize), 0);
-        self.owners.resize(self.bytes.len() / BLOCK as usize, 0);
-        self.allocations.push(Allocation {
-            name: name.to_owned(),
-            start,
-            bytes,
-            written,
-        });
-        let owner = self.allocations.len() as u32;
-        let first = (start / BLOCK) as usize;
-        for slot in self.owners.iter_mut().skip(first) {
-            *slot = owner;
-        }
-        GLOBAL_BASE + start
-    }
-
-    /// Adds `address` to every `stride`-th of the `count` double words there.
-    pub fn relocate(&mut self, address: u64, count: u64, stride: u64) {
-        for i in (0..count).step_by(stride.max(1) as usize) {
-            let at = address + 8 * i;
-            let value = self.read(at, 8).wrapping_add(address);
-            if let Some((bytes, _)) = self.span(at, at + 8) {
-                bytes.copy_from_slice(&value.to_le_bytes());
-            }
+    /// Memory for CTAs in their turn.
+    pub fn of(arena: Arena) -> Self {
+        Global {
+            arena,
+            side: Side::Alone,
         }
     }
 
-    /// The buffers, in order of their addresses.
-    pub fn allocations(&self) -> &[Allocation] {
-        &self.allocations
+    /// Memory for CTAs that run ahead of their turn, of so many bytes, once it is `show`n to them.
+    pub fn ahead(bytes: usize) -> Self {
+        Global {
+            arena: Arena::default(),
+            side: Side::Ahead(Box::new(Ahead {
+                base: Arc::default(),
+                journal: Journal::new(bytes),
+            })),
+        }
     }
 
-    /// The content of buffer `number`.
-    pub fn content(&self, number: usize) -> &[u8] {
-        let Some(a) = self.allocations.get(number) else {
-            return &[];
-        };
-        self.bytes
-            .get(a.start as usize..(a.start + a.bytes) as usize)
-            .unwrap_or(&[])
+    /// Shows to CTAs that run ahead what is there, and lets each keep up to so many updates.
+    pub fn show(&mut self, base: Arc<Arena>, updates: usize) {
+        if let Side::Ahead(ahead) = &mut self.side {
+            ahead.base = base;
+            ahead.journal.keep_updates(updates);
+        }
     }
 
-    /// Address of buffer `number`.
-    pub fn address(&self, number: usize) -> u64 {
-        self.allocations
-            .get(number)
-            .map_or(0, |a| GLOBAL_BASE + a.start)
+    /// Lends the content to those who run ahead.
+    pub fn lend(&mut self) -> Arc<Arena> {
+        Arc::new(std::mem::take(&mut self.arena))
     }
 
-    /// The buffer that holds all of `from..to` (offsets in the arena).
+    /// Takes back what was lent, after nobody is shown it any more.
+    pub fn take_back(&mut self, lent: Arc<Arena>) {
+        self.arena = Arc::try_unwrap(lent).unwrap_or_else(|lent| Arena::clone(&lent));
+    }
+
+    /// Notes in `written` what is written, until it is asked for.
+    pub fn note_into(&mut self, written: Box<Written>) {
+        self.side = Side::Noting(written);
+    }
+
+    /// The notes.
+    pub fn noted(&mut self) -> Option<Box<Written>> {
+        match std::mem::take(&mut self.side) {
+            Side::Noting(written) => Some(written),
+            _ => None,
+        }
+    }
+
+    /// Does what a CTA did ahead of its turn, and notes what that wrote.
+    pub fn commit(&mut self, effects: &Effects, written: &mut Written) {
+        for patch in &effects.writes {
+            self.arena.apply(patch);
+            written.add_bits(patch.block, patch.mask);
+        }
+        for update in &effects.updates {
+            self.arena.update(update);
+        }
+        for &(block, bits) in &effects.updated {
+            written.add_bits(block, bits);
+        }
+    }
+
+    /// Ends a CTA that ran ahead of its turn: what it did.
+    pub fn finish(&mut self) -> Effects {
+        match &mut self.side {
+            Side::Ahead(ahead) => ahead.journal.finish(),
+            _ => Effects::default(),
+        }
+    }
+
+    /// Without what a CTA did ahead of its turn.
     #[inline(always)]
-    fn owner(&self, from: u64, to: u64) -> Option<usize> {
-        let block = usize::try_from(from / BLOCK).ok()?;
-        let number = (*self.owners.get(block)? as usize).checked_sub(1)?;
-        let a = self.allocations.get(number)?;
-        (from >= a.start && to <= a.start + a.bytes).then_some(number)
+    fn content(&self) -> &Arena {
+        match &self.side {
+            Side::Ahead(ahead) => &ahead.base,
+            _ => &self.arena,
+        }
     }
 
     /// The bytes of addresses `from..to`, if they lie in one buffer, with whether that is tracked.
+    /// What a CTA did ahead of its turn is not in them.
     #[inline(always)]
-    pub fn span(&mut self, from: u64, to: u64) -> Option<(&mut [u8], bool)> {
-        let (from, to) = (from.checked_sub(GLOBAL_BASE)?, to.checked_sub(GLOBAL_BASE)?);
-        let owner = self.owner(from, to)?;
-        let tracked = self
-            .allocations
-            .get(owner)
-            .is_some_and(|a| a.written.is_some());
-        let bytes = self.bytes.get_mut(from as usize..to as usize)?;
-        Some((bytes, tracked))
+    pub fn span(&self, from: u64, to: u64) -> Option<(&[u8], bool)> {
+        self.content().span(from, to)
+    }
+
+    /// Notes a load of `bytes` bytes by the lanes of `mask`. False if the CTA sees something other
+    /// than what is in the arena.
+    #[inline(always)]
+    pub fn note_read(&mut self, at: &Lanes<u64>, mask: u32, bytes: u64) -> bool {
+        match &mut self.side {
+            Side::Ahead(ahead) => ahead.note_read(at, mask, bytes),
+            _ => true,
+        }
+    }
+
+    /// The bytes of addresses `from..to` to be written by lanes of `mask`, `bytes` each, if they lie
+    /// in one buffer and are written directly, with whether that is tracked.
+    #[inline(always)]
+    pub fn store(
+        &mut self,
+        (from, to): (u64, u64),
+        at: &Lanes<u64>,
+        mask: u32,
+        bytes: u64,
+    ) -> Option<(&mut [u8], bool)> {
+        match &mut self.side {
+            Side::Alone => {}
+            Side::Noting(written) => written.add_lanes(at, mask, bytes),
+            Side::Ahead(_) => return None,
+        }
+        self.arena.span_mut(from, to)
     }
 
     /// Checks one access and says what is wrong.
     pub fn check(&self, address: u64, bytes: u64, read: bool) -> Result<(), Bad> {
-        let inside = address.checked_sub(GLOBAL_BASE).and_then(|from| {
-            let to = from.checked_add(bytes)?;
-            Some((from, to, self.owner(from, to)?))
-        });
-        let Some((from, to, owner)) = inside else {
-            return Err(Bad::Outside(self.describe(address)));
-        };
-        if !read {
-            return Ok(());
-        }
-        let a = &self.allocations[owner];
-        if let Some(written) = &a.written {
-            for byte in from - a.start..to - a.start {
-                let word = written.get((byte / 64) as usize).copied().unwrap_or(0);
-                if word >> (byte % 64) & 1 == 0 {
-                    return Err(Bad::Uninitialised(self.describe(address)));
-                }
+        match &self.side {
+            Side::Ahead(ahead) => {
+                let wrote = |offset| ahead.journal.wrote(offset);
+                ahead.base.check(address, bytes, read, wrote)
             }
-        }
-        Ok(())
-    }
-
-    /// Marks bytes of a tracked buffer as written.
-    pub fn mark(&mut self, address: u64, bytes: u64) {
-        let from = address.wrapping_sub(GLOBAL_BASE);
-        let Some(owner) = self.owner(from, from.wrapping_add(bytes)) else {
-            return;
-        };
-        let a = &mut self.allocations[owner];
-        if let Some(written) = &mut a.written {
-            for byte in from - a.start..from - a.start + bytes {
-                if let Some(word) = written.get_mut((byte / 64) as usize) {
-                    *word |= 1 << (byte % 64);
-                }
-            }
-        }
-    }
-
-    /// Bytes of the arena.
-    pub fn size(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// From now on notes what is read and written.
-    pub fn keep_journal(&mut self) {
-        self.journal = Some(Box::new(Journal::new(self.bytes.len())));
-    }
-
-    /// Notes an access of `bytes` bytes by the lanes of `mask`, before it happens.
-    #[inline(always)]
-    pub fn note(&mut self, at: &Lanes<u64>, mask: u32, bytes: u64, write: bool) {
-        if self.journal.is_some() {
-            self.note_lanes(at, mask, bytes, write);
-        }
-    }
-
-    fn note_lanes(&mut self, at: &Lanes<u64>, mask: u32, bytes: u64, write: bool) {
-        let Some(mut journal) = self.journal.take() else {
-            return;
-        };
-        let active = || {
-            (0..LANES)
-                .filter(|lane| mask >> lane & 1 != 0)
-                .map(|l| at[l])
-        };
-        let (low, high) = (active().min().unwrap_or(0), active().max().unwrap_or(0));
-        let offset = |address: u64| address.wrapping_sub(GLOBAL_BASE);
-        if write {
-            for address in active() {
-                let from = offset(address);
-                journal.write(from, from.saturating_add(bytes), |block| self.old(block));
-            }
-        } else if high - low <= 2 * LANES as u64 * bytes {
-            journal.read(offset(low), offset(high).saturating_add(bytes));
-        } else {
-            active().for_each(|a| journal.read(offset(a), offset(a).saturating_add(bytes)));
-        }
-        self.journal = Some(journal);
-    }
-
-    fn old(&self, block: u32) -> Old {
-        let start = u64::from(block) * BLOCK_BYTES;
-        let mut bytes = [0; BLOCK_BYTES as usize];
-        if let Some(content) = self
-            .bytes
-            .get(start as usize..(start + BLOCK_BYTES) as usize)
-        {
-            bytes.copy_from_slice(content);
-        }
-        let initialised = match self.tracking(start) {
-            Some((written, at)) => {
-                (written.get(at / 2).copied().unwrap_or(0) >> (32 * (at % 2))) as u32
-            }
-            None => 0,
-        };
-        Old {
-            block,
-            bytes,
-            initialised,
-        }
-    }
-
-    /// The bits of the buffer around offset `start`, and which word of 32 of them is meant.
-    fn tracking(&self, start: u64) -> Option<(&Vec<u64>, usize)> {
-        let owner = (*self.owners.get((start / BLOCK) as usize)? as usize).checked_sub(1)?;
-        let a = self.allocations.get(owner)?;
-        let at = start.checked_sub(a.start)? / BLOCK_BYTES;
-        Some((a.written.as_ref()?, at as usize))
-    }
-
-    /// Ends a CTA: what it did. Unless it is to `stay`, memory is as before.
-    pub fn effects(&mut self, stay: bool) -> Effects {
-        let Some(journal) = &mut self.journal else {
-            return Effects::default();
-        };
-        let (reads, writes, old) = journal.finish();
-        let writes = writes
-            .into_iter()
-            .map(|(block, mask)| Patch {
-                block,
-                mask,
-                bytes: self.old(block).bytes,
-            })
-            .collect();
-        if !stay {
-            old.iter().for_each(|old| self.restore(old));
-        }
-        Effects { reads, writes }
-    }
-
-    fn restore(&mut self, old: &Old) {
-        self.set_block(old.block, u32::MAX, &old.bytes);
-        if let Some((word, shift)) = self.tracking_mut(old.block) {
-            *word = *word & !(u64::from(u32::MAX) << shift) | u64::from(old.initialised) << shift;
-        }
-    }
-
-    /// Does what a CTA did on another copy.
-    pub fn apply(&mut self, patch: &Patch) {
-        self.set_block(patch.block, patch.mask, &patch.bytes);
-        if let Some((word, shift)) = self.tracking_mut(patch.block) {
-            *word |= u64::from(patch.mask) << shift;
-        }
-    }
-
-    fn set_block(&mut self, block: u32, mask: u32, bytes: &[u8; BLOCK_BYTES as usize]) {
-        let start = u64::from(block) * BLOCK_BYTES;
-        let range = start as usize..(start + BLOCK_BYTES) as usize;
-        let Some(content) = self.bytes.get_mut(range) else {
-            return;
-        };
-        if mask == u32::MAX {
-            return content.copy_from_slice(bytes);
-        }
-        for (i, (target, byte)) in content.iter_mut().zip(bytes).enumerate() {
-            *target = if mask >> i & 1 != 0 { *byte } else { *target };
-        }
-    }
-
-    /// The word with the bits of a block, and where in it they are.
-    fn tracking_mut(&mut self, block: u32) -> Option<(&mut u64, u32)> {
-        let start = u64::from(block) * BLOCK_BYTES;
-        let owner = (*self.owners.get((start / BLOCK) as usize)? as usize).checked_sub(1)?;
-        let a = self.allocations.get_mut(owner)?;
-        let at = start.checked_sub(a.start)? / BLOCK_BYTES;
-        let word = a.written.as_mut()?.get_mut((at / 2) as usize)?;
-        Some((word, 32 * (at % 2) as u32))
-    }
-
-    /// Where an address lies relative to the buffers.
-    pub fn describe(&self, address: u64) -> String {
-        let near = self
-            .allocations
-            .iter()
-            .rfind(|a| GLOBAL_BASE + a.start <= address);
-        match near {
-            Some(a) => {
-                let at = address - GLOBAL_BASE - a.start;
-                match at.checked_sub(a.bytes) {
-                    Some(0) => format!("right behind `{}` ({} bytes)", a.name, a.bytes),
-                    Some(over) => {
-                        format!(
-                            "{over} bytes behind the end of `{}` ({} bytes)",
-                            a.name, a.bytes
-                        )
-                    }
-                    None => format!("byte {at} of `{}` ({} bytes)", a.name, a.bytes),
-                }
-            }
-            None => "below all buffers".to_owned(),
+            _ => self.arena.check(address, bytes, read, |_| false),
         }
     }
 
     /// Reads up to 8 bytes that are known to be inside.
+    #[inline]
     pub fn read(&self, address: u64, bytes: usize) -> u64 {
-        let at = address.wrapping_sub(GLOBAL_BASE) as usize;
-        let mut word = [0; 8];
-        if let Some(source) = self.bytes.get(at..at.wrapping_add(bytes.min(8))) {
-            word[..source.len()].copy_from_slice(source);
+        let offset = address.wrapping_sub(GLOBAL_BASE);
+        match &self.side {
+            Side::Ahead(ahead) => {
+                let below = ahead.base.read(offset, bytes);
+                ahead.journal.overlay(offset, bytes, below)
+            }
+            _ => self.arena.read(offset, bytes),
         }
-        u64::from_le_bytes(word)
+    }
+
+    /// Writes up to 8 bytes that are known to be inside.
+    #[inline]
+    pub fn write(&mut self, address: u64, bytes: usize, value: u64) {
+        let offset = address.wrapping_sub(GLOBAL_BASE);
+        match &mut self.side {
+            Side::Alone => {}
+            Side::Noting(written) => written.add(Range::new(offset, bytes as u64)),
+            Side::Ahead(ahead) => {
+                let (base, word) = (&ahead.base, value.to_le_bytes());
+                let journal = &mut ahead.journal;
+                return journal.write(offset, &word[..bytes.min(8)], |block| base.block(block));
+            }
+        }
+        let span = self.arena.span_mut(address, address + bytes as u64);
+        if let Some((target, tracked)) = span {
+            bytes::write(target, 0, bytes, value);
+            if tracked {
+                self.arena.mark(address, bytes as u64);
+            }
+        }
+    }
+
+    /// The same with a range of lanes' stores, for a CTA ahead of its turn. False if it is no such
+    /// CTA, or the range lies in no buffer.
+    pub fn write_ahead(&mut self, address: u64, bytes: &[u8]) -> bool {
+        let Side::Ahead(ahead) = &mut self.side else {
+            return false;
+        };
+        let (base, journal) = (&ahead.base, &mut ahead.journal);
+        if base.span(address, address + bytes.len() as u64).is_none() {
+            return false;
+        }
+        let offset = address.wrapping_sub(GLOBAL_BASE);
+        journal.write(offset, bytes, |block| base.block(block));
+        true
+    }
+
+    /// Updates a value that is known to be inside and returns the old one. If nobody wants that, a
+    /// CTA ahead of its turn may keep the update for then.
+    pub fn update(
+        &mut self,
+        address: u64,
+        update: Update,
+        operands: [u64; 2],
+        wanted: bool,
+    ) -> u64 {
+        if let Side::Ahead(ahead) = &mut self.side {
+            return ahead.update(address, update, operands, wanted);
+        }
+        let size = update.bytes();
+        if let Side::Noting(written) = &mut self.side {
+            written.add(Range::new(address.wrapping_sub(GLOBAL_BASE), size));
+        }
+        // Only what is initialised can be updated, so that nothing has to be marked.
+        let Some((value, _)) = self.arena.span_mut(address, address + size) else {
+            return 0;
+        };
+        let (old, [b, c]) = (bytes::read(value, 0, size as usize), operands);
+        bytes::write(value, 0, size as usize, update.apply(old, b, c));
+        old
     }
 }
 
-/// What a new buffer holds.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// These bytes.
-    Data(Vec<u8>),
-    /// So many bytes that a kernel must write before it reads them.
-    Uninitialised(u64),
+impl Ahead {
+    fn note_read(&mut self, at: &Lanes<u64>, mask: u32, bytes: u64) -> bool {
+        let (mut low, mut high) = (u64::MAX, 0);
+        for (lane, &at) in at.iter().enumerate() {
+            let on = mask >> lane & 1 != 0;
+            low = low.min(if on { at } else { u64::MAX });
+            high = high.max(if on { at } else { 0 });
+        }
+        let range = |address: u64, bytes| Range::new(address.wrapping_sub(GLOBAL_BASE), bytes);
+        let span = high.saturating_sub(low);
+        if span <= 2 * LANES as u64 * bytes {
+            return self.journal.read(range(low, span + bytes));
+        }
+        let mut same = true;
+        for lane in (0..LANES).filter(|lane| mask >> lane & 1 != 0) {
+            same &= self.journal.read(range(at[lane], bytes));
+        }
+        same
+    }
+
+    fn update(&mut self, address: u64, update: Update, [b, c]: [u64; 2], wanted: bool) -> u64 {
+        let (base, journal) = (&self.base, &mut self.journal);
+        let before = |block| base.block(block);
+        let offset = address.wrapping_sub(GLOBAL_BASE);
+        // A compare-and-swap has two operands.
+        if !wanted
+            && update.f != Rmw::Cas
+            && let Ok(offset) = u32::try_from(offset)
+        {
+            let new = Deferred {
+                offset,
+                update,
+                operand: b,
+            };
+            if let Some(old) = journal.update(new, before) {
+                return old;
+            }
+        }
+        let size = update.bytes() as usize;
+        journal.read(Range::new(offset, size as u64));
+        let old = journal.overlay(offset, size, base.read(offset, size));
+        let new = update.apply(old, b, c).to_le_bytes();
+        journal.write(offset, &new[..size], before);
+        old
+    }
 }
+
+#[cfg(test)]
+mod tests;

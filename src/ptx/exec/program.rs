@@ -139,8 +139,6 @@ pub struct Program {
     pub dynamic_shared_bytes: usize,
     /// Whether the kernel looks for what a cooperative launch gives.
     pub cooperative: bool,
-    /// Whether anything updates global memory atomically or waits for other CTAs.
-    pub ordered: bool,
 }
 
 impl Program {

@@ -10,6 +10,7 @@ mod copy;
 mod execute;
 mod group;
 mod matrices;
+mod store;
 
 use super::cta::Barriers;
 use super::fault::{Fault, LaneFault};

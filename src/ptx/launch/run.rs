@@ -8,7 +8,7 @@ use crate::ptx::ast::Space;
 use crate::ptx::exec::cta::Shape;
 use crate::ptx::exec::decode::{Bindings, decode};
 use crate::ptx::exec::fault::Fault;
-use crate::ptx::exec::memory::{Content, Global};
+use crate::ptx::exec::memory::{Arena, Content};
 use crate::ptx::exec::observe::Parallel;
 use crate::ptx::exec::program::Program;
 use crate::ptx::exec::{CODE_STEP, CODE_WINDOW, CONST_WINDOW, LOCAL_WINDOW, SHARED_WINDOW, grid};
@@ -27,7 +27,7 @@ pub struct Prepared<'a> {
     /// Grid and block.
     pub shape: Shape,
     /// Global memory.
-    pub global: Global,
+    pub global: Arena,
     /// For each argument the number of its buffer.
     pub buffers: Vec<Option<usize>>,
 }
@@ -46,7 +46,7 @@ pub fn prepare<'a>(file: &str, module: &'a Module<'a>, launch: &Launch) -> Resul
         Error::input(file, "the kernel", e.to_string(), remedy)
     })?;
     fits(file, &flat, launch)?;
-    let mut global = Global::default();
+    let mut global = Arena::default();
     let module_base = module_memory(file, launch, &mut flat, &mut global)?;
     let (params, buffers) = arguments(&flat, launch, &mut global)?;
     let program = decode(
@@ -171,7 +171,7 @@ fn module_memory(
     file: &str,
     launch: &Launch,
     flat: &mut Flat<'_>,
-    global: &mut Global,
+    global: &mut Arena,
 ) -> Result<u64> {
     for variable in &launch.variables {
         let symbol = flat
@@ -256,7 +256,7 @@ fn fix(flat: &mut Flat<'_>, base: u64) {
 
 type Packed = (Vec<u8>, Vec<Option<usize>>);
 
-fn arguments(flat: &Flat<'_>, launch: &Launch, global: &mut Global) -> Result<Packed> {
+fn arguments(flat: &Flat<'_>, launch: &Launch, global: &mut Arena) -> Result<Packed> {
     let mut params = vec![0; flat.param_bytes as usize];
     let mut buffers = Vec::new();
     for arg in &launch.args {

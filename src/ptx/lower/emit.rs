@@ -1,6 +1,6 @@
 //! Emits the machine instructions of each PTX instruction.
 
-use super::operands::{registers, written};
+use super::operands::written;
 use super::values::{Value, Values, float, words};
 use super::{Lowered, Operand, Span};
 use super::{expand, texts};
@@ -93,7 +93,7 @@ impl<'a> Emitter<'a> {
     pub fn dst(&self, inst: &FlatInst<'_>) -> Vec<Operand> {
         let mut out = Vec::new();
         for arg in inst.args.iter().take(written(inst)) {
-            registers(arg, &mut |r| out.extend(self.operand(r)));
+            arg.registers(&mut |r| out.extend(self.operand(r)));
         }
         out
     }
@@ -118,7 +118,7 @@ impl<'a> Emitter<'a> {
         depth: u32,
     ) {
         for arg in inst.args.iter().skip(written(inst)) {
-            registers(arg, &mut |r| match self.values.what(r) {
+            arg.registers(&mut |r| match self.values.what(r) {
                 Value::Constant(offset) => *constant = constant.or(Some(offset)),
                 Value::Fused if depth < 4 => {
                     let root = self.values.root(r);
@@ -159,7 +159,7 @@ impl<'a> Emitter<'a> {
     fn fused(&self, inst: &FlatInst<'_>) -> Option<&'a FlatInst<'a>> {
         let mut found = None;
         for arg in inst.args.iter().skip(1) {
-            registers(arg, &mut |r| {
+            arg.registers(&mut |r| {
                 if self.values.what(r) == Value::Fused {
                     let root = self.values.root(r);
                     let pc = self.values.writer.get(root as usize).copied().flatten();

@@ -14,25 +14,12 @@ pub fn written(inst: &FlatInst<'_>) -> usize {
     }
 }
 
-/// Calls `f` with every register that `arg` names.
-pub fn registers(arg: &Arg, f: &mut impl FnMut(u32)) {
-    match arg {
-        Arg::Reg(r) | Arg::Not(r) => f(*r),
-        Arg::Pair(a, b) => {
-            a.iter().chain(b).for_each(|r| f(*r));
-        }
-        Arg::Vector(list) | Arg::Params(list) => list.iter().for_each(|a| registers(a, f)),
-        Arg::Address { base: Some(r), .. } => f(*r),
-        _ => {}
-    }
-}
-
 /// Registers that `inst` writes.
 pub fn writes(inst: &FlatInst<'_>, f: &mut impl FnMut(u32)) {
     inst.args
         .iter()
         .take(written(inst))
-        .for_each(|a| registers(a, f));
+        .for_each(|a| a.registers(f));
 }
 
 /// Registers that `inst` reads, guard included.
@@ -40,12 +27,12 @@ pub fn reads(inst: &FlatInst<'_>, f: &mut impl FnMut(u32)) {
     inst.args
         .iter()
         .skip(written(inst))
-        .for_each(|a| registers(a, f));
+        .for_each(|a| a.registers(f));
     // A warpgroup's accumulators are read where they are written.
     if inst.opcode == "wgmma"
         && let Some(accumulators) = inst.args.first()
     {
-        registers(accumulators, f);
+        accumulators.registers(f);
     }
     if let Some((r, _)) = inst.guard
         && r != u32::MAX

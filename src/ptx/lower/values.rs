@@ -1,7 +1,7 @@
 //! What becomes of each virtual register: a register of its own, another name for one, a constant,
 //! or nothing because the only instruction that reads it does its work too.
 
-use super::operands::{has_effect, reads, registers, writes, written};
+use super::operands::{has_effect, reads, writes, written};
 use crate::ptx::ast::Space;
 use crate::ptx::flat::{Arg, Flat, FlatInst, Width};
 
@@ -196,7 +196,7 @@ impl Values {
             }
             for arg in inst.args.iter().skip(written(inst)) {
                 if !matches!(arg, Arg::Address { .. }) {
-                    registers(arg, &mut |r| out[r as usize] = true);
+                    arg.registers(&mut |r| out[r as usize] = true);
                 }
             }
         }

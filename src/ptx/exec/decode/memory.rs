@@ -100,9 +100,6 @@ impl<'a> Decoder<'a> {
         let ty = half_of(last_type(inst)?);
         let space = self.space(inst, inst.args.get(1));
         let polls = polls(inst);
-        if polls && matches!(space, Where::Global | Where::Generic) {
-            self.program.ordered = true;
-        }
         if let Some(op) = self.parameter(inst, space, ty)? {
             return Ok(op);
         }
@@ -192,9 +189,10 @@ impl<'a> Decoder<'a> {
         let f = rmw(inst).ok_or_else(|| unsupported(inst))?;
         let first = usize::from(returns);
         let space = self.space(inst, inst.args.get(first));
-        if space != Where::Shared {
-            self.program.ordered = true;
-        }
+        let result = inst
+            .args
+            .first()
+            .filter(|_| returns && self.results_matter(inst));
         let packed = matches!(ty, Type::F16x2 | Type::Bf16x2);
         if vector {
             let b = self.slots(inst.args.get(first + 1), ty)?;
@@ -202,10 +200,7 @@ impl<'a> Decoder<'a> {
                 Rmw::Cas => self.slots(inst.args.get(first + 2), ty)?,
                 _ => Vec::new(),
             };
-            let d = match (returns, inst.args.first()) {
-                (true, Some(Arg::Sink)) | (false, _) => None,
-                (true, arg) => Some(self.slots(arg, ty)?),
-            };
+            let d = result.map(|_| self.slots(result, ty)).transpose()?;
             return Ok(Op::AtomVector {
                 space,
                 f,
@@ -217,10 +212,7 @@ impl<'a> Decoder<'a> {
                 c: self.list(c)?,
             });
         }
-        let d = match (returns, inst.args.first()) {
-            (true, Some(Arg::Sink)) | (false, _) => None,
-            (true, arg) => Some(self.slot(arg, ty)?),
-        };
+        let d = result.map(|_| self.slot(result, ty)).transpose()?;
         let c = match f {
             Rmw::Cas => Some(self.slot(inst.args.get(first + 2), ty)?),
             _ => None,
@@ -235,6 +227,15 @@ impl<'a> Decoder<'a> {
             b: self.slot(inst.args.get(first + 1), ty)?,
             c,
         })
+    }
+
+    /// Whether anything reads what an `atom` returns. Compilers write `atom` for most updates.
+    fn results_matter(&self, inst: &FlatInst<'_>) -> bool {
+        let mut matter = false;
+        if let Some(result) = inst.args.first() {
+            result.registers(&mut |r| matter |= self.read.get(r as usize).copied().unwrap_or(true));
+        }
+        matter
     }
 
     fn cp(&mut self, inst: &FlatInst<'a>) -> Decoded<Op> {

@@ -1,13 +1,14 @@
-//! Loads and stores.
+//! Loads, and what all accesses have in common.
 
+use super::super::bytes::read;
 use super::super::fault::{LaneFault, Ran};
 use super::super::memory::Bad;
 use super::super::observe::Observer;
 use super::super::op::{Addr, List, Slot, Ty, Where};
-use super::super::regs::{LANES, Lanes, each};
+use super::super::regs::{FULL, LANES, Lanes, each};
 use super::super::shared::Use;
 use super::super::{CONST_WINDOW, LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, WINDOW_BYTES};
-use super::cells::{extent, peek, poke, read, signed, slice, slice_mut, write};
+use super::cells::{extent, peek, signed, slice};
 use super::{Cx, Warp, lanes};
 
 const OUTSIDE: &str = "check the index, the sizes of the buffers and the arguments of the launch";
@@ -121,31 +122,24 @@ impl Warp {
         if space == Where::Shared && cx.shared.checked() {
             self.check_races(at, total, mask, Use::Read, cx)?;
         }
-        if !matches!(space, Where::Shared | Where::Const | Where::Param) {
-            cx.global.note(at, mask, total, false);
-        }
-        let (bytes, tracked) = match space {
-            Where::Shared => (slice(&cx.shared.bytes, low, high), false),
-            Where::Const => (slice(&program.constant, low, high), false),
-            Where::Param => (slice(&program.params, low, high), false),
-            _ => match cx.global.span(low, high) {
-                Some((bytes, tracked)) => (Some(&*bytes), tracked),
-                None => (None, false),
-            },
+        let (bytes, direct) = match space {
+            Where::Shared => (slice(&cx.shared.bytes, low, high), true),
+            Where::Const => (slice(&program.constant, low, high), true),
+            Where::Param => (slice(&program.params, low, high), true),
+            _ => {
+                let direct = cx.global.note_read(at, mask, total);
+                match cx.global.span(low, high) {
+                    Some((bytes, tracked)) => (Some(bytes), direct && !tracked),
+                    None => (None, false),
+                }
+            }
         };
-        let Some(bytes) = bytes.filter(|_| !tracked) else {
+        let Some(bytes) = bytes.filter(|_| direct) else {
             return self.load_slowly(space, ty, at, slots, mask, total, cx);
         };
         if let ([Slot::Word(d)], 4) = (slots, element) {
             let target = &mut self.regs.w.0[*d as usize];
-            for (lane, t) in target.iter_mut().enumerate() {
-                if mask >> lane & 1 != 0 {
-                    let from = (at[lane] - low) as usize;
-                    let mut word = [0; 4];
-                    word.copy_from_slice(&bytes[from..from + 4]);
-                    *t = u32::from_le_bytes(word);
-                }
-            }
+            load_words(target, bytes, at, low, mask);
             return Ok(());
         }
         for (i, &slot) in slots.iter().enumerate() {
@@ -179,7 +173,7 @@ impl Warp {
         Ok(())
     }
 
-    fn local_place(&self, lane: usize, at: u64, total: u64, size: usize) -> Ran<usize> {
+    pub(super) fn local_place(&self, lane: usize, at: u64, total: u64, size: usize) -> Ran<usize> {
         let inside = at.checked_add(total).is_some_and(|end| end <= size as u64);
         if !inside {
             return Err(Box::new(LaneFault::new(
@@ -282,101 +276,28 @@ impl Warp {
         }
         Ok(())
     }
+}
 
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn store<O: Observer>(
-        &mut self,
-        pc: u32,
-        space: Where,
-        bytes: u8,
-        addr: Addr,
-        a: List,
-        mask: u32,
-        cx: &mut Cx<'_, O>,
-    ) -> Ran<()> {
-        let at = self.addresses(addr);
-        cx.observer.access(self.number, pc, mask, &at);
-        self.by_space(space, &at, mask, |warp, space, at, mask| {
-            warp.store_to(space, u64::from(bytes), at, a, mask, cx)
-        })
+/// Loads a word for each lane of `mask` from the bytes from `low` on.
+fn load_words(target: &mut Lanes<u32>, bytes: &[u8], at: &Lanes<u64>, low: u64, mask: u32) {
+    let word = |at: u64| read(bytes, (at - low) as usize, 4) as u32;
+    if mask != FULL {
+        lanes(mask).for_each(|lane| target[lane] = word(at[lane]));
+    } else if bytes.len() == 4 * LANES && in_step(at, low) {
+        // What most loads are; one copy also meets cache misses all at once.
+        for (t, word) in target.iter_mut().zip(bytes.as_chunks().0) {
+            *t = u32::from_le_bytes(*word);
+        }
+    } else {
+        target.iter_mut().zip(at).for_each(|(t, at)| *t = word(*at));
     }
+}
 
-    fn store_to<O: Observer>(
-        &mut self,
-        space: Where,
-        element: u64,
-        at: &Lanes<u64>,
-        a: List,
-        mask: u32,
-        cx: &mut Cx<'_, O>,
-    ) -> Ran<()> {
-        let total = element * u64::from(a.count);
-        let (low, high) = extent(at, mask, total)?;
-        let slots = cx.program.list(a);
-        if space == Where::Local {
-            let size = self.local.len() / LANES;
-            for lane in lanes(mask) {
-                let start = self.local_place(lane, at[lane], total, size)?;
-                for (i, &slot) in slots.iter().enumerate() {
-                    let value = self.regs.lane(slot, lane);
-                    write(
-                        &mut self.local,
-                        start + i * element as usize,
-                        element as usize,
-                        value,
-                    );
-                }
-            }
-            return Ok(());
-        }
-        if matches!(space, Where::Const | Where::Param) {
-            return Err(Box::new(LaneFault::new(
-                mask.trailing_zeros() as usize,
-                "a store to memory that can only be read",
-                "store to global, shared or local memory",
-            )));
-        }
-        if space == Where::Shared && cx.shared.checked() {
-            self.check_races(at, total, mask, Use::Write, cx)?;
-        }
-        if space != Where::Shared {
-            cx.global.note(at, mask, total, true);
-        }
-        let (bytes, tracked) = match space {
-            Where::Shared => (slice_mut(&mut cx.shared.bytes, low, high), false),
-            _ => match cx.global.span(low, high) {
-                Some((bytes, tracked)) => (Some(bytes), tracked),
-                None => (None, false),
-            },
-        };
-        if let Some(bytes) = bytes {
-            for (i, &slot) in slots.iter().enumerate() {
-                let skip = i as u64 * element;
-                for lane in lanes(mask) {
-                    let to = (at[lane] - low + skip) as usize;
-                    write(bytes, to, element as usize, self.regs.lane(slot, lane));
-                }
-            }
-            if tracked {
-                for lane in lanes(mask) {
-                    cx.global.mark(at[lane], total);
-                }
-            }
-            return Ok(());
-        }
-        for lane in lanes(mask) {
-            self.check(space, lane, at[lane], total, false, cx)?;
-            for (i, &slot) in slots.iter().enumerate() {
-                let value = self.regs.lane(slot, lane);
-                poke(
-                    space,
-                    at[lane] + i as u64 * element,
-                    element as usize,
-                    value,
-                    cx,
-                );
-            }
-        }
-        Ok(())
+/// Whether the lanes' addresses are those of words in a row from `low` on.
+fn in_step(at: &Lanes<u64>, low: u64) -> bool {
+    let mut off = 0;
+    for (lane, at) in at.iter().enumerate() {
+        off |= at.wrapping_sub(low) ^ (4 * lane as u64);
     }
+    off == 0
 }

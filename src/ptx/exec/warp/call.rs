@@ -3,12 +3,12 @@
 //! A lane that calls a recursive function puts that function's registers aside and gets a frame of
 //! local memory; its return brings the registers back.
 
+use super::super::bytes::{read, write};
 use super::super::fault::{LaneFault, Ran};
 use super::super::program::{Frame, NOWHERE, Place, Program, Target};
 use super::super::regs::{LANES, Regs};
 use super::super::stack::Entry;
 use super::super::{CODE_STEP, CODE_WINDOW};
-use super::cells::{read, write};
 use super::{Cx, Next, Warp, lanes};
 
 /// Calls within calls.

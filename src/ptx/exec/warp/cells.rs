@@ -1,5 +1,6 @@
 //! Bytes of any space.
 
+use super::super::bytes::{read, write};
 use super::super::fault::{LaneFault, Ran};
 use super::super::op::{Ty, Where};
 use super::super::regs::Lanes;
@@ -36,32 +37,6 @@ pub(super) fn slice_mut(bytes: &mut [u8], low: u64, high: u64) -> Option<&mut [u
     bytes.get_mut(usize::try_from(low).ok()?..usize::try_from(high).ok()?)
 }
 
-/// A little-endian value of `bytes` bytes.
-#[inline(always)]
-pub(super) fn read(from: &[u8], at: usize, bytes: usize) -> u64 {
-    let mut word = [0; 8];
-    if let Some(source) = from.get(at..at + bytes.min(8)) {
-        match bytes {
-            4 => word[..4].copy_from_slice(source),
-            8 => word.copy_from_slice(source),
-            n => word[..n.min(8)].copy_from_slice(source),
-        }
-    }
-    u64::from_le_bytes(word)
-}
-
-#[inline(always)]
-pub(super) fn write(into: &mut [u8], at: usize, bytes: usize, value: u64) {
-    let word = value.to_le_bytes();
-    if let Some(target) = into.get_mut(at..at + bytes.min(8)) {
-        match bytes {
-            4 => target.copy_from_slice(&word[..4]),
-            8 => target.copy_from_slice(&word),
-            n => target.copy_from_slice(&word[..n.min(8)]),
-        }
-    }
-}
-
 /// A value read from a signed type fills a wider register with its sign.
 #[inline(always)]
 pub(super) fn signed(value: u64, ty: Ty) -> u64 {
@@ -89,10 +64,5 @@ pub(super) fn poke<O>(space: Where, at: u64, bytes: usize, value: u64, cx: &mut 
         write(&mut cx.shared.bytes, at as usize, bytes, value);
         return;
     }
-    if let Some((target, tracked)) = cx.global.span(at, at + bytes as u64) {
-        write(target, 0, bytes, value);
-        if tracked {
-            cx.global.mark(at, bytes as u64);
-        }
-    }
+    cx.global.write(at, bytes, value);
 }

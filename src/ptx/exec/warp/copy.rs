@@ -27,7 +27,7 @@ impl Warp {
         if cx.shared.checked() {
             self.check_races(&to, total, mask, Use::Write, cx)?;
         }
-        cx.global.note(&from, mask, total, false);
+        cx.global.note_read(&from, mask, total);
         for lane in lanes(mask) {
             let wanted = match size {
                 _ if skipped >> lane & 1 != 0 => 0,

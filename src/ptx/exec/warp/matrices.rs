@@ -126,8 +126,8 @@ impl Warp {
                 let kind = if f.store { Use::Write } else { Use::Read };
                 warp.check_races(&[at; LANES], bytes, mask, kind, cx)?;
             }
-            if !matches!(space, Where::Shared | Where::Const | Where::Param) {
-                cx.global.note(&[at; LANES], 1, bytes, f.store);
+            if !f.store && space == Where::Global {
+                cx.global.note_read(&[at; LANES], 1, bytes);
             }
             if f.store {
                 let bits = element_bits(&warp.regs, f.element, slots, lane, i);

@@ -2,8 +2,9 @@
 
 use super::super::super::fault::{LaneFault, Ran};
 use super::super::super::observe::Observer;
-use super::super::super::op::{Int, Op, Slot};
+use super::super::super::op::{Int, Op};
 use super::super::super::regs::LANES;
+use super::super::super::rmw::Update;
 use super::super::super::{alu, int};
 use super::super::{Cx, Warp, access, atomic, bits_of, lanes, matrices};
 
@@ -129,13 +130,8 @@ impl Warp {
                 b,
                 c,
             } => {
-                let what = atomic::Atom {
-                    f,
-                    ty,
-                    packed,
-                    b,
-                    c,
-                };
+                let update = Update { f, ty, packed };
+                let what = atomic::Atom { update, b, c };
                 return self.atom(pc, space, what, addr, d, mask, cx);
             }
             Op::AtomVector {
@@ -148,14 +144,8 @@ impl Warp {
                 b,
                 c,
             } => {
-                let what = atomic::Atom {
-                    f,
-                    ty,
-                    packed,
-                    b: Slot::Word(0),
-                    c: None,
-                };
-                return self.atom_vector(pc, space, what, addr, (d, b, c), mask, cx);
+                let update = Update { f, ty, packed };
+                return self.atom_vector(pc, space, update, addr, (d, b, c), mask, cx);
             }
             Op::CpAsync {
                 dst,
