@@ -280,3 +280,49 @@ fn local_memory_lies_as_the_hardware_lays_it_out() {
     assert_eq!(l1.sector_writes - l1.sector_local_writes, 16 * 4);
     assert_eq!(l1.sector_writebacks, 0);
 }
+
+/// Updates of one global word: unread results, one read through a copy, exchanges.
+const UPDATES: &str = ".version 7.0
+.target sm_80
+.address_size 64
+.visible .entry updates(.param .u64 p)
+{
+    .reg .u32 %r<9>;
+    .reg .u64 %rd<3>;
+    ld.param.u64 %rd1, [p];
+    atom.global.add.u32 %r1, [%rd1], 1;
+    red.global.max.u32 [%rd1], 7;
+    atom.global.or.b32 %r2, [%rd1], 8;
+    mov.u32 %r3, %r2;
+    st.global.u32 [%rd1+4], %r3;
+    atom.global.exch.b32 %r4, [%rd1], 9;
+    atom.global.cas.b32 %r5, [%rd1], 9, 10;
+    ret;
+}
+";
+
+/// As ptxas does: an update whose result nobody reads is a reduction, of which exchanges have none.
+#[test]
+fn updates_whose_results_nobody_reads_are_reductions() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (ptx, launch) = (folder.path().join("k.ptx"), folder.path().join("k.toml"));
+    std::fs::write(&ptx, UPDATES).expect("a writable folder");
+    let text = "kernel = \"updates\"\ngrid = 1\nblock = 32\n[[args]]\nname = \"p\"\ntype = \"u32\"\ncount = 2\ninit = \"zeros\"\n";
+    std::fs::write(&launch, text).expect("a writable folder");
+    let (workload, _) = record(&ptx, &launch, false, 1).unwrap_or_else(|e| panic!("{e}"));
+    let kernel = workload.launches().next().expect("one launch");
+    let names = kernel.code.insts.iter();
+    let names = names.filter_map(|i| kernel.code.mnemonics.get(usize::from(i.mnemonic)));
+    let atomics: Vec<&str> = names
+        .map(|name| &**name)
+        .filter(|name| name.starts_with("RED") || name.starts_with("ATOM"))
+        .collect();
+    let expected = [
+        "RED.E.ADD.STRONG.GPU",
+        "RED.E.MAX.STRONG.GPU",
+        "ATOMG.E.OR.STRONG.GPU",
+        "ATOMG.E.EXCH.STRONG.GPU",
+        "ATOMG.E.CAS.STRONG.GPU",
+    ];
+    assert_eq!(atomics, expected);
+}

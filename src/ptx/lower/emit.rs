@@ -336,7 +336,10 @@ impl<'a> Emitter<'a> {
         {
             return self.simple("MOV", inst);
         }
-        let dst = self.dst(inst);
+        let dst = match text.starts_with("RED") {
+            true => Vec::new(),
+            false => self.dst(inst),
+        };
         let (src, constant) = self.src(inst);
         // The address comes first, then data.
         self.push(&text, &dst, &src);

@@ -61,7 +61,7 @@ pub fn memory_text(e: &Emitter<'_>, inst: &FlatInst<'_>) -> String {
     let global = matches!(space, 'G' | ' ');
     let extended = if global { ".E" } else { "" };
     if matches!(inst.opcode, "atom" | "red") {
-        return atomic(inst, space, extended, size);
+        return atomic(e, inst, space, extended, size);
     }
     let scope = match (
         inst.has("volatile") || inst.has("acquire") || inst.has("relaxed"),
@@ -94,7 +94,7 @@ pub fn memory_text(e: &Emitter<'_>, inst: &FlatInst<'_>) -> String {
     format!("{base}{extended}{size}{read_only}{cache}{scope}")
 }
 
-fn atomic(inst: &FlatInst<'_>, space: char, extended: &str, size: &str) -> String {
+fn atomic(e: &Emitter<'_>, inst: &FlatInst<'_>, space: char, extended: &str, size: &str) -> String {
     let operation = [
         "add", "min", "max", "and", "or", "xor", "inc", "dec", "exch", "cas",
     ]
@@ -107,13 +107,25 @@ fn atomic(inst: &FlatInst<'_>, space: char, extended: &str, size: &str) -> Strin
         (size, true) => format!(".F32{size}.FTZ.RN"),
         (size, false) => size.to_owned(),
     };
-    let unused = inst.opcode == "red" || matches!(inst.args.first(), Some(Arg::Sink));
-    match (space, unused) {
+    // Reductions exist for all but exchanges.
+    let reduction = !inst.has("exch") && !inst.has("cas") && !returns(e, inst);
+    match (space, reduction) {
         ('S', _) => format!("ATOMS.{operation}{ty}"),
         ('G', true) => format!("RED{extended}.{operation}{ty}.STRONG.GPU"),
         ('G', false) => format!("ATOMG{extended}.{operation}{ty}.STRONG.GPU"),
         _ => format!("ATOM{extended}.{operation}{ty}.STRONG.GPU"),
     }
+}
+
+/// Whether anything reads what an atomic instruction returns.
+fn returns(e: &Emitter<'_>, inst: &FlatInst<'_>) -> bool {
+    let mut read = false;
+    if inst.opcode == "atom"
+        && let Some(result) = inst.args.first()
+    {
+        result.registers(&mut |r| read |= e.values.is_read(r));
+    }
+    read
 }
 
 /// Letter of the space of an access; a blank is generic.

@@ -87,6 +87,14 @@ impl Values {
         r
     }
 
+    /// Whether any instruction that is kept reads register `r`.
+    pub fn is_read(&self, r: u32) -> bool {
+        // A copy may have taken its place.
+        [r, self.root(r)]
+            .iter()
+            .any(|&r| self.reads.get(r as usize).is_some_and(|&n| n > 0))
+    }
+
     /// What a register is, aliases followed.
     pub fn what(&self, r: u32) -> Value {
         let root = self.root(r);
