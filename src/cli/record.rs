@@ -2,7 +2,7 @@
 
 pub mod info;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::output;
 use crate::ptx::record::record;
 use crate::trace::pgt::write_pgt;
@@ -24,17 +24,19 @@ pub struct RecordArgs {
     #[arg(long)]
     pub race_check: bool,
     /// Host threads, which run CTAs at once. The result does not depend on it.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub threads: usize,
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
 }
 
 /// Runs the command.
 pub fn run(args: &RecordArgs) -> Result<()> {
-    if args.threads == 0 {
-        return Err(Error::Usage("--threads: at least 1".to_owned()));
-    }
     output::check(&args.output)?;
-    let (workload, report) = record(&args.input, &args.launch, args.race_check, args.threads)?;
+    let (workload, report) = record(
+        &args.input,
+        &args.launch,
+        args.race_check,
+        usize::from(args.threads),
+    )?;
     write_pgt(&workload, &args.output)?;
     let rate = report.executed as f64 / report.seconds.max(1e-9) / 1e6;
     let outcome = match report.verified {

@@ -125,6 +125,10 @@ const RULES: &[Rule] = &[
         check: l2_shape,
     },
     Rule {
+        sections: &["noc"],
+        check: coalescer,
+    },
+    Rule {
         sections: &["dram"],
         check: dram_queues,
     },
@@ -343,6 +347,16 @@ fn l2_shape(spec: &GpuSpec, reader: &mut Reader<'_>) {
     }
     if !l2.interleave_bytes.is_power_of_two() {
         reader.fault("l2.interleave_bytes", "a power of two", "round it");
+    }
+}
+
+fn coalescer(spec: &GpuSpec, reader: &mut Reader<'_>) {
+    if !spec.noc.coalescer_entries.is_multiple_of(4) {
+        reader.fault(
+            "noc.coalescer_entries",
+            "a multiple of 4",
+            "sets have four entries; 0 turns it off",
+        );
     }
 }
 

@@ -154,6 +154,7 @@ fn rules_between_keys_hold() {
     assert!(fault("sm.warps_max=62").contains("multiple of sm.sub_cores"));
     assert!(fault("dram.write_high=145").contains("at most dram.write_queue = 144"));
     assert!(fault("dram.write_low=124").contains("below dram.write_high"));
+    assert!(fault("noc.coalescer_entries=5").contains("a multiple of 4"));
     assert!(fault("noc.request_latency=19").contains("20 to 4000 cycles"));
     assert!(fault("launch.cta_end=19").contains("20 to 20000 cycles"));
     assert!(fault("gpu.compute_capability=75").contains("[70, 72] for volta"));

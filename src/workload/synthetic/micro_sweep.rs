@@ -114,7 +114,7 @@ impl Iteration<'_> {
         match self.width {
             _ if self.modulo => {
                 for word in 0..(self.width / 4) as u16 {
-                    let (sum, word) = (r(4 + word), r(data.number + word));
+                    let (sum, word) = (r(12 + word), r(data.number + word));
                     code.inst("FADD", &[sum], &[sum, word]);
                     loads.push(None);
                 }
