@@ -235,6 +235,12 @@ impl<'a> Pass<'a> {
             ),
             OpClass::Tensor | OpClass::SetPredicate => 0,
             class if class == consumer.class => 0,
+            // Their latencies are those towards the other of the two.
+            OpClass::Fp16 | OpClass::Fp16Mma
+                if matches!(consumer.class, OpClass::Fp16 | OpClass::Fp16Mma) =>
+            {
+                0
+            }
             _ => u64::from(latency.cross_pipe_extra),
         }
     }
@@ -318,6 +324,17 @@ mod tests {
         let stalls: Vec<u8> = controls.iter().map(|c| c.stall).collect();
         assert_eq!(stalls, [1, 3, 4, 1]);
         assert!(controls.iter().all(|c| c.write_barrier == NO_BARRIER));
+    }
+
+    #[test]
+    fn the_two_fp16_pipes_wait_for_each_other_as_ptxas_has_it() {
+        let controls = annotated("a100-80", |code| {
+            for text in ["HFMA2", "HFMA2.MMA", "HFMA2"] {
+                code.inst(text, &[r(9)], &[r(9), r(3)]);
+            }
+        });
+        let stalls: Vec<u8> = controls.iter().map(|c| c.stall).collect();
+        assert_eq!(stalls, [6, 10, 1]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod micro_cache;
 mod micro_ops;
 mod micro_ring;
 mod micro_sweep;
+mod micro_wmma;
 mod params;
 mod sgemm;
 mod shared;
@@ -85,6 +86,7 @@ const CATALOGUE: &[Entry] = &[
     shared::ATOMICS,
     local::LOCAL,
     micro_ops::OPS,
+    micro_wmma::WMMA,
     micro_ring::RING,
     micro_ring::LAP,
     micro_bandwidth::ELEMENTWISE,

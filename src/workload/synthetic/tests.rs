@@ -99,6 +99,9 @@ const ALL: &[&str] = &[
     "local?width=16&iters=2",
     "atomics?space=shared&result=on&block=70",
     "atomics?address=lane&op=cas&grid=3",
+    "wmma",
+    "wmma?type=f16&unroll=3&iters=2&block=40",
+    "wmma?iters=0",
 ];
 
 #[test]
@@ -190,6 +193,13 @@ fn counts_follow_from_the_parameters() {
         6 + 2 * 4 + 7 * 123
     );
     assert_eq!(per_warp("synth:barrier?block=64&iters=5"), 2 * (3 + 5 * 4));
+    // Four k-slices of four steps a wmma, of two with f16 accumulators.
+    assert_eq!(
+        per_warp("synth:wmma?unroll=3&iters=2"),
+        3 + 2 * (3 * 16 + 3)
+    );
+    assert_eq!(per_warp("synth:wmma?type=f16&iters=0"), 3);
+    assert_eq!(per_warp("synth:wmma?type=f16&iters=1"), 3 + 64 * 8 + 3);
     assert_eq!(per_warp("synth:stream?bytes=1MiB"), 8 * 15);
     assert_eq!(per_warp("synth:gather?block=32&per=9"), 6 + 9 * 4);
     assert_eq!(
