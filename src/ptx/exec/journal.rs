@@ -105,7 +105,10 @@ impl Journal {
         let mut same = true;
         for part in range.parts() {
             if let Some(page) = self.pages.touch(part.page) {
-                page.read[part.block] |= part.bits() & !page.written[part.block];
+                // A byte of an updated value depends on all of that value.
+                let updated = page.updated[part.block];
+                let around = updated & updates_around(part.bits() & updated);
+                page.read[part.block] |= part.bits() & !page.written[part.block] | around;
                 same &= !page.owns(part.block);
             }
         }

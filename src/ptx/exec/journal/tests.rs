@@ -78,6 +78,21 @@ fn a_write_takes_updates_back() {
 }
 
 #[test]
+fn a_byte_of_an_updated_value_depends_on_all_of_it() {
+    let mut journal = journal();
+    assert!(add(&mut journal, 8, Ty::U64, 1) && add(&mut journal, 16, Ty::U32, 1));
+    assert!(!journal.read(Range::new(8, 1)));
+    assert_eq!(journal.finish().reads, [(0, 0xff00)]);
+    assert!(add(&mut journal, 8, Ty::U64, 1));
+    assert!(!journal.read(Range::new(16, 4)));
+    assert_eq!(
+        journal.finish().reads,
+        [(0, 0xf_0000)],
+        "its neighbour does not"
+    );
+}
+
+#[test]
 fn what_does_not_fit_is_not_kept() {
     let mut journal = journal();
     journal.keep_updates(1);
