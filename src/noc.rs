@@ -3,9 +3,12 @@
 //! An SM's own port is reserved by the SM. Here, once a quantum and GPC by GPC, the messages of a
 //! GPC's SMs and those for them are put in order and through the GPC's ports. Every message leaves a
 //! port no earlier than it came and needs at least a quantum from end to end. Where the chip has a
-//! request coalescer, it lies between a GPC's ports and the crossbar.
+//! request coalescer, it lies between a GPC's ports: requests that join another have passed the GPC's
+//! port, and the one reply is copied behind it, in front of the ports that a few SMs share (CPCs).
 
 mod coalescer;
+#[cfg(test)]
+mod tests;
 
 use crate::config::{GpuSpec, NocSpec};
 use crate::engine::{Cycle, Port, put_in_order};
@@ -118,6 +121,9 @@ pub struct GpcPorts {
     gpc: u16,
     request_port: Port,
     reply_port: Port,
+    /// Empty where SMs do not share ports behind the GPC's.
+    cpc_ports: Vec<Port>,
+    cpc_sms: usize,
     sm_ports: Vec<Port>,
     coalescer: Option<Coalescer>,
     merged: Vec<Request>,
@@ -136,10 +142,18 @@ impl GpcPorts {
     /// The ports of GPC `gpc`.
     pub fn new(gpc: u16, spec: &GpuSpec, topology: &Topology) -> Self {
         let sms = topology.sms_of[usize::from(gpc)].len();
+        let cpc_sms = usize::from(spec.noc.cpc_sms);
+        let cpcs = if cpc_sms > 0 {
+            sms.div_ceil(cpc_sms)
+        } else {
+            0
+        };
         GpcPorts {
             gpc,
             request_port: Port::new(spec.noc.gpc_request_bytes_per_cycle),
             reply_port: Port::new(spec.noc.gpc_reply_bytes_per_cycle),
+            cpc_ports: vec![Port::new(spec.noc.cpc_reply_bytes_per_cycle); cpcs],
+            cpc_sms,
             sm_ports: vec![Port::new(spec.noc.sm_reply_bytes_per_cycle); sms],
             coalescer: Coalescer::new(&spec.noc),
             merged: Vec::new(),
@@ -212,22 +226,28 @@ impl GpcPorts {
         true
     }
 
-    /// Through the GPC's port to the SM that asked, and to those whose reads joined its read.
+    /// Through the GPC's port, and from there to the SM that asked and to those whose reads joined
+    /// its read.
     fn route_reply(&mut self, reply: Reply, topology: &Topology) {
         let offset = topology.offset(self.gpc, reply.slice);
         let latency = topology.reply + offset - offset / 2;
-        let (gpc, sms, stats) = (&mut self.reply_port, &mut self.sm_ports, &mut self.stats);
-        let to_sms = &mut self.to_sms;
-        let mut deliver = |mut reply: Reply| {
-            let bytes = topology.bytes(reply.sectors);
-            let position = usize::from(reply.sm) / topology.sms_of.len();
-            let start = gpc.send(reply.at, bytes);
-            let through = sms[position].send(start + latency, bytes);
+        let bytes = topology.bytes(reply.sectors);
+        let behind = self.reply_port.send(reply.at, bytes) + latency;
+        let (cpcs, cpc_sms) = (&mut self.cpc_ports, self.cpc_sms);
+        let (sms, stats, to_sms) = (&mut self.sm_ports, &mut self.stats, &mut self.to_sms);
+        let mut deliver = |mut copy: Reply| {
+            let bytes = topology.bytes(copy.sectors);
+            let position = usize::from(copy.sm) / topology.sms_of.len();
+            let there = match cpcs.is_empty() {
+                true => behind,
+                false => cpcs[position / cpc_sms].send(behind, bytes),
+            };
+            let through = sms[position].send(there, bytes);
             stats.replies += 1;
             stats.reply_bytes += bytes;
             stats.reply_wait_cycles += through - reply.at - latency;
-            reply.at = through;
-            to_sms[position].push(reply);
+            copy.at = through;
+            to_sms[position].push(copy);
         };
         deliver(reply);
         if let Some(coalescer) = &mut self.coalescer {

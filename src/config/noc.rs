@@ -3,7 +3,7 @@
 use super::declare::section;
 
 section! {
-    /// `[noc]`. One way: SM port, GPC port, crossbar, slice port, each with a bandwidth; latencies add
+    /// `[noc]`. One way: SM port, CPC port (replies), GPC port, crossbar, slice port, each with a bandwidth; latencies add
     /// up to `request_latency` (or `reply_latency`) plus the offsets of the GPC, the slice and the far
     /// partition.
     pub struct NocSpec {
@@ -25,6 +25,10 @@ section! {
         pub gpc_request_bytes_per_cycle: u16 = Bytes(1, 65535),
         /// Crossbar to GPC, bytes per cycle.
         pub gpc_reply_bytes_per_cycle: u16 = Bytes(1, 65535),
+        /// SMs of a GPC that share a port behind the GPC's (a CPC); 0: none.
+        pub cpc_sms: u16 = Count(0, 1024),
+        /// GPC to the SMs of a CPC, bytes per cycle.
+        pub cpc_reply_bytes_per_cycle: u16 = Bytes(1, 65535),
         /// Bytes of a request or reply header (a read request is one header).
         pub header_bytes: u16 = Bytes(0, 256),
         /// Entries of a GPC's request coalescer, in sets of four; 0: none.

@@ -2,7 +2,7 @@
 //!
 //! The first read of a line takes an entry and goes on to L2. While its reply is under way, reads of
 //! the same sectors by the GPC's SMs join the entry instead of going on, up to a limit. L2 then sends
-//! one reply, which becomes one for each before the GPC's port. A read that finds its set full, or its
+//! one reply, which becomes one for each behind the GPC's port. A read that finds its set full, or its
 //! entry with as many as may join, goes on as if there were no coalescer.
 
 use crate::config::NocSpec;
