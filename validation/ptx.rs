@@ -301,22 +301,27 @@ const UPDATES: &str = ".version 7.0
 }
 ";
 
-/// As ptxas does: an update whose result nobody reads is a reduction, of which exchanges have none.
-#[test]
-fn updates_whose_results_nobody_reads_are_reductions() {
+/// The mnemonics that begin with one of `prefixes` in the recording of kernel `name` of `ptx`, whose
+/// one argument has two words.
+fn mnemonics(name: &str, ptx: &str, prefixes: &[&str]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (ptx, launch) = (folder.path().join("k.ptx"), folder.path().join("k.toml"));
-    std::fs::write(&ptx, UPDATES).expect("a writable folder");
-    let text = "kernel = \"updates\"\ngrid = 1\nblock = 32\n[[args]]\nname = \"p\"\ntype = \"u32\"\ncount = 2\ninit = \"zeros\"\n";
+    let (file, launch) = (folder.path().join("k.ptx"), folder.path().join("k.toml"));
+    std::fs::write(&file, ptx).expect("a writable folder");
+    let text = format!(
+        "kernel = \"{name}\"\ngrid = 1\nblock = 32\n[[args]]\nname = \"p\"\ntype = \"u32\"\ncount = 2\ninit = \"zeros\"\n"
+    );
     std::fs::write(&launch, text).expect("a writable folder");
-    let (workload, _) = record(&ptx, &launch, false, 1).unwrap_or_else(|e| panic!("{e}"));
+    let (workload, _) = record(&file, &launch, false, 1).unwrap_or_else(|e| panic!("{e}"));
     let kernel = workload.launches().next().expect("one launch");
     let names = kernel.code.insts.iter();
     let names = names.filter_map(|i| kernel.code.mnemonics.get(usize::from(i.mnemonic)));
-    let atomics: Vec<&str> = names
-        .map(|name| &**name)
-        .filter(|name| name.starts_with("RED") || name.starts_with("ATOM"))
-        .collect();
+    let wanted = |name: &&String| prefixes.iter().any(|p| name.starts_with(p));
+    names.filter(wanted).cloned().collect()
+}
+
+/// As ptxas does: an update whose result nobody reads is a reduction, of which exchanges have none.
+#[test]
+fn updates_whose_results_nobody_reads_are_reductions() {
     let expected = [
         "RED.E.ADD.STRONG.GPU",
         "RED.E.MAX.STRONG.GPU",
@@ -324,5 +329,57 @@ fn updates_whose_results_nobody_reads_are_reductions() {
         "ATOMG.E.EXCH.STRONG.GPU",
         "ATOMG.E.CAS.STRONG.GPU",
     ];
-    assert_eq!(atomics, expected);
+    assert_eq!(mnemonics("updates", UPDATES, &["RED", "ATOM"]), expected);
+}
+
+const HALVES: &str = "
+.version 8.0
+.target sm_90
+.address_size 64
+.visible .entry halves(.param .u64 p)
+{
+    .reg .b16 %h<3>;
+    .reg .b32 %r<5>;
+    .reg .b64 %rd<3>;
+    ld.param.u64 %rd1, [p];
+    cvta.to.global.u64 %rd2, %rd1;
+    ld.global.u32 %r1, [%rd2];
+    ld.global.u16 %h1, [%rd2+4];
+    fma.rn.f16x2 %r2, %r1, %r1, %r1;
+    add.f16x2 %r2, %r2, %r1;
+    mul.f16x2 %r2, %r2, %r1;
+    fma.rn.bf16x2 %r2, %r2, %r1, %r1;
+    fma.rn.f16 %h1, %h1, %h1, %h1;
+    fma.rn.f16 %h1, %h1, %h1, %h1;
+    st.global.u32 [%rd2], %r2;
+    st.global.u16 [%rd2+4], %h1;
+    ret;
+}
+";
+
+/// As ptxas does on GA100 and GH100: dependent packed halves take both pipes in turn, single ones
+/// the first.
+#[test]
+fn packed_halves_take_both_pipes_where_there_are_two() {
+    let of = |target: &str| {
+        let ptx = HALVES.replace("sm_90", target);
+        mnemonics("halves", &ptx, &["HFMA2", "HADD2", "HMUL2"])
+    };
+    let two = [
+        "HFMA2.MMA",
+        "HADD2",
+        "HFMA2.MMA",
+        "HFMA2.BF16_V2",
+        "HFMA2",
+        "HFMA2",
+    ];
+    let one = ["HFMA2", "HADD2", "HMUL2", "HFMA2.BF16_V2", "HFMA2", "HFMA2"];
+    assert_eq!(
+        (of("sm_80"), of("sm_90")),
+        (
+            two.map(str::to_owned).to_vec(),
+            two.map(str::to_owned).to_vec()
+        )
+    );
+    assert_eq!(of("sm_86"), one);
 }

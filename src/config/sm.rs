@@ -87,6 +87,8 @@ section! {
         pub alu_interval: u8 = Cycles(1, 255),
         /// Packed half.
         pub fp16_interval: u8 = Cycles(1, 255),
+        /// HFMA2.MMA, where packed half has a second pipe; 0: it takes the first.
+        pub fp16_mma_interval: u8 = Cycles(0, 255),
         /// Double precision.
         pub fp64_interval: u8 = Cycles(1, 255),
         /// One FP64 unit shared by all sub-cores of the SM (GeForce).
@@ -228,6 +230,8 @@ section! {
         pub l1_latency: u16 = Cycles(1, 2000),
         /// Lines that the stream buffer of a sub-core prefetches after a miss; 0 = off.
         pub stream_buffer_lines: u8 = Count(0, 64),
+        /// From an L0 miss whose line the stream buffer has to the issue of its first instruction.
+        pub stream_latency: u16 = Cycles(0, 4000),
     }
 }
 

@@ -207,7 +207,14 @@ fn pipes(w: &Window) -> Pipes {
     Pipes {
         fma: held(sm.pipe_fma, sm.fma_busy_cycles),
         alu: at(sm.pipe_alu, intervals.alu_interval),
-        fp16: at(sm.pipe_fp16, intervals.fp16_interval),
+        fp16: match u64::from(intervals.fp16_mma_interval) {
+            0 => at(sm.pipe_fp16, intervals.fp16_interval),
+            mma => {
+                let first = u64::from(intervals.fp16_interval);
+                let cycles = sm.pipe_fp16 * first * mma / (first + mma);
+                held(sm.pipe_fp16, cycles)
+            }
+        },
         fp64: at(sm.pipe_fp64, intervals.fp64_interval),
         xu: with(sm.pipe_xu, None),
         tensor: held(sm.pipe_tensor, sm.tensor_busy_cycles),

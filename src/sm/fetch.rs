@@ -29,6 +29,7 @@ pub struct InstCaches {
     perfect: bool,
     l1_latency: u32,
     stream_lines: usize,
+    stream_latency: u32,
     subs: Vec<SubCoreFetch>,
     l1: Tags,
     l1_free: Local,
@@ -57,6 +58,7 @@ impl InstCaches {
             perfect: spec.perfect,
             l1_latency: u32::from(spec.l1_latency),
             stream_lines: usize::from(spec.stream_buffer_lines),
+            stream_latency: u32::from(spec.stream_latency),
             subs: vec![
                 SubCoreFetch {
                     l0,
@@ -142,7 +144,7 @@ impl InstCaches {
             let at = (line - first) as usize;
             let ready = self.subs[k].stream[at];
             self.subs[k].stream.drain(..=at);
-            ready
+            ready.max(now + self.stream_latency)
         } else {
             self.subs[k].stream.clear();
             self.ask_l1(line, now, stats)
@@ -313,6 +315,7 @@ mod tests {
             l1_ways: 4,
             l1_latency: 39,
             stream_buffer_lines: 4,
+            stream_latency: 3,
         }
     }
 
@@ -326,7 +329,9 @@ mod tests {
             caches.arrived(line, 300);
         }
         assert_eq!(caches.fetch(0, 100, 120, 338, &mut stats), 339);
-        assert_eq!(caches.fetch(0, 101, 120, 350, &mut stats), 350);
+        assert_eq!(caches.fetch(0, 101, 120, 350, &mut stats), 353);
+        // From L0 it comes at once.
+        assert_eq!(caches.fetch(0, 100, 120, 360, &mut stats), 360);
         assert_eq!((stats.l0_misses, stats.stream_buffer_hits), (2, 1));
         // Another sub-core finds the line in L1.
         assert_eq!(caches.fetch(1, 100, 120, 400, &mut stats), 439);

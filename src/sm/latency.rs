@@ -49,6 +49,9 @@ pub fn timing(inst: &StaticInst, mnemonic: &str, spec: &GpuSpec) -> Timing {
         OpClass::ImadWide => imad(l.imad_wide),
         OpClass::ImadHi => imad(l.imad_hi),
         OpClass::Fp16 => at(Pipe::Fp16, p.fp16_interval, l.fp16),
+        OpClass::Fp16Mma if p.fp16_mma_interval > 0 => {
+            at(Pipe::Fp16Mma, p.fp16_mma_interval, l.fp16_mma)
+        }
         OpClass::Fp16Mma => at(Pipe::Fp16, p.fp16_interval, l.fp16_mma),
         OpClass::Fp64 => at(Pipe::Fp64, p.fp64_interval, l.fp64),
         OpClass::Mufu => short(Pipe::Xu, p.mufu_interval, l.mufu),

@@ -337,7 +337,7 @@ impl Sm {
         self.count_residents(now, &mut sm);
         sm.pipe_fma = pipe(Pipe::Fma);
         sm.pipe_alu = pipe(Pipe::Alu);
-        sm.pipe_fp16 = pipe(Pipe::Fp16);
+        sm.pipe_fp16 = pipe(Pipe::Fp16) + pipe(Pipe::Fp16Mma);
         sm.pipe_fp64 = pipe(Pipe::Fp64);
         sm.pipe_xu = pipe(Pipe::Xu);
         sm.pipe_tensor = pipe(Pipe::Tensor);

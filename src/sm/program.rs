@@ -42,11 +42,13 @@ pub enum Pipe {
     Lsu,
     /// No pipe.
     None,
+    /// Packed half beside `Fp16`, where there are two.
+    Fp16Mma,
 }
 
 impl Pipe {
     /// Number of pipes.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
 }
 
 /// What issue must do beyond taking a pipe.
@@ -322,7 +324,10 @@ impl Program {
         let crosses = |r: &u16| {
             matches!(
                 (writers[usize::from(*r)], pipe),
-                (Pipe::Fma, Pipe::Alu) | (Pipe::Alu, Pipe::Fma)
+                (Pipe::Fma, Pipe::Alu)
+                    | (Pipe::Alu, Pipe::Fma)
+                    | (Pipe::Fp16, Pipe::Fp16Mma)
+                    | (Pipe::Fp16Mma, Pipe::Fp16)
             )
         };
         let (crossing, same): (Vec<u16>, Vec<u16>) = sources.iter().partition(|r| crosses(r));

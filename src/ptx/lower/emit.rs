@@ -21,6 +21,8 @@ pub struct Emitter<'a> {
     pub out: Vec<Lowered>,
     pc: u32,
     joined: BTreeMap<u32, Vec<u32>>,
+    // Registers whose packed halves the second FP16 pipe wrote last.
+    by_mma: HashSet<u32>,
 }
 
 /// Machine instructions and, for each PTX instruction, which are its own.
@@ -32,6 +34,7 @@ pub fn emit(flat: &Flat<'_>, values: &Values, sm: u16) -> (Vec<Lowered>, Vec<Spa
         out: Vec::with_capacity(flat.insts.len()),
         pc: 0,
         joined: super::join::groups(flat, values),
+        by_mma: HashSet::new(),
     };
     let followers: HashSet<u32> = emitter
         .joined
@@ -139,6 +142,30 @@ impl<'a> Emitter<'a> {
         self.push(text, &dst, &src);
         if let Some(last) = self.out.last_mut() {
             last.constant = constant;
+        }
+    }
+
+    /// Packed halves where two pipes work on them: ptxas deals dependent ones to both in turn,
+    /// those of the second pipe as HFMA2.MMA whatever they do.
+    pub fn packed_half(&mut self, text: &str, bf: &str, inst: &FlatInst<'_>) {
+        let root = |operand: &Operand| match operand {
+            Operand::Value(root, _) => Some(*root),
+            _ => None,
+        };
+        let (src, _) = self.src(inst);
+        let after_mma = src
+            .iter()
+            .filter_map(root)
+            .any(|root| self.by_mma.contains(&root));
+        for written in self.dst(inst).iter().filter_map(root) {
+            match after_mma {
+                true => self.by_mma.remove(&written),
+                false => self.by_mma.insert(written),
+            };
+        }
+        match after_mma {
+            true => self.simple(text, inst),
+            false => self.simple(&format!("HFMA2.MMA{bf}"), inst),
         }
     }
 

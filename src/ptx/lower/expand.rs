@@ -248,7 +248,12 @@ fn half(e: &mut Emitter<'_>, inst: &FlatInst<'_>) -> bool {
         }
         _ => return false,
     };
-    e.simple(&text, inst);
+    let packed = ["f16x2", "bf16x2"].iter().any(|ty| inst.has(ty));
+    let arithmetic = matches!(inst.opcode, "add" | "sub" | "mul" | "fma");
+    match packed && arithmetic && matches!(e.sm, 80 | 90) {
+        true => e.packed_half(&text, bf, inst),
+        false => e.simple(&text, inst),
+    }
     true
 }
 
