@@ -226,6 +226,25 @@ fn overlapping_kernels_share_counters_and_their_accounts_close() {
 }
 
 #[test]
+fn kernels_of_a_stream_keep_their_distance() {
+    let gaps = |gap: &str, streams: u32| -> Vec<i64> {
+        let input = format!("synth:copy?bytes=1MiB&launches=3&streams={streams}");
+        let set = format!("launch.stream_gap={gap}");
+        let run = run_with(&input, "a100-80", &[&set], &Options::default());
+        run.report
+            .kernels
+            .iter()
+            .for_each(|k| accounts_close(k, &run));
+        let kernels = run.result.kernels.iter();
+        let spans: Vec<(i64, i64)> = kernels.map(|k| (k.start as i64, k.end as i64)).collect();
+        spans.windows(2).map(|pair| pair[1].0 - pair[0].1).collect()
+    };
+    assert_eq!(gaps("0", 1), [0, 0]);
+    assert_eq!(gaps("931", 1), [931, 931]);
+    assert!(gaps("931", 3).iter().all(|gap| *gap < 0), "streams overlap");
+}
+
+#[test]
 fn a_stopped_run_reports_what_was_done() {
     let options = Options {
         max_cycles: Some(8000),

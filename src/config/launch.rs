@@ -9,6 +9,8 @@ section! {
         pub kernel_start: u32 = Cycles(0, 10_000_000),
         /// From the last CTA's end to the end of the kernel.
         pub kernel_end: u32 = Cycles(0, 10_000_000),
+        /// From the end of a kernel to the start of the next one of its stream.
+        pub stream_gap: u32 = Cycles(0, 10_000_000),
         /// GPU-wide cycles between two CTA dispatches, in thousandths.
         pub cta_interval_milli: u32 = Count(1, 1_000_000),
         /// From a CTA's dispatch to its first warp's start on the SM.

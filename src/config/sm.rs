@@ -254,5 +254,7 @@ section! {
         pub load_latency: u16 = Cycles(1, 2000),
         /// First-level miss that hits level 1.5: extra cycles.
         pub l15_latency: u16 = Cycles(1, 2000),
+        /// A kernel's parameters are in level 1.5 of an SM when its first CTA starts there.
+        pub launch_fills: bool = Flag,
     }
 }

@@ -221,7 +221,13 @@ impl<'a> Host<'a> {
     ) -> Result<()> {
         let occupancy = Occupancy::new(&kernel.header, self.spec)?;
         let ctas = kernel.header.cta_count();
-        let start = self.now;
+        let stream = kernel.header.stream;
+        let before = self.kernels.iter().rev();
+        let before = before
+            .map(|k| (k.header.stream, k.end))
+            .find(|k| k.0 == stream);
+        let gap = Cycle::from(self.spec.launch.stream_gap);
+        let start = before.map_or(self.now, |(_, end)| self.now.max(end + gap));
         if self.running.is_empty() {
             gpu.begin_kernel(occupancy.carveout_bytes);
         }

@@ -97,6 +97,8 @@ impl Sm {
         if self.used == 0 {
             self.resident_since = now;
         }
+        let constants = launched.program.const_lines;
+        self.consts.launch(launched.const_line, constants);
         let cta = self
             .ctas
             .iter()

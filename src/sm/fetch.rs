@@ -219,6 +219,9 @@ impl InstCaches {
     }
 }
 
+/// Launch constants and parameters of a kernel at most, bytes from the bank's start on.
+const PARAMETER_BYTES: u32 = 0x210 + 4096;
+
 /// The constant caches of an SM: a small first level and level 1.5, then L2.
 #[derive(Clone, Debug)]
 pub struct ConstCaches {
@@ -227,6 +230,9 @@ pub struct ConstCaches {
     l1: Tags,
     l15: Tags,
     ways: (u32, u32),
+    /// First line of the launch that was loaded last.
+    launched: CodeLine,
+    launch_lines: u32,
     in_flight: Vec<CodeLine>,
     /// Lines to request from L2.
     pub requests: Vec<(CodeLine, Local)>,
@@ -250,13 +256,33 @@ impl ConstCaches {
                 false,
             ),
             ways,
+            launched: 0,
+            launch_lines: if spec.launch_fills {
+                PARAMETER_BYTES.div_ceil(spec.line_bytes)
+            } else {
+                0
+            },
             in_flight: Vec::new(),
             requests: Vec::new(),
         }
     }
 
+    /// A CTA of a launch whose constants are `lines` lines from `first` on starts: its parameters
+    /// are there, if it is the first one.
+    pub fn launch(&mut self, first: CodeLine, lines: u32) {
+        if std::mem::replace(&mut self.launched, first) == first {
+            return;
+        }
+        for line in first..first + u64::from(lines.min(self.launch_lines)) {
+            if self.l15.find(line).is_none() {
+                self.l15.insert(line);
+            }
+        }
+    }
+
     /// Kernel boundary.
     pub fn invalidate(&mut self) {
+        self.launched = 0;
         self.l1.reset(self.ways.0);
         self.l15.reset(self.ways.1);
     }
@@ -360,5 +386,30 @@ mod tests {
         }
         assert_eq!(caches.fetch(0, 0, 99, 1000, &mut stats), 1039);
         assert_eq!(caches.fetch(0, 8, 99, 2000, &mut stats), 2000);
+    }
+
+    #[test]
+    fn parameters_are_there_when_the_first_cta_starts() {
+        let gpu = crate::config::load("h100-pcie", &[]).unwrap().spec;
+        let l15 = u32::from(gpu.const_cache.l15_latency);
+        let mut stats = FetchStats::default();
+        let mut caches = ConstCaches::new(&gpu.const_cache);
+        caches.launch(1000, 2000);
+        let last = 1000 + u64::from(PARAMETER_BYTES.div_ceil(64)) - 1;
+        assert_eq!(caches.access(1000, 10, &mut stats), 10 + l15);
+        assert_eq!(caches.access(last, 10, &mut stats), 10 + l15);
+        assert_eq!(caches.access(last + 1, 10, &mut stats), PENDING);
+        caches.arrived(last + 1, 20);
+        caches.invalidate();
+        caches.launch(1000, 1);
+        assert_eq!(caches.access(1000, 30, &mut stats), 30 + l15);
+        assert_eq!(caches.access(1001, 30, &mut stats), PENDING, "not named");
+        let spec = ConstCacheSpec {
+            launch_fills: false,
+            ..gpu.const_cache
+        };
+        let mut caches = ConstCaches::new(&spec);
+        caches.launch(1000, 1);
+        assert_eq!(caches.access(1000, 10, &mut stats), PENDING);
     }
 }
