@@ -102,7 +102,7 @@ const KNOWN: &[(&str, &str, &str, f64, &str)] = &[
     ("v100", "bandwidth_l2", "", 0.028, "M13"),
     ("titanv", "bandwidth_l1_128", "", 0.053, "M28"),
     ("a100-80", "small_kernels", "4096", 0.022, "M6"),
-    ("l40s", "small_kernels", "31432", -0.100, "M6"),
+    ("l40s", "small_kernels", "4096", -0.003, "M6"),
     ("h100-sxm", "bandwidth_dram_read", "", -0.061, "M15"),
 ];
 
