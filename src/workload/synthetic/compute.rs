@@ -92,7 +92,8 @@ impl WarpGenerator for Loop {
     }
 }
 
-fn made(
+/// A kernel of `params`' grid and block whose warps all run `generator`.
+pub(super) fn made(
     name: &'static str,
     params: &Params,
     code: KernelBuilder,

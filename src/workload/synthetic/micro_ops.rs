@@ -1,9 +1,9 @@
 //! Loops over one instruction (or two in turn), for latency and throughput of any execution unit.
 
 use super::builder::{KernelBuilder, p, r, ur};
-use super::compute::{Counter, Loop};
+use super::compute::{Counter, Loop, made};
 use super::params::{Param, Params};
-use super::{BLOCK, Entry, GRID, Made, line, per_warp};
+use super::{BLOCK, Entry, GRID, Made};
 use crate::config::GpuSpec;
 use crate::error::Result;
 
@@ -202,22 +202,13 @@ fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.inst("EXIT", &[], &[]);
     let sets = if second.is_some() { 2 } else { 1 };
     let registers = (CHAINS + stride * chains * sets + 2).next_multiple_of(8);
-    let block = params.get32("block");
     let generator = Loop {
-        threads: block,
+        threads: params.get32("block"),
         prologue,
         body,
         end: code.here(),
         iterations: params.get("iters"),
         untaken_exit: None,
     };
-    Ok(Made {
-        name: "ops",
-        grid: line(params.get("grid")),
-        block: [block, 1, 1],
-        registers: registers.max(24),
-        smem_bytes: 0,
-        code,
-        generator: per_warp(block, generator),
-    })
+    Ok(made("ops", params, code, registers.max(24), generator))
 }

@@ -1,9 +1,9 @@
 //! Volta's `wmma` of 16 x 16 x 16, step by step, in a loop as large as the compiler makes it.
 
 use super::builder::{KernelBuilder, r};
-use super::compute::{Counter, Loop};
+use super::compute::{Counter, Loop, made};
 use super::params::{Param, Params};
-use super::{BLOCK, Entry, GRID, Made, line, per_warp};
+use super::{BLOCK, Entry, GRID, Made};
 use crate::config::GpuSpec;
 use crate::error::Result;
 
@@ -63,22 +63,13 @@ fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.branch(prologue);
     let body = code.here();
     code.inst("EXIT", &[], &[]);
-    let block = params.get32("block");
     let generator = Loop {
-        threads: block,
+        threads: params.get32("block"),
         prologue,
         body,
         end: code.here(),
         iterations: params.get("iters"),
         untaken_exit: None,
     };
-    Ok(Made {
-        name: "wmma",
-        grid: line(params.get("grid")),
-        block: [block, 1, 1],
-        registers: 32,
-        smem_bytes: 0,
-        code,
-        generator: per_warp(block, generator),
-    })
+    Ok(made("wmma", params, code, 32, generator))
 }
