@@ -3,9 +3,9 @@
 use super::declare::section;
 
 section! {
-    /// `[noc]`. One way: SM port, CPC port (replies), GPC port, crossbar, slice port, each with a bandwidth; latencies add
-    /// up to `request_latency` (or `reply_latency`) plus the offsets of the GPC, the slice and the far
-    /// partition.
+    /// `[noc]`. One way: SM port, CPC port (replies), GPC port, crossbar, slice port, each with a
+    /// bandwidth; latencies add up to `request_latency` (or `reply_latency`) plus the offsets of the
+    /// GPC, the slice and the far partition.
     pub struct NocSpec {
         /// SM port to slice, unloaded, nearest GPC and slice.
         pub request_latency: u16 = Cycles(20, 4000),

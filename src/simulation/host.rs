@@ -222,12 +222,9 @@ impl<'a> Host<'a> {
         let occupancy = Occupancy::new(&kernel.header, self.spec)?;
         let ctas = kernel.header.cta_count();
         let stream = kernel.header.stream;
-        let before = self.kernels.iter().rev();
-        let before = before
-            .map(|k| (k.header.stream, k.end))
-            .find(|k| k.0 == stream);
         let gap = Cycle::from(self.spec.launch.stream_gap);
-        let start = before.map_or(self.now, |(_, end)| self.now.max(end + gap));
+        let before = self.kernels.iter().rfind(|k| k.header.stream == stream);
+        let start = before.map_or(self.now, |k| self.now.max(k.end + gap));
         if self.running.is_empty() {
             gpu.begin_kernel(occupancy.carveout_bytes);
         }

@@ -29,9 +29,9 @@ pub struct Definition {
     /// The points themselves.
     #[serde(default)]
     pub points: Vec<String>,
-    /// Compute capabilities it is for, from and to.
+    /// Ranges of compute capabilities it is for, each from and to; none: all.
     #[serde(default)]
-    pub cc: Option<[u16; 2]>,
+    pub cc: Vec<[u16; 2]>,
     /// Largest relative error that is all right.
     #[serde(default = "five_percent")]
     pub tolerance: f64,
@@ -90,8 +90,8 @@ pub fn all() -> Result<Vec<Definition>> {
 impl Definition {
     /// Whether it is for this compute capability.
     pub fn is_for(&self, compute_capability: u16) -> bool {
-        self.cc
-            .is_none_or(|[from, to]| (from..=to).contains(&compute_capability))
+        let within = |[from, to]: &[u16; 2]| (*from..=*to).contains(&compute_capability);
+        self.cc.is_empty() || self.cc.iter().any(within)
     }
 }
 
@@ -127,9 +127,9 @@ mod tests {
         let all = all().unwrap();
         assert!(all.len() >= 60, "{}", all.len());
         for (at, one) in all.iter().enumerate() {
-            let both = all[..at].iter().find(|d| {
-                d.name == one.name && (d.cc.is_none() || one.cc.is_none() || d.cc == one.cc)
-            });
+            let both = all[..at]
+                .iter()
+                .find(|d| d.name == one.name && (0..200).any(|cc| d.is_for(cc) && one.is_for(cc)));
             assert!(both.is_none(), "{} twice", one.name);
             assert!(
                 one.not_modelled.is_some() || !one.run.is_empty() && !one.value.is_empty(),

@@ -163,9 +163,10 @@ impl<'a> Emitter<'a> {
                 false => self.by_mma.insert(written),
             };
         }
-        match after_mma {
-            true => self.simple(text, inst),
-            false => self.simple(&format!("HFMA2.MMA{bf}"), inst),
+        if after_mma {
+            self.simple(text, inst);
+        } else {
+            self.simple(&format!("HFMA2.MMA{bf}"), inst);
         }
     }
 

@@ -63,6 +63,18 @@ pub(super) struct Loop {
 }
 
 impl Loop {
+    /// The loop of `iters` iterations over instructions `prologue..body` of `code`, which is complete.
+    pub(super) fn over(prologue: u32, body: u32, code: &KernelBuilder, params: &Params) -> Self {
+        Loop {
+            threads: params.get32("block"),
+            prologue,
+            body,
+            end: code.here(),
+            iterations: params.get("iters"),
+            untaken_exit: None,
+        }
+    }
+
     fn straight(threads: u32, end: u32) -> Self {
         Loop {
             threads,
@@ -179,12 +191,8 @@ fn ffma(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.inst("FSETP.NEU.AND", &[p(1)], &[r(3)]);
     code.inst("EXIT", &[], &[]);
     let generator = Loop {
-        threads: params.get32("block"),
-        prologue,
-        body,
-        end: code.here(),
-        iterations: params.get("iters"),
         untaken_exit: Some(exit),
+        ..Loop::over(prologue, body, &code, params)
     };
     Ok(made("ffma", params, code, 24, generator))
 }
@@ -219,14 +227,7 @@ fn ffma_ilp(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     }
     code.inst("FSETP.NEU.AND", &[p(1)], &[r(6)]);
     code.inst("EXIT", &[], &[]);
-    let generator = Loop {
-        threads: params.get32("block"),
-        prologue,
-        body,
-        end: code.here(),
-        iterations: params.get("iters"),
-        untaken_exit: None,
-    };
+    let generator = Loop::over(prologue, body, &code, params);
     Ok(made("ffma_ilp", params, code, 40, generator))
 }
 
@@ -243,13 +244,6 @@ fn barrier(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.branch(prologue);
     let body = code.here();
     code.inst("EXIT", &[], &[]);
-    let generator = Loop {
-        threads: params.get32("block"),
-        prologue,
-        body,
-        end: code.here(),
-        iterations: params.get("iters"),
-        untaken_exit: None,
-    };
+    let generator = Loop::over(prologue, body, &code, params);
     Ok(made("barrier", params, code, 16, generator))
 }

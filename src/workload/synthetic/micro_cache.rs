@@ -190,14 +190,7 @@ fn looped(
     code.branch(prologue);
     let body = code.here();
     code.inst("EXIT", &[], &[]);
-    let generator = Loop {
-        threads: block,
-        prologue,
-        body,
-        end: code.here(),
-        iterations: params.get("iters"),
-        untaken_exit: None,
-    };
+    let generator = Loop::over(prologue, body, &code, params);
     Made {
         name,
         grid: line(1),

@@ -202,13 +202,6 @@ fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.inst("EXIT", &[], &[]);
     let sets = if second.is_some() { 2 } else { 1 };
     let registers = (CHAINS + stride * chains * sets + 2).next_multiple_of(8);
-    let generator = Loop {
-        threads: params.get32("block"),
-        prologue,
-        body,
-        end: code.here(),
-        iterations: params.get("iters"),
-        untaken_exit: None,
-    };
+    let generator = Loop::over(prologue, body, &code, params);
     Ok(made("ops", params, code, registers.max(24), generator))
 }

@@ -63,13 +63,6 @@ fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.branch(prologue);
     let body = code.here();
     code.inst("EXIT", &[], &[]);
-    let generator = Loop {
-        threads: params.get32("block"),
-        prologue,
-        body,
-        end: code.here(),
-        iterations: params.get("iters"),
-        untaken_exit: None,
-    };
+    let generator = Loop::over(prologue, body, &code, params);
     Ok(made("wmma", params, code, 32, generator))
 }
