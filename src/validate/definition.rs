@@ -3,6 +3,7 @@
 use crate::config::check::nearest;
 use crate::error::{Error, Result};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 
 /// One benchmark.
 #[derive(Clone, Debug, Deserialize)]
@@ -118,6 +119,16 @@ pub fn select(all: Vec<Definition>, only: &[String]) -> Result<Vec<Definition>> 
     Ok(all.into_iter().filter(wanted).collect())
 }
 
+/// Names of which no definition is for this compute capability.
+pub fn not_for(definitions: &[Definition], compute_capability: u16) -> BTreeSet<&str> {
+    let names = |here: bool| -> BTreeSet<&str> {
+        let of = definitions.iter();
+        let of = of.filter(|d| d.is_for(compute_capability) == here);
+        of.map(|d| d.name.as_str()).collect()
+    };
+    &names(false) - &names(true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +148,14 @@ mod tests {
                 one.name
             );
         }
+    }
+
+    #[test]
+    fn benchmarks_of_other_chips_are_named() {
+        let only = ["rate_hfma2_chain", "latency_hfma2"].map(str::to_owned);
+        let chosen = select(all().unwrap(), &only).unwrap();
+        assert_eq!(not_for(&chosen, 70), BTreeSet::from(["rate_hfma2_chain"]));
+        assert_eq!(not_for(&chosen, 90), BTreeSet::new());
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub fn run(request: &Request) -> Result<()> {
     }
     output::check_all([&request.json, &request.html])?;
     let config = config::load(&request.gpu, &request.set)?;
+    // A pattern may well cover benchmarks of other chips; a name asks for that one.
+    for name in definition::not_for(&definitions, config.spec.compute_capability) {
+        if request.only.iter().any(|asked| asked == name) {
+            eprintln!("note: {name} is not for {}: left out", config.spec.name);
+        }
+    }
     let tolerances = request.gate.as_deref().map(gate::read).transpose()?;
     let reference = Reference::of(&config.spec.name)?;
     let results = suite::run(

@@ -63,14 +63,20 @@ pub(super) struct Loop {
 }
 
 impl Loop {
-    /// The loop of `iters` iterations over instructions `prologue..body` of `code`, which is complete.
-    pub(super) fn over(prologue: u32, body: u32, code: &KernelBuilder, params: &Params) -> Self {
+    /// Warps of `threads` threads that run instructions `prologue..body` of `code`, which is complete,
+    /// so many times.
+    pub(super) fn over(
+        code: &KernelBuilder,
+        (prologue, body): (u32, u32),
+        threads: u32,
+        iterations: u64,
+    ) -> Self {
         Loop {
-            threads: params.get32("block"),
+            threads,
             prologue,
             body,
             end: code.here(),
-            iterations: params.get("iters"),
+            iterations,
             untaken_exit: None,
         }
     }
@@ -192,7 +198,12 @@ fn ffma(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.inst("EXIT", &[], &[]);
     let generator = Loop {
         untaken_exit: Some(exit),
-        ..Loop::over(prologue, body, &code, params)
+        ..Loop::over(
+            &code,
+            (prologue, body),
+            params.get32("block"),
+            params.get("iters"),
+        )
     };
     Ok(made("ffma", params, code, 24, generator))
 }
@@ -227,7 +238,12 @@ fn ffma_ilp(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     }
     code.inst("FSETP.NEU.AND", &[p(1)], &[r(6)]);
     code.inst("EXIT", &[], &[]);
-    let generator = Loop::over(prologue, body, &code, params);
+    let generator = Loop::over(
+        &code,
+        (prologue, body),
+        params.get32("block"),
+        params.get("iters"),
+    );
     Ok(made("ffma_ilp", params, code, 40, generator))
 }
 
@@ -244,6 +260,11 @@ fn barrier(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.branch(prologue);
     let body = code.here();
     code.inst("EXIT", &[], &[]);
-    let generator = Loop::over(prologue, body, &code, params);
+    let generator = Loop::over(
+        &code,
+        (prologue, body),
+        params.get32("block"),
+        params.get("iters"),
+    );
     Ok(made("barrier", params, code, 16, generator))
 }

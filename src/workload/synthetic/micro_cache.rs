@@ -190,7 +190,7 @@ fn looped(
     code.branch(prologue);
     let body = code.here();
     code.inst("EXIT", &[], &[]);
-    let generator = Loop::over(prologue, body, &code, params);
+    let generator = Loop::over(&code, (prologue, body), block, params.get("iters"));
     Made {
         name,
         grid: line(1),

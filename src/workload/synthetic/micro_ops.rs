@@ -202,6 +202,11 @@ fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.inst("EXIT", &[], &[]);
     let sets = if second.is_some() { 2 } else { 1 };
     let registers = (CHAINS + stride * chains * sets + 2).next_multiple_of(8);
-    let generator = Loop::over(prologue, body, &code, params);
+    let generator = Loop::over(
+        &code,
+        (prologue, body),
+        params.get32("block"),
+        params.get("iters"),
+    );
     Ok(made("ops", params, code, registers.max(24), generator))
 }

@@ -63,6 +63,11 @@ fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.branch(prologue);
     let body = code.here();
     code.inst("EXIT", &[], &[]);
-    let generator = Loop::over(prologue, body, &code, params);
+    let generator = Loop::over(
+        &code,
+        (prologue, body),
+        params.get32("block"),
+        params.get("iters"),
+    );
     Ok(made("wmma", params, code, 32, generator))
 }

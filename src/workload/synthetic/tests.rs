@@ -102,6 +102,16 @@ const ALL: &[&str] = &[
     "wmma",
     "wmma?type=f16&unroll=3&iters=2&block=40",
     "wmma?iters=0",
+    "ops?op=hfma2_pipes&with=ffma&chains=2",
+    "ring",
+    "lap",
+    "elementwise",
+    "sweep",
+    "chunks",
+    "strides",
+    "code",
+    "constant",
+    "barriers?iters=2",
 ];
 
 #[test]
