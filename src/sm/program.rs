@@ -1,7 +1,7 @@
 //! A kernel's code as the SM executes it: [`Op`]s with pipes, latencies and register lists resolved
 //! for one GPU. Built once per launch; the hot loop sees nothing else of the code.
 
-use super::coalesce::PatternSet;
+use super::coalesce::{Banks, PatternSet};
 use super::latency::{self, Timing};
 use super::reuse::{ReuseCache, bank_reads};
 use crate::config::{DependencePolicy, GpuSpec};
@@ -75,6 +75,8 @@ pub enum OpKind {
     DepBar,
     /// Closes a cp.async group.
     CpAsyncCommit,
+    /// Puts the warp to sleep.
+    Sleep,
 }
 
 /// Flags of an [`Op`].
@@ -192,7 +194,7 @@ impl Program {
             used: [0..0, 256..256],
             mems: Vec::new(),
             signatures: Vec::new(),
-            patterns: PatternSet::new(&code.patterns, u64::from(spec.smem.banks)),
+            patterns: PatternSet::new(&code.patterns, Banks::new(&spec.smem)),
             lines: 0,
             const_lines: 1,
             guard_extra: u32::from(
@@ -400,6 +402,7 @@ fn kind_of(inst: &StaticInst) -> OpKind {
         OpClass::Barrier => OpKind::Barrier,
         OpClass::Membar => OpKind::Membar,
         OpClass::DepBar => OpKind::DepBar,
+        OpClass::Sleep => OpKind::Sleep,
         OpClass::CpAsyncCommit => OpKind::CpAsyncCommit,
         _ => OpKind::Fixed,
     }
