@@ -224,7 +224,9 @@ impl Sm {
                 }
                 warp.floor_why = Label::LongScoreboard;
             }
-            OpKind::Branch | OpKind::Fixed => {
+            OpKind::Branch | OpKind::Fixed | OpKind::Unmodelled => {
+                let unmodelled = op.kind == OpKind::Unmodelled;
+                self.counters.unmodelled_instructions += u64::from(unmodelled);
                 let value = raw(now + Local::from(op.latency), op.source);
                 self.write_registers(slot, op, value, cx);
             }

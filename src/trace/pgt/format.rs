@@ -1,7 +1,7 @@
 //! What a `.pgt` file consists of, and the checks that make its index trustworthy.
 
 use super::blocks::Frame;
-use crate::isa::{OpClass, StaticInst};
+use crate::isa::{OpClass, SASS_VERSIONS, StaticInst, known_sass_versions};
 use crate::trace::kernel::{Code, KernelHeader, Totals};
 use crate::trace::pattern::LanePattern;
 use bincode::{Decode, Encode};
@@ -129,6 +129,13 @@ pub fn check_kernel(kernel: &KernelEntry) -> Result<(), String> {
         if !(1..=max).contains(&product(dims)) {
             return Err(format!("{name} {dims:?}, its product must be 1 to {max}"));
         }
+    }
+    let version = header.sm_version;
+    if version != 0 && !SASS_VERSIONS.contains(&version) {
+        let known = known_sass_versions();
+        return Err(format!(
+            "sm_{version} is no architecture; known are {known}"
+        ));
     }
     for (number, inst) in kernel.code.insts.iter().enumerate() {
         check_inst(inst, &kernel.code).map_err(|what| format!("instruction {number}: {what}"))?;
