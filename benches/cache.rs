@@ -5,7 +5,7 @@ use phantom_gpu::config::{self, GpuSpec};
 use phantom_gpu::mem::l1::L1;
 use phantom_gpu::mem::l2::{Action, Slice};
 use phantom_gpu::mem::{Request, RequestKind};
-use phantom_gpu::sm::coalesce::{Lines, bank_passes, coalesce};
+use phantom_gpu::sm::coalesce::{Banks, Lines, bank_passes, coalesce};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
@@ -29,6 +29,10 @@ fn coalescer(c: &mut Criterion) {
                 .collect(),
         ),
     ];
+    let banks = Banks {
+        count: 32,
+        word_bytes: 4,
+    };
     let mut lines = Lines::default();
     for (name, addresses) in &shapes {
         group.bench_function(format!("{name}/lines"), |b| {
@@ -38,7 +42,7 @@ fn coalescer(c: &mut Criterion) {
             });
         });
         group.bench_function(format!("{name}/banks"), |b| {
-            b.iter(|| bank_passes(addresses, u32::MAX, 4, 32, false).passes);
+            b.iter(|| bank_passes(addresses, u32::MAX, 4, banks, false).passes);
         });
     }
     group.finish();

@@ -25,6 +25,9 @@ tests() { cargo test --release; }
 
 tests_all_features() { cargo test --release --all-features; }
 
+# A minute of mutated traces and configurations; the plain test run does a few seconds of the same seeds.
+fuzz() { FUZZ_SECONDS=60 cargo test --release --test fuzz_smoke; }
+
 lint() { cargo clippy --release --all-targets --all-features -- -D warnings; }
 
 # Each feature alone, and none: definitions behind a feature must not be needed without it.
@@ -39,6 +42,7 @@ all() {
     prepare
     fmt
     tests
+    fuzz
     lint
     each_feature
     tests_all_features

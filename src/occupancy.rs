@@ -55,7 +55,7 @@ impl Occupancy {
         let sm = &spec.sm;
         let refuse = |what: String, remedy: &str| {
             Error::input(
-                &header.source,
+                header.source.text(),
                 format!("kernel {}", header.name),
                 what,
                 remedy,

@@ -139,6 +139,7 @@ fn a_race_is_found_and_a_barrier_ends_it() {
     let race = |between: &str| {
         let body = format!(
             "mov.u32 %r1, %tid.x; shl.b32 %r2, %r1, 2; xor.b32 %r3, %r2, 128;\n\
+             st.shared.u32 [%r2], 0; bar.sync 0;\n\
              st.shared.u32 [%r2], %r1;\n{between}\nld.shared.u32 %r4, [%r3];\n\
              mul.wide.u32 %rd2, %r1, 4; add.s64 %rd3, %rd1, %rd2; st.global.u32 [%rd3], %r4;"
         );
@@ -146,6 +147,14 @@ fn a_race_is_found_and_a_barrier_ends_it() {
     };
     assert!(race("").contains("race: shared address"), "{}", race(""));
     assert_eq!(race("bar.sync 0;"), "");
+    // Where nobody has written yet, the missing barrier shows without the check.
+    let early = "mov.u32 %r1, %tid.x; shl.b32 %r2, %r1, 2; xor.b32 %r3, %r2, 128;\n\
+        st.shared.u32 [%r2], %r1;\nld.shared.u32 %r4, [%r3];";
+    let text = message(early, LAUNCH, false);
+    assert!(
+        text.contains("nobody wrote so far") && text.contains("a barrier"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -216,6 +225,155 @@ fn a_wrong_result_names_the_element() {
     let launch = format!("{LAUNCH}[check]\nname = \"counter\"\n").replace("\"p\"", "\"counter\"");
     let text = message("st.global.u32 [%rd1], 7;", &launch, false);
     assert!(text.contains("counter[0] is 7, expected 64"), "{text}");
+}
+
+/// `body` in a kernel of 64 threads, whose `p` is then compared with a file of these bytes.
+fn compared(body: &str, args: &str, reference: &[u8], more: &str) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("want.bin");
+    std::fs::write(&path, reference).expect("a writable folder");
+    let launch = format!(
+        "grid = 1\nblock = 64\n{args}[check]\nbuffer = \"p\"\npath = {:?}\n{more}",
+        path.display().to_string()
+    );
+    message(body, &launch, false)
+}
+
+const ARGS: &str = "[[args]]\nname = \"p\"\ntype = \"u32\"\ncount = 64\n\
+    [[args]]\nname = \"n\"\ntype = \"u32\"\nvalue = 3\n";
+const FILL: &str = "mov.u32 %r1, %tid.x; mul.wide.u32 %rd2, %r1, 4; add.s64 %rd3, %rd1, %rd2;\n\
+    st.global.u32 [%rd3], %r1;";
+
+#[test]
+fn a_reference_of_another_size_than_its_buffer_is_refused() {
+    let whole: Vec<u8> = (0u32..65).flat_map(u32::to_le_bytes).collect();
+    for bytes in [0, 1, 4, 252, 255, 257, 260] {
+        let text = compared(FILL, ARGS, &whole[..bytes], "");
+        assert!(
+            text.contains(&format!("has {bytes} bytes, expected the 256 bytes of `p`"))
+                && text.contains("want.bin"),
+            "{text}"
+        );
+    }
+    assert_eq!(compared(FILL, ARGS, &whole[..256], ""), "");
+    // Integers have to be the same, however large others are.
+    let mut large = whole[..256].to_vec();
+    large[253..256].fill(255);
+    large[4] = 2;
+    let body = format!("{FILL}\nmov.u32 %r2, 0xffffff3f; st.global.u32 [%rd1+252], %r2;");
+    let text = compared(&body, ARGS, &large, "");
+    assert!(text.contains("p[1] is 0x1, expected 0x2"), "{text}");
+    assert_eq!(compared(&body, ARGS, &large, "tolerance = 1e-5\n"), "");
+}
+
+#[test]
+fn what_nobody_compared_is_not_verified() {
+    // Zeros are expected, and there are zeros, but no thread wrote them.
+    let half = "mov.u32 %r1, %tid.x; mul.wide.u32 %rd2, %r1, 4; add.s64 %rd3, %rd1, %rd2;\n\
+        setp.lt.u32 %p1, %r1, 32; @%p1 st.global.u32 [%rd3], 0;";
+    let text = compared(half, ARGS, &[0; 256], "");
+    assert!(
+        text.contains("32 elements that somebody wrote, expected 64"),
+        "{text}"
+    );
+    for tolerance in ["-1e-3", "nan", "inf", "1.0"] {
+        let text = compared(FILL, ARGS, &[0; 256], &format!("tolerance = {tolerance}\n"));
+        assert!(text.contains("0 to below 1"), "{tolerance}: {text}");
+    }
+    let vecadd = |init: &str, n: u32| {
+        let launch = format!(
+            "grid = 1\nblock = 64\n[[args]]\nname = \"c\"\ntype = \"u32\"\ncount = 64\n{init}\
+             [[args]]\nname = \"n\"\ntype = \"u32\"\nvalue = {n}\n[check]\nname = \"vecadd\"\n\
+             operands = {{ a = \"c\", b = \"c\" }}\n"
+        );
+        message(FILL, &launch, false)
+    };
+    assert!(vecadd("", 64).contains("needs an `init`"));
+    assert!(vecadd("init = \"zeros\"\n", 0).contains("no element of `c` is compared"));
+    assert!(vecadd("init = \"zeros\"\n", 1).is_empty());
+    let empty = message("", &format!("{LAUNCH}[check]\n"), false);
+    assert!(empty.contains("either `name`, or `buffer`"), "{empty}");
+}
+
+#[test]
+fn shared_memory_that_nobody_wrote_has_no_value() {
+    let read = |before: &str, read: &str| message(&format!("{before}\n{read}"), LAUNCH, false);
+    let address = "mov.u32 %r1, %tid.x; shl.b32 %r2, %r1, 2;";
+    // Half of the threads write: the other half of the words has no value.
+    let half =
+        format!("{address}\nsetp.lt.u32 %p1, %r1, 40; @%p1 st.shared.u32 [%r2], %r1;\nbar.sync 0;");
+    let text = read(&half, "ld.shared.u32 %r3, [%r2];");
+    assert!(
+        text.contains("thread (40, 0, 0) of CTA (0, 0, 0)")
+            && text.contains("read of 4 bytes at shared address 0xa0 that nobody wrote so far")
+            && text.contains("ld.shared.u32"),
+        "{text}"
+    );
+    assert_eq!(read(&half, "@%p1 ld.shared.u32 %r3, [%r2];"), "");
+    // Through generic addresses, atomics, matrices; wider than what was written.
+    for bad in [
+        "mov.u64 %rd2, s; cvta.shared.u64 %rd3, %rd2; ld.u32 %r3, [%rd3+512];",
+        "atom.shared.add.u32 %r3, [%r2], 1;",
+        "shl.b32 %r5, %r1, 4; ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%r3, %r4}, [%r5];",
+        "st.shared.u32 [2048], %r1; ld.shared.v2.u32 {%r3, %r4}, [2048];",
+        "ld.shared.u32 %r3, [4092];",
+    ] {
+        assert!(read(&half, bad).contains("nobody wrote"), "{bad}");
+    }
+    // What is far apart is looked at as well: thread 63 reads where thread 31 would have written.
+    let far = "mov.u32 %r1, %tid.x; shl.b32 %r2, %r1, 6; setp.ne.u32 %p1, %r1, 31;\n\
+        @%p1 st.shared.u32 [%r2], %r1; bar.sync 0; xor.b32 %r2, %r2, 2048;";
+    let text = read(far, "ld.shared.u32 %r3, [%r2];");
+    assert!(text.contains("thread (63, 0, 0)"), "{text}");
+    let guarded = "setp.ne.u32 %p2, %r1, 63; @%p2 ld.shared.u32 %r3, [%r2];";
+    assert_eq!(read(far, guarded), "");
+    // Copies fill the rest with zeros, which are a value.
+    let copied = "mov.u32 %r2, 0; cp.async.ca.shared.global [%r2], [%rd1], 4, 0; \
+        cp.async.wait_all; bar.sync 0;";
+    assert_eq!(read(copied, "ld.shared.u32 %r3, [0];"), "");
+}
+
+#[test]
+fn values_of_another_type_than_the_parameter_are_refused() {
+    let launch = |n: &str| {
+        format!(
+            "grid = 1\nblock = 64\n[[args]]\nname = \"p\"\ntype = \"u32\"\ncount = 64\n\
+             [[args]]\nname = \"n\"\n{n}\n"
+        )
+    };
+    let text = message("", &launch("type = \"f32\"\nvalue = 3"), false);
+    assert!(
+        text.contains("args[1] (n): f32 where the parameter is .u32") && text.contains("its bits"),
+        "{text}"
+    );
+    assert_eq!(
+        message("", &launch("type = \"i32\"\nvalue = -3"), false),
+        ""
+    );
+    for (lossy, part) in [
+        ("type = \"f32\"\nvalue = 16777217", "does not fit f32"),
+        ("type = \"f32\"\nvalue = 1e39", "is no f32"),
+        ("type = \"u32\"\nvalue = 4294967296", "does not fit u32"),
+        (
+            "type = \"u8\"\ncount = 2\ninit = \"values\"\nvalues = [1, 256]",
+            "256 is no u8",
+        ),
+        (
+            "type = \"u8\"\ncount = 2\ninit = \"values\"\nvalues = [1.5]",
+            "1.5 is no u8",
+        ),
+        (
+            "type = \"u8\"\ncount = 2\ninit = \"values\"\nvalues = [1, 2, 3]",
+            "3 values where",
+        ),
+        (
+            "type = \"i32\"\ncount = 2\ninit = \"iota\"\nstep = 0.5",
+            "are no i32",
+        ),
+    ] {
+        let text = message("", &launch(lossy), false);
+        assert!(text.contains(part), "{lossy}: {text}");
+    }
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn kernel(name: &str, start: u64, cycles: u64) -> KernelRun {
         sm_version: 70,
         shared_base: 0,
         local_base: 0,
-        source: "list".to_owned(),
+        source: "list".into(),
     };
     let mut c = ChipCounters::default();
     let slots = 320 * cycles;

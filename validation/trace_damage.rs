@@ -2,8 +2,11 @@
 
 use super::trace_text::{Style, file, sample};
 use super::{drain, load, packed};
+use phantom_gpu::isa::RegRange;
 use phantom_gpu::trace::pgt::write_pgt;
+use phantom_gpu::trace::{Code, Command};
 use std::path::Path;
+use std::sync::Arc;
 
 #[test]
 fn a_text_cut_anywhere_is_an_error() {
@@ -73,6 +76,42 @@ fn a_pgt_file_cut_or_changed_anywhere_is_an_error() {
         .unwrap()
         .to_string();
     assert!(error.contains("version 2"), "{error}");
+}
+
+/// What would need more room than the machine has, behind checksums that are right, is refused when the file
+/// is opened.
+#[test]
+fn impossible_widths_in_an_index_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = file(dir.path(), "a", sample().text(Style::default()));
+    let refusal = |change: &dyn Fn(&mut Code)| {
+        let mut workload = load(&text).unwrap();
+        for command in &mut workload.commands {
+            if let Command::Launch(kernel) = command {
+                change(Arc::make_mut(&mut kernel.code));
+            }
+        }
+        let path = dir.path().join("a.pgt");
+        write_pgt(&workload, &path).unwrap();
+        load(&path).err().map(|e| e.to_string())
+    };
+    assert_eq!(refusal(&|_| {}), None);
+    let pattern = refusal(&|code| code.patterns[0].width_bytes = 255);
+    assert!(pattern.is_some_and(|e| e.contains("pattern 0: 255 bytes a lane")));
+    let registers = refusal(&|code| code.insts[0].src[0] = RegRange::r(0, 200));
+    assert!(registers.is_some_and(|e| e.contains("registers from 0 on: 200")));
+    let architecture = {
+        let mut workload = load(&text).unwrap();
+        for command in &mut workload.commands {
+            if let Command::Launch(kernel) = command {
+                kernel.header.sm_version = 7000;
+            }
+        }
+        let path = dir.path().join("b.pgt");
+        write_pgt(&workload, &path).unwrap();
+        load(&path).err().map(|e| e.to_string())
+    };
+    assert!(architecture.is_some_and(|e| e.contains("sm_7000 is no architecture")));
 }
 
 /// Each file of the corpus is refused with the message of the snapshot.

@@ -130,6 +130,9 @@ pub fn run(args: &Args) -> Result<()> {
         )));
     }
     let report = Report::new(&config, &workload, &result, usize::from(args.threads));
+    for warning in report::validity::warnings(&report) {
+        eprintln!("warning: {warning}");
+    }
     if let Some(file) = &args.timeline {
         report::timeline::write(file, &report, &result, &config.spec)?;
     }

@@ -21,6 +21,7 @@ pub mod noc;
 pub mod raw;
 pub mod registry;
 pub mod sm;
+mod tensor;
 pub mod units;
 
 pub use gpu::{Architecture, GpuSpec};

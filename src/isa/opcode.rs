@@ -10,7 +10,7 @@ mod table;
 mod tensor;
 mod width;
 
-pub use table::class_of;
+pub use table::{class_of, is_async_work};
 
 use super::inst::{OpClass, RegFile, RegRange, StaticInst};
 

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod data;
+mod fits;
 mod raw;
 pub mod run;
 
@@ -107,8 +108,9 @@ pub enum Check {
         buffer: String,
         /// Raw little-endian elements.
         path: PathBuf,
-        /// Allowed error, relative to the largest magnitude of the file.
-        tolerance: f64,
+        /// Allowed error, relative to the largest magnitude of the file. `None`: 1e-5 for floats,
+        /// integers have to be the same.
+        tolerance: Option<f64>,
     },
 }
 

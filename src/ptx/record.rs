@@ -12,11 +12,12 @@ use super::launch::{Launch, check};
 use super::lower::{self, Machine, Span};
 use super::parse;
 use crate::error::{Error, Result};
-use crate::isa::{MemKind, MemSpace, StaticInst};
+use crate::isa::{MemKind, MemSpace, SASS_VERSIONS, StaticInst, known_sass_versions};
 use crate::trace::pgt::blocks::BlockWriter;
 use crate::trace::pgt::hash::workload_hash;
 use crate::trace::pgt::spool::{SPOOL_MEMORY_BYTES, Spool, SpoolSpace};
 use crate::trace::pgt::stored::{Backing, StoredCtas};
+use crate::trace::source::PTX;
 use crate::trace::stream::{ChunkExtent, EncodedCta};
 use crate::trace::{
     Command, CtaEncoder, CtaSource, Kernel, KernelHeader, LanePattern, PatternId, PatternTable,
@@ -248,7 +249,7 @@ pub fn record(
     })?;
     let launch = Launch::load(launch)?;
     let mut prepared = super::launch::run::prepare(&file, &module, &launch)?;
-    let sm = architecture(&module.target);
+    let sm = architecture(&file, &module.target)?;
     let machine = lower::lower(&prepared.flat, &prepared.program, sm);
     let header = header(&file, ptx, &launch, &prepared, &machine, sm)?;
     let copies = copies(&launch, &prepared);
@@ -261,7 +262,7 @@ pub fn record(
     let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned());
     let workload = Workload {
         source: format!(
-            "PTX mode: {} with {}",
+            "{PTX}{} with {}",
             name(ptx).unwrap_or_default(),
             name(&launch.path).unwrap_or_default()
         ),
@@ -281,16 +282,21 @@ pub fn record(
     Ok((workload, report))
 }
 
-/// SASS version of a `.target` such as `sm_90a`.
-pub fn architecture(target: &[&str]) -> u16 {
-    let digits = target
-        .iter()
-        .find_map(|t| t.strip_prefix("sm_"))
-        .unwrap_or("80");
-    let end = digits
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(digits.len());
-    digits.get(..end).and_then(|d| d.parse().ok()).unwrap_or(80)
+/// SASS version of a `.target` such as `sm_90a` in `file`.
+fn architecture(file: &str, target: &[&str]) -> Result<u16> {
+    let digits = target.iter().find_map(|t| t.strip_prefix("sm_"));
+    let digits = digits
+        .unwrap_or("")
+        .trim_end_matches(|c: char| !c.is_ascii_digit());
+    match digits.parse() {
+        Ok(sm) if SASS_VERSIONS.contains(&sm) => Ok(sm),
+        _ => Err(Error::input(
+            file,
+            ".target",
+            format!("{} names no architecture", target.join(", ")),
+            format!("known are sm_ and one of {}", known_sass_versions()),
+        )),
+    }
 }
 
 fn run(

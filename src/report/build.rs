@@ -40,6 +40,9 @@ impl Report {
                 features: features(),
             },
             status: match result.stopped {
+                None if validity::unmodelled_work(workload, result, &config.spec) => {
+                    Status::UnmodelledWork
+                }
                 None => Status::Complete,
                 Some(Stopped::Interrupted) => Status::Interrupted,
                 Some(Stopped::MaxCycles) => Status::MaxCycles,

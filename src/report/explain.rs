@@ -204,7 +204,7 @@ fn unit(prefix: &str, name: &str, text: &str) -> &'static str {
     match name {
         "thread_instructions" => "thread instructions",
         "ipc" => "instructions/cycle",
-        "theoretical" | "achieved" => "ratio",
+        "theoretical" | "achieved" | "unmodelled_share" => "ratio",
         "total_slots" => "issue slots",
         _ if ends("_us") => "us",
         _ if ends("instructions_per_s") => "instructions/s",

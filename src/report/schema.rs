@@ -22,7 +22,7 @@ record! {
         pub schema_version: u32,
         /// What made the report.
         pub tool: Tool,
-        /// How the run ended: `complete`, `interrupted` or `max_cycles`.
+        /// How the run ended: `complete`, `unmodelled_work` (complete, but work that carries a kernel has no timing), `interrupted` or `max_cycles`.
         pub status: Status,
         /// Every resolved configuration key, by section, and their hash.
         pub config: Config,
@@ -63,6 +63,8 @@ pub enum Status {
     Interrupted,
     /// `--max-cycles`.
     MaxCycles,
+    /// Every kernel ran to its end, but work that carries one of them is not modelled.
+    UnmodelledWork,
 }
 
 /// The resolved configuration.
@@ -324,6 +326,8 @@ record! {
     pub struct Validity {
         /// What the machine, or this input, has and the model has not.
         pub unmodelled: Vec<String>,
+        /// Share of the warp instructions whose work is not modelled or that this GPU does not have (0 to 1): where matrix products or bulk copies are among them, or from 0.01 on, `status` is `unmodelled_work`.
+        pub unmodelled_share: f64,
         /// What was taken to hold.
         pub assumptions: Vec<String>,
     }

@@ -47,6 +47,9 @@ fn heading(report: &Report) -> String {
     };
     let status = match report.status {
         Status::Complete => "",
+        Status::UnmodelledWork => {
+            "\nUNMODELLED WORK carries a kernel: cycles say little, see the end"
+        }
         Status::Interrupted => "\nINTERRUPTED: what follows is what was done until then",
         Status::MaxCycles => "\nSTOPPED at --max-cycles: what follows is what was done until then",
     };

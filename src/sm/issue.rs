@@ -229,7 +229,9 @@ impl Sm {
                 warp.floor = warp.floor.max(now + Local::from(op.latency));
                 warp.floor_why = Label::Sleeping;
             }
-            OpKind::Branch | OpKind::Fixed => {
+            OpKind::Branch | OpKind::Fixed | OpKind::Unmodelled => {
+                let unmodelled = op.kind == OpKind::Unmodelled;
+                self.counters.unmodelled_instructions += u64::from(unmodelled);
                 let value = raw(now + Local::from(op.latency), op.source);
                 self.write_registers(slot, op, value, cx);
             }

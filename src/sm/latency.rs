@@ -2,7 +2,7 @@
 
 use super::program::{Pipe, source};
 use crate::config::{GpuSpec, TensorSpec};
-use crate::isa::{OpClass, StaticInst, TensorOp, TensorType};
+use crate::isa::{OpClass, StaticInst, TensorOp};
 
 /// How an instruction executes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,26 +118,15 @@ fn tensor(op: Option<TensorOp>, mnemonic: &str, spec: &TensorSpec) -> Timing {
 
 /// Cycles that a matrix instruction holds the tensor pipe: its multiply-adds over the rate.
 fn tensor_interval(op: TensorOp, spec: &TensorSpec) -> u32 {
-    let rate = match op.input {
-        TensorType::F16 if op.wide_accumulate => spec.f16_f32_rate,
-        TensorType::F16 => spec.f16_rate,
-        TensorType::Bf16 => spec.bf16_rate,
-        TensorType::Tf32 => spec.tf32_rate,
-        TensorType::F64 => spec.f64_rate,
-        TensorType::F8 => spec.f8_rate,
-        TensorType::I8 => spec.i8_rate,
-        TensorType::I4 => spec.i4_rate,
-        TensorType::B1 => spec.b1_rate,
-    };
     let mut work = u32::from(op.m) * u32::from(op.n) * u32::from(op.k);
     if op.sparse {
         work /= 2;
     }
-    // A type that the chip lacks cannot occur in its own code; a foreign trace gets the FP16 rate.
-    let rate = if rate == 0 {
-        spec.f16_rate.max(1)
-    } else {
-        rate
+    // A type that the chip lacks cannot occur in its own code; a foreign trace gets the FP16 rate, and
+    // its report says so.
+    let rate = match spec.rate(&op) {
+        0 => spec.f16_rate.max(1),
+        rate => rate,
     };
     (work * 100).div_ceil(rate * u32::from(spec.mma_sync_percent).max(1))
 }

@@ -77,6 +77,8 @@ pub enum OpKind {
     CpAsyncCommit,
     /// Puts the warp to sleep.
     Sleep,
+    /// As `Fixed`, but its work is not modelled, and counted as such.
+    Unmodelled,
 }
 
 /// Flags of an [`Op`].
@@ -236,7 +238,7 @@ impl Program {
         spec: &GpuSpec,
         writers: &mut [Pipe; REGS],
     ) -> Op {
-        let kind = kind_of(inst);
+        let kind = kind_of(inst, spec);
         let line = inst.pc / spec.fetch.line_bytes;
         let mut flags = 0;
         let mut set = |on: bool, bit: u8| flags |= if on { bit } else { 0 };
@@ -390,8 +392,9 @@ fn follows(before: &StaticInst, inst: &StaticInst) -> bool {
     inst.pc > before.pc && inst.pc - before.pc <= 16
 }
 
-fn kind_of(inst: &StaticInst) -> OpKind {
+fn kind_of(inst: &StaticInst, spec: &GpuSpec) -> OpKind {
     match inst.class {
+        _ if !spec.sm.tensor.models(inst) => OpKind::Unmodelled,
         OpClass::Memory if has_access(inst, u32::MAX) => OpKind::Memory,
         OpClass::Memory if inst.mem.is_some_and(|m| m.space == MemSpace::Constant) => {
             OpKind::ConstLoad

@@ -9,6 +9,8 @@ stats! {
         pub warp_instructions: u64,
         /// Thread instructions: active lanes of issued instructions.
         pub thread_instructions: u64,
+        /// Warp instructions whose work is not modelled or that this GPU does not have: asynchronous machinery, matrix types that the chip lacks, unknown opcodes.
+        pub unmodelled_instructions: u64,
         /// CTAs started.
         pub ctas_launched: u64,
         /// Warps started.

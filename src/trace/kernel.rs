@@ -1,6 +1,7 @@
 //! The kernel: header, static code, and where its CTAs' instruction streams come from.
 
 use super::pattern::LanePattern;
+use super::source::Source;
 use super::stream::{EncodedCta, WarpStream};
 use crate::error::Result;
 use crate::isa::StaticInst;
@@ -35,8 +36,8 @@ pub struct KernelHeader {
     pub shared_base: u64,
     /// Base of the local window in the generic address space; 0 = unknown.
     pub local_base: u64,
-    /// Where it came from: file, or generator with parameters.
-    pub source: String,
+    /// Where it came from.
+    pub source: Source,
 }
 
 impl KernelHeader {

@@ -5,6 +5,7 @@ pub mod kernel;
 pub mod open;
 pub mod pattern;
 pub mod pgt;
+pub mod source;
 pub mod stream;
 
 pub use kernel::{
@@ -12,4 +13,5 @@ pub use kernel::{
     Workload,
 };
 pub use pattern::{LanePattern, PatternId, PatternTable};
+pub use source::Source;
 pub use stream::{Addresses, CtaEncoder, EncodedCta, Run, WarpStream};

@@ -109,6 +109,22 @@ fn memory(base: &str) -> Option<OpClass> {
     })
 }
 
+/// Whether an instruction of the asynchronous machinery multiplies matrices or moves data, rather than
+/// putting other work in order, asking for registers, or giving hints.
+pub fn is_async_work(name: &Mnemonic<'_>) -> bool {
+    let base = name.base;
+    let copies = [
+        "UTMALDG", "UTMASTG", "UTMAREDG", "UBLKCP", "UBLKRED", "UTCCP",
+    ];
+    let distributed = [
+        "STAS", "REDAS", "ATOMAS", "REDS", "LDT", "LDTM", "STT", "STTM",
+    ];
+    base.ends_with("GMMA")
+        || base.starts_with("UTC") && base.contains("MMA")
+        || copies.contains(&base)
+        || distributed.contains(&base)
+}
+
 /// Hopper and Blackwell asynchronous machinery.
 fn asynchronous(base: &str) -> Option<OpClass> {
     let known = matches!(

@@ -12,6 +12,9 @@ use super::{Argument, Check, Launch, Operand, Value, data};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
+/// Allowed error of a check that names none.
+pub const TOLERANCE: f64 = 1e-5;
+
 /// Names of the checks.
 pub const NAMES: [&str; 23] = [
     "vecadd",
@@ -92,7 +95,8 @@ impl Operands<'_> {
             return Err(format!("`{name}` must be a buffer"));
         };
         let bytes = data::content(argument.element, *count, init).map_err(|e| e.to_string())?;
-        Ok(argument.element.numbers(&bytes.unwrap_or_default()))
+        let bytes = bytes.ok_or_else(|| format!("`{name}` needs an `init` for this check"))?;
+        Ok(argument.element.numbers(&bytes))
     }
 
     /// A module variable as the launch sets it.
@@ -120,10 +124,14 @@ impl Operands<'_> {
         }
     }
 
-    /// A buffer after the run.
+    /// A buffer after the run, up to the first element that nobody wrote.
     pub fn after(&self, name: &str) -> Checked<Vec<f64>> {
-        let element = self.element(name)?;
-        Ok(element.numbers(self.bytes(name)?))
+        let (index, argument) = self.find(name)?;
+        let bytes = self.bytes(name)?;
+        let number = self.prepared.buffers.get(index).copied().flatten();
+        let unwritten = number.and_then(|n| self.prepared.global.unwritten(n));
+        let end = unwritten.map_or(bytes.len(), |at| at as usize);
+        Ok(argument.element.numbers(bytes.get(..end).unwrap_or(bytes)))
     }
 
     /// Type of an argument.
@@ -176,11 +184,8 @@ pub fn verify(launch: &Launch, prepared: &Prepared<'_>) -> Result<()> {
             path,
             tolerance,
         }) => {
-            let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-            let outcome = operands.after(buffer).and_then(|got| {
-                let want = operands.element(buffer)?.numbers(&bytes);
-                compare(buffer, &got, &want, *tolerance)
-            });
+            let want = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+            let outcome = content(&operands, buffer, &want, *tolerance);
             (path.display().to_string(), outcome)
         }
     };
@@ -192,6 +197,34 @@ pub fn verify(launch: &Launch, prepared: &Prepared<'_>) -> Result<()> {
             "the kernel, its arguments or the check is wrong",
         )
     })
+}
+
+/// Whether a buffer holds just the bytes of a file.
+fn content(o: &Operands<'_>, buffer: &str, want: &[u8], tolerance: Option<f64>) -> Checked<()> {
+    let (element, bytes) = (o.element(buffer)?, o.bytes(buffer)?);
+    if want.len() != bytes.len() {
+        return Err(format!(
+            "the file has {} bytes, expected the {} bytes of `{buffer}`",
+            want.len(),
+            bytes.len()
+        ));
+    }
+    let got = o.after(buffer)?;
+    if !element.float() && tolerance.is_none() && got.len() * element.bytes() as usize == want.len()
+    {
+        let size = element.bytes() as usize;
+        let mut pairs = bytes.chunks_exact(size).zip(want.chunks_exact(size));
+        return match pairs.position(|(got, want)| got != want) {
+            None => Ok(()),
+            Some(i) => Err(format!(
+                "{buffer}[{i}] is {:#x}, expected {:#x}",
+                data::word(&bytes[i * size..][..size]),
+                data::word(&want[i * size..][..size])
+            )),
+        };
+    }
+    let want = element.numbers(want);
+    compare(buffer, &got, &want, tolerance.unwrap_or(TOLERANCE))
 }
 
 fn named(o: &Operands<'_>, name: &str, tolerance: f64) -> Checked<()> {
@@ -224,10 +257,14 @@ fn named(o: &Operands<'_>, name: &str, tolerance: f64) -> Checked<()> {
 }
 
 /// Compares element by element; the tolerance is relative to the largest magnitude of `want`.
+/// Nothing to compare is an error: a result that nobody looked at is not verified.
 pub fn compare(name: &str, got: &[f64], want: &[f64], tolerance: f64) -> Checked<()> {
+    if want.is_empty() {
+        return Err(format!("no element of `{name}` is compared"));
+    }
     if got.len() < want.len() {
         return Err(format!(
-            "`{name}` has {} elements, expected {}",
+            "`{name}` has {} elements that somebody wrote, expected {}",
             got.len(),
             want.len()
         ));

@@ -71,23 +71,33 @@ impl Element {
         )
     }
 
-    /// The bits of an integer, if it fits.
+    /// The bits of an integer, if it fits: in a floating-point type, without rounding.
     pub fn from_integer(self, value: i64) -> Option<u64> {
         if self.float() {
-            return Some(self.from_number(value as f64));
+            let bits = self.from_number(value as f64);
+            return (self.number(bits) as i128 == i128::from(value)).then_some(bits);
         }
+        let ones = u64::MAX >> (64 - 8 * self.bytes());
+        self.in_range(i128::from(value))
+            .then_some(value as u64 & ones)
+    }
+
+    /// Whether the type has a value for `x`: the number itself for integers, one beside it for floats.
+    pub fn reaches(self, x: f64) -> bool {
+        match self.float() {
+            true => !x.is_finite() || self.number(self.from_number(x)).is_finite(),
+            false => x.fract() == 0.0 && x.abs() < 2e19 && self.in_range(x as i128),
+        }
+    }
+
+    /// Whether an integer type has `value`; a mask may be written as a negative number.
+    fn in_range(self, value: i128) -> bool {
         let bits = 8 * self.bytes();
         let signed = matches!(
             self,
             Element::I8 | Element::I16 | Element::I32 | Element::I64
         );
-        let fits = match (signed, bits) {
-            (_, 64) => true,
-            (true, _) => value >= -(1 << (bits - 1)) && value < 1 << (bits - 1),
-            // A mask may be written as a negative number.
-            (false, _) => value >= -(1 << (bits - 1)) && value < 1 << bits,
-        };
-        fits.then_some(value as u64 & (u64::MAX >> (64 - bits)))
+        value >= -(1 << (bits - 1)) && value < 1 << (bits - u32::from(signed))
     }
 
     /// The bits of a number, rounded to the type.

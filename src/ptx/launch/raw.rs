@@ -1,6 +1,6 @@
 //! The TOML of a launch file, and its check.
 
-use super::check::NAMES;
+use super::check::{NAMES, TOLERANCE};
 use super::data::{Element, Init};
 use super::{Argument, Check, Operand, Value};
 use serde::Deserialize;
@@ -243,21 +243,25 @@ impl Arg {
                 if count == 0 || bytes.is_none_or(|b| b > BUFFER_BYTES_MAX) {
                     return Err(format!("count = {count}: 1 element to 8 GiB"));
                 }
-                let init = self.init(folder)?;
+                let init = self.init(element, count, folder)?;
                 Ok((element, Value::Buffer { count, init }))
             }
         }
     }
 
-    fn init(&self, folder: &Path) -> Result<Init, String> {
+    fn init(&self, element: Element, count: u64, folder: &Path) -> Result<Init, String> {
         let seed = self.seed.unwrap_or(1);
         Ok(match self.init.as_deref() {
             None | Some("none") => Init::None,
             Some("zeros") => Init::Zeros,
-            Some("iota") => Init::Iota {
-                start: self.start.unwrap_or(0.0),
-                step: self.step.unwrap_or(1.0),
-            },
+            Some("iota") => {
+                let (start, step) = (self.start.unwrap_or(0.0), self.step.unwrap_or(1.0));
+                if !element.float() && (start.fract() != 0.0 || step.fract() != 0.0) {
+                    let name = element.name();
+                    return Err(format!("start = {start}, step = {step} are no {name}"));
+                }
+                Init::Iota { start, step }
+            }
             Some("random") => {
                 let (min, max) = (self.min.unwrap_or(-1.0), self.max.unwrap_or(1.0));
                 if !(min <= max && min.is_finite() && max.is_finite()) {
@@ -274,7 +278,15 @@ impl Arg {
                 None => return Err("init = \"file\" needs `path`".to_owned()),
             },
             Some("values") => match &self.values {
-                Some(values) => Init::Values(values.clone()),
+                Some(values) => {
+                    if values.len() as u64 > count {
+                        return Err(format!("{} values where count = {count}", values.len()));
+                    }
+                    if let Some(x) = values.iter().find(|x| !element.reaches(**x)) {
+                        return Err(format!("values: {x} is no {}", element.name()));
+                    }
+                    Init::Values(values.clone())
+                }
                 None => return Err("init = \"values\" needs `values`".to_owned()),
             },
             Some(other) => {
@@ -291,7 +303,9 @@ fn scalar(element: Element, value: &toml::Value) -> Result<u64, String> {
         toml::Value::Integer(i) => element
             .from_integer(*i)
             .ok_or_else(|| format!("value = {i} does not fit {}", element.name())),
-        toml::Value::Float(x) if element.float() => Ok(element.from_number(*x)),
+        toml::Value::Float(x) if element.float() && element.reaches(*x) => {
+            Ok(element.from_number(*x))
+        }
         other => Err(format!("value = {other} is no {}", element.name())),
     }
 }
@@ -321,11 +335,15 @@ fn operands(
 
 impl RawCheck {
     fn check(self, folder: &Path, faults: &mut Vec<String>) -> Option<Check> {
-        let tolerance = self.tolerance.unwrap_or(1e-5);
-        if !(tolerance >= 0.0 && tolerance.is_finite()) {
-            faults.push(format!("check.tolerance = {tolerance}: not negative"));
+        // From 1 on a result of zeros would pass for any other.
+        let tolerance = self.tolerance.unwrap_or(TOLERANCE);
+        if !(0.0..1.0).contains(&tolerance) {
+            faults.push(format!("check.tolerance = {tolerance}: 0 to below 1"));
         }
         let operands = operands(self.operands, faults);
+        if self.path.is_some() && !operands.is_empty() {
+            faults.push("check.operands: they are for a check with a `name`".to_owned());
+        }
         match (self.name, self.buffer, self.path) {
             (Some(name), None, None) => {
                 if !NAMES.contains(&name.as_str()) {
@@ -341,7 +359,7 @@ impl RawCheck {
             (None, Some(buffer), Some(path)) => Some(Check::File {
                 buffer,
                 path: folder.join(path),
-                tolerance,
+                tolerance: self.tolerance,
             }),
             _ => {
                 faults.push("check: either `name`, or `buffer` and `path`".to_owned());

@@ -1,6 +1,7 @@
 //! From a PTX file and a launch file to a program with its memory.
 
 use super::data::{self, Init};
+use super::fits::fits;
 use super::{Launch, Value};
 use crate::error::{Error, Result};
 use crate::ptx::ast::Module;
@@ -13,9 +14,6 @@ use crate::ptx::exec::observe::Parallel;
 use crate::ptx::exec::program::Program;
 use crate::ptx::exec::{CODE_STEP, CODE_WINDOW, CONST_WINDOW, LOCAL_WINDOW, SHARED_WINDOW, grid};
 use crate::ptx::flat::{Flat, FlatError, entries, flatten};
-
-/// The most bytes of shared memory that any GPU gives to one CTA.
-const SHARED_BYTES_MAX: u64 = 228 << 10;
 
 /// A kernel that is ready to run.
 #[derive(Clone, Debug)]
@@ -92,78 +90,6 @@ fn kernel_name<'m>(file: &str, module: &'m Module<'_>, launch: &'m Launch) -> Re
             ))
         }
     }
-}
-
-/// Everything about a launch that can be wrong before any memory is made.
-fn fits(file: &str, flat: &Flat<'_>, launch: &Launch) -> Result<()> {
-    let mut faults = Vec::new();
-    if flat.params.len() != launch.parameters.len() {
-        let wanted: Vec<String> = flat
-            .params
-            .iter()
-            .map(|(_, ty, length)| match length {
-                1 => format!(".{}", ty.name()),
-                n => format!(".{}[{n}]", ty.name()),
-            })
-            .collect();
-        faults.push(format!(
-            "args: {} where kernel `{}` of {file} has {} parameters ({})",
-            launch.parameters.len(),
-            flat.functions.first().map_or("", |f| &f.name),
-            flat.params.len(),
-            wanted.join(", "),
-        ));
-    }
-    for (i, (given, (symbol, ty, length))) in launch.parameters.iter().zip(&flat.params).enumerate()
-    {
-        let bytes = flat.symbols.get(*symbol as usize).map_or(0, |s| s.bytes);
-        if bytes != *given {
-            let arg = launch.args.iter().find(|a| a.parameter == i);
-            let array = match length {
-                1 => String::new(),
-                n => format!("[{n}], a structure (see `fields`),"),
-            };
-            faults.push(format!(
-                "args[{i}] ({}): {given} bytes where the parameter .{}{array} has {bytes}",
-                arg.map_or("", |a| &a.name),
-                ty.name()
-            ));
-        }
-    }
-    let threads: u64 = launch.block.iter().map(|&d| u64::from(d)).product();
-    if let Some(required) = flat.threads_required
-        && required != launch.block
-    {
-        faults.push(format!(
-            "block = {:?}: the kernel requires {required:?}",
-            launch.block
-        ));
-    }
-    if flat.threads_max.is_some_and(|most| threads > most) {
-        let most = flat.threads_max.unwrap_or(0);
-        faults.push(format!(
-            "block: {threads} threads where the kernel allows {most}"
-        ));
-    }
-    let shared = flat.shared_bytes + launch.dynamic_shared_bytes;
-    if shared > SHARED_BYTES_MAX {
-        faults.push(format!(
-            "{shared} bytes of shared memory, of which no GPU has that many"
-        ));
-    }
-    if flat.local_bytes > 512 << 10 {
-        faults.push(format!(
-            "{} bytes of local memory a thread: at most 512 KiB",
-            flat.local_bytes
-        ));
-    }
-    if faults.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Config {
-        file: launch.path.display().to_string(),
-        faults,
-    })
 }
 
 /// Puts module variables into memory and returns where they are.

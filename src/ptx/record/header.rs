@@ -6,6 +6,7 @@ use crate::ptx::launch::data::Init;
 use crate::ptx::launch::run::Prepared;
 use crate::ptx::launch::{Launch, Value};
 use crate::ptx::lower::{Machine, ptxas};
+use crate::trace::source::{PTX, Source};
 use crate::trace::{Command, KernelHeader};
 use std::path::Path;
 
@@ -65,10 +66,10 @@ pub(super) fn header(
         sm_version: sm,
         shared_base: SHARED_WINDOW,
         local_base: LOCAL_WINDOW,
-        source: format!(
-            "PTX mode: {}, {source_of_registers}",
+        source: Source::Ptx(format!(
+            "{PTX}{}, {source_of_registers}",
             file_name.unwrap_or_default()
-        ),
+        )),
     })
 }
 

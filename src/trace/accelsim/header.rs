@@ -2,7 +2,9 @@
 
 use super::fields::{Fault, decimal, excerpt, hexadecimal};
 use super::line::Layout;
+use crate::isa::{SASS_VERSIONS, known_sass_versions};
 use crate::trace::kernel::{Dim3, KernelHeader};
+use crate::trace::source::Source;
 
 /// CTAs of a grid, threads of a block: more is refused before anything is allocated.
 const GRID_MAX: u64 = 1 << 40;
@@ -35,7 +37,7 @@ impl TraceHeader {
                 sm_version: 0,
                 shared_base: 0,
                 local_base: 0,
-                source: source.to_string(),
+                source: Source::accel_sim(source),
             },
             layout: Layout::default(),
             grid: false,
@@ -70,7 +72,7 @@ impl TraceHeader {
             ("cluster", "dim") => kernel.cluster = dimensions(value, at, 1024)?,
             ("shmem", "") => kernel.smem_bytes = number(value, at, 1 << 30)? as u32,
             ("nregs", _) => kernel.registers_per_thread = number(value, at, 1024)? as u16,
-            ("binary", "version") => kernel.sm_version = number(value, at, 9999)? as u16,
+            ("binary", "version") => kernel.sm_version = architecture(value, at)?,
             ("cuda", "stream") => kernel.stream = number(value, at, u64::MAX)?,
             ("shmem", "base_addr") => kernel.shared_base = address(value, at)?,
             ("local", "mem") => kernel.local_base = address(value, at)?,
@@ -114,6 +116,22 @@ fn number(value: &str, at: usize, max: u64) -> Result<u64, Fault> {
                 format!("{found} where a number up to {max} is expected"),
             )
         })
+}
+
+/// A SASS version; 0 is what tools write that do not know it.
+fn architecture(value: &str, at: usize) -> Result<u16, Fault> {
+    let version = number(value, at, u16::MAX.into())? as u16;
+    if version == 0 || SASS_VERSIONS.contains(&version) {
+        return Ok(version);
+    }
+    let known = known_sass_versions();
+    Err(Fault {
+        remedy: "record the trace again, or correct the line",
+        ..Fault::new(
+            at,
+            format!("binary version {version} is no architecture; known are {known}"),
+        )
+    })
 }
 
 fn address(value: &str, at: usize) -> Result<u64, Fault> {
@@ -202,6 +220,9 @@ mod tests {
         assert!(parse(&["-grid dim = (4294967295,4294967295,4294967295)", block]).is_err());
         assert!(parse(&[grid, block, "-nregs = -1"]).is_err());
         assert!(parse(&[grid, block, "-accelsim tracer version = 7"]).is_err());
+        let version = parse(&[grid, block, "-binary version = 7000"]).unwrap_err();
+        assert!(version.what.contains("7000") && version.what.contains(" 70, 72, 75,"));
+        assert!(parse(&[grid, block, "-binary version = 90"]).is_ok());
         assert!(parse(&[grid, block]).is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! What a `.pgt` file consists of, and the checks that make its index trustworthy.
 
 use super::blocks::Frame;
-use crate::isa::{OpClass, StaticInst};
+use crate::isa::{OpClass, SASS_VERSIONS, StaticInst, known_sass_versions};
 use crate::trace::kernel::{Code, KernelHeader, Totals};
 use crate::trace::pattern::LanePattern;
 use bincode::{Decode, Encode};
@@ -18,6 +18,9 @@ pub const HEAD_BYTES: u64 = 16;
 pub const FOOTER_BYTES: u64 = 32;
 /// No index may be larger when unpacked, nor make the decoder allocate more.
 pub const INDEX_BYTES_MAX: usize = 1 << 30;
+
+/// No operand spans more registers: fragments of matrices have the most.
+const OPERAND_REGISTERS_MAX: u8 = 16;
 
 /// The index of a file.
 #[derive(Clone, Debug, Encode, Decode)]
@@ -130,6 +133,13 @@ pub fn check_kernel(kernel: &KernelEntry) -> Result<(), String> {
             return Err(format!("{name} {dims:?}, its product must be 1 to {max}"));
         }
     }
+    let version = header.sm_version;
+    if version != 0 && !SASS_VERSIONS.contains(&version) {
+        let known = known_sass_versions();
+        return Err(format!(
+            "sm_{version} is no architecture; known are {known}"
+        ));
+    }
     for (number, inst) in kernel.code.insts.iter().enumerate() {
         check_inst(inst, &kernel.code).map_err(|what| format!("instruction {number}: {what}"))?;
     }
@@ -163,12 +173,11 @@ fn check_inst(inst: &StaticInst, code: &Code) -> Result<(), String> {
         return Err(format!("class {:?} with the wrong detail", inst.class));
     }
     let width = inst.mem.map_or(4, |m| m.width_bytes);
-    if !matches!(width, 1 | 2 | 4 | 8 | 16) {
-        return Err(format!("{width} bytes a lane"));
-    }
+    check_width(width)?;
     let ranges = inst.dst.iter().chain(&inst.src);
     for range in ranges {
-        if u16::from(range.first) + u16::from(range.count) > 256 {
+        let end = u16::from(range.first) + u16::from(range.count);
+        if end > 256 || range.count > OPERAND_REGISTERS_MAX {
             return Err(format!(
                 "registers from {} on: {}",
                 range.first, range.count
@@ -184,7 +193,16 @@ fn check_inst(inst: &StaticInst, code: &Code) -> Result<(), String> {
     Ok(())
 }
 
+fn check_width(width: u8) -> Result<(), String> {
+    match width {
+        1 | 2 | 4 | 8 | 16 => Ok(()),
+        _ => Err(format!("{width} bytes a lane")),
+    }
+}
+
 fn check_pattern(pattern: &LanePattern) -> Result<(), String> {
+    // Wider lanes would touch more lines than the machine has room for.
+    check_width(pattern.width_bytes)?;
     let lanes = pattern.mask.count_ones() as usize;
     if lanes == 0 || pattern.offsets.len() != lanes || pattern.offsets[0] != 0 {
         return Err(format!(

@@ -5,6 +5,7 @@
 
 use crate::hash::ContentHash;
 use crate::trace::kernel::{Command, Kernel};
+use crate::trace::source::Source;
 
 /// The hash of `commands`. A kernel without totals (generated on demand) counts by its header alone,
 /// source included, which names its generator.
@@ -29,7 +30,7 @@ pub fn workload_hash(commands: &[Command]) -> String {
 fn kernel_hash(kernel: &Kernel, hash: &mut ContentHash) {
     let mut header = kernel.header.clone();
     if let Some(totals) = &kernel.totals {
-        header.source.clear();
+        header.source = Source::AccelSim(String::new());
         hash.update(&totals.content.to_le_bytes());
     }
     let config = bincode::config::legacy();

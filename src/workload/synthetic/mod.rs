@@ -31,7 +31,8 @@ use crate::config::check::nearest;
 use crate::error::{Error, Result};
 use crate::hash::ContentHash;
 use crate::trace::{
-    Command, CtaEncoder, CtaGenerator, CtaSource, Dim3, Kernel, KernelHeader, PatternId, Workload,
+    Command, CtaEncoder, CtaGenerator, CtaSource, Dim3, Kernel, KernelHeader, PatternId, Source,
+    Workload,
 };
 use builder::KernelBuilder;
 use params::{Param, Params};
@@ -240,7 +241,7 @@ fn launches(
         sm_version: gpu.compute_capability,
         shared_base: 0,
         local_base: 0,
-        source: source.to_owned(),
+        source: Source::Synthetic(source.to_owned()),
     };
     let mut code = made.code.finish();
     if params.get("control") == 1 {

@@ -101,6 +101,18 @@ impl Arena {
             .unwrap_or(&[])
     }
 
+    /// The first byte of buffer `number` that nobody wrote.
+    pub fn unwritten(&self, number: usize) -> Option<u64> {
+        let a = self.allocations.get(number)?;
+        let words = a.written.as_ref()?.iter();
+        let at = (0..)
+            .step_by(64)
+            .zip(words)
+            .find(|(_, word)| **word != u64::MAX)
+            .map(|(start, word)| start + u64::from(word.trailing_ones()))?;
+        (at < a.bytes).then_some(at)
+    }
+
     /// Address of buffer `number`.
     pub fn address(&self, number: usize) -> u64 {
         self.allocations

@@ -122,6 +122,11 @@ impl Warp {
         if space == Where::Shared && cx.shared.checked() {
             self.check_races(at, total, mask, Use::Read, cx)?;
         }
+        if space == Where::Shared && !cx.shared.is_written(low, high) {
+            for lane in lanes(mask) {
+                self.check(space, lane, at[lane], total, true, cx)?;
+            }
+        }
         let (bytes, direct) = match space {
             Where::Shared => (slice(&cx.shared.bytes, low, high), true),
             Where::Const => (slice(&program.constant, low, high), true),
@@ -237,8 +242,15 @@ impl Warp {
                 return Err(Box::new(LaneFault::new(lane, what, remedy)));
             }
         };
-        if at.checked_add(bytes).is_some_and(|end| end <= size as u64) {
-            return Ok(());
+        if let Some(end) = at.checked_add(bytes).filter(|end| *end <= size as u64) {
+            if space != Where::Shared || !read || cx.shared.is_written(at, end) {
+                return Ok(());
+            }
+            return Err(Box::new(LaneFault::new(
+                lane,
+                format!("read of {bytes} bytes at shared address {at:#x} that nobody wrote so far"),
+                "write it first, with a barrier in between, or guard the read: it has no value",
+            )));
         }
         Err(Box::new(LaneFault::new(
             lane,

@@ -62,6 +62,7 @@ pub(super) fn peek<O>(space: Where, at: u64, bytes: usize, cx: &Cx<'_, O>) -> u6
 pub(super) fn poke<O>(space: Where, at: u64, bytes: usize, value: u64, cx: &mut Cx<'_, O>) {
     if space == Where::Shared {
         write(&mut cx.shared.bytes, at as usize, bytes, value);
+        cx.shared.wrote(at, bytes as u64);
         return;
     }
     cx.global.write(at, bytes, value);

@@ -62,6 +62,9 @@ impl Warp {
         };
         if let Some(bytes) = bytes {
             self.put(bytes, low, element, at, slots, mask);
+            if space == Where::Shared {
+                cx.shared.wrote_lanes((low, high), at, mask, total);
+            }
             if tracked {
                 for lane in lanes(mask) {
                     cx.global.arena.mark(at[lane], total);

@@ -178,6 +178,11 @@ pub fn attention(o: &Operands<'_>, tolerance: f64) -> Checked<()> {
     if seq == 0 || dim == 0 {
         return Err("`seq` and `dim` must be positive".to_owned());
     }
+    if !q.len().is_multiple_of(seq * dim) || k.len() < q.len() || v.len() < q.len() {
+        return Err(format!(
+            "`q`, `k` and `v` are not made of as many heads of {seq} x {dim}"
+        ));
+    }
     let mut want = vec![0.0; q.len()];
     for head in 0..q.len() / (seq * dim) {
         let base = head * seq * dim;

@@ -52,7 +52,10 @@ pub fn bfs_level(o: &Operands<'_>) -> Checked<()> {
     next.truncate(found.len());
     next.sort_by(f64::total_cmp);
     found.sort_by(f64::total_cmp);
-    compare("next, sorted", &next, &found, 0.0)
+    match found.is_empty() {
+        true => Ok(()),
+        false => compare("next, sorted", &next, &found, 0.0),
+    }
 }
 
 /// Lengths of Collatz sequences, with the twist of the kernel.
@@ -106,7 +109,10 @@ pub fn compact(o: &Operands<'_>) -> Checked<()> {
     got.truncate(want.len());
     got.sort_by(f64::total_cmp);
     want.sort_by(f64::total_cmp);
-    compare("out, sorted", &got, &want, 0.0)
+    match want.is_empty() {
+        true => Ok(()),
+        false => compare("out, sorted", &got, &want, 0.0),
+    }
 }
 
 /// Inclusive sums of `in` within each CTA.
