@@ -1,6 +1,13 @@
 //! User errors. Each says which file, which place, what was expected and what to do about it.
 //!
 //! Our own faults are assertions, not errors.
+//!
+//! The exit status follows from who has to act. **2**: the command must be written differently: arguments,
+//! names, ranges, a feature that is not compiled in, and every fault of the configuration (an unknown key, a
+//! value out of range, keys in conflict, a base that does not exist), whether it came with `--set` or from a
+//! file, because the same key is at fault in both. **1**: the command is right, but an input file cannot be
+//! read or does not parse (a configuration file that is no TOML among them), an output cannot be written, or
+//! the run failed.
 
 use std::path::{Path, PathBuf};
 
@@ -30,12 +37,20 @@ pub enum Error {
         /// What the user can do.
         remedy: String,
     },
-    /// One or more faults of a configuration, all of them.
+    /// One or more faults of a configuration, all of them (exit status 2).
     #[error("{file}: {n} fault(s) in the configuration:\n{faults}", n = faults.len(), faults = faults.join("\n"))]
     Config {
         /// The configuration's file or built-in name.
         file: String,
         /// One line a fault: key, value, allowed range.
+        faults: Vec<String>,
+    },
+    /// One or more faults of a launch file, all of them.
+    #[error("{file}: {n} fault(s) in the launch file:\n{faults}", n = faults.len(), faults = faults.join("\n"))]
+    Launch {
+        /// The launch file.
+        file: String,
+        /// One line a fault: key, value, what is expected.
         faults: Vec<String>,
     },
     /// The simulated machine made no progress, or ran out of an allowed bound.
@@ -67,11 +82,19 @@ impl Error {
         }
     }
 
-    /// The process exit status that this error asks for: 2 for bad usage, 1 for a failed run.
+    /// A single fault of the configuration `file`.
+    pub fn config(file: impl Into<String>, fault: impl Into<String>) -> Self {
+        Error::Config {
+            file: file.into(),
+            faults: vec![fault.into()],
+        }
+    }
+
+    /// The process exit status that this error asks for; the rule is at the top of this file.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Error::Usage(_) => 2,
-            _ => 1,
+            Error::Usage(_) | Error::Config { .. } => 2,
+            Error::Io { .. } | Error::Input { .. } | Error::Launch { .. } | Error::Run(_) => 1,
         }
     }
 }

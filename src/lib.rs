@@ -14,6 +14,7 @@ pub mod noc;
 pub mod occupancy;
 pub mod output;
 pub mod probe;
+pub mod progress;
 pub mod ptx;
 pub mod report;
 pub mod session;

@@ -1,15 +1,67 @@
-//! Output files: complete or not there. Every file that phantom-gpu writes is written here.
+//! Everything that phantom-gpu writes: files, standard output, notes on standard error.
+//!
+//! A file is complete or not there, also when a signal ends the process. `-` is standard output. A pipe whose
+//! reader has gone is no error, wherever it is: who reads `| head -1` has what they wanted.
 
 use crate::error::{Error, Result};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tempfile::NamedTempFile;
 
 /// Bytes collected before they go to the system.
 const BUFFER_BYTES: usize = 1 << 18;
 
-/// What the body of an output file writes to.
-pub type Sink<'a> = BufWriter<&'a File>;
+/// What the body of an output writes to.
+pub type Sink<'a> = BufWriter<Target<'a>>;
+
+/// Where the bytes of an output end up.
+#[derive(Debug)]
+pub enum Target<'a> {
+    /// A file, a device or a pipe with a name.
+    File(&'a File),
+    /// Standard output.
+    Standard(StdoutLock<'static>),
+}
+
+impl Write for Target<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Target::File(file) => file.write(bytes),
+            Target::Standard(out) => out.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Target::File(file) => file.flush(),
+            Target::Standard(out) => out.flush(),
+        }
+    }
+}
+
+/// Files that are being written, under their temporary names.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the process with `status`; files that are not complete yet are removed first.
+pub fn abandon(status: i32) -> ! {
+    // The lock is never given back: no other thread starts a file or completes one meanwhile.
+    let parts = unfinished();
+    for part in parts.iter() {
+        let _ = std::fs::remove_file(part);
+    }
+    std::process::exit(status)
+}
+
+/// Whether `path` is `-`, standard output.
+pub fn is_standard(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
 
 /// The folder of `path`.
 fn folder(path: &Path) -> &Path {
@@ -33,6 +85,9 @@ pub fn check(path: &Path) -> Result<()> {
             remedy,
         ))
     };
+    if is_standard(path) {
+        return Ok(());
+    }
     let folder = folder(path);
     if !folder.is_dir() {
         let what = format!("its folder {} does not exist", folder.display());
@@ -44,42 +99,152 @@ pub fn check(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// [`check`] for each file that was asked for; `-` is standard output.
+/// [`check`] for each output that was asked for, named by its option. Returns the stream for tables: standard
+/// output, unless one of the outputs is there already.
 ///
 /// # Errors
-/// As [`check`].
-pub fn check_all<'a>(asked: impl IntoIterator<Item = &'a Option<PathBuf>>) -> Result<()> {
-    let mut files = asked.into_iter().flatten();
-    files.try_for_each(|file| match file.as_os_str() == "-" {
-        true => Ok(()),
-        false => check(file),
+/// As [`check`], and when two options name the same file.
+pub fn check_all(asked: &[(&str, &Option<PathBuf>)]) -> Result<Tables> {
+    let mut seen: Vec<(&str, PathBuf)> = Vec::new();
+    for (option, file) in asked {
+        let Some(file) = file else { continue };
+        check(file)?;
+        let place = identity(file);
+        if let Some((other, _)) = seen.iter().find(|(_, known)| *known == place)
+            && !is_device(file)
+        {
+            return Err(Error::Usage(format!(
+                "{other} and {option} both name {}; give each a file of its own",
+                file.display()
+            )));
+        }
+        seen.push((option, place));
+    }
+    match seen.iter().any(|(_, place)| is_standard(place)) {
+        true => Ok(Tables::StandardError),
+        false => Ok(Tables::StandardOutput),
+    }
+}
+
+/// `path` without links, `.` and `..`, whether the file is there or not.
+fn identity(path: &Path) -> PathBuf {
+    if is_standard(path) {
+        return path.to_path_buf();
+    }
+    std::fs::canonicalize(path).unwrap_or_else(|_| {
+        let folder = std::fs::canonicalize(folder(path)).unwrap_or_default();
+        folder.join(path.file_name().unwrap_or_default())
+    })
+}
+
+/// A device, such as `/dev/null`, takes any number of outputs.
+fn is_device(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(path).is_ok_and(|m| m.file_type().is_char_device())
+}
+
+/// Where the tables of a command go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tables {
+    /// With the results.
+    StandardOutput,
+    /// Out of the way of an output that was asked for on standard output.
+    StandardError,
+}
+
+impl Tables {
+    /// Prints `text`.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn print(self, text: &str) -> Result<()> {
+        match self {
+            Tables::StandardOutput => print_text(text),
+            Tables::StandardError => {
+                // Standard error is where a fault would be told: there is nobody left to tell.
+                let _ = io::stderr().write_all(text.as_bytes());
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Writes a line to standard error, if anybody reads it.
+pub fn note(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Lets `body` write to `target`. `None` when the reader of `target` has gone.
+fn fill<T>(
+    target: Target<'_>,
+    name: &Path,
+    body: impl FnOnce(&mut Sink<'_>) -> Result<T>,
+) -> Result<Option<T>> {
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, target);
+    let result = body(&mut out).and_then(|value| match out.flush() {
+        Ok(()) => Ok(value),
+        Err(error) => Err(Error::io(name, error)),
+    });
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => {
+            // What is collected belongs to an output that will not be.
+            let _ = out.into_parts();
+            match error {
+                Error::Io { source, .. } if source.kind() == ErrorKind::BrokenPipe => Ok(None),
+                error => Err(error),
+            }
+        }
+    }
+}
+
+/// Lets `body` write to standard output.
+///
+/// # Errors
+/// When `body` fails or standard output cannot be written; a closed pipe is no error.
+pub fn print(body: impl FnOnce(&mut Sink<'_>) -> Result<()>) -> Result<()> {
+    let target = Target::Standard(io::stdout().lock());
+    fill(target, Path::new("standard output"), body).map(|_| ())
+}
+
+/// Prints `text` to standard output as [`print`] does.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_text(text: &str) -> Result<()> {
+    print(|out| {
+        out.write_all(text.as_bytes())
+            .map_err(|e| Error::io("standard output", e))
     })
 }
 
 /// Writes `path` by way of a temporary file beside it, which takes its name when it is complete. A pipe or
-/// a device, such as `/dev/null`, is written to, never replaced; a link stays a link to what is written.
+/// a device, such as `/dev/null`, is written to, never replaced; a link stays a link to what is written; `-`
+/// is standard output. Where a pipe has no reader any more, the default of `T` is returned.
 ///
 /// # Errors
 /// When `body` fails or the file cannot be written; of a regular file nothing is left behind then.
-pub fn write<T>(path: &Path, body: impl FnOnce(&mut Sink<'_>) -> Result<T>) -> Result<T> {
+pub fn write<T: Default>(path: &Path, body: impl FnOnce(&mut Sink<'_>) -> Result<T>) -> Result<T> {
+    if is_standard(path) {
+        let target = Target::Standard(io::stdout().lock());
+        return Ok(fill(target, path, body)?.unwrap_or_default());
+    }
     check(path)?;
     let io = |e| Error::io(path, e);
-    let fill = |file: &File| {
-        let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
-        let result = body(&mut out);
-        if result.is_err() {
-            // What is collected belongs to a file that will not be.
-            let _ = out.into_parts();
-            return result;
-        }
-        out.flush().map_err(io)?;
-        result
-    };
     if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
         let file = File::options().write(true).open(path).map_err(io)?;
-        return fill(&file);
+        return Ok(fill(Target::File(&file), path, body)?.unwrap_or_default());
     }
     let target = target(path);
+    let part = part(folder(&target)).map_err(io)?;
+    let name = part.path().to_path_buf();
+    let result = complete(part, path, &target, body);
+    unfinished().retain(|other| *other != name);
+    result
+}
+
+/// A temporary file in `folder`, which [`abandon`] knows.
+fn part(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".phantom-gpu-").suffix(".part");
     #[cfg(unix)]
@@ -88,10 +253,26 @@ pub fn write<T>(path: &Path, body: impl FnOnce(&mut Sink<'_>) -> Result<T>) -> R
         // Like any file that a program makes: the umask decides.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let file = builder.tempfile_in(folder(&target)).map_err(io)?;
-    let result = fill(file.as_file())?;
-    file.persist(&target).map_err(|e| io(e.error))?;
-    Ok(result)
+    let mut unfinished = unfinished();
+    let part = builder.tempfile_in(folder)?;
+    unfinished.push(part.path().to_path_buf());
+    Ok(part)
+}
+
+/// Fills `part` and gives it the name `target`; it is removed when that fails.
+fn complete<T>(
+    part: NamedTempFile,
+    path: &Path,
+    target: &Path,
+    body: impl FnOnce(&mut Sink<'_>) -> Result<T>,
+) -> Result<T> {
+    match fill(Target::File(part.as_file()), path, body)? {
+        Some(value) => {
+            part.persist(target).map_err(|e| Error::io(path, e.error))?;
+            Ok(value)
+        }
+        None => Err(Error::io(path, ErrorKind::BrokenPipe.into())),
+    }
 }
 
 /// Writes `text` to `path` as [`write`] does.

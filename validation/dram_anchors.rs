@@ -271,7 +271,7 @@ fn print_summary(groups: &BTreeMap<(String, &str), Group>) {
 
 fn load(folder: &Path, trace: &str) -> Vec<Record> {
     let path: PathBuf = folder.join(format!("{trace}.txt.xz"));
-    replay::read(&path, 1 << 28, "reference").unwrap_or_else(|e| panic!("{e}"))
+    replay::read(&path, replay::Limits::new(1 << 28, "reference")).unwrap_or_else(|e| panic!("{e}"))
 }
 
 #[test]

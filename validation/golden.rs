@@ -299,7 +299,7 @@ fn the_history_ends_with_this_model_and_these_digests() {
 
 #[test]
 fn every_generator_has_a_case() {
-    for name in synthetic::names() {
+    for name in synthetic::catalogue().iter().map(|entry| entry.name) {
         let with = format!("synth:{name}");
         let named = |input: &&&str| input.split('?').next() == Some(with.as_str());
         assert!(

@@ -2,10 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::output;
+use crate::report::table::table;
 use crate::validate::chart;
 use crate::validate::correlate::{join, read, summary};
 use crate::validate::results::Results;
-use comfy_table::{Table, presets};
+use comfy_table::CellAlignment;
 use std::path::PathBuf;
 
 /// `phantom-gpu correlate`.
@@ -15,15 +16,18 @@ use std::path::PathBuf;
 
 Examples:
   phantom-gpu correlate sim.json hardware.json --html correlation.html
-  phantom-gpu correlate report.json measured.csv      (name,parameter,value; parameter: which launch)"
+  phantom-gpu correlate report.json measured.csv      (name,parameter,value[,unit]; parameter: which launch)
+
+Only equal units are compared: times and rates are converted, and times are compared with cycles when the simulated
+file is a report of simulate, which knows the clock. Numbers without unit are taken to have that of the other file."
 )]
 pub struct Args {
     /// JSON of micro-benchmark or simulate.
     pub simulated: PathBuf,
     /// JSON of the hardware kit, or CSV: name,parameter,value[,unit].
     pub hardware: PathBuf,
-    /// Write charts and a table to a file.
-    #[arg(long, value_name = "FILE")]
+    /// Write charts and a table to a file, or to standard output with - (the table then goes to standard error).
+    #[arg(long, value_name = "FILE|-")]
     pub html: Option<PathBuf>,
 }
 
@@ -32,7 +36,8 @@ pub struct Args {
 /// # Errors
 /// Files that cannot be read, or have nothing in common.
 pub fn run(args: &Args) -> Result<()> {
-    let joined = join(&read(&args.simulated)?, &read(&args.hardware)?);
+    let tables = output::check_all(&[("--html", &args.html)])?;
+    let joined = join(&read(&args.simulated)?, &read(&args.hardware)?)?;
     let Some(summary) = summary(&joined.pairs) else {
         return Err(Error::input(
             args.hardware.display().to_string(),
@@ -41,9 +46,11 @@ pub fn run(args: &Args) -> Result<()> {
             "compare files of the same benchmarks or kernels",
         ));
     };
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["name", "point", "simulated", "measured", "unit", "error"]);
+    let header = ["name", "point", "simulated", "measured", "error", "unit"];
+    let mut table = table(&header, 1);
+    if let Some(unit) = table.column_mut(5) {
+        unit.set_cell_alignment(CellAlignment::Left);
+    }
     for p in &joined.pairs {
         let show = |v: Option<f64>| v.map(|v| format!("{v:.3}")).unwrap_or_default();
         let error = p.error_rel.map(|e| format!("{:+.1} %", e * 100.0));
@@ -52,14 +59,13 @@ pub fn run(args: &Args) -> Result<()> {
             p.parameter.clone(),
             show(p.simulated),
             show(p.reference),
-            p.unit.clone(),
             error.unwrap_or_default(),
+            p.unit.clone(),
         ]);
     }
-    println!("{table}");
-    println!(
-        "{} pairs; mean absolute error {:.1} %, median {:.1} %, Kendall's tau {:.3}; only simulated {}, \
-         only measured {}",
+    let text = format!(
+        "{table}\n{} pairs; mean absolute error {:.1} %, median {:.1} %, Kendall's tau {:.3}; only simulated {}, \
+         only measured {}\n",
         joined.pairs.len(),
         summary.mape * 100.0,
         summary.median * 100.0,
@@ -79,5 +85,5 @@ pub fn run(args: &Args) -> Result<()> {
         };
         output::write_text(file, &chart::page("Simulated and measured", &[&results]))?;
     }
-    Ok(())
+    tables.print(&text)
 }

@@ -1,19 +1,19 @@
 //! `phantom-gpu dram`: one DRAM channel fed by a request trace, for comparison with DRAM simulators.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
 
+use super::common::JsonFile;
 use crate::error::{Error, Result};
-use crate::mem::dram::replay::{self, CommandLog, Record, Replay, Report};
+use crate::mem::dram::replay::{self, CommandLog, Limits, Record, Replay, Report};
 use crate::mem::dram::{
-    ChannelSpec, MAPS, MAX_QUEUE, Map, PAGES, POLICIES, PagePolicy, Policy, RefreshMode,
+    Channel, ChannelSpec, MAPS, MAX_QUEUE, Map, PAGES, POLICIES, PagePolicy, Policy, RefreshMode,
     StandardSpec, checker, research, spec, standard, timing,
 };
-use crate::output;
+use crate::output::{self, Tables};
 
 /// One DRAM channel or pseudo-channel, fed by a request trace.
 #[derive(clap::Args, Clone, Debug)]
@@ -56,15 +56,15 @@ pub struct Args {
     /// Command clock in MHz; analogue times keep their nanoseconds.
     #[arg(long, value_name = "MHZ")]
     pub clock_mhz: Option<f64>,
-    /// Write every command as `CK MNEMONIC bank-group bank row column`.
-    #[arg(long, value_name = "FILE")]
+    /// Write every command as `CK MNEMONIC bank-group bank row column`, to a file or to standard output with -.
+    #[arg(long, value_name = "FILE|-")]
     pub command_log: Option<PathBuf>,
     /// Check every gap of the issued commands with the independent checker.
     #[arg(long)]
     pub check: bool,
-    /// Write the report as JSON to a file, or to standard output with -.
-    #[arg(long, value_name = "FILE|-")]
-    pub json: Option<PathBuf>,
+    /// The report as JSON.
+    #[command(flatten)]
+    pub json: JsonFile,
     /// List standards, policies, page policies and maps.
     #[arg(long)]
     pub list: bool,
@@ -92,23 +92,40 @@ pub fn run(args: &Args) -> Result<()> {
     if args.policy == "all" && !research::ENABLED {
         return Err(Error::Usage(research::MISSING.to_owned()));
     }
-    output::check_all([&args.json, &args.command_log])?;
-    let records = replay::read(path, capacity, &spec.standard.name).map_err(trace_error)?;
-    if args.policy == "all" {
-        return compare(args, &spec, &records);
+    let tables = output::check_all(&[
+        ("--json", &args.json.json),
+        ("--command-log", &args.command_log),
+    ])?;
+    let mut limits = Limits::new(capacity, &spec.standard.name);
+    if wants_commands(args) {
+        let cycles = Channel::new(&spec).cycles_of_refreshes(REFRESHES_KEPT);
+        let why = "--command-log and --check keep every refresh until there";
+        limits.cycle = (cycles.min(replay::CYCLE_MAX), why);
     }
-    single(args, spec, &records)
+    let records = replay::read(path, limits)?;
+    if args.policy == "all" {
+        return compare(args, &spec, &records, tables);
+    }
+    single(args, spec, &records, tables)
+}
+
+/// Refreshes that a command log holds at most: some hundred megabytes, about a second.
+const REFRESHES_KEPT: u64 = 4_000_000;
+
+/// Whether every command has to be kept.
+fn wants_commands(args: &Args) -> bool {
+    args.command_log.is_some() || args.check
 }
 
 /// One policy: report, command log, check.
-fn single(args: &Args, spec: ChannelSpec, records: &[Record]) -> Result<()> {
+fn single(args: &Args, spec: ChannelSpec, records: &[Record], tables: Tables) -> Result<()> {
     let replay = Replay {
         spec,
         mlp: args.mlp,
         every_cycle: false,
     };
     let started = Instant::now();
-    let (run, section) = if args.command_log.is_some() || args.check {
+    let (run, section) = if wants_commands(args) {
         let mut log = CommandLog::default();
         let out = research::run(&replay, records, &mut log);
         if args.check {
@@ -127,16 +144,12 @@ fn single(args: &Args, spec: ChannelSpec, records: &[Record]) -> Result<()> {
         research::run(&replay, records, &mut crate::mem::dram::NoDramProbe)
     };
     let report = Report::new(&replay.spec, &run, started.elapsed().as_secs_f64());
-    match &args.json {
-        Some(path) => write_json(
-            path,
-            &Output {
-                report: &report,
-                research: section.as_ref(),
-            },
-        ),
-        None => print_text(&(report.table() + &section.map_or(String::new(), |s| s.text()))),
-    }
+    let whole = Output {
+        report: &report,
+        research: section.as_ref(),
+    };
+    write_json(args, &whole)?;
+    tables.print(&(report.table() + &section.as_ref().map_or(String::new(), |s| s.text())))
 }
 
 /// The report with what the instruments saw, if they are compiled in.
@@ -149,12 +162,10 @@ struct Output<'a> {
 }
 
 /// All policies on one trace, with speed-ups over FCFS.
-fn compare(args: &Args, spec: &ChannelSpec, records: &[Record]) -> Result<()> {
+fn compare(args: &Args, spec: &ChannelSpec, records: &[Record], tables: Tables) -> Result<()> {
     let comparison = research::compare(spec, args.mlp, records);
-    match &args.json {
-        Some(path) => write_json(path, &comparison),
-        None => print_text(&comparison.text()),
-    }
+    write_json(args, &comparison)?;
+    tables.print(&comparison.text())
 }
 
 fn check_log(spec: &ChannelSpec, log: &CommandLog) -> Result<()> {
@@ -168,10 +179,10 @@ fn check_log(spec: &ChannelSpec, log: &CommandLog) -> Result<()> {
     }
     match violations.first() {
         None => {
-            eprintln!(
+            output::note(format_args!(
                 "{} commands checked: every gap is legal",
                 log.commands.len()
-            );
+            ));
             Ok(())
         }
         Some(first) => Err(Error::Run(format!(
@@ -255,13 +266,6 @@ fn standard_from(args: &Args) -> Result<StandardSpec> {
     }
 }
 
-fn trace_error(e: replay::TraceError) -> Error {
-    match e {
-        replay::TraceError::Io { file, source } => Error::io(file, source),
-        other => Error::Run(other.to_string()),
-    }
-}
-
 fn print_names() -> Result<()> {
     let mut text = String::from("standards\n");
     for s in spec::standards() {
@@ -270,7 +274,7 @@ fn print_names() -> Result<()> {
     text += &format!("policies   {}\n", join(POLICIES.iter().map(|p| p.0)));
     text += &format!("pages      {}\n", join(PAGES));
     text += &format!("maps       {}\n", join(MAPS.iter().map(|m| m.0)));
-    print_text(&text)
+    output::print_text(&text)
 }
 
 fn print_timing(s: &StandardSpec) -> Result<()> {
@@ -290,22 +294,15 @@ fn print_timing(s: &StandardSpec) -> Result<()> {
             row.formula
         );
     }
-    print_text(&text)
+    output::print_text(&text)
 }
 
-/// Prints to standard output; a closed pipe is not an error.
-fn print_text(text: &str) -> Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("standard output", e)),
-        _ => Ok(()),
-    }
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+/// Writes `value` where --json says, if it was given.
+fn write_json(args: &Args, value: &impl Serialize) -> Result<()> {
+    let Some(path) = &args.json.json else {
+        return Ok(());
+    };
     let mut text = serde_json::to_string_pretty(value).expect("reports have string keys");
     text.push('\n');
-    if path == Path::new("-") {
-        return print_text(&text);
-    }
     output::write_text(path, &text)
 }

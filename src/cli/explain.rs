@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::report::explain::{Entry, catalogue, find, similar};
-use std::io::{ErrorKind, Write};
 
 /// `phantom-gpu explain`.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -11,28 +10,25 @@ use std::io::{ErrorKind, Write};
   phantom-gpu explain l1.sector_hits
   phantom-gpu explain long_scoreboard dram.row_hit_percent
   phantom-gpu explain smsp__inst_executed.sum
+  phantom-gpu explain 'kernels[0].l2.read_hits'           # a path of the JSON as jq or an editor shows it
   phantom-gpu explain config.l2.slices")]
 pub struct Args {
     /// Counters, issue labels, derived numbers, Nsight metrics or configuration keys.
     pub counters: Vec<String>,
 }
 
-/// Runs the command.
+/// What the command prints.
 ///
 /// # Errors
 /// A name that is not known.
-pub fn run(args: &Args, out: &mut dyn Write) -> Result<()> {
+pub fn text(args: &Args) -> Result<String> {
     let all = catalogue();
-    let text = match args.counters.as_slice() {
-        [] => list(&all),
+    match args.counters.as_slice() {
+        [] => Ok(list(&all)),
         counters => {
             let texts: Result<Vec<String>> = counters.iter().map(|c| one(&all, c)).collect();
-            texts?.join("\n")
+            Ok(texts?.join("\n"))
         }
-    };
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(|e| Error::io("standard output", e)),
     }
 }
 
@@ -106,10 +102,8 @@ mod tests {
     use super::*;
 
     fn explain(counters: &[&str]) -> Result<String> {
-        let mut out = Vec::new();
         let counters = counters.iter().map(|c| (*c).to_owned()).collect();
-        run(&Args { counters }, &mut out)?;
-        Ok(String::from_utf8(out).expect("text"))
+        text(&Args { counters })
     }
 
     #[test]

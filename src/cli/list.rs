@@ -1,32 +1,79 @@
-//! `list-gpus` and `list-hardware`: what can be simulated, and every key that describes it.
+//! `list-gpus`, `list-hardware` and `list-workloads`: what can be simulated, every key that describes it, and
+//! the kernels that the program makes itself.
 
-use crate::config::{self, KeyDoc, memory, units};
-use crate::config::{AllocatePolicy, DependencePolicy, SchedulerPolicy, SliceHash, WritePolicy};
-use crate::error::{Error, Result};
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use super::common::{JsonFlag, MachineArgs};
+use crate::config::{self, KeyDoc, Resolved, field::Kind, registry, units};
+use crate::error::Result;
+use crate::report::table::table;
+use crate::workload::synthetic;
+use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
-use std::io::Write;
+use serde_json::{Value as Json, json};
 
 /// `phantom-gpu list-gpus`.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct ListGpus {
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    pub json: bool,
+    /// JSON or a table.
+    #[command(flatten)]
+    pub json: JsonFlag,
 }
 
 /// `phantom-gpu list-hardware`.
 #[derive(clap::Args, Clone, Debug, Default)]
+#[command(
+    mut_arg("gpu", |gpu| gpu.help("Print the values of this GPU: a name (see list-gpus) or a TOML file")),
+    mut_arg("set", |set| set.requires("gpu")),
+    after_help = "Examples:
+  phantom-gpu list-hardware --verbose
+  phantom-gpu list-hardware --gpu v100 --json"
+)]
 pub struct ListHardware {
     /// Print every configuration key with its meaning and range.
     #[arg(long)]
     pub verbose: bool,
+    /// The machine whose values are asked for.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// JSON or tables.
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+/// `phantom-gpu list-workloads`.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct ListWorkloads {
+    /// JSON or text.
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+fn json_text(value: &impl Serialize) -> String {
+    let text = serde_json::to_string_pretty(value).expect("plain data serialises");
+    format!("{text}\n")
+}
+
+/// A table that fits the terminal, if there is one.
+fn fitting(header: &[&str], numbers_from: usize) -> Table {
+    let mut table = table(header, numbers_from);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table
+}
+
+impl ListWorkloads {
+    /// Every generator with its parameters, their defaults and ranges.
+    pub fn text(&self) -> String {
+        match self.json.json {
+            true => json_text(&synthetic::catalogue()),
+            false => synthetic::help(),
+        }
+    }
 }
 
 /// One built-in GPU.
 #[derive(Debug, Serialize)]
 struct GpuRow {
     name: String,
+    aliases: Vec<&'static str>,
     product: String,
     architecture: &'static str,
     compute_capability: u16,
@@ -49,6 +96,7 @@ fn gpu_rows() -> Result<Vec<GpuRow>> {
         Ok(GpuRow {
             dram_bytes_per_s: spec.dram.peak_bytes_per_s(),
             name: spec.name,
+            aliases: registry::aliases(name),
             product: spec.product,
             architecture: spec.architecture.name(),
             compute_capability: spec.compute_capability,
@@ -66,45 +114,33 @@ fn gpu_rows() -> Result<Vec<GpuRow>> {
     config::names().into_iter().map(row).collect()
 }
 
-fn table(header: &[&str], numbers_from: usize) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::ASCII_MARKDOWN)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(header);
-    for column in table.column_iter_mut().skip(numbers_from) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
-fn print(out: &mut dyn Write, text: impl std::fmt::Display) -> Result<()> {
-    writeln!(out, "{text}").map_err(|error| Error::io("standard output", error))
-}
-
 impl ListGpus {
-    /// Prints the built-in GPUs to `out`.
-    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+    /// The built-in GPUs.
+    ///
+    /// # Errors
+    /// A built-in configuration with a fault.
+    pub fn text(&self) -> Result<String> {
         let rows = gpu_rows()?;
-        if self.json {
-            let json = serde_json::to_string_pretty(&rows).expect("plain data serialises");
-            return print(out, json);
+        if self.json.json {
+            return Ok(json_text(&rows));
         }
-        let mut table = table(
-            &[
-                "name",
-                "product",
-                "architecture",
-                "DRAM",
-                "SMs",
-                "MHz",
-                "L2",
-                "memory",
-                "GB/s",
-            ],
-            4,
-        );
+        let header = [
+            "name",
+            "product",
+            "architecture",
+            "DRAM",
+            "SMs",
+            "MHz",
+            "L2",
+            "memory",
+            "GB/s",
+        ];
+        let mut table = fitting(&header, 4);
+        let mut names = String::new();
         for row in rows {
+            if !row.aliases.is_empty() {
+                names.push_str(&format!("  {}: {}\n", row.name, row.aliases.join(", ")));
+            }
             table.add_row([
                 row.name,
                 row.product,
@@ -117,11 +153,10 @@ impl ListGpus {
                 ((row.dram_bytes_per_s + 500_000_000) / 1_000_000_000).to_string(),
             ]);
         }
-        print(out, table)?;
-        print(
-            out,
-            "Use a name, or a FILE.toml with `base = \"NAME\"`, as --gpu; --set key=value changes a key.",
-        )
+        Ok(format!(
+            "{table}\nUse a name, or a FILE.toml with `base = \"NAME\"`, as --gpu; --set key=value changes a key.\n\
+             Case, punctuation and the words NVIDIA, GeForce and Tesla do not matter. Other names:\n{names}"
+        ))
     }
 }
 
@@ -152,85 +187,131 @@ const UNITS: &[(&str, &str)] = &[
     ("launch", "kernel launch and CTA dispatch"),
 ];
 
-/// Keys whose names are documented where they are modelled.
-const NAMED: &[(&str, &[&str])] = &[
-    ("dram.standard", memory::STANDARDS),
-    ("dram.scheduler", memory::SCHEDULERS),
-    ("dram.page", memory::PAGE_POLICIES),
-    ("dram.map", memory::ADDRESS_MAPS),
-    ("dram.refresh", memory::REFRESH_MODES),
-];
-
 impl ListHardware {
-    /// Prints units, policies, DRAM standards and keys to `out`.
-    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+    /// Units, policies, DRAM standards and keys; or the values of a GPU.
+    ///
+    /// # Errors
+    /// A GPU that is not known or has faults.
+    pub fn text(&self) -> Result<String> {
         let docs = config::key_docs();
-        let mut sections = table(&["section", "models", "keys"], 2);
+        if self.machine.gpu.is_some() {
+            return Ok(self.values(&docs, &self.machine.load()?));
+        }
+        if self.json.json {
+            return Ok(json_text(&docs.iter().map(key_json).collect::<Vec<_>>()));
+        }
+        let mut sections = fitting(&["section", "models", "keys"], 2);
         for (name, models) in UNITS {
             let keys = docs.iter().filter(|doc| section(doc) == *name).count();
             sections.add_row([name.to_string(), models.to_string(), keys.to_string()]);
         }
-        print(out, sections)?;
-        print(out, choices())?;
-        for (key, names) in NAMED {
-            print(out, format!("{key}: {}", names.join(", ")))?;
-        }
+        let mut text = format!("{sections}\n{}", choices(&docs));
         if !self.verbose {
-            return print(out, "--verbose lists every key with its meaning and range.");
+            text.push_str(
+                "--verbose lists every key with its meaning and range, --gpu NAME the values of a GPU.\n",
+            );
+            return Ok(text);
         }
-        let mut keys = table(&["key", "meaning", "value"], 3);
+        let mut keys = fitting(&["key", "meaning", "value"], 3);
         for doc in &docs {
-            let meaning = doc.doc.replace('`', "");
-            keys.add_row([doc.key.as_str(), &meaning, &doc.kind.to_string()]);
+            keys.add_row([doc.key.clone(), meaning(doc), doc.kind.to_string()]);
         }
-        print(out, keys)
+        Ok(format!("{text}{keys}\n"))
     }
+
+    /// Every key with its value in `config`; with --verbose also what it means.
+    fn values(&self, docs: &[KeyDoc], config: &Resolved) -> String {
+        if self.json.json {
+            let mut all = json!({ "hash": config.hash });
+            if let (Some(all), Some(keys)) = (all.as_object_mut(), config.echo.as_object()) {
+                all.extend(keys.clone());
+            }
+            return json_text(&all);
+        }
+        let header: &[&str] = match self.verbose {
+            true => &["key", "value", "meaning"],
+            false => &["key", "value"],
+        };
+        let mut table = fitting(header, header.len());
+        for doc in docs {
+            let path = format!("/{}", doc.key.replace('.', "/"));
+            let value = config.echo.pointer(&path).unwrap_or(&Json::Null);
+            let mut row = vec![doc.key.clone(), show(value, &doc.kind)];
+            if self.verbose {
+                row.push(meaning(doc));
+            }
+            table.add_row(row);
+        }
+        format!(
+            "{} ({}), configuration {}\n{table}\n",
+            config.spec.product, config.spec.name, config.hash
+        )
+    }
+}
+
+/// A value for people: sizes with their unit, tables in a line.
+fn show(value: &Json, kind: &Kind) -> String {
+    match (value, kind) {
+        (Json::Null, _) => "-".to_owned(),
+        (Json::String(text), _) => text.clone(),
+        (Json::Number(n), Kind::Bytes(..)) => match n.as_u64() {
+            Some(bytes) => units::show_bytes(bytes),
+            None => n.to_string(),
+        },
+        (Json::Number(n), Kind::Kilohertz(..)) => format!("{n} kHz"),
+        (Json::Number(n), Kind::Cycles(..)) => format!("{n} cycles"),
+        (Json::Object(map), _) => {
+            let pairs: Vec<String> = map.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+            pairs.join(", ")
+        }
+        (other, _) => other.to_string(),
+    }
+}
+
+fn meaning(doc: &KeyDoc) -> String {
+    doc.doc.replace('`', "")
+}
+
+fn key_json(doc: &KeyDoc) -> Json {
+    json!({ "key": doc.key, "meaning": meaning(doc), "value": doc.kind.to_string() })
 }
 
 fn section(doc: &KeyDoc) -> &str {
     doc.key.split('.').next().unwrap_or("")
 }
 
-fn choices() -> Table {
-    let mut table = table(&["choice", "value", "meaning"], 3);
-    let documented: [(&str, &[&str], &[&str]); 5] = [
-        (
-            "sm.scheduler",
-            SchedulerPolicy::NAMES,
-            SchedulerPolicy::DOCS,
-        ),
-        (
-            "sm.dependence",
-            DependencePolicy::NAMES,
-            DependencePolicy::DOCS,
-        ),
-        ("l1.allocate", AllocatePolicy::NAMES, AllocatePolicy::DOCS),
-        ("l1.write", WritePolicy::NAMES, WritePolicy::DOCS),
-        ("l2.hash", SliceHash::NAMES, SliceHash::DOCS),
-    ];
-    for (key, names, docs) in documented {
-        for (name, doc) in names.iter().zip(docs) {
-            table.add_row([key, *name, *doc]);
+/// Every key that is one of several names, from the declarations: with meanings, or where they are documented
+/// with what is modelled, the names alone.
+fn choices(docs: &[KeyDoc]) -> String {
+    let mut table = fitting(&["choice", "value", "meaning"], 3);
+    let mut bare = String::new();
+    for doc in docs {
+        let Kind::Name(names) = doc.kind else {
+            continue;
+        };
+        for (name, meaning) in names.iter().zip(doc.meanings) {
+            table.add_row([doc.key.as_str(), *name, *meaning]);
+        }
+        if doc.meanings.is_empty() {
+            bare.push_str(&format!("{}: {}\n", doc.key, names.join(", ")));
         }
     }
-    table
+    format!("{table}\n{bare}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn text(run: impl FnOnce(&mut dyn Write) -> Result<()>) -> String {
-        let mut out = Vec::new();
-        run(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
+    fn gpus(json: bool) -> String {
+        let json = JsonFlag { json };
+        ListGpus { json }.text().unwrap()
     }
 
     #[test]
     fn the_table_and_the_json_have_every_gpu() {
-        let table = text(|out| ListGpus::default().run(out));
-        let json = text(|out| ListGpus { json: true }.run(out));
-        let rows: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+        let table = gpus(false);
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&gpus(true)).unwrap();
         assert_eq!(rows.len(), config::names().len());
         for (name, row) in config::names().into_iter().zip(rows) {
             assert!(table.contains(name));
@@ -240,16 +321,55 @@ mod tests {
 
     #[test]
     fn the_table_of_gpus() {
-        insta::assert_snapshot!(text(|out| ListGpus::default().run(out)));
+        insta::assert_snapshot!(gpus(false));
+    }
+
+    fn hardware(verbose: bool, gpu: Option<&str>, json: bool) -> String {
+        let machine = MachineArgs {
+            gpu: gpu.map(str::to_owned),
+            set: Vec::new(),
+        };
+        let json = JsonFlag { json };
+        let list = ListHardware {
+            verbose,
+            machine,
+            json,
+        };
+        list.text().unwrap()
     }
 
     #[test]
-    fn verbose_lists_every_key() {
-        let verbose = text(|out| ListHardware { verbose: true }.run(out));
+    fn verbose_lists_every_key_and_a_gpu_has_a_value_for_each() {
+        let verbose = hardware(true, None, false);
+        let values = hardware(false, Some("v100"), false);
         for doc in config::key_docs() {
             let documented = UNITS.iter().any(|(name, _)| *name == section(&doc));
             assert!(documented, "{} has no unit", doc.key);
             assert!(verbose.contains(&doc.key), "{}", doc.key);
+            let line = values
+                .lines()
+                .find(|l| l.split_whitespace().nth(1) == Some(&doc.key));
+            assert!(
+                line.is_some_and(|l| !l.contains("| - ")),
+                "{}: {line:?}",
+                doc.key
+            );
+        }
+        let json: Json = serde_json::from_str(&hardware(false, Some("v100"), true)).unwrap();
+        assert_eq!(json["l2"]["slices"], 64);
+    }
+
+    #[test]
+    fn every_choice_of_the_declarations_is_listed() {
+        let table = hardware(false, None, false);
+        for key in [
+            "l1.local_write",
+            "gpu.architecture",
+            "sm.scheduler",
+            "l2.hash",
+            "dram.map",
+        ] {
+            assert!(table.contains(key), "{key}");
         }
     }
 }

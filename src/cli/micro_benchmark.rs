@@ -1,5 +1,6 @@
 //! `micro-benchmark`: the model of a GPU through the micro-benchmark suite, next to measured numbers.
 
+use super::common::{JsonFile, MachineArgs, winds_up};
 use crate::error::Result;
 use crate::validate::{self, Request};
 use std::path::PathBuf;
@@ -13,13 +14,11 @@ Examples:
   phantom-gpu micro-benchmark --gpu h100-pcie --validate-accuracy --json h100.json --html h100.html
   phantom-gpu micro-benchmark --gpu a100-80 --only 'latency_*,stream_read' --points 20
   phantom-gpu micro-benchmark --gpu v100 --gate tolerances.toml")]
+#[command(mut_arg("gpu", |gpu| gpu.required_unless_present("list")))]
 pub struct Args {
-    /// Built-in GPU (see list-gpus) or a TOML file.
-    #[arg(long, required_unless_present = "list")]
-    pub gpu: Option<String>,
-    /// Override a configuration key, e.g. l1.ways=64 (repeatable).
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
+    /// The machine.
+    #[command(flatten)]
+    pub machine: MachineArgs,
     /// Only these benchmarks; a name may end in *.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub only: Vec<String>,
@@ -35,14 +34,14 @@ pub struct Args {
     /// Points of a curve.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(2..=400))]
     pub points: u16,
-    /// Write the results as JSON to a file, or to standard output with -.
+    /// The results as JSON.
+    #[command(flatten)]
+    pub json: JsonFile,
+    /// Write charts and a table to a file, or to standard output with -.
     #[arg(long, value_name = "FILE|-")]
-    pub json: Option<PathBuf>,
-    /// Write charts and a table to a file.
-    #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Threads; all cores when not given. Results do not depend on them.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long = "threads", visible_alias = "jobs", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: Option<u16>,
     /// List the benchmarks.
     #[arg(long)]
@@ -55,17 +54,20 @@ pub struct Args {
 /// Bad input, a failed run, a gate that does not hold, a build without the suite.
 pub fn run(args: &Args) -> Result<()> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let machine = match (args.list, validate::ENABLED) {
+        (false, true) => Some(args.machine.load()?),
+        _ => None,
+    };
     validate::run(&Request {
-        gpu: args.gpu.clone().unwrap_or_default(),
-        set: args.set.clone(),
+        machine,
         only: args.only.clone(),
         cache_analysis: args.cache_analysis,
         validate_accuracy: args.validate_accuracy,
         gate: args.gate.clone(),
         points: usize::from(args.points),
         jobs: args.jobs.map_or_else(cores, usize::from),
-        json: args.json.clone(),
+        json: args.json.json.clone(),
         html: args.html.clone(),
-        list: args.list,
+        stop: Some(winds_up()),
     })
 }

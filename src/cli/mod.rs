@@ -1,5 +1,6 @@
 //! The command line: one module for each command.
 
+pub mod common;
 pub mod correlate;
 pub mod dram;
 pub mod explain;
@@ -10,6 +11,7 @@ pub mod simulate;
 pub mod trace;
 
 use crate::error::Result;
+use crate::output;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -35,8 +37,10 @@ enum Command {
     Explain(explain::Args),
     /// The GPUs that are described in this build.
     ListGpus(list::ListGpus),
-    /// The units, policies and configuration keys of the model.
+    /// The units, policies and configuration keys of the model, and their values on a GPU.
     ListHardware(list::ListHardware),
+    /// The kernels that the program makes itself (synth:...), with their parameters.
+    ListWorkloads(list::ListWorkloads),
     /// Look at traces and convert them.
     Trace(trace::Args),
     /// The model of a GPU through the micro-benchmark suite, next to measured numbers.
@@ -50,10 +54,10 @@ enum Command {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match dispatch(cli.command) {
+    match common::handle_signals().and_then(|()| dispatch(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            output::note(format_args!("error: {error}"));
             ExitCode::from(error.exit_status())
         }
     }
@@ -62,9 +66,10 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Simulate(args) => simulate::run(&args),
-        Command::Explain(args) => explain::run(&args, &mut std::io::stdout().lock()),
-        Command::ListGpus(args) => args.run(&mut std::io::stdout().lock()),
-        Command::ListHardware(args) => args.run(&mut std::io::stdout().lock()),
+        Command::Explain(args) => output::print_text(&explain::text(&args)?),
+        Command::ListGpus(args) => output::print_text(&args.text()?),
+        Command::ListHardware(args) => output::print_text(&args.text()?),
+        Command::ListWorkloads(args) => output::print_text(&args.text()),
         Command::Trace(args) => trace::run(&args),
         Command::MicroBenchmark(args) => micro_benchmark::run(&args),
         Command::Correlate(args) => correlate::run(&args),

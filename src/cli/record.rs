@@ -2,9 +2,11 @@
 
 pub mod info;
 
+use super::common::{ThreadArgs, refuse_standard};
 use crate::error::Result;
 use crate::output;
-use crate::ptx::record::record;
+use crate::progress::{self, Progress};
+use crate::ptx::record::record_watched;
 use crate::trace::pgt::write_pgt;
 use std::path::PathBuf;
 
@@ -23,31 +25,36 @@ pub struct RecordArgs {
     /// Also look for races in shared memory between barriers.
     #[arg(long)]
     pub race_check: bool,
-    /// Host threads, which run CTAs at once. The result does not depend on it.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub threads: u16,
+    /// Threads, which run CTAs at once.
+    #[command(flatten)]
+    pub threads: ThreadArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &RecordArgs) -> Result<()> {
+    refuse_standard("-o", &args.output, "a .pgt file is binary")?;
     output::check(&args.output)?;
-    let (workload, report) = record(
-        &args.input,
-        &args.launch,
-        args.race_check,
-        usize::from(args.threads),
-    )?;
+    let progress = Progress::default();
+    let (workload, report) = progress::watch(&progress, "CTAs", || {
+        record_watched(
+            &args.input,
+            &args.launch,
+            args.race_check,
+            usize::from(args.threads.threads),
+            &progress,
+        )
+    })?;
     write_pgt(&workload, &args.output)?;
     let rate = report.executed as f64 / report.seconds.max(1e-9) / 1e6;
     let outcome = match report.verified {
         true => "verified",
         false => "not checked: the launch file has no [check]",
     };
-    eprintln!(
+    output::note(format_args!(
         "{}: {} PTX warp instructions in {:.3} s ({rate:.1} M/s), {outcome}",
         args.output.display(),
         report.executed,
         report.seconds
-    );
+    ));
     Ok(())
 }

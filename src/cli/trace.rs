@@ -5,12 +5,13 @@ mod convert;
 mod dump;
 mod info;
 
+use super::common::MachineArgs;
 use super::record;
+use super::simulate::{open, open_trace};
 use crate::error::{Error, Result};
-use crate::trace::open::open;
 use crate::trace::{Command, Kernel, Workload};
 use crate::workload::synthetic;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// `phantom-gpu trace`.
@@ -39,7 +40,8 @@ pub fn run(args: &Args) -> Result<()> {
     match &args.action {
         Action::Record(args) => record::run(args),
         Action::Info(args) if record::info::is_ptx(Path::new(&args.input.name)) => {
-            let text = record::info::describe(Path::new(&args.input.name), args.json, args.top)?;
+            let text =
+                record::info::describe(Path::new(&args.input.name), args.json.json, args.top)?;
             output(args.output.as_ref(), |out| {
                 writeln!(out, "{}", text.trim_end()).map_err(print_error)
             })
@@ -55,22 +57,23 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// The input of every action.
 #[derive(clap::Args, Clone, Debug)]
+#[command(mut_arg("gpu", |gpu| gpu.default_value("v100").help("GPU that a generated workload is made for")))]
 pub struct Input {
     /// Trace: a `.pgt` file, `kernelslist.g`, a `.traceg` file, or a generated workload `synth:...`.
     #[arg(id = "input", value_name = "INPUT")]
     pub name: String,
-    /// GPU that a generated workload is made for.
-    #[arg(long, default_value = "v100", value_name = "NAME")]
-    pub gpu: String,
+    /// The machine that a generated workload is made for.
+    #[command(flatten)]
+    pub machine: MachineArgs,
 }
 
 impl Input {
     /// Opens the input.
     pub fn open(&self) -> Result<Workload> {
         if self.name.starts_with(synthetic::PREFIX) {
-            return synthetic::parse(&self.name, &crate::config::load(&self.gpu, &[])?.spec);
+            return open(&self.name, &self.machine.load()?);
         }
-        open(&self.name)
+        open_trace(&self.name)
     }
 }
 
@@ -84,16 +87,8 @@ fn launches(workload: &Workload) -> impl Iterator<Item = &Kernel> {
 
 /// Calls `write` with a writer to `file`, complete or not at all, or to standard output.
 fn output(file: Option<&PathBuf>, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let Some(path) = file else {
-        let mut out = BufWriter::new(std::io::stdout().lock());
-        let result = write(&mut out).and_then(|()| out.flush().map_err(print_error));
-        return match result {
-            // The reader of a pipe has seen enough.
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => Ok(()),
-            result => result,
-        };
-    };
-    crate::output::write(path, |out| write(out))
+    let file = file.map_or(Path::new("-"), PathBuf::as_path);
+    crate::output::write(file, |out| write(out))
 }
 
 fn print_error(error: std::io::Error) -> Error {

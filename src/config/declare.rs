@@ -86,6 +86,15 @@ macro_rules! choice {
         }
 
         impl $crate::config::field::Field for $name {
+            fn document(
+                key: &str,
+                doc: &'static str,
+                kind: $crate::config::field::Kind,
+                out: &mut Vec<$crate::config::field::KeyDoc>,
+            ) {
+                let (key, meanings) = (key.to_owned(), Self::DOCS);
+                out.push($crate::config::field::KeyDoc { key, doc, kind, meanings });
+            }
             fn read(
                 reader: &mut $crate::config::field::Reader<'_>,
                 key: &str,

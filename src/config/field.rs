@@ -70,6 +70,8 @@ pub struct KeyDoc {
     pub doc: &'static str,
     /// Kind and range.
     pub kind: Kind,
+    /// What each name of a [`Kind::Name`] means, where the names are declared with their meanings.
+    pub meanings: &'static [&'static str],
 }
 
 /// Reads checked values out of a raw configuration and collects every fault.
@@ -229,7 +231,12 @@ pub trait Field: Sized {
     /// Appends the documentation of `key`, or of the section's keys.
     fn document(key: &str, doc: &'static str, kind: Kind, out: &mut Vec<KeyDoc>) {
         let key = key.to_owned();
-        out.push(KeyDoc { key, doc, kind });
+        out.push(KeyDoc {
+            key,
+            doc,
+            kind,
+            meanings: &[],
+        });
     }
     /// Reads and checks `key`; a placeholder after a fault.
     fn read(reader: &mut Reader<'_>, key: &str, kind: Kind) -> Self;

@@ -138,12 +138,11 @@ impl Layer {
         if let Some(at) = base {
             let (_, entry) = layer.entries.remove(at);
             let RawValue::Text(base) = entry.value else {
-                return Err(Error::input(
-                    file,
-                    entry.place,
-                    format!("base = {}", entry.value),
-                    "name a built-in GPU or architecture, e.g. base = \"v100\"",
-                ));
+                let fault = format!(
+                    "{}: base = {}: name a built-in GPU, an architecture or a FILE.toml, e.g. base = \"v100\"",
+                    entry.place, entry.value
+                );
+                return Err(Error::config(file, fault));
             };
             layer.base = Some(base);
         }

@@ -3,7 +3,7 @@
 use super::check::nearest;
 use super::raw::{Layer, RawConfig};
 use crate::error::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A built-in file: its name (the file's stem) and text.
 type BuiltIn = (&'static str, &'static str);
@@ -26,7 +26,7 @@ const GPUS: &[BuiltIn] = files!("gpus":
     "titanv" "v100" "t4" "rtx2060" "quadro-rtx6000" "a100-40" "a100-80" "rtx3070" "rtx3090" "a6000"
     "rtx4090" "l4" "l40s" "h100-pcie" "h100-sxm" "h200" "rtx5090" "b200");
 
-/// The most files that may be based on each other.
+/// The most files of a user that may be based on each other.
 const DEPTH_MAX: usize = 8;
 
 /// Names of the built-in GPUs.
@@ -42,38 +42,171 @@ fn built_in(name: &str) -> Option<(String, &'static str)> {
     find(GPUS, "gpus").or_else(|| find(ARCHITECTURES, "arch"))
 }
 
+/// Other names of the GPUs: as vendors, drivers and people spell them, but for case and punctuation, and for
+/// the brand names that [`plain`] drops.
+const ALIASES: &[(&str, &[&str])] = &[
+    (
+        "v100",
+        &["V100-SXM2", "V100-SXM2-16GB", "V100-PCIE-16GB", "V100 16GB"],
+    ),
+    ("rtx2060", &["2060"]),
+    (
+        "a100-40",
+        &["A100 40GB", "A100-SXM4-40GB", "A100-PCIE-40GB"],
+    ),
+    ("a100-80", &["A100 80GB", "A100-SXM4-80GB", "A100-SXM-80GB"]),
+    ("rtx3070", &["3070"]),
+    ("rtx3090", &["3090"]),
+    ("a6000", &["RTX A6000"]),
+    ("rtx4090", &["4090"]),
+    ("h100-pcie", &["H100 80GB PCIe", "H100 PCIe 80GB"]),
+    (
+        "h100-sxm",
+        &["H100 SXM5", "H100-SXM5-80GB", "H100 80GB HBM3"],
+    ),
+    ("h200", &["H200 SXM", "H200 SXM5"]),
+    ("rtx5090", &["5090"]),
+    ("b200", &["B200 SXM"]),
+];
+
+/// Names that several GPUs share, and which of them is meant: the board that most published numbers are of.
+const FAMILIES: &[(&str, &str)] = &[("a100", "a100-80"), ("h100", "h100-sxm")];
+
+/// `name` without case, punctuation and brand: `NVIDIA GeForce RTX 4090` is `rtx4090`.
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    let joined = letters.collect::<String>().to_ascii_lowercase();
+    let mut rest = joined.as_str();
+    while let Some(shorter) = ["nvidia", "geforce", "tesla"]
+        .iter()
+        .find_map(|brand| rest.strip_prefix(brand))
+    {
+        rest = shorter;
+    }
+    rest.to_owned()
+}
+
+/// Names besides its own under which `gpu` is found.
+pub fn aliases(gpu: &str) -> Vec<&'static str> {
+    let other = ALIASES.iter().filter(|(name, _)| *name == gpu);
+    let family = FAMILIES.iter().filter(|(_, name)| *name == gpu);
+    let other = other.flat_map(|(_, names)| names.iter().copied());
+    family.map(|(name, _)| *name).chain(other).collect()
+}
+
+/// The built-in GPU that `name` means, as it is called in `configs/gpus`.
+pub fn lookup(name: &str) -> Option<&'static str> {
+    let wanted = plain(name);
+    let means = |gpu: &&str| {
+        plain(gpu) == wanted || aliases(gpu).iter().any(|alias| plain(alias) == wanted)
+    };
+    names().into_iter().find(means)
+}
+
+/// What to tell a user who named a whole family: which GPU was taken, and which others there are.
+pub fn note(name: &str) -> Option<String> {
+    let (family, gpu) = FAMILIES.iter().find(|(family, _)| *family == plain(name))?;
+    let others: Vec<&str> = names()
+        .into_iter()
+        .filter(|other| other.starts_with(family) && other != gpu)
+        .collect();
+    Some(format!(
+        "note: {name} is taken as {gpu}; say --gpu {} for the other",
+        others.join(" or --gpu ")
+    ))
+}
+
 /// The merged layers of `gpu`, a built-in name or a file, and the name of the topmost layer.
 ///
 /// # Errors
 /// Unknown names, unreadable files, bad TOML, bases that do not exist or go in a circle.
 pub fn resolve(gpu: &str) -> Result<(RawConfig, String)> {
-    let (file, text) = if names().contains(&gpu) {
-        let (file, text) = built_in(gpu).expect("it is in the list");
-        (file, text.to_owned())
-    } else if gpu.ends_with(".toml") {
-        (gpu.to_owned(), read(Path::new(gpu))?)
-    } else {
-        return Err(unknown_gpu(gpu));
+    let mut chain = Chain::default();
+    let mut base = match (gpu.ends_with(".toml"), lookup(gpu)) {
+        (true, _) => chain.file(Path::new(gpu))?,
+        (false, Some(name)) => chain.built_in(name)?,
+        (false, None) => return Err(unknown_gpu(gpu)),
     };
-    let top = file.clone();
-    let mut layers = vec![Layer::parse(&file, &text)?];
-    while let Some(base) = layers[layers.len() - 1].base.clone() {
-        if layers.len() == DEPTH_MAX {
-            return Err(Error::input(
-                top,
-                "base",
-                format!("{DEPTH_MAX} files are based on each other"),
-                "remove the circle",
-            ));
-        }
-        let (file, text) = built_in(&base).ok_or_else(|| unknown_base(&top, &base))?;
-        layers.push(Layer::parse(&file, text)?);
+    while let Some(below) = base {
+        base = chain.base(&below)?;
     }
+    let top = chain.names.first().cloned().unwrap_or_default();
     let mut raw = RawConfig::default();
-    while let Some(layer) = layers.pop() {
+    while let Some(layer) = chain.layers.pop() {
         raw.lay(layer);
     }
     Ok((raw, top))
+}
+
+/// Layers from the topmost down.
+#[derive(Default)]
+struct Chain {
+    layers: Vec<Layer>,
+    /// Their files as they are named to the user.
+    names: Vec<String>,
+    /// Their files without links, to find circles; built-in files have none.
+    places: Vec<PathBuf>,
+    /// The folder of the last file, in which relative bases are; none below a built-in file.
+    folder: Option<PathBuf>,
+}
+
+impl Chain {
+    /// Adds a layer; returns the base that it names.
+    fn add(&mut self, file: String, text: &str) -> Result<Option<String>> {
+        let layer = Layer::parse(&file, text)?;
+        let base = layer.base.clone();
+        self.layers.push(layer);
+        self.names.push(file);
+        Ok(base)
+    }
+
+    fn built_in(&mut self, name: &str) -> Result<Option<String>> {
+        let (file, text) = built_in(name).expect("lookup found it");
+        self.folder = None;
+        self.add(file, text)
+    }
+
+    fn file(&mut self, path: &Path) -> Result<Option<String>> {
+        let text = read(path)?;
+        self.places
+            .push(std::fs::canonicalize(path).map_err(|e| Error::io(path, e))?);
+        self.folder = Some(path.parent().unwrap_or(Path::new("")).to_path_buf());
+        self.add(path.display().to_string(), &text)
+    }
+
+    /// Adds the layer that the last one calls `base`.
+    fn base(&mut self, base: &str) -> Result<Option<String>> {
+        let from = self.names.last().cloned().unwrap_or_default();
+        if let (true, Some(folder)) = (base.ends_with(".toml"), &self.folder) {
+            let path = folder.join(base);
+            let place = std::fs::canonicalize(&path).map_err(|e| {
+                let what = format!("base = {base:?}: {}: {e}", path.display());
+                Error::input(&from, "base", what, "name a file relative to this one")
+            })?;
+            if self.places.contains(&place) {
+                let circle = self.names.join(" -> ");
+                return Err(Error::config(
+                    &self.names[0],
+                    format!(
+                        "base: the files are based on each other in a circle: {circle} -> {}",
+                        path.display()
+                    ),
+                ));
+            }
+            if self.places.len() == DEPTH_MAX {
+                let fault = format!(
+                    "base: more than {DEPTH_MAX} files are based on each other; merge some of them"
+                );
+                return Err(Error::config(&self.names[0], fault));
+            }
+            return self.file(&path);
+        }
+        let name = match built_in(base) {
+            Some(_) => Some(base),
+            None => lookup(base),
+        };
+        self.built_in(name.ok_or_else(|| unknown_base(&from, base))?)
+    }
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -94,7 +227,8 @@ fn read(path: &Path) -> Result<String> {
 }
 
 fn unknown_gpu(gpu: &str) -> Error {
-    let hint = nearest(gpu, names().into_iter())
+    let spelt = gpu.to_ascii_lowercase();
+    let hint = nearest(&spelt, names().into_iter())
         .map_or(String::new(), |name| format!(" did you mean {name}?"));
     Error::Usage(format!(
         "--gpu {gpu}: no such GPU;{hint} built-in: {}; or name a FILE.toml",
@@ -106,10 +240,64 @@ fn unknown_base(file: &str, base: &str) -> Error {
     let known = || GPUS.iter().chain(ARCHITECTURES).map(|(name, _)| *name);
     let hint =
         nearest(base, known()).map_or(String::new(), |name| format!("did you mean {name}? "));
-    Error::input(
+    Error::config(
         file,
-        "base",
-        format!("base = {base:?} is neither a built-in GPU nor an architecture"),
-        format!("{hint}known: {}", known().collect::<Vec<_>>().join(", ")),
+        format!(
+            "base = {base:?} is neither a built-in GPU nor an architecture nor a FILE.toml; {hint}known: {}",
+            known().collect::<Vec<_>>().join(", ")
+        ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_are_found_as_people_type_them() {
+        for (typed, name) in [
+            ("Tesla V100", "v100"),
+            ("V100", "v100"),
+            ("tesla-v100-sxm2-16gb", "v100"),
+            ("rtx_4090", "rtx4090"),
+            ("RTX 4090", "rtx4090"),
+            ("NVIDIA GeForce RTX 4090", "rtx4090"),
+            ("NVIDIA A100-SXM4-80GB", "a100-80"),
+            ("NVIDIA A100-PCIE-40GB", "a100-40"),
+            ("NVIDIA H100 80GB HBM3", "h100-sxm"),
+            ("NVIDIA H100 PCIe", "h100-pcie"),
+            ("NVIDIA RTX A6000", "a6000"),
+            ("Quadro RTX 6000", "quadro-rtx6000"),
+            ("a100", "a100-80"),
+            ("H100", "h100-sxm"),
+        ] {
+            assert_eq!(lookup(typed), Some(name), "{typed}");
+        }
+        for unknown in ["", "nvidia", "RTX 6000 Ada", "a10", "gtx1080"] {
+            assert_eq!(lookup(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn every_product_name_finds_its_gpu_and_no_name_finds_two() {
+        let mut seen: Vec<String> = Vec::new();
+        for name in names() {
+            let product = crate::config::load(name, &[]).unwrap().spec.product;
+            assert_eq!(lookup(&product), Some(name), "{product}");
+            let mut own: Vec<String> = aliases(name).into_iter().map(plain).collect();
+            own.push(plain(name));
+            assert!(own.iter().all(|n| !seen.contains(n)), "{own:?}");
+            seen.extend(own);
+        }
+    }
+
+    #[test]
+    fn a_family_is_said_to_have_been_narrowed() {
+        let text = note("A100").unwrap();
+        assert!(
+            text.contains("a100-80") && text.contains("--gpu a100-40"),
+            "{text}"
+        );
+        assert_eq!(note("a100-80"), None);
+    }
 }

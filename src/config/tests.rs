@@ -128,7 +128,7 @@ fn three_faults_give_three_lines_with_file_key_value_and_range() {
         faults[2].contains(".toml:7: sm.warps_mx = 32: no such key; did you mean sm.warps_max?"),
         "{error}"
     );
-    assert_eq!(error.exit_status(), 1);
+    assert_eq!(error.exit_status(), 2);
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl Launch {
         let launch = raw.check(path, &mut faults);
         match launch {
             Some(launch) if faults.is_empty() => Ok(launch),
-            _ => Err(Error::Config { file, faults }),
+            _ => Err(Error::Launch { file, faults }),
         }
     }
 

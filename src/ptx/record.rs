@@ -13,6 +13,7 @@ use super::lower::{self, Machine, Span};
 use super::parse;
 use crate::error::{Error, Result};
 use crate::isa::{MemKind, MemSpace, SASS_VERSIONS, StaticInst, known_sass_versions};
+use crate::progress::Progress;
 use crate::trace::pgt::blocks::BlockWriter;
 use crate::trace::pgt::hash::workload_hash;
 use crate::trace::pgt::spool::{SPOOL_MEMORY_BYTES, Spool, SpoolSpace};
@@ -25,6 +26,7 @@ use crate::trace::{
 };
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What a recording has to report besides the trace.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -234,6 +236,20 @@ pub fn record(
     race_check: bool,
     threads: usize,
 ) -> Result<(Workload, Report)> {
+    record_watched(ptx, launch, race_check, threads, &Progress::default())
+}
+
+/// As [`record`]; `progress` counts the CTAs that are done.
+///
+/// # Errors
+/// As [`record`].
+pub fn record_watched(
+    ptx: &Path,
+    launch: &Path,
+    race_check: bool,
+    threads: usize,
+    progress: &Progress,
+) -> Result<(Workload, Report)> {
     let file = ptx.display().to_string();
     let bytes = std::fs::read(ptx).map_err(|e| Error::io(ptx, e))?;
     let text = String::from_utf8_lossy(&bytes);
@@ -253,8 +269,10 @@ pub fn record(
     let machine = lower::lower(&prepared.flat, &prepared.program, sm);
     let header = header(&file, ptx, &launch, &prepared, &machine, sm)?;
     let copies = copies(&launch, &prepared);
+    progress.total.store(header.cta_count(), Ordering::Relaxed);
     let started = std::time::Instant::now();
-    let (kernel, executed) = run(&file, &mut prepared, machine, header, (race_check, threads))?;
+    let how = (race_check, threads);
+    let (kernel, executed) = run(&file, &mut prepared, machine, header, how, progress)?;
     let seconds = started.elapsed().as_secs_f64();
     check::verify(&launch, &prepared)?;
     let mut commands = copies;
@@ -305,6 +323,7 @@ fn run(
     machine: Machine,
     header: KernelHeader,
     how: (bool, usize),
+    progress: &Progress,
 ) -> Result<(Kernel, u64)> {
     let io = |e| Error::io(file, e);
     let space = SpoolSpace::new(SPOOL_MEMORY_BYTES);
@@ -312,6 +331,7 @@ fn run(
     let warps = header.warps_per_cta();
     let mut recorder = Recorder::new(&machine, warps);
     let executed = prepared.run(file, how, &mut recorder, |(cta, counts)| {
+        progress.advance();
         writer.push(&cta, warps, counts).map_err(io)
     })?;
     let patterns = match Arc::try_unwrap(recorder.patterns) {

@@ -59,9 +59,76 @@ pub fn catalogue() -> Vec<Entry> {
     all.0
 }
 
-/// Entries that `query` names: by path, by the end of a path, or by the start of a metric's name.
+/// A path as editors, `jq` and JSON pointers spell it, in the spelling of the catalogue: any index of a list
+/// becomes `[]`, quotes and brackets around keys become dots.
+fn spelling(query: &str) -> String {
+    let trimmed = query.trim().trim_start_matches('$');
+    // Names have no slash, so one at the start is a JSON pointer.
+    let dotted = match trimmed.strip_prefix('/') {
+        Some(pointer) => pointer.replace('/', "."),
+        None => trimmed.trim_start_matches('.').to_owned(),
+    };
+    let mut plain = String::new();
+    let mut rest = dotted.as_str();
+    while let Some(open) = rest.find('[') {
+        plain.push_str(&rest[..open]);
+        let close = rest[open..].find(']').map_or(rest.len(), |at| open + at);
+        let inner = rest[open + 1..close].trim_matches(['"', '\'']);
+        plain.push('.');
+        plain.push_str(match inner {
+            "" | "*" => "0",
+            key => key,
+        });
+        rest = rest.get(close + 1..).unwrap_or("");
+    }
+    plain.push_str(rest);
+    let mut out = String::new();
+    for part in plain.split('.').filter(|part| !part.is_empty()) {
+        let part = part.trim_matches(['"', '\'']);
+        if part.bytes().all(|b| b.is_ascii_digit()) {
+            out.push_str("[]");
+            continue;
+        }
+        if !out.is_empty() {
+            out.push('.');
+        }
+        out.push_str(part);
+    }
+    out
+}
+
+/// Entries that `query` names: by path, by the end of a path, by the start of a metric's name, or as an entry of
+/// a map or list that is explained as a whole.
 pub fn find<'a>(catalogue: &'a [Entry], query: &str) -> Vec<&'a Entry> {
-    let query = query.trim();
+    let given = query.trim();
+    let found = named(catalogue, given);
+    if !found.is_empty() {
+        return found;
+    }
+    let spelt = spelling(query);
+    let path = spelt.trim_end_matches("[]");
+    let metric = path.rsplit_once("metrics.").map_or(path, |(_, name)| name);
+    for name in [path, metric] {
+        let found = named(catalogue, name);
+        if !found.is_empty() {
+            return found;
+        }
+    }
+    let above = |e: &&Entry| below(e, path) && !catalogue.iter().any(|other| below(e, &other.path));
+    catalogue.iter().filter(above).collect()
+}
+
+/// Whether `path` is a part of what `entry` explains: an element of a list or, where nothing below it has an entry
+/// of its own, a key of a map, such as an opcode.
+fn below(entry: &Entry, path: &str) -> bool {
+    path.strip_prefix(entry.path.as_str())
+        .is_some_and(|rest| rest.starts_with(['.', '[']))
+}
+
+fn named<'a>(catalogue: &'a [Entry], query: &str) -> Vec<&'a Entry> {
+    if query.is_empty() {
+        return Vec::new();
+    }
     let is = |e: &&Entry| {
         e.path == query
             || e.name == query
@@ -84,6 +151,8 @@ pub fn find<'a>(catalogue: &'a [Entry], query: &str) -> Vec<&'a Entry> {
 /// A few names that look like `query`.
 pub fn similar(catalogue: &[Entry], query: &str) -> Vec<String> {
     let names = || catalogue.iter().map(|e| e.name.as_str());
+    let spelt = spelling(query);
+    let query = spelt.rsplit(['.', ']']).next().unwrap_or(&spelt);
     let mut out: Vec<String> = config::check::nearest(query, names())
         .map(str::to_owned)
         .into_iter()
@@ -253,6 +322,49 @@ mod tests {
         let reads = find(&all, "dram.reads");
         assert_eq!(reads[0].nsight, ["dram__sectors_read.sum"]);
         assert!(find(&all, "no_such_counter").is_empty());
+        assert!(find(&all, "").is_empty());
         assert!(similar(&all, "l1.sector_hit").contains(&"sector_hits".to_owned()));
+    }
+
+    #[test]
+    fn a_path_is_found_as_every_tool_spells_it() {
+        let all = catalogue();
+        for query in [
+            "kernels[].l2.read_hits",
+            "kernels[0].l2.read_hits",
+            "kernels.12.l2.read_hits",
+            ".kernels[3].l2.read_hits",
+            "$.kernels[*].l2.read_hits",
+            "/kernels/0/l2/read_hits",
+            "kernels[0][\"l2\"][\"read_hits\"]",
+        ] {
+            let found = find(&all, query);
+            assert_eq!(found.len(), 1, "{query}");
+            assert_eq!(found[0].path, "kernels[].l2.read_hits");
+        }
+        for query in [
+            "kernels[0].metrics.smsp__inst_executed.sum",
+            "kernels[0].metrics[\"smsp__inst_executed.sum\"]",
+            "/kernels/0/metrics/smsp__inst_executed.sum",
+        ] {
+            assert_eq!(
+                find(&all, query)[0].name,
+                "smsp__inst_executed.sum",
+                "{query}"
+            );
+        }
+        for (query, path) in [
+            ("kernels[0].grid[2]", "kernels[].grid"),
+            ("layers.0.name", "layers[].name"),
+            ("validity.unmodelled[1]", "validity.unmodelled"),
+            ("config.l1.carveouts_kib.0", "config.l1.carveouts_kib"),
+            (
+                "config.sm.tensor.latency.\"HMMA.16816\"",
+                "config.sm.tensor.latency",
+            ),
+        ] {
+            assert_eq!(find(&all, query)[0].path, path, "{query}");
+        }
+        assert!(find(&all, "kernels[0].l2.no_such").is_empty());
     }
 }

@@ -3,22 +3,10 @@
 use super::Report;
 use crate::error::{Error, Result};
 use crate::output;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::Write;
 use std::path::Path;
 
-/// Prints the report to standard output, and nothing else.
-///
-/// # Errors
-/// When standard output cannot be written. A reader that has seen enough is no error.
-pub fn print(report: &Report) -> Result<()> {
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    match write_to(&mut out, report) {
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(|e| Error::io("standard output", e)),
-    }
-}
-
-/// Writes the report to `path`, complete or not at all.
+/// Writes the report to `path`, complete or not at all; `-` is standard output.
 ///
 /// # Errors
 /// When the file cannot be written.

@@ -62,8 +62,8 @@ fn heading(report: &Report) -> String {
     )
 }
 
-/// A table whose columns from number `numbers_from` are numbers.
-fn table(header: &[&str], numbers_from: usize) -> Table {
+/// A table in the style of all commands, whose columns from number `numbers_from` on are numbers.
+pub fn table(header: &[&str], numbers_from: usize) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header(header);
     for column in table.column_iter_mut().skip(numbers_from) {

@@ -48,6 +48,7 @@ pub(super) struct Host<'a> {
     pub(super) stopped: Option<Stopped>,
     pub(super) error: Option<Error>,
     pub(super) quanta: u64,
+    ctas_done: u64,
 }
 
 impl<'a> Host<'a> {
@@ -76,6 +77,7 @@ impl<'a> Host<'a> {
             stopped: None,
             error: None,
             quanta: 0,
+            ctas_done: 0,
         }
     }
 
@@ -94,6 +96,7 @@ impl<'a> Host<'a> {
             self.error = Some(error);
             return None;
         }
+        self.ctas_done += self.quantum.done.len() as u64;
         for at in 0..self.quantum.done.len() {
             let done = self.quantum.done[at];
             self.scheduler.ended(done);
@@ -347,7 +350,7 @@ impl<'a> Host<'a> {
         begin: Cycle,
     ) -> bool {
         if let Some(progress) = self.options.progress {
-            progress.store(begin, Ordering::Relaxed);
+            progress.store(self.ctas_done, Ordering::Relaxed);
         }
         let interrupted = self.options.stop.is_some_and(|s| s.load(Ordering::Relaxed));
         if interrupted || self.options.max_cycles.is_some_and(|most| begin >= most) {

@@ -31,7 +31,7 @@ pub struct Options<'a> {
     pub kernel: Option<Regex>,
     /// Set from outside to stop the run with what there is.
     pub stop: Option<&'a AtomicBool>,
-    /// Cycles done, for a progress display.
+    /// CTAs done, for a progress display.
     pub progress: Option<&'a AtomicU64>,
     /// Record a timeline with samples this many cycles apart.
     pub timeline: Option<Cycle>,

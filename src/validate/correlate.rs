@@ -2,6 +2,7 @@
 //! near and how well ordered they are.
 
 use super::results::{Point, Results};
+use super::units::factor;
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -12,10 +13,23 @@ pub struct Named {
     pub name: String,
     /// Point, or which launch of the kernel.
     pub parameter: String,
-    /// The number.
+    /// The number; finite.
     pub value: f64,
-    /// Its unit.
+    /// Its unit; empty when the file does not say.
     pub unit: String,
+    /// Where it is in its file.
+    pub place: String,
+}
+
+/// The numbers of one file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Numbers {
+    /// The file, for messages.
+    pub file: String,
+    /// In the order of the file.
+    pub all: Vec<Named>,
+    /// The core clock, kHz, where the file says it: with it cycles can be compared with times.
+    pub clock_khz: Option<f64>,
 }
 
 /// Pairs that were joined, and what was not.
@@ -45,7 +59,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// A file that is none of these.
-pub fn read(file: &Path) -> Result<Vec<Named>> {
+pub fn read(file: &Path) -> Result<Numbers> {
     let text = std::fs::read_to_string(file).map_err(|e| Error::io(file, e))?;
     let shown = file.display().to_string();
     if file.extension().is_some_and(|e| e == "csv") {
@@ -53,52 +67,64 @@ pub fn read(file: &Path) -> Result<Vec<Named>> {
     }
     let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| {
         let remedy = "give JSON of micro-benchmark, simulate or the hardware kit, or CSV";
-        Error::input(&shown, "JSON", e.to_string(), remedy)
+        Error::input(&shown, format!("line {}", e.line()), e.to_string(), remedy)
     })?;
     if json.get("kernels").is_some() {
-        return Ok(kernels(&json));
+        return Ok(kernels(&json, shown));
     }
     let results: Results = serde_json::from_value(json).map_err(|e| {
         let remedy = "it needs `results` with name, parameter, simulated and unit";
         Error::input(&shown, "results", e.to_string(), remedy)
     })?;
-    let named = |p: Point| {
+    let named = |(at, p): (usize, Point)| {
         Some(Named {
             value: p.simulated?,
             name: p.name,
             parameter: p.parameter,
             unit: p.unit,
+            place: format!("results[{at}]"),
         })
     };
-    Ok(results.results.into_iter().filter_map(named).collect())
+    let all = results.results.into_iter().enumerate();
+    Ok(Numbers {
+        file: shown,
+        all: all.filter_map(named).collect(),
+        clock_khz: None,
+    })
 }
 
 /// Kernels of a report, numbered when they occur again.
-fn kernels(json: &serde_json::Value) -> Vec<Named> {
-    let mut out: Vec<Named> = Vec::new();
-    for kernel in json["kernels"].as_array().into_iter().flatten() {
+fn kernels(json: &serde_json::Value, file: String) -> Numbers {
+    let mut all: Vec<Named> = Vec::new();
+    for (at, kernel) in json["kernels"].as_array().into_iter().flatten().enumerate() {
         let name = kernel["name"].as_str().unwrap_or("").to_owned();
         let Some(value) = kernel["cycles"].as_f64() else {
             continue;
         };
-        let before = out.iter().filter(|n| n.name == name).count();
-        out.push(Named {
+        let before = all.iter().filter(|n| n.name == name).count();
+        all.push(Named {
             name,
             parameter: (before + 1).to_string(),
             value,
             unit: "cycles".into(),
+            place: format!("kernels[{at}]"),
         });
     }
-    out
+    Numbers {
+        file,
+        all,
+        clock_khz: json["config"]["gpu"]["core_clock_khz"].as_f64(),
+    }
 }
 
-fn csv(text: &str, file: &str) -> Result<Vec<Named>> {
+fn csv(text: &str, file: &str) -> Result<Numbers> {
     let mut lines = text
         .lines()
         .enumerate()
         .filter(|(_, l)| !l.trim().is_empty() && !l.starts_with('#'));
     let fault = |line: usize, what: &str| {
-        let remedy = "the header is name,parameter,value[,unit]";
+        let remedy =
+            "the header is name,parameter,value[,unit], and every value is a finite number";
         Error::input(file, format!("line {}", line + 1), what, remedy)
     };
     let (at, header) = lines.next().ok_or_else(|| fault(0, "an empty file"))?;
@@ -108,36 +134,78 @@ fn csv(text: &str, file: &str) -> Result<Vec<Named>> {
     let value = column(&["value", "simulated", "cycles"]);
     let value = value.ok_or_else(|| fault(at, "no column value"))?;
     let (parameter, unit) = (column(&["parameter", "id"]), column(&["unit"]));
-    let mut out = Vec::new();
+    // The name of the column may say the unit.
+    let default_unit = if columns[value] == "cycles" {
+        "cycles"
+    } else {
+        ""
+    };
+    let mut all = Vec::new();
     for (at, line) in lines {
         let cells: Vec<&str> = line.split(',').map(str::trim).collect();
         let cell = |column: Option<usize>| column.and_then(|c| cells.get(c)).copied().unwrap_or("");
-        let number = cell(Some(value)).parse();
-        out.push(Named {
+        let given = cell(Some(value));
+        let number: f64 = given
+            .parse()
+            .ok()
+            .filter(|n: &f64| n.is_finite())
+            .ok_or_else(|| fault(at, &format!("the value {given:?} is not a finite number")))?;
+        all.push(Named {
             name: cell(Some(name)).to_owned(),
             parameter: cell(parameter).to_owned(),
-            value: number.map_err(|_| fault(at, "the value is not a number"))?,
-            unit: cell(unit).to_owned(),
+            value: number,
+            unit: match cell(unit) {
+                "" => default_unit.to_owned(),
+                unit => unit.to_owned(),
+            },
+            place: format!("line {}", at + 1),
         });
     }
-    Ok(out)
+    Ok(Numbers {
+        file: file.to_owned(),
+        all,
+        clock_khz: None,
+    })
 }
 
-/// Joins by name and parameter.
-pub fn join(simulated: &[Named], measured: &[Named]) -> Joined {
+/// Joins by name and parameter; measured numbers are brought to the unit of the simulated ones.
+///
+/// # Errors
+/// A measured number whose unit cannot be compared with that of its simulated one.
+pub fn join(simulated: &Numbers, measured: &Numbers) -> Result<Joined> {
     let mut joined = Joined::default();
-    for one in simulated {
+    let clock = simulated.clock_khz.or(measured.clock_khz);
+    for one in &simulated.all {
         let same = |m: &&Named| m.name == one.name && m.parameter == one.parameter;
-        let Some(other) = measured.iter().find(same) else {
+        let Some(other) = measured.all.iter().find(same) else {
             joined.only_simulated += 1;
             continue;
         };
+        let factor = factor(&other.unit, &one.unit, clock).ok_or_else(|| {
+            let point = format!("{} {}", other.name, other.parameter);
+            Error::input(
+                &measured.file,
+                &other.place,
+                format!(
+                    "{}: {:?} cannot be compared with {:?} of {}",
+                    point.trim_end(),
+                    other.unit,
+                    one.unit,
+                    simulated.file
+                ),
+                "give both in units of the same kind (for cycles against times, the report of `simulate` \
+                 knows the clock)",
+            )
+        })?;
         let mut pair = Point {
             name: one.name.clone(),
             parameter: one.parameter.clone(),
             simulated: Some(one.value),
-            reference: Some(other.value),
-            unit: one.unit.clone(),
+            reference: Some(other.value * factor),
+            unit: match one.unit.as_str() {
+                "" => other.unit.clone(),
+                unit => unit.to_owned(),
+            },
             source: Some("measured".into()),
             tolerance: 0.05,
             ..Point::default()
@@ -145,8 +213,8 @@ pub fn join(simulated: &[Named], measured: &[Named]) -> Joined {
         pair.judge(true);
         joined.pairs.push(pair);
     }
-    joined.only_measured = measured.len() - joined.pairs.len().min(measured.len());
-    joined
+    joined.only_measured = measured.all.len() - joined.pairs.len().min(measured.all.len());
+    Ok(joined)
 }
 
 /// The summary of some pairs; nothing for none.
@@ -202,6 +270,15 @@ mod tests {
             parameter: String::new(),
             value,
             unit: "cycles".into(),
+            place: "line 2".into(),
+        }
+    }
+
+    fn numbers(all: &[Named]) -> Numbers {
+        Numbers {
+            file: "x.csv".into(),
+            all: all.to_vec(),
+            clock_khz: None,
         }
     }
 
@@ -209,7 +286,7 @@ mod tests {
     fn pairs_are_joined_by_name_and_the_rest_is_counted() {
         let simulated = [named("a", 11.0), named("b", 20.0), named("c", 1.0)];
         let measured = [named("b", 25.0), named("a", 10.0)];
-        let joined = join(&simulated, &measured);
+        let joined = join(&numbers(&simulated), &numbers(&measured)).unwrap();
         assert_eq!(
             (
                 joined.pairs.len(),
@@ -234,12 +311,39 @@ mod tests {
         let text = "# clocks locked\nname,parameter,value,unit\nlatency_ffma,,4.1,cycles\n";
         let read = csv(text, "hw.csv").unwrap();
         assert_eq!(
-            read,
+            read.all,
             [Named {
                 value: 4.1,
+                place: "line 3".into(),
                 ..named("latency_ffma", 0.0)
             }]
         );
         assert!(csv("name,value\na,b\n", "x").is_err());
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_with_its_line() {
+        for value in ["NaN", "inf", "-inf", "1e999", ""] {
+            let text = format!("name,value\ngood,1\nbad,{value}\n");
+            let error = csv(&text, "hw.csv").unwrap_err().to_string();
+            assert!(error.starts_with("hw.csv: line 3"), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn times_are_compared_with_cycles_when_the_clock_is_known() {
+        let simulated = numbers(&[named("k", 1380.0)]);
+        let measured = numbers(&[Named {
+            unit: "us".into(),
+            ..named("k", 2.0)
+        }]);
+        let error = join(&simulated, &measured).unwrap_err().to_string();
+        assert!(error.starts_with("x.csv: line 2: k: \"us\""), "{error}");
+        let clocked = Numbers {
+            clock_khz: Some(1_380_000.0),
+            ..simulated
+        };
+        let joined = join(&clocked, &measured).unwrap();
+        assert!((joined.pairs[0].error_rel.unwrap() + 0.5).abs() < 1e-12);
     }
 }

@@ -2,15 +2,21 @@
 
 use super::definition::{self, Definition};
 use super::reference::Reference;
-use super::results::{Results, Score};
-use super::{Request, chart, gate, suite};
-use crate::config;
+use super::results::{Results, Score, Status};
+use super::suite::{self, Watch};
+use super::{Request, chart, gate};
 use crate::error::{Error, Result};
-use crate::output;
-use comfy_table::{Table, presets};
-use std::path::Path;
+use crate::output::{self, Tables};
+use crate::progress::{self, Progress};
+use crate::report::table::table;
+use comfy_table::CellAlignment;
+use std::io::Write;
+use std::sync::atomic::AtomicBool;
 
-/// Runs the suite as `request` says.
+/// Whether the suite is compiled in.
+pub const ENABLED: bool = true;
+
+/// Runs the suite as `request` says; without a machine it only lists the benchmarks.
 ///
 /// # Errors
 /// Bad input, a failed run, or a gate that does not hold.
@@ -19,42 +25,54 @@ pub fn run(request: &Request) -> Result<()> {
     if request.cache_analysis {
         definitions.retain(|d| d.cache);
     }
-    if request.list {
-        list(&definitions);
-        return Ok(());
-    }
-    output::check_all([&request.json, &request.html])?;
-    let config = config::load(&request.gpu, &request.set)?;
+    let Some(config) = &request.machine else {
+        return output::print_text(&list(&definitions));
+    };
+    let tables = output::check_all(&[("--json", &request.json), ("--html", &request.html)])?;
     // A pattern may well cover benchmarks of other chips; a name asks for that one.
     for name in definition::not_for(&definitions, config.spec.compute_capability) {
         if request.only.iter().any(|asked| asked == name) {
-            eprintln!("note: {name} is not for {}: left out", config.spec.name);
+            output::note(format_args!(
+                "note: {name} is not for {}: left out",
+                config.spec.name
+            ));
         }
     }
     let tolerances = request.gate.as_deref().map(gate::read).transpose()?;
     let reference = Reference::of(&config.spec.name)?;
-    let results = suite::run(
-        &definitions,
-        &config.spec,
-        &reference,
-        request.points,
-        request.jobs,
-    )?;
-    show(request, &results)?;
-    if let Some(tolerances) = tolerances {
-        tolerances.check(&results)?;
+    let progress = Progress::default();
+    let never = AtomicBool::new(false);
+    let results = progress::watch(&progress, "points", || {
+        suite::run_watched(
+            &definitions,
+            &config.spec,
+            &reference,
+            request.points,
+            request.jobs,
+            Watch {
+                progress: &progress,
+                stop: request.stop.unwrap_or(&never),
+            },
+        )
+    })?;
+    show(request, &results, tables)?;
+    match tolerances {
+        Some(_) if results.status == Status::Interrupted => Err(Error::Run(
+            "gate: the suite was interrupted, so nothing can be said".into(),
+        )),
+        Some(tolerances) => tolerances.check(&results),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-fn list(definitions: &[Definition]) {
-    for d in definitions {
-        println!("{:<28} {:<16} {:<12} {}", d.name, d.class, d.unit, d.what);
-    }
+fn list(definitions: &[Definition]) -> String {
+    let line =
+        |d: &Definition| format!("{:<28} {:<16} {:<12} {}\n", d.name, d.class, d.unit, d.what);
+    definitions.iter().map(line).collect()
 }
 
-fn show(request: &Request, results: &Results) -> Result<()> {
-    let mut text = table(results);
+fn show(request: &Request, results: &Results, tables: Tables) -> Result<()> {
+    let mut text = result_table(results);
     if request.validate_accuracy {
         text.push_str(&accuracy(results));
     }
@@ -64,19 +82,16 @@ fn show(request: &Request, results: &Results) -> Result<()> {
             &chart::page(&format!("Micro-benchmarks: {}", results.gpu), &[results]),
         )?;
     }
-    let json = || serde_json::to_string_pretty(results).map_err(|e| Error::Run(e.to_string()));
-    match &request.json {
-        Some(file) if file == Path::new("-") => {
-            eprint!("{text}");
-            println!("{}", json()?);
-        }
-        Some(file) => {
-            print!("{text}");
-            output::write_text(file, &json()?)?;
-        }
-        None => print!("{text}"),
+    if let Some(file) = &request.json {
+        output::write(file, |out| {
+            let written = serde_json::to_writer_pretty(&mut *out, results);
+            written
+                .map_err(std::io::Error::from)
+                .and_then(|()| out.write_all(b"\n"))
+                .map_err(|e| Error::io(file, e))
+        })?;
     }
-    Ok(())
+    tables.print(&text)
 }
 
 fn number(value: Option<f64>) -> String {
@@ -88,19 +103,21 @@ fn number(value: Option<f64>) -> String {
     }
 }
 
-fn table(results: &Results) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
+fn result_table(results: &Results) -> String {
+    let header = [
         "benchmark",
         "point",
         "simulated",
         "reference",
-        "unit",
         "error",
+        "unit",
         "verdict",
         "source",
-    ]);
+    ];
+    let mut table = table(&header, 1);
+    for column in table.column_iter_mut().skip(5) {
+        column.set_cell_alignment(CellAlignment::Left);
+    }
     for p in &results.results {
         let error = p.error_rel.map(|e| format!("{:+.1} %", e * 100.0));
         let source: String = p.source.as_deref().unwrap_or("").chars().take(48).collect();
@@ -109,25 +126,28 @@ fn table(results: &Results) -> String {
             p.parameter.clone(),
             number(p.simulated),
             number(p.reference),
-            p.unit.clone(),
             error.unwrap_or_default(),
+            p.unit.clone(),
             p.verdict.clone(),
             source,
         ]);
     }
-    format!("{}\n{table}\n", results.gpu)
+    let status = match results.status {
+        Status::Complete => "",
+        Status::Interrupted => "INTERRUPTED: what follows is what was done until then\n",
+    };
+    format!("{}\n{status}{table}\n", results.gpu)
 }
 
 fn accuracy(results: &Results) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
+    let header = [
         "class",
         "results",
         "median error",
         "mean error",
         "within tolerance",
-    ]);
+    ];
+    let mut table = table(&header, 1);
     let all = ("overall".to_owned(), results.accuracy.overall);
     let classes = results.accuracy.by_class.iter();
     for (class, s) in classes.map(|(c, s)| (c.clone(), *s)).chain([all]) {

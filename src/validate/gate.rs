@@ -22,17 +22,30 @@ pub struct Gate {
 /// Reads a gate.
 ///
 /// # Errors
-/// A file that cannot be read.
+/// A file that cannot be read, or that bounds nothing.
 pub fn read(file: &Path) -> Result<Gate> {
     let text = std::fs::read_to_string(file).map_err(|e| Error::io(file, e))?;
-    toml::from_str(&text).map_err(|e| {
-        Error::input(
-            file.display().to_string(),
+    parse(&text, &file.display().to_string())
+}
+
+fn parse(text: &str, file: &str) -> Result<Gate> {
+    let fault = |place: &str, what: String| {
+        let remedy = "give [median] and [benchmark] tables of fractions, e.g. overall = 0.1";
+        Error::input(file, place, what, remedy)
+    };
+    let gate: Gate = toml::from_str(text).map_err(|e| fault("gate", e.to_string()))?;
+    if gate.median.is_empty() && gate.benchmark.is_empty() {
+        return Err(fault(
             "gate",
-            e.to_string(),
-            "give [median] and [benchmark] tables of fractions",
-        )
-    })
+            "it bounds nothing, so any result would pass".into(),
+        ));
+    }
+    for (name, bound) in gate.median.iter().chain(&gate.benchmark) {
+        if !bound.is_finite() || *bound < 0.0 {
+            return Err(fault(name, format!("{bound} bounds nothing")));
+        }
+    }
+    Ok(gate)
 }
 
 impl Gate {
@@ -76,5 +89,25 @@ impl Gate {
             true => Ok(()),
             false => Err(Error::Run(format!("gate: {}", faults.join("\n")))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_that_bounds_nothing_is_refused() {
+        for text in [
+            "",
+            "# nothing yet\n",
+            "[median]\n",
+            "[median]\noverall = nan\n",
+        ] {
+            let error = parse(text, "g.toml").unwrap_err();
+            assert!(error.to_string().contains("bounds nothing"), "{error}");
+            assert_eq!(error.exit_status(), 1);
+        }
+        assert!(parse("[median]\noverall = 0.1\n", "g.toml").is_ok());
     }
 }

@@ -8,6 +8,7 @@
 pub mod chart;
 pub mod correlate;
 pub mod results;
+mod units;
 
 #[cfg(feature = "micro-benchmarking")]
 pub mod definition;
@@ -24,22 +25,22 @@ pub mod reference;
 #[cfg(feature = "micro-benchmarking")]
 pub mod suite;
 #[cfg(feature = "micro-benchmarking")]
-pub use enabled::run;
+pub use enabled::{ENABLED, run};
 
 #[cfg(not(feature = "micro-benchmarking"))]
 mod disabled;
 #[cfg(not(feature = "micro-benchmarking"))]
-pub use disabled::run;
+pub use disabled::{ENABLED, run};
 
+use crate::config::Resolved;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 /// What `micro-benchmark` is asked to do.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// GPU: built-in name or TOML file.
-    pub gpu: String,
-    /// Configuration overrides.
-    pub set: Vec<String>,
+    /// The machine; none when benchmarks are only listed.
+    pub machine: Option<Resolved>,
     /// Benchmarks by name; all when empty.
     pub only: Vec<String>,
     /// Only benchmarks of the caches.
@@ -56,6 +57,6 @@ pub struct Request {
     pub json: Option<PathBuf>,
     /// Where charts go.
     pub html: Option<PathBuf>,
-    /// Only say what there is.
-    pub list: bool,
+    /// Set from outside to end the suite with the results that there are.
+    pub stop: Option<&'static AtomicBool>,
 }

@@ -9,11 +9,25 @@ use std::collections::BTreeMap;
 pub struct Results {
     /// GPU.
     pub gpu: String,
+    /// Whether all of the suite was run.
+    #[serde(default)]
+    pub status: Status,
     /// One for each benchmark and point.
     pub results: Vec<Point>,
     /// How near.
     #[serde(default)]
     pub accuracy: Accuracy,
+}
+
+/// How a suite ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Every benchmark was run.
+    #[default]
+    Complete,
+    /// A signal ended it: results are those that were done.
+    Interrupted,
 }
 
 /// One number.

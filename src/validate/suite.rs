@@ -5,20 +5,31 @@ use super::definition::Definition;
 use super::expression::{evaluate, substitute};
 use super::points;
 use super::reference::Reference;
-use super::results::{Point, Results};
+use super::results::{Point, Results, Status};
 use crate::config::GpuSpec;
 use crate::error::{Error, Result};
 use crate::probe::NoProbe;
+use crate::progress::Progress;
 use crate::simulation::{self, KernelRun, Options};
 use crate::trace::{Command, Workload};
 use crate::workload::synthetic;
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A benchmark at a point.
 struct Task<'a> {
     definition: &'a Definition,
     parameter: String,
+}
+
+/// Who looks at a suite while it runs, and may end it.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch<'a> {
+    /// Counts points.
+    pub progress: &'a Progress,
+    /// Once set, points that are not done yet are left out.
+    pub stop: &'a AtomicBool,
 }
 
 /// Runs `definitions` on `gpu` with `jobs` threads, curves at about `count` points.
@@ -32,6 +43,25 @@ pub fn run(
     count: usize,
     jobs: usize,
 ) -> Result<Results> {
+    let watch = Watch {
+        progress: &Progress::default(),
+        stop: &AtomicBool::new(false),
+    };
+    run_watched(definitions, gpu, reference, count, jobs, watch)
+}
+
+/// As [`run`], under `watch`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_watched(
+    definitions: &[Definition],
+    gpu: &GpuSpec,
+    reference: &Reference,
+    count: usize,
+    jobs: usize,
+    watch: Watch<'_>,
+) -> Result<Results> {
     let mut tasks = Vec::new();
     for definition in definitions {
         if !definition.is_for(gpu.compute_capability) {
@@ -44,16 +74,28 @@ pub fn run(
             });
         }
     }
+    let total = tasks.len() as u64;
+    watch.progress.total.store(total, Ordering::Relaxed);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
     let pool = pool.map_err(|e| Error::Run(format!("cannot start threads: {e}")))?;
     // One task at a time, last ones first: the curves, which take longest, are in the middle.
-    let results: Result<Vec<Point>> = pool.install(|| {
+    let results: Result<Vec<Option<Point>>> = pool.install(|| {
         let tasks = tasks.par_iter().with_max_len(1);
-        tasks.map(|task| task.run(gpu, reference)).collect()
+        let run = |task: &Task<'_>| {
+            let point = task.run(gpu, reference, watch.stop);
+            watch.progress.advance();
+            point
+        };
+        tasks.map(run).collect()
     });
+    let points = results?;
     let mut results = Results {
         gpu: gpu.name.clone(),
-        results: results?,
+        status: match points.iter().all(Option::is_some) {
+            true => Status::Complete,
+            false => Status::Interrupted,
+        },
+        results: points.into_iter().flatten().collect(),
         ..Results::default()
     };
     results.score();
@@ -61,11 +103,20 @@ pub fn run(
 }
 
 impl Task<'_> {
-    fn run(&self, gpu: &GpuSpec, reference: &Reference) -> Result<Point> {
+    /// The point; nothing when `stop` was set before it was done.
+    fn run(
+        &self,
+        gpu: &GpuSpec,
+        reference: &Reference,
+        stop: &AtomicBool,
+    ) -> Result<Option<Point>> {
         let definition = self.definition;
         let simulated = match definition.not_modelled {
             Some(_) => None,
-            None => Some(self.number(gpu)?),
+            None => match self.number(gpu, stop)? {
+                None => return Ok(None),
+                number => number,
+            },
         };
         let found = reference.find(&definition.name, &self.parameter);
         if let Some(found) = found.as_ref().filter(|f| f.unit != definition.unit) {
@@ -86,14 +137,24 @@ impl Task<'_> {
             ..Point::default()
         };
         point.judge(found.is_none_or(|f| f.trusted));
-        Ok(point)
+        Ok(Some(point))
     }
 
-    /// Runs the kernels and evaluates the formula.
-    fn number(&self, gpu: &GpuSpec) -> Result<f64> {
+    /// Runs the kernels and evaluates the formula; nothing when `stop` was set.
+    fn number(&self, gpu: &GpuSpec, stop: &AtomicBool) -> Result<Option<f64>> {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let facts = Facts::new(gpu, &self.parameter);
         let (names, workload) = self.workload(gpu, &facts)?;
-        let run = simulation::run::<NoProbe>(&workload, gpu, &Options::default())?;
+        let options = Options {
+            stop: Some(stop),
+            ..Options::default()
+        };
+        let run = simulation::run::<NoProbe>(&workload, gpu, &options)?;
+        if run.stopped.is_some() {
+            return Ok(None);
+        }
         let kernels = names.iter().zip(&run.kernels);
         let mut values = facts.values.clone();
         for (name, kernel) in kernels {
@@ -102,7 +163,7 @@ impl Task<'_> {
         if let (Some(first), Some(last)) = (run.kernels.first(), run.kernels.last()) {
             values.insert("all.cycles".into(), (last.end - first.start) as f64);
         }
-        evaluate(&self.definition.value, &|name| values.get(name).copied())
+        evaluate(&self.definition.value, &|name| values.get(name).copied()).map(Some)
     }
 
     fn workload(&self, gpu: &GpuSpec, facts: &Facts) -> Result<(Vec<String>, Workload)> {

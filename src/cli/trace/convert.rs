@@ -1,6 +1,7 @@
 //! `trace convert`: a trace in another form.
 
 use super::Input;
+use crate::cli::common::refuse_standard;
 use crate::error::{Error, Result};
 use crate::output;
 use crate::trace::Workload;
@@ -44,6 +45,8 @@ fn form(args: &ConvertArgs) -> Result<Form> {
 
 /// Refuses bad arguments before the input is read.
 pub fn check(args: &ConvertArgs) -> Result<()> {
+    let what = "a trace is binary or several files";
+    refuse_standard("-o", &args.output, what)?;
     match form(args)? {
         Form::Pgt => output::check(&args.output),
         // Its folder is made.
@@ -68,7 +71,7 @@ pub fn run(args: &ConvertArgs, workload: &Workload) -> Result<()> {
         }
     };
     for note in workload.notes.iter().chain(&notes) {
-        eprintln!("note: {note}");
+        output::note(format_args!("note: {note}"));
     }
     Ok(())
 }

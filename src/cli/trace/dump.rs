@@ -27,8 +27,8 @@ pub struct DumpArgs {
     /// The most instructions of each warp.
     #[arg(long, default_value_t = 1000)]
     pub limit: u64,
-    /// Write to this file instead of standard output.
-    #[arg(short, long)]
+    /// Write to this file instead of standard output (-).
+    #[arg(short, long, value_name = "FILE|-")]
     pub output: Option<PathBuf>,
 }
 

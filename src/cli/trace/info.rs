@@ -2,10 +2,11 @@
 
 use super::census::census;
 use super::{Input, launches, output, print_error};
+use crate::cli::common::JsonFlag;
 use crate::error::Result;
 use crate::isa::{MemKind, MemSpace};
+use crate::report::table::table;
 use crate::trace::{Command, Kernel, Workload};
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,14 +18,14 @@ pub struct InfoArgs {
     /// What to read.
     #[command(flatten)]
     pub input: Input,
-    /// Print JSON instead of tables.
-    #[arg(long)]
-    pub json: bool,
+    /// JSON or tables.
+    #[command(flatten)]
+    pub json: JsonFlag,
     /// Opcodes listed for each kernel.
     #[arg(long, default_value_t = 12)]
     pub top: usize,
-    /// Write to this file instead of standard output.
-    #[arg(short, long)]
+    /// Write to this file instead of standard output (-).
+    #[arg(short, long, value_name = "FILE|-")]
     pub output: Option<PathBuf>,
 }
 
@@ -90,7 +91,7 @@ struct Access {
 pub fn run(args: &InfoArgs, workload: &Workload) -> Result<()> {
     let info = gather(args, workload)?;
     output(args.output.as_ref(), |out| {
-        if args.json {
+        if args.json.json {
             let text = serde_json::to_string_pretty(&info).unwrap_or_default();
             return writeln!(out, "{text}").map_err(print_error);
         }
@@ -230,16 +231,6 @@ fn kind(kind: MemKind) -> &'static str {
     }
 }
 
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(header.iter().copied());
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
 fn tables(info: &Info, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "{}  (content {})", info.source, info.hash)?;
     writeln!(
@@ -308,13 +299,13 @@ fn kernel_tables(kernel: &KernelInfo, out: &mut dyn Write) -> std::io::Result<()
         kernel.patterns,
         kernel.encoded_bytes_per_warp_instruction
     )?;
-    let mut opcodes = table(&["opcode", "warp instructions"]);
+    let mut opcodes = table(&["opcode", "warp instructions"], 1);
     for count in &kernel.opcodes {
         opcodes.add_row([count.name.clone(), count.warp_instructions.to_string()]);
     }
     writeln!(out, "{opcodes}")?;
     if !kernel.memory.is_empty() {
-        let mut memory = table(&["memory", "accesses", "lanes", "bytes"]);
+        let mut memory = table(&["memory", "accesses", "lanes", "bytes"], 1);
         for a in &kernel.memory {
             let name = format!("{} {}", a.space, a.kind);
             memory.add_row([

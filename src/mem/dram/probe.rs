@@ -53,9 +53,15 @@ pub struct Served {
 
 /// Observer of one channel. Probes watch and never steer.
 pub trait DramProbe {
+    /// It needs every single command, so that none may be passed over.
+    const EVERY_COMMAND: bool = false;
+
     /// A command was put on the bus.
     #[inline(always)]
     fn command_issued(&mut self, _issued: &Issued) {}
+    /// So many refreshes of an idle channel were not simulated one by one.
+    #[inline(always)]
+    fn commands_passed_over(&mut self, _command: Command, _count: u64) {}
     /// A request's column command was issued; its data follow at `served.done`.
     #[inline(always)]
     fn request_served(&mut self, _served: &Served) {}
@@ -68,9 +74,15 @@ pub struct NoDramProbe;
 impl DramProbe for NoDramProbe {}
 
 impl<P: DramProbe> DramProbe for &mut P {
+    const EVERY_COMMAND: bool = P::EVERY_COMMAND;
+
     #[inline(always)]
     fn command_issued(&mut self, issued: &Issued) {
         (**self).command_issued(issued);
+    }
+    #[inline(always)]
+    fn commands_passed_over(&mut self, command: Command, count: u64) {
+        (**self).commands_passed_over(command, count);
     }
     #[inline(always)]
     fn request_served(&mut self, served: &Served) {
@@ -79,10 +91,17 @@ impl<P: DramProbe> DramProbe for &mut P {
 }
 
 impl<A: DramProbe, B: DramProbe> DramProbe for (A, B) {
+    const EVERY_COMMAND: bool = A::EVERY_COMMAND || B::EVERY_COMMAND;
+
     #[inline(always)]
     fn command_issued(&mut self, issued: &Issued) {
         self.0.command_issued(issued);
         self.1.command_issued(issued);
+    }
+    #[inline(always)]
+    fn commands_passed_over(&mut self, command: Command, count: u64) {
+        self.0.commands_passed_over(command, count);
+        self.1.commands_passed_over(command, count);
     }
     #[inline(always)]
     fn request_served(&mut self, served: &Served) {

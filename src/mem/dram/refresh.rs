@@ -6,6 +6,14 @@
 //! With `postpone` > 0 up to so many refreshes are put off while requests wait, and made up when none does, or all
 //! together once the limit is passed: the rows are closed and reopened once for the whole batch.
 
+use super::channel::{Channel, Completion};
+use super::command::Command;
+use super::probe::DramProbe;
+
+/// Rounds of refreshes that are simulated before and after those that are passed over: enough for rows to be
+/// closed and for every gap that a command starts to be over.
+const ROUNDS_SIMULATED: u64 = 4;
+
 /// Refresh scheme of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshMode {
@@ -91,5 +99,53 @@ impl Refresh {
     /// Whether a refresh must issue now, given that requests it would hold up are `waiting`.
     pub fn wanted(&self, waiting: bool) -> bool {
         self.debt > 0 && (self.catching_up || !waiting)
+    }
+}
+
+impl Channel {
+    /// Passes over whole rounds of refreshes between cycles `now` and `until`, before which no request comes, when
+    /// the channel is idle: once all rows are closed, one round is like the other. A trace whose next request is
+    /// far away would otherwise spend its time on refreshes alone. Counters are what they would have been; the
+    /// probe is told how many commands it does not see.
+    pub(super) fn pass_over_refreshes<P: DramProbe>(
+        &mut self,
+        now: u64,
+        until: u64,
+        done: &mut Vec<Completion>,
+        probe: &mut P,
+    ) {
+        let a_round = if self.refresh.per_bank {
+            self.banks as u64
+        } else {
+            1
+        };
+        let settled = now.saturating_add(self.cycles_of_refreshes(ROUNDS_SIMULATED * a_round));
+        if !self.is_idle() || settled >= until {
+            return;
+        }
+        self.advance(settled, done, probe);
+        if self.open_mask != 0 || self.refresh.debt != 0 || self.reads_gone_at != u64::MAX {
+            return;
+        }
+        let round_ticks = self.refresh.interval * a_round;
+        let left = (until << self.shift).saturating_sub(self.refresh.due) / round_ticks;
+        let rounds = left.saturating_sub(ROUNDS_SIMULATED);
+        let commands = rounds * a_round;
+        self.refresh.due += rounds * round_ticks;
+        if self.refresh.per_bank {
+            self.stats.bank_refreshes += commands;
+            probe.commands_passed_over(Command::RefreshBank, commands);
+        } else {
+            self.stats.refreshes += commands;
+            probe.commands_passed_over(Command::RefreshAll, commands);
+        }
+    }
+
+    /// Cycles in which so many refreshes fall due; `u64::MAX` without refresh.
+    pub fn cycles_of_refreshes(&self, refreshes: u64) -> u64 {
+        match self.refresh.interval {
+            u64::MAX => u64::MAX,
+            interval => interval.saturating_mul(refreshes) >> self.shift,
+        }
     }
 }

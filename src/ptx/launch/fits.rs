@@ -60,7 +60,7 @@ pub(super) fn fits(file: &str, flat: &Flat<'_>, launch: &Launch) -> Result<()> {
     if faults.is_empty() {
         return Ok(());
     }
-    Err(Error::Config {
+    Err(Error::Launch {
         file: launch.path.display().to_string(),
         faults,
     })

@@ -36,6 +36,7 @@ use crate::trace::{
 };
 use builder::KernelBuilder;
 use params::{Param, Params};
+use serde::Serialize;
 use std::sync::Arc;
 
 /// What every spec starts with.
@@ -295,9 +296,50 @@ fn unknown(spec: &str, name: &str) -> Error {
     Error::Usage(format!("{spec}: no workload {name}; {hint}"))
 }
 
-/// Names of the catalogue, in its order.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    CATALOGUE.iter().map(|entry| entry.name)
+/// A generator and its parameters, for lists.
+#[derive(Clone, Debug, Serialize)]
+pub struct WorkloadDoc {
+    /// Name after `synth:`.
+    pub name: &'static str,
+    /// What it is.
+    pub doc: &'static str,
+    /// Parameters, its own before those that every generator has.
+    pub parameters: Vec<ParamDoc>,
+}
+
+/// One parameter, for lists.
+#[derive(Clone, Debug, Serialize)]
+pub struct ParamDoc {
+    /// Name.
+    pub name: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+    /// Value when it is not given.
+    pub default: String,
+    /// Allowed values.
+    pub allowed: String,
+    /// Every generator has it.
+    pub common: bool,
+}
+
+/// All generators with their parameters.
+pub fn catalogue() -> Vec<WorkloadDoc> {
+    let doc = |param: &Param, common: bool| ParamDoc {
+        name: param.name,
+        doc: param.doc,
+        default: param.show(param.default),
+        allowed: param.allowed(),
+        common,
+    };
+    let entry = |entry: &Entry| {
+        let own = entry.params.iter().map(|p| doc(p, false));
+        WorkloadDoc {
+            name: entry.name,
+            doc: entry.doc,
+            parameters: own.chain(COMMON.iter().map(|p| doc(p, true))).collect(),
+        }
+    };
+    CATALOGUE.iter().map(entry).collect()
 }
 
 /// The catalogue in words.
@@ -305,22 +347,24 @@ pub fn help() -> String {
     let mut text = String::from(
         "synthetic workloads: synth:NAME?key=value&key=value, e.g. synth:stream?bytes=64MiB\n",
     );
-    let list = |text: &mut String, params: &[Param]| {
+    let all = catalogue();
+    let list = |text: &mut String, params: &mut dyn Iterator<Item = &ParamDoc>| {
         for param in params {
             text.push_str(&format!(
                 "    {:<10} {} (default {}; {})\n",
-                param.name,
-                param.doc,
-                param.show(param.default),
-                param.allowed()
+                param.name, param.doc, param.default, param.allowed
             ));
         }
     };
-    for entry in CATALOGUE {
+    for entry in &all {
         text.push_str(&format!("\n  {}: {}\n", entry.name, entry.doc));
-        list(&mut text, entry.params);
+        list(
+            &mut text,
+            &mut entry.parameters.iter().filter(|p| !p.common),
+        );
     }
     text.push_str("\n  all of them:\n");
-    list(&mut text, COMMON);
+    let common = all.first().map_or(&[][..], |entry| &entry.parameters);
+    list(&mut text, &mut common.iter().filter(|p| p.common));
     text
 }

@@ -154,7 +154,7 @@ impl Params {
         }
         if !faults.is_empty() {
             return Err(Error::Usage(format!(
-                "{spec}: {}; `synth:help` lists workloads and parameters",
+                "{spec}: {}; `phantom-gpu list-workloads` lists workloads and parameters",
                 faults.join("; ")
             )));
         }
@@ -181,7 +181,7 @@ impl Params {
         let value = self.get(name);
         let spec = &self.spec;
         Error::Usage(format!(
-            "{spec}: {name}={value}: {what}; `synth:help` lists workloads and parameters"
+            "{spec}: {name}={value}: {what}; `phantom-gpu list-workloads` lists workloads and parameters"
         ))
     }
 

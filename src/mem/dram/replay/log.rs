@@ -12,6 +12,8 @@ pub struct CommandLog {
 }
 
 impl DramProbe for CommandLog {
+    const EVERY_COMMAND: bool = true;
+
     fn command_issued(&mut self, issued: &Issued) {
         self.commands.push(*issued);
     }

@@ -10,4 +10,4 @@ pub use generate::{Pattern, generate};
 pub use log::CommandLog;
 pub use report::{BusReport, Report};
 pub use run::{Replay, Run};
-pub use trace::{Record, TraceError, parse, read};
+pub use trace::{CYCLE_MAX, Limits, Record, parse, read};

@@ -74,6 +74,9 @@ impl Replay {
                         u64::MAX
                     }
                 });
+                if !P::EVERY_COMMAND && arrival != u64::MAX {
+                    channel.pass_over_refreshes(now, arrival, &mut done, probe);
+                }
                 now = channel.next_event().min(arrival).max(now + 1) - 1;
             }
         }

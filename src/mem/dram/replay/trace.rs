@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
+use crate::error::{self, Error};
 use crate::mem::dram::Kind;
 
 /// One request of a trace.
@@ -17,80 +18,39 @@ pub struct Record {
     pub kind: Kind,
 }
 
-/// Why a trace cannot be used. Each message says where and what was expected.
-#[derive(Debug, thiserror::Error)]
-pub enum TraceError {
-    /// The file cannot be opened or decompressed.
-    #[error("{file}: {source}")]
-    Io {
-        /// Trace.
-        file: String,
-        /// Cause.
-        source: std::io::Error,
-    },
-    /// A line is not a record.
-    #[error(
-        "{file}:{line}: {found:?} is not a record; expected `<cycle> 0x<address> R` or `… W` ({why})"
-    )]
-    Garbage {
-        /// Trace.
-        file: String,
-        /// Line, from 1.
-        line: usize,
-        /// The line, shortened.
-        found: String,
-        /// The field that is wrong.
-        why: &'static str,
-    },
-    /// An address outside the channel.
-    #[error(
-        "{file}:{line}: address {addr:#x} is beyond the channel, which ends at {end:#x} ({standard}); \
-         give addresses local to one channel, or another --standard"
-    )]
-    Beyond {
-        /// Trace.
-        file: String,
-        /// Line, from 1.
-        line: usize,
-        /// Address.
-        addr: u64,
-        /// First address that is not in the channel.
-        end: u64,
-        /// Standard.
-        standard: String,
-    },
-    /// Cycles run backwards.
-    #[error("{file}:{line}: cycle {cycle} comes after cycle {previous}; sort the trace by cycle")]
-    Unsorted {
-        /// Trace.
-        file: String,
-        /// Line, from 1.
-        line: usize,
-        /// Cycle of the line.
-        cycle: u64,
-        /// Cycle of the record before.
-        previous: u64,
-    },
-    /// No record at all.
-    #[error(
-        "{file}: the trace is empty; expected at least one record `<cycle> 0x<address> R` or `… W`"
-    )]
-    Empty {
-        /// Trace.
-        file: String,
-    },
+/// Last cycle that a trace may name: later ones do not fit the channel's clock with half cycles.
+pub const CYCLE_MAX: u64 = 1 << 62;
+
+/// What a trace must keep to.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits<'a> {
+    /// Bytes of the channel: addresses are below.
+    pub capacity: u64,
+    /// The standard, for messages.
+    pub standard: &'a str,
+    /// Last cycle, and why there is an end, for messages.
+    pub cycle: (u64, &'a str),
 }
 
-/// Reads the trace at `path` (`.xz` and `.gz` are decompressed, `-` is standard input); addresses must be below
-/// `capacity` bytes.
-pub fn read(path: &Path, capacity: u64, standard: &str) -> Result<Vec<Record>, TraceError> {
-    let file = path.display().to_string();
-    let io = |source| TraceError::Io {
-        file: file.clone(),
-        source,
-    };
+impl<'a> Limits<'a> {
+    /// A channel of `capacity` bytes, as long as a trace can be.
+    pub fn new(capacity: u64, standard: &'a str) -> Self {
+        Limits {
+            capacity,
+            standard,
+            cycle: (CYCLE_MAX, "the clock of a channel ends there"),
+        }
+    }
+}
+
+/// Reads the trace at `path` (`.xz` and `.gz` are decompressed, `-` is standard input).
+///
+/// # Errors
+/// A file that cannot be read; a line that is no record, or not within `limits`.
+pub fn read(path: &Path, limits: Limits<'_>) -> error::Result<Vec<Record>> {
+    let io = |source| Error::io(path, source);
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
-    let raw: Box<dyn Read> = if file == "-" {
+    let raw: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin().lock())
     } else {
         Box::new(File::open(path).map_err(io)?)
@@ -100,36 +60,22 @@ pub fn read(path: &Path, capacity: u64, standard: &str) -> Result<Vec<Record>, T
         "gz" => Box::new(flate2::read::MultiGzDecoder::new(raw)),
         _ => raw,
     };
-    parse(
-        BufReader::with_capacity(1 << 16, text),
-        &file,
-        capacity,
-        standard,
-    )
+    let text = BufReader::with_capacity(1 << 16, text);
+    parse(text, &path.display().to_string(), limits)
 }
 
 /// Parses records from `text`; `file` is for messages.
-pub fn parse(
-    mut text: impl BufRead,
-    file: &str,
-    capacity: u64,
-    standard: &str,
-) -> Result<Vec<Record>, TraceError> {
-    let mut out = Vec::new();
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(mut text: impl BufRead, file: &str, limits: Limits<'_>) -> error::Result<Vec<Record>> {
+    let mut out: Vec<Record> = Vec::new();
     let mut buffer = Vec::new();
     let mut line = 0;
     loop {
         buffer.clear();
-        let io = |source| TraceError::Io {
-            file: file.to_owned(),
-            source,
-        };
-        if (&mut text)
-            .take(MAX_LINE)
-            .read_until(b'\n', &mut buffer)
-            .map_err(io)?
-            == 0
-        {
+        let read = (&mut text).take(MAX_LINE).read_until(b'\n', &mut buffer);
+        if read.map_err(|e| Error::io(file, e))? == 0 {
             break;
         }
         line += 1;
@@ -137,43 +83,48 @@ pub fn parse(
         if trimmed.is_empty() || trimmed.starts_with(b"#") {
             continue;
         }
-        let garbage = |why| TraceError::Garbage {
-            file: file.to_owned(),
-            line,
-            found: shorten(trimmed),
-            why,
-        };
-        let record = parse_line(trimmed).map_err(garbage)?;
-        if record.addr >= capacity {
-            let (addr, standard) = (record.addr, standard.to_owned());
-            return Err(TraceError::Beyond {
-                file: file.to_owned(),
-                line,
-                addr,
-                end: capacity,
-                standard,
-            });
-        }
-        if let Some(previous) = out
-            .last()
-            .map(|r: &Record| r.cycle)
-            .filter(|&p| p > record.cycle)
-        {
-            return Err(TraceError::Unsorted {
-                file: file.to_owned(),
-                line,
-                cycle: record.cycle,
-                previous,
-            });
-        }
-        out.push(record);
+        let previous = out.last().map_or(0, |r| r.cycle);
+        let record = parse_line(trimmed)
+            .map_err(|why| {
+                let what = format!("{:?} is not a record ({why})", shorten(trimmed));
+                (what, FORM.to_owned())
+            })
+            .and_then(|record| within(record, previous, limits));
+        out.push(
+            record.map_err(|(what, remedy)| {
+                Error::input(file, format!("line {line}"), what, remedy)
+            })?,
+        );
     }
     if out.is_empty() {
-        return Err(TraceError::Empty {
-            file: file.to_owned(),
-        });
+        return Err(Error::input(file, "whole file", "the trace is empty", FORM));
     }
     Ok(out)
+}
+
+/// What a line must look like.
+const FORM: &str = "expected `<cycle> 0x<address> R` or `… W`, a record a line";
+
+/// `record`, or what is wrong with it and what to do.
+fn within(record: Record, previous: u64, limits: Limits<'_>) -> Result<Record, (String, String)> {
+    let Record { cycle, addr, .. } = record;
+    let (last, why) = limits.cycle;
+    if addr >= limits.capacity {
+        let what = format!(
+            "address {addr:#x} is beyond the channel, which ends at {:#x} ({})",
+            limits.capacity, limits.standard
+        );
+        let remedy = "give addresses local to one channel, or another --standard";
+        Err((what, remedy.to_owned()))
+    } else if cycle < previous {
+        let what = format!("cycle {cycle} comes after cycle {previous}");
+        Err((what, "sort the trace by cycle".to_owned()))
+    } else if cycle > last {
+        let what = format!("cycle {cycle} is beyond cycle {last}: {why}");
+        Err((what, "shorten the trace".to_owned()))
+    } else {
+        Ok(record)
+    }
 }
 
 /// Longest line that is read: a binary file must not become one huge string.
@@ -217,14 +168,19 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        parse(text.as_bytes(), "t.txt", 1 << 20, "HBM2_2000")
+        parse(text.as_bytes(), "t.txt", Limits::new(1 << 20, "HBM2_2000"))
             .unwrap_err()
             .to_string()
     }
 
     #[test]
     fn records_comments_and_blank_lines_are_read() {
-        let records = parse("# c\n\n0 0x20 R\n5 64 W\n".as_bytes(), "t", 1 << 20, "X").unwrap();
+        let records = parse(
+            "# c\n\n0 0x20 R\n5 64 W\n".as_bytes(),
+            "t",
+            Limits::new(1 << 20, "X"),
+        )
+        .unwrap();
         assert_eq!(
             records[0],
             Record {
@@ -245,12 +201,19 @@ mod tests {
 
     #[test]
     fn each_fault_names_file_line_and_remedy() {
-        assert!(error("").starts_with("t.txt: the trace is empty"));
-        assert!(error("0 0x0 R\nrubbish\n").starts_with("t.txt:2: \"rubbish\" is not a record"));
+        assert!(error("").starts_with("t.txt: whole file: the trace is empty"));
+        assert!(
+            error("0 0x0 R\nrubbish\n").starts_with("t.txt: line 2: \"rubbish\" is not a record")
+        );
         assert!(error("0 0x0 X").contains("neither R nor W"));
         assert!(error("0 0x0 R 7").contains("more than three fields"));
         assert!(error("0 0x100000 R").contains("beyond the channel, which ends at 0x100000"));
         assert!(error("9 0x0 R\n3 0x0 R").contains("sort the trace by cycle"));
+        let late = error("0 0x0 R\n18446744073709551615 0x0 R");
+        assert!(
+            late.contains("line 2") && late.contains(&CYCLE_MAX.to_string()),
+            "{late}"
+        );
         assert!(error(&format!("0 0x0 {}", "A".repeat(9000))).len() < 300);
     }
 }

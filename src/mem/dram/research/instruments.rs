@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::parallelism::Parallelism;
 use crate::mem::dram::replay::{Record, Run};
 use crate::mem::dram::{
-    COMMANDS, ChannelSpec, DramProbe, Issued, Kind, MAX_BANKS, RowOutcome, STREAMS, Served,
-    stream_of,
+    COMMANDS, ChannelSpec, Command, DramProbe, Issued, Kind, MAX_BANKS, RowOutcome, STREAMS,
+    Served, stream_of,
 };
 
 /// Accesses of one bank, by the state in which they found it.
@@ -185,10 +185,14 @@ impl Instruments {
 impl DramProbe for Instruments {
     fn command_issued(&mut self, issued: &Issued) {
         self.commands[issued.command as usize] += 1;
-        if issued.command == crate::mem::dram::Command::Activate {
+        if issued.command == Command::Activate {
             self.banks[issued.bank as usize].activates += 1;
             self.row_run[issued.bank as usize] = 0;
         }
+    }
+
+    fn commands_passed_over(&mut self, command: Command, count: u64) {
+        self.commands[command as usize] += count;
     }
 
     fn request_served(&mut self, served: &Served) {

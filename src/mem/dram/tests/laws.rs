@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use crate::mem::dram::replay::{CommandLog, Record, Replay};
 use crate::mem::dram::timing::{self, Count};
 use crate::mem::dram::{
-    ChannelSpec, Kind, MAPS, POLICIES, PagePolicy, RefreshMode, checker, spec, standard,
+    ChannelSpec, Kind, MAPS, NoDramProbe, POLICIES, PagePolicy, RefreshMode, checker, spec,
+    standard,
 };
 
 /// Random traffic: bursts of addresses with locality, mixed kinds, and pauses.
@@ -95,6 +96,28 @@ proptest! {
         let reads = records.iter().filter(|r| r.kind == Kind::Read).count() as u64;
         prop_assert_eq!(s.reads + s.forwarded_reads, reads);
         prop_assert_eq!(s.row_hits + s.row_misses + s.row_conflicts, s.reads + s.writes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn passing_over_refreshes_of_an_idle_channel_counts_them_all_the_same(
+        spec in channel(),
+        records in traffic(),
+        pause in 0u64..60_000,
+    ) {
+        // The same traffic again after a pause of many refreshes.
+        let last = records.last().map_or(0, |r| r.cycle);
+        let again = records.iter().map(|r| Record { cycle: r.cycle + last + pause, ..*r });
+        let records: Vec<Record> = records.iter().copied().chain(again).collect();
+        let replay = Replay { spec, mlp: None, every_cycle: false };
+        let seen = replay.run(&records, &mut CommandLog::default());
+        let passed = replay.run(&records, &mut NoDramProbe);
+        prop_assert_eq!(seen.stats, passed.stats);
+        prop_assert_eq!(seen.cycles, passed.cycles);
+        prop_assert_eq!(seen.latencies, passed.latencies);
     }
 }
 
