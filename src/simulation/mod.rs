@@ -106,6 +106,8 @@ pub struct RunResult<P> {
     pub timeline: Timeline,
     /// Host copies.
     pub memcpys: u64,
+    /// Counters of the whole run.
+    pub counters: ChipCounters,
     /// What was observed.
     pub probe: P,
 }
@@ -172,6 +174,7 @@ pub fn run<P: Probe + Sync>(
         quanta: host.quanta,
         timeline: host.timeline,
         memcpys: host.memcpys,
+        counters: gpu.counters(host.ended_at, false),
         probe: gpu.into_probe(),
     })
 }

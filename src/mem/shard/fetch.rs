@@ -4,7 +4,7 @@
 use super::{Burst, Later, MemShard, Pending, ShardCx, bits};
 use crate::engine::Cycle;
 use crate::mem::SECTOR_BYTES;
-use crate::mem::dram::{Kind, NoDramProbe};
+use crate::mem::dram::Kind;
 use crate::probe::Probe;
 use std::collections::VecDeque;
 
@@ -68,8 +68,7 @@ impl MemShard {
             if target > limit {
                 break;
             }
-            self.channel
-                .advance(target, &mut self.done, &mut NoDramProbe);
+            self.channel.advance(target, &mut self.done, cx.probe);
             if !self.done.is_empty() {
                 self.complete(cx);
             }
@@ -147,6 +146,8 @@ impl MemShard {
         let mut actions = std::mem::take(&mut self.actions);
         let local = usize::from(fetch.slice - self.first_slice);
         self.slices[local].arrived(fetch.line, fetch.sectors, at, true, &mut actions);
+        cx.probe
+            .l2_filled(at, fetch.slice, fetch.line, fetch.sectors);
         self.act(fetch.slice, true, &mut actions, cx.gpc_of);
         self.actions = actions;
     }

@@ -222,6 +222,7 @@ impl MemShard {
             || self.slices[local].must_wait(request.kind)
             || !self.serve(&request, request.at, cx)
         {
+            cx.probe.l2_waits(request.at, &request);
             self.slices[local].queue(request, request.at);
         }
     }
