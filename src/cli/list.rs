@@ -1,7 +1,10 @@
 //! `list-gpus` and `list-hardware`: what can be simulated, and every key that describes it.
 
-use crate::config::{self, KeyDoc, memory, units};
-use crate::config::{AllocatePolicy, DependencePolicy, SchedulerPolicy, SliceHash, WritePolicy};
+use crate::config::{self, KeyDoc, units};
+use crate::config::{
+    AllocatePolicy, DependencePolicy, DramMap, DramPage, DramRefresh, DramScheduler, DramStandard,
+    LocalWritePolicy, SchedulerPolicy, SliceHash, WritePolicy,
+};
 use crate::error::{Error, Result};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -35,7 +38,7 @@ struct GpuRow {
     l1_bytes: u32,
     l2_bytes: u64,
     l2_slices: u16,
-    dram_standard: String,
+    dram_standard: &'static str,
     dram_channels: u16,
     dram_bytes: u64,
     dram_bytes_per_s: u64,
@@ -57,7 +60,7 @@ fn gpu_rows() -> Result<Vec<GpuRow>> {
             l1_bytes: spec.l1.unified_bytes,
             l2_bytes: spec.l2.bytes,
             l2_slices: spec.l2.slices,
-            dram_standard: spec.dram.standard,
+            dram_standard: spec.dram.standard.name(),
             dram_channels: spec.dram.channels,
             dram_bytes: spec.dram.bytes,
             config_hash: resolved.hash,
@@ -109,7 +112,7 @@ impl ListGpus {
                 row.name,
                 row.product,
                 format!("{} (sm_{})", row.architecture, row.compute_capability),
-                row.dram_standard,
+                row.dram_standard.to_owned(),
                 row.sms.to_string(),
                 (row.core_clock_khz / 1000).to_string(),
                 units::show_bytes(row.l2_bytes),
@@ -152,15 +155,6 @@ const UNITS: &[(&str, &str)] = &[
     ("launch", "kernel launch and CTA dispatch"),
 ];
 
-/// Keys whose names are documented where they are modelled.
-const NAMED: &[(&str, &[&str])] = &[
-    ("dram.standard", memory::STANDARDS),
-    ("dram.scheduler", memory::SCHEDULERS),
-    ("dram.page", memory::PAGE_POLICIES),
-    ("dram.map", memory::ADDRESS_MAPS),
-    ("dram.refresh", memory::REFRESH_MODES),
-];
-
 impl ListHardware {
     /// Prints units, policies, DRAM standards and keys to `out`.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
@@ -172,9 +166,8 @@ impl ListHardware {
         }
         print(out, sections)?;
         print(out, choices())?;
-        for (key, names) in NAMED {
-            print(out, format!("{key}: {}", names.join(", ")))?;
-        }
+        let standards = DramStandard::NAMES.join(", ");
+        print(out, format!("dram.standard: {standards}"))?;
         if !self.verbose {
             return print(out, "--verbose lists every key with its meaning and range.");
         }
@@ -193,7 +186,7 @@ fn section(doc: &KeyDoc) -> &str {
 
 fn choices() -> Table {
     let mut table = table(&["choice", "value", "meaning"], 3);
-    let documented: [(&str, &[&str], &[&str]); 5] = [
+    let documented: [(&str, &[&str], &[&str]); 10] = [
         (
             "sm.scheduler",
             SchedulerPolicy::NAMES,
@@ -206,7 +199,16 @@ fn choices() -> Table {
         ),
         ("l1.allocate", AllocatePolicy::NAMES, AllocatePolicy::DOCS),
         ("l1.write", WritePolicy::NAMES, WritePolicy::DOCS),
+        (
+            "l1.local_write",
+            LocalWritePolicy::NAMES,
+            LocalWritePolicy::DOCS,
+        ),
         ("l2.hash", SliceHash::NAMES, SliceHash::DOCS),
+        ("dram.scheduler", DramScheduler::NAMES, DramScheduler::DOCS),
+        ("dram.page", DramPage::NAMES, DramPage::DOCS),
+        ("dram.map", DramMap::NAMES, DramMap::DOCS),
+        ("dram.refresh", DramRefresh::NAMES, DramRefresh::DOCS),
     ];
     for (key, names, docs) in documented {
         for (name, doc) in names.iter().zip(docs) {

@@ -27,7 +27,7 @@ pub use gpu::{Architecture, GpuSpec};
 pub use l1::{AllocatePolicy, L1Spec, LocalWritePolicy, LsuSpec, SmemSpec, WritePolicy};
 pub use l2::{L2Spec, SliceHash};
 pub use launch::LaunchSpec;
-pub use memory::MemorySpec;
+pub use memory::{DramMap, DramPage, DramRefresh, DramScheduler, DramStandard, MemorySpec};
 pub use noc::NocSpec;
 pub use sm::{
     ConstCacheSpec, DependencePolicy, FetchSpec, LatencySpec, PipeSpec, RegfileSpec,

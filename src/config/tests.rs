@@ -257,31 +257,3 @@ proptest! {
         }
     }
 }
-
-/// The names that the configuration allows and those that the channel knows are the same.
-#[test]
-fn the_channel_knows_every_dram_name() {
-    use crate::mem::dram;
-    let sorted = |mut names: Vec<String>| {
-        names.sort_unstable();
-        names
-    };
-    let same = |ours: &[&str], theirs: Vec<String>| {
-        let ours = ours.iter().map(|name| name.to_string()).collect();
-        assert_eq!(sorted(ours), sorted(theirs));
-    };
-    let standards = dram::spec::standards().map(|s| s.name.to_string());
-    same(memory::STANDARDS, standards.collect());
-    same(
-        memory::SCHEDULERS,
-        dram::POLICIES.iter().map(|p| p.0.to_owned()).collect(),
-    );
-    same(
-        memory::PAGE_POLICIES,
-        dram::PAGES.iter().map(|p| p.to_string()).collect(),
-    );
-    same(
-        memory::ADDRESS_MAPS,
-        dram::MAPS.iter().map(|m| m.0.to_owned()).collect(),
-    );
-}

@@ -6,6 +6,8 @@
 //! With `postpone` > 0 up to so many refreshes are put off while requests wait, and made up when none does, or all
 //! together once the limit is passed: the rows are closed and reopened once for the whole batch.
 
+use crate::config::DramRefresh;
+
 /// Refresh scheme of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshMode {
@@ -21,6 +23,17 @@ pub enum RefreshMode {
         /// Refreshes that may be put off.
         postpone: u32,
     },
+}
+
+impl RefreshMode {
+    /// The mode that `refresh` names, which may put off `postpone` refreshes.
+    pub fn new(refresh: DramRefresh, postpone: u32) -> RefreshMode {
+        match refresh {
+            DramRefresh::Off => RefreshMode::Off,
+            DramRefresh::AllBank => RefreshMode::AllBank { postpone },
+            DramRefresh::PerBank => RefreshMode::PerBank { postpone },
+        }
+    }
 }
 
 /// State of the refresh engine. Times are in ticks.
