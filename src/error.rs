@@ -67,10 +67,11 @@ impl Error {
         }
     }
 
-    /// The process exit status that this error asks for: 2 for bad usage, 1 for a failed run.
+    /// The process exit status that this error asks for: 2 for bad usage and refused
+    /// configurations, 1 for bad input and failed runs.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Error::Usage(_) => 2,
+            Error::Usage(_) | Error::Config { .. } => 2,
             _ => 1,
         }
     }

@@ -1,6 +1,7 @@
 //! The DRAM behind L2.
 
 use super::declare::{choice, section};
+use super::rules::{Rule, unless};
 
 choice! {
     /// DRAM speed grades; their numbers are in `mem/dram/spec`.
@@ -186,3 +187,28 @@ impl MemorySpec {
         u64::from(self.channels) * u64::from(self.clock_khz) * 1000 * 16
     }
 }
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        key: "dram.write_high",
+        with: &["dram.write_queue"],
+        broken: |g| {
+            unless(
+                g.dram.write_high <= g.dram.write_queue,
+                || format!("at most dram.write_queue = {}", g.dram.write_queue),
+                "the drain must start before the queue is full",
+            )
+        },
+    },
+    Rule {
+        key: "dram.write_low",
+        with: &["dram.write_high"],
+        broken: |g| {
+            unless(
+                g.dram.write_low < g.dram.write_high,
+                || format!("below dram.write_high = {}", g.dram.write_high),
+                "a drain must empty at least one entry",
+            )
+        },
+    },
+];

@@ -20,11 +20,13 @@ pub mod memory;
 pub mod noc;
 pub mod raw;
 pub mod registry;
+pub mod rules;
 pub mod sm;
+mod trial;
 pub mod units;
 
 pub use gpu::{Architecture, GpuSpec};
-pub use l1::{AllocatePolicy, L1Spec, LocalWritePolicy, LsuSpec, SmemSpec, WritePolicy};
+pub use l1::{AllocatePolicy, L1Spec, LocalWritePolicy, LsuSpec, SetHash, SmemSpec, WritePolicy};
 pub use l2::{L2Spec, SliceHash};
 pub use launch::LaunchSpec;
 pub use memory::{DramMap, DramPage, DramRefresh, DramScheduler, DramStandard, MemorySpec};

@@ -115,7 +115,7 @@ impl MemShard {
             simple_bursts: (0, 0),
             controller_latency: Cycle::from(spec.dram.controller_latency),
             far_one_way: Cycle::from(spec.noc.far_extra) / 2,
-            replicate: spec.l2.partitions > 1 && spec.l2.replicate_far,
+            replicate: spec.l2.two_copies(),
             inbox: Calendar::new(quantum),
             batch: Vec::new(),
             actions: Vec::new(),
