@@ -4,7 +4,7 @@ pub mod info;
 
 use crate::error::Result;
 use crate::output;
-use crate::ptx::record::record;
+use crate::ptx::record::record_within;
 use crate::trace::pgt::write_pgt;
 use std::path::PathBuf;
 
@@ -23,6 +23,9 @@ pub struct RecordArgs {
     /// Also look for races in shared memory between barriers.
     #[arg(long)]
     pub race_check: bool,
+    /// Most memory that the launch's buffers may take, e.g. 16GiB (default: half of the host's).
+    #[arg(long, value_name = "SIZE", value_parser = crate::memory_limit::size)]
+    pub memory_limit: Option<u64>,
     /// Host threads, which run CTAs at once. The result does not depend on it.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
@@ -31,11 +34,12 @@ pub struct RecordArgs {
 /// Runs the command.
 pub fn run(args: &RecordArgs) -> Result<()> {
     output::check(&args.output)?;
-    let (workload, report) = record(
+    let (workload, report) = record_within(
         &args.input,
         &args.launch,
         args.race_check,
         usize::from(args.threads),
+        args.memory_limit,
     )?;
     write_pgt(&workload, &args.output)?;
     let rate = report.executed as f64 / report.seconds.max(1e-9) / 1e6;

@@ -233,6 +233,20 @@ pub fn record(
     race_check: bool,
     threads: usize,
 ) -> Result<(Workload, Report)> {
+    record_within(ptx, launch, race_check, threads, None)
+}
+
+/// [`record`] whose buffers may take `memory_limit` bytes, by default half of the host's memory.
+///
+/// # Errors
+/// As [`record`], and buffers that do not fit.
+pub fn record_within(
+    ptx: &Path,
+    launch: &Path,
+    race_check: bool,
+    threads: usize,
+    memory_limit: Option<u64>,
+) -> Result<(Workload, Report)> {
     let file = ptx.display().to_string();
     let bytes = std::fs::read(ptx).map_err(|e| Error::io(ptx, e))?;
     let text = String::from_utf8_lossy(&bytes);
@@ -247,6 +261,8 @@ pub fn record(
         )
     })?;
     let launch = Launch::load(launch)?;
+    let subject = format!("{}: the launch", launch.path.display());
+    crate::memory_limit::check(&subject, launch.memory(), memory_limit)?;
     let mut prepared = super::launch::run::prepare(&file, &module, &launch)?;
     let sm = architecture(&module.target);
     let machine = lower::lower(&prepared.flat, &prepared.program, sm);
