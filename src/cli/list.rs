@@ -173,7 +173,10 @@ impl ListHardware {
         }
         let mut keys = table(&["key", "meaning", "value"], 3);
         for doc in &docs {
-            let meaning = doc.doc.replace('`', "");
+            let mut meaning = doc.doc.replace('`', "");
+            if let Some(reason) = config::inert::reason(&doc.key) {
+                meaning += &format!(" Without effect: {reason}.");
+            }
             keys.add_row([doc.key.as_str(), &meaning, &doc.kind.to_string()]);
         }
         print(out, keys)

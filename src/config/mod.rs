@@ -13,6 +13,7 @@ pub mod check;
 mod declare;
 pub mod field;
 pub mod gpu;
+pub mod inert;
 pub mod l1;
 pub mod l2;
 pub mod launch;
