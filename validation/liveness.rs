@@ -489,7 +489,7 @@ fn alive(doc: &KeyDoc) -> (bool, usize) {
         let before = behaviour(input, &base);
         others.iter().any(|other| behaviour(input, other) != before)
     };
-    (probe.inputs.iter().any(|input| tells(&input)), others.len())
+    (probe.inputs.iter().any(tells), others.len())
 }
 
 #[test]
