@@ -17,6 +17,7 @@ pub mod output;
 pub mod probe;
 pub mod ptx;
 pub mod report;
+pub mod session;
 pub mod simulation;
 pub mod sm;
 pub mod stats;

@@ -217,6 +217,7 @@ impl GpcPorts {
         self.stats.request_wait_cycles += start - request.at;
         if self.coalescer.as_mut().is_some_and(|c| c.join(request)) {
             self.stats.joined_requests += 1;
+            self.stats.joined_sectors += u64::from(request.sectors.count_ones());
             return false;
         }
         let offset = topology.offset(self.gpc, request.slice);

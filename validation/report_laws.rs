@@ -4,6 +4,7 @@
 mod support;
 
 use phantom_gpu::mem::SECTOR_BYTES;
+use phantom_gpu::report::metrics::Number;
 use phantom_gpu::report::schema::{Kernel, Status};
 use phantom_gpu::report::timeline;
 use phantom_gpu::simulation::Options;
@@ -83,25 +84,58 @@ fn levels_agree(k: &Kernel, run: &Run) {
         "{}: bytes to L2",
         k.name
     );
-    if spec.l2.partitions == 1 && l2.sector_atomics == 0 {
-        let down = l2.sector_reads * SECTOR_BYTES;
+    // Reads of L2: those of the caches of the SMs, less what the coalescers joined, and the lookups for the
+    // other partition.
+    let asked = l1.sector_misses - noc.joined_sectors + k.fetch.counters.sector_requests;
+    assert_eq!(
+        l2.sector_reads,
+        asked + l2.forwarded_sectors,
+        "{}: reads",
+        k.name
+    );
+    assert_eq!(l2.far_fills, l2.forwarded_sectors, "{}: far fills", k.name);
+    let dram = &k.dram.counters;
+    assert_eq!(
+        dram.reads + dram.forwarded_reads,
+        l2.fills - l2.far_fills,
+        "{}: fills",
+        k.name
+    );
+    assert!(
+        dram.writes + dram.merged_writes <= l2.writebacks,
+        "{}: write-backs",
+        k.name
+    );
+    if l2.sector_atomics == 0 {
+        // A joined read has its own copy of the reply.
+        let down = (asked + noc.joined_sectors) * SECTOR_BYTES;
         assert_eq!(
             noc.reply_bytes,
             noc.replies * header + down,
             "{}: bytes to SMs",
             k.name
         );
-        assert!(l2.sector_reads >= l1.sector_misses, "{}: reads", k.name);
-        let dram = &k.dram.counters;
-        assert_eq!(
-            dram.reads + dram.forwarded_reads,
-            l2.fills,
-            "{}: fills",
-            k.name
-        );
+    }
+    let metric = |name: &str| match k.metrics[name] {
+        Number::Count(count) => count,
+        Number::Real(_) => panic!("{name} is a count"),
+    };
+    let (hit, miss) = (
+        metric("lts__t_sectors_op_read_lookup_hit.sum"),
+        metric("lts__t_sectors_op_read_lookup_miss.sum"),
+    );
+    let all = metric("lts__t_sectors_op_read.sum");
+    assert_eq!(hit + miss, all, "{}: lookups", k.name);
+    assert!(
+        metric("lts__t_sectors_srcunit_tex_op_read.sum") <= all,
+        "{}: tex",
+        k.name
+    );
+    if all > 0 {
+        let rate = 100.0 * hit as f64 / all as f64;
         assert!(
-            dram.writes + dram.merged_writes <= l2.writebacks,
-            "{}: write-backs",
+            (k.l2.rates.read_hit_percent - rate).abs() < 1e-9,
+            "{}: table and metric",
             k.name
         );
     }
@@ -109,7 +143,7 @@ fn levels_agree(k: &Kernel, run: &Run) {
 
 #[test]
 fn every_account_closes_on_every_kind_of_kernel() {
-    for gpu in ["v100", "a100-80", "rtx3070"] {
+    for gpu in phantom_gpu::config::registry::names() {
         for input in INPUTS {
             let run = run(input, gpu);
             let kernel = &run.report.kernels[0];

@@ -226,7 +226,7 @@ section! {
         /// Every fetch hits: no instruction cache at all.
         pub perfect: bool = Flag,
         /// Line, bytes (8 instructions of 16 bytes).
-        pub line_bytes: u32 = Bytes(16, 1024),
+        pub line_bytes: u32 = Bytes(32, 128),
         /// L0 of a sub-core, bytes.
         pub l0_bytes: u32 = Bytes(128, 1 << 20),
         /// L0 ways.
@@ -250,7 +250,7 @@ section! {
         /// Every constant access hits.
         pub perfect: bool = Flag,
         /// Line, bytes.
-        pub line_bytes: u32 = Bytes(16, 1024),
+        pub line_bytes: u32 = Bytes(32, 128),
         /// First level, bytes.
         pub l1_bytes: u32 = Bytes(64, 1 << 20),
         /// First-level ways.

@@ -11,7 +11,7 @@ use crate::engine::{Cycle, Deal};
 use crate::error::Error;
 use crate::ids::SmId;
 use crate::mem::Request;
-use crate::mem::shard::MemShard;
+use crate::mem::shard::{MemShard, ShardCx};
 use crate::noc::{GpcPorts, Topology};
 use crate::probe::Probe;
 use crate::sm::{CtaDone, Cx, Launched, Sm};
@@ -224,8 +224,11 @@ impl<P: Probe + Sync> Gpu<P> {
         for request in routed.chain([&bridge.to_shards[number]]).flatten() {
             unit.shard.deliver(*request);
         }
-        unit.shard
-            .run(index, self.quantum, &self.topology.gpc_of, &mut unit.probe);
+        let mut cx = ShardCx {
+            gpc_of: &self.topology.gpc_of,
+            probe: &mut unit.probe,
+        };
+        unit.shard.run(index, self.quantum, &mut cx);
     }
 
     /// Phase B on thread `thread`: one GPC, or the bridge, at a time, as far as it gets them.

@@ -114,23 +114,27 @@ impl Slice {
         Cycle::from(bytes.div_ceil(self.bytes_per_cycle)).max(1)
     }
 
-    /// Serves a request that arrives at `now`; false when it must wait for an MSHR, and then nothing
-    /// has changed. `home` says that the line's home is here, not in the other partition.
-    pub fn serve(&mut self, r: &Request, now: Cycle, home: bool, act: &mut Vec<Action>) -> bool {
+    /// Serves a request that arrives at `now`, and returns the sectors that it found; nothing when it must
+    /// wait for an MSHR, and then nothing has changed. `home` says that the line's home is here, not in the
+    /// other partition.
+    pub fn serve(
+        &mut self,
+        r: &Request,
+        now: Cycle,
+        home: bool,
+        act: &mut Vec<Action>,
+    ) -> Option<u8> {
         match r.kind {
-            RequestKind::Write => {
-                self.write(r, now, act);
-                true
-            }
+            RequestKind::Write => Some(self.write(r, now, act)),
             RequestKind::Invalidate => {
                 if let Some(id) = self.tags.find(r.line) {
                     self.tags.entry_mut(id).valid = 0;
                 }
-                true
+                Some(0)
             }
             RequestKind::ForwardReply => {
                 self.arrived(r.line, r.sectors, now, home, act);
-                true
+                Some(0)
             }
             _ => self.read(r, now, home, act),
         }
@@ -144,7 +148,7 @@ impl Slice {
     }
 
     /// Reads and atomics: both need their sectors present.
-    fn read(&mut self, r: &Request, now: Cycle, home: bool, act: &mut Vec<Action>) -> bool {
+    fn read(&mut self, r: &Request, now: Cycle, home: bool, act: &mut Vec<Action>) -> Option<u8> {
         let present = self.tags.find(r.line);
         let (valid, partial) = present.map_or((0, 0), |id| {
             (self.tags.entry(id).valid, self.tags.entry(id).partial)
@@ -165,7 +169,7 @@ impl Slice {
             if self.mshrs.check(found).is_err()
                 || remote && self.remote_in_flight == self.remote_max
             {
-                return false;
+                return None;
             }
             self.remote_in_flight += u32::from(remote);
             new = self.mshrs.wait(found, r.line, missing, waiter).1;
@@ -194,14 +198,17 @@ impl Slice {
             } else {
                 start + 1
             };
-            self.stats.forwards += u64::from(!home);
+            if !home {
+                self.stats.forwards += 1;
+                self.stats.forwarded_sectors += count(new);
+            }
             act.push(Action::Fetch {
                 at,
                 line: r.line,
                 sectors: new,
             });
         }
-        true
+        Some(hit)
     }
 
     /// When a reply with `sectors` of data, whose turn in the data path is at `start`, is through the
@@ -254,12 +261,14 @@ impl Slice {
         });
     }
 
-    fn write(&mut self, r: &Request, now: Cycle, act: &mut Vec<Action>) {
+    /// Takes a write; returns its sectors when their line was present.
+    fn write(&mut self, r: &Request, now: Cycle, act: &mut Vec<Action>) -> u8 {
         let count = u64::from(r.sectors.count_ones());
         self.stats.requests += 1;
         self.stats.sector_writes += count;
         let start = self.start(now, self.data_cycles(r.sectors));
-        let id = match self.tags.find(r.line) {
+        let present = self.tags.find(r.line);
+        let id = match present {
             Some(id) => {
                 self.stats.write_hits += count;
                 self.tags.touch(id);
@@ -310,6 +319,7 @@ impl Slice {
             line: r.line,
             sectors: 0,
         });
+        present.map_or(0, |_| r.sectors)
     }
 
     fn allocate(&mut self, line: u64, at: Cycle, act: &mut Vec<Action>) -> u32 {
@@ -342,7 +352,9 @@ impl Slice {
             Some(id) => id,
             None => self.allocate(line, now, act),
         };
-        self.stats.fills += u64::from(sectors.count_ones());
+        let count = u64::from(sectors.count_ones());
+        self.stats.fills += count;
+        self.stats.far_fills += if home { 0 } else { count };
         let entry = self.tags.entry_mut(id);
         entry.valid |= sectors;
         entry.partial &= !sectors;

@@ -12,6 +12,7 @@ pub mod dram;
 pub mod l1;
 pub mod l2;
 pub mod shard;
+pub mod space;
 
 use crate::engine::{Cycle, Timed};
 

@@ -98,7 +98,8 @@ impl Coalescer {
             return;
         }
         let answered = |e: &&mut Entry| {
-            e.sectors != 0 && (e.line, e.sm, e.tag) == (reply.line, reply.sm, reply.tag)
+            // Two reads of an SM for different sectors of a line have the same tag.
+            e.sectors == reply.sectors && (e.line, e.sm, e.tag) == (reply.line, reply.sm, reply.tag)
         };
         let Some(entry) = self.set(reply.line).iter_mut().find(answered) else {
             return;

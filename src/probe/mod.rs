@@ -4,6 +4,7 @@
 
 use crate::engine::Cycle;
 use crate::ids::SmId;
+use crate::mem::Request;
 use crate::sm::CtaDone;
 
 /// Events of the model. Every method has an empty default, so an unobserved event costs nothing.
@@ -14,9 +15,10 @@ pub trait Probe: Default + Send {
     /// L1 served a load of a line: sectors present, sectors requested.
     #[inline(always)]
     fn l1_accessed(&mut self, _now: Cycle, _sm: SmId, _line: u64, _hit: u8, _missed: u8) {}
-    /// A slice served a request.
+    /// A slice served `request` at `now`, perhaps after it waited for an MSHR; `hit` are the sectors of a read that
+    /// were valid, those of a write whose line was present.
     #[inline(always)]
-    fn l2_accessed(&mut self, _now: Cycle, _slice: u16, _line: u64, _hit: u8, _missed: u8) {}
+    fn l2_accessed(&mut self, _now: Cycle, _request: &Request, _hit: u8) {}
     /// A CTA ended.
     #[inline(always)]
     fn cta_done(&mut self, _done: &CtaDone) {}
@@ -42,9 +44,9 @@ impl<A: Probe, B: Probe> Probe for (A, B) {
         self.1.l1_accessed(now, sm, line, hit, missed);
     }
     #[inline(always)]
-    fn l2_accessed(&mut self, now: Cycle, slice: u16, line: u64, hit: u8, missed: u8) {
-        self.0.l2_accessed(now, slice, line, hit, missed);
-        self.1.l2_accessed(now, slice, line, hit, missed);
+    fn l2_accessed(&mut self, now: Cycle, request: &Request, hit: u8) {
+        self.0.l2_accessed(now, request, hit);
+        self.1.l2_accessed(now, request, hit);
     }
     #[inline(always)]
     fn cta_done(&mut self, done: &CtaDone) {

@@ -30,6 +30,18 @@ impl Window<'_> {
         u64::from(self.spec.sms) * self.cycles
     }
 
+    /// Sectors that SMs read of L2; one that goes on to the other partition counts once.
+    pub fn l2_reads(&self) -> u64 {
+        let l2 = &self.counters.l2;
+        l2.sector_reads.saturating_sub(l2.forwarded_sectors)
+    }
+
+    /// Sectors among them that were requested from DRAM.
+    pub fn l2_read_misses(&self) -> u64 {
+        let l2 = &self.counters.l2;
+        l2.read_misses.saturating_sub(l2.forwarded_sectors)
+    }
+
     /// L2 slices times cycles.
     pub fn slice_cycles(&self) -> u64 {
         u64::from(self.spec.l2.slices) * self.cycles
@@ -213,8 +225,12 @@ derived! {
 derived! {
     /// Of L2.
     pub struct L2Rates(w) {
-        /// Share of sector reads that found valid data.
-        read_hit_percent: "%", "100 l2.read_hits / l2.sector_reads"
+        /// Share of sector reads found valid or on their way; one that both partitions look up counts once.
+        read_hit_percent: "%",
+            "100 (1 - (l2.read_misses - l2.forwarded_sectors) / (l2.sector_reads - l2.forwarded_sectors))"
+            => hits(w.l2_reads(), w.l2_read_misses());
+        /// Share of sector lookups of reads that found valid data.
+        read_present_percent: "%", "100 l2.read_hits / l2.sector_reads"
             => percent(w.counters.l2.read_hits, w.counters.l2.sector_reads);
         /// Share of sector writes that found their line.
         write_hit_percent: "%", "100 l2.write_hits / l2.sector_writes"

@@ -100,19 +100,20 @@ metrics! { w;
         => w.counters.sm.l1.write_hits;
     "l1tex__t_sectors_pipe_lsu_mem_local_op_st.sum", "sectors", Count, "l1.sector_local_writes"
         => w.counters.sm.l1.sector_local_writes;
-    "lts__t_sectors_op_read.sum", "sectors", Count, "l2.sector_reads",
-        "All reads of slices: L1, instruction and constant caches, and the other partition."
-        => w.counters.l2.sector_reads;
+    "lts__t_sectors_op_read.sum", "sectors", Count, "l2.sector_reads - l2.forwarded_sectors",
+        "Reads of the L1, instruction and constant caches; lookups for the other partition count once."
+        => w.l2_reads();
     "lts__t_sectors_op_read_lookup_hit.sum", "sectors", Count, "l2.read_hits + l2.read_mshr_hits",
         "A sector that is on its way counts as a hit."
         => w.counters.l2.read_hits + w.counters.l2.read_mshr_hits;
-    "lts__t_sectors_op_read_lookup_miss.sum", "sectors", Count, "l2.read_misses"
-        => w.counters.l2.read_misses;
+    "lts__t_sectors_op_read_lookup_miss.sum", "sectors", Count, "l2.read_misses - l2.forwarded_sectors",
+        "A miss in both partitions counts once."
+        => w.l2_read_misses();
     "lts__t_sectors_op_write.sum", "sectors", Count, "l2.sector_writes"
         => w.counters.l2.sector_writes;
-    "lts__t_sectors_srcunit_tex_op_read.sum", "sectors", Count, "l1.sector_misses",
-        "What the L1 data caches asked of L2."
-        => w.counters.sm.l1.sector_misses;
+    "lts__t_sectors_srcunit_tex_op_read.sum", "sectors", Count, "l1.sector_misses - noc.joined_sectors",
+        "What the L1 data caches asked of L2, and the GPC's request coalescer did not join to another read."
+        => w.counters.sm.l1.sector_misses.saturating_sub(w.counters.noc.joined_sectors);
     "lts__t_sectors_srcunit_tex_op_write.sum", "sectors", Count,
         "l1.sector_writes - l1.sector_local_writes + l1.sector_writebacks"
         => {

@@ -7,7 +7,7 @@ use crate::cta_scheduler::{CtaScheduler, Finished};
 use crate::engine::Cycle;
 use crate::error::{Error, Result};
 use crate::gpu::{ChipCounters, Gpu, Quantum};
-use crate::mem::LINE_BYTES;
+use crate::mem::space::Window;
 use crate::occupancy::Occupancy;
 use crate::probe::Probe;
 use crate::sm::{CtaDone, CtaStart, Launched, Program};
@@ -15,11 +15,8 @@ use crate::trace::{Command, Kernel, Workload};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
-/// Line numbers of code and constants lie above all data.
-const CODE_LINES: u64 = 1 << 41;
-const CONST_LINES: u64 = 1 << 42;
-/// Room for the parameters and constants of a launch.
-const CONST_LINES_PER_LAUNCH: u64 = 8;
+/// Constant banks of launches start at multiples of this many bytes.
+const CONSTANT_ALIGNMENT: u64 = 1024;
 
 struct Running {
     program: u8,
@@ -39,7 +36,8 @@ pub(super) struct Host<'a> {
     pub(super) kernels: Vec<KernelRun>,
     codes: Vec<(Kernel, u64)>,
     next_code_line: u64,
-    launches: u64,
+    /// Where the constants of the next launch will lie, bytes.
+    next_constant: u64,
     now: Cycle,
     quantum: Quantum,
     starts: Vec<(usize, CtaStart)>,
@@ -66,8 +64,8 @@ impl<'a> Host<'a> {
             running: Vec::new(),
             kernels: Vec::new(),
             codes: Vec::new(),
-            next_code_line: CODE_LINES,
-            launches: 0,
+            next_code_line: Window::Code.base() / u64::from(spec.fetch.line_bytes),
+            next_constant: Window::Constants.base(),
             now: 0,
             quantum: Quantum::default(),
             starts: Vec::new(),
@@ -232,23 +230,23 @@ impl<'a> Host<'a> {
             .find(|slot| self.running.iter().all(|r| usize::from(r.program) != *slot))
             .unwrap_or(programs.len());
         let (code_line, lines, new) = self.code_line(&kernel);
-        self.launches += 1;
-        let const_line = CONST_LINES + self.launches * CONST_LINES_PER_LAUNCH;
+        let program = Program::new(&kernel.code, self.spec);
+        let constants = self.next_constant;
+        let line_bytes = u64::from(self.spec.const_cache.line_bytes);
+        let constant_bytes = u64::from(program.const_lines) * line_bytes;
+        self.next_constant += constant_bytes.next_multiple_of(CONSTANT_ALIGNMENT);
         if self.spec.l2.memcpy_fills {
             // The driver uploads code once and parameters with every launch, like any host copy.
             if new {
-                gpu.preload(code_line * LINE_BYTES, lines * LINE_BYTES, true);
+                let line_bytes = u64::from(self.spec.fetch.line_bytes);
+                gpu.preload(code_line * line_bytes, lines * line_bytes, true);
             }
-            gpu.preload(
-                const_line * LINE_BYTES,
-                CONST_LINES_PER_LAUNCH * LINE_BYTES,
-                true,
-            );
+            gpu.preload(constants, constant_bytes, true);
         }
         let launched = Launched {
-            program: Program::new(&kernel.code, self.spec),
+            program,
             code_line,
-            const_line,
+            const_line: constants / line_bytes,
             kernel: kernel.clone(),
         };
         let control_bits = kernel.code.insts.iter().any(|i| i.control.is_some());

@@ -3,7 +3,9 @@
 //! Patterns of a kernel are analysed once per kernel ([`PatternInfo`]); only lane shapes that are not
 //! patterns, and bases with an alignment that was not prepared, take the general path.
 
+use crate::config::SmemSpec;
 use crate::isa::{MemKind, MemOp};
+use crate::mem::space::Window;
 use crate::mem::{LINE_BYTES, SECTOR_BYTES};
 use crate::trace::LanePattern;
 
@@ -19,7 +21,7 @@ pub struct LineAccess {
 }
 
 /// Lines of one access at most: four words a lane of local memory, each in a line of its own.
-const LINES_MAX: usize = 128;
+pub const LINES_MAX: usize = 128;
 
 /// The lines of one access.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +96,7 @@ pub fn coalesce(addresses: &[u64], width: u64, out: &mut Lines) {
     let mut bytes = [0; 64];
     for &address in addresses {
         let mut from = address;
-        let end = address + width;
+        let end = address.saturating_add(width);
         while from < end {
             let line = from / LINE_BYTES;
             let offset = from % LINE_BYTES;
@@ -106,9 +108,6 @@ pub fn coalesce(addresses: &[u64], width: u64, out: &mut Lines) {
     }
     out.finish(&bytes);
 }
-
-/// Line numbers of local memory lie above all data and code.
-const LOCAL_LINES: u64 = 1 << 42;
 
 /// The lines of an access to local memory: `offsets` in the memory of each thread of `mask` (in lane order),
 /// `width` bytes each, by the warp in place `slot` of `slots` on the chip.
@@ -126,24 +125,49 @@ pub fn local_lines(offsets: &[u64], mask: u32, width: u64, slot: u64, slots: u64
             let from = offset.max(word * 4) - word * 4;
             let end = (offset + width).min(word * 4 + 4) - word * 4;
             let within = (1u128 << end) - (1 << from);
-            let line = LOCAL_LINES + word * slots + slot;
+            let line = Window::Local.lines().0 + word * slots + slot;
             out.add(&mut bytes, line, within << (lane * 4));
         }
     }
     out.finish(&bytes);
 }
 
+/// The banks of shared memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Banks {
+    /// How many, at most [`BANKS_MAX`].
+    pub count: u64,
+    /// Bytes of a word: what a bank serves in one pass.
+    pub word_bytes: u64,
+}
+
+/// Banks of any configuration at most.
+pub const BANKS_MAX: usize = 64;
+
+impl Banks {
+    /// Those of `spec`.
+    pub fn new(spec: &SmemSpec) -> Self {
+        Banks {
+            count: u64::from(spec.banks),
+            word_bytes: u64::from(spec.bank_bytes),
+        }
+    }
+
+    /// Lanes of `width` bytes whose data fill all banks once: these go in one phase.
+    fn lanes_per_phase(self, width: u64) -> u32 {
+        let lanes = (self.count * self.word_bytes / width.max(1)).clamp(1, 32) as u32;
+        1 << lanes.ilog2()
+    }
+}
+
 /// Bank passes of a shared-memory access of `addresses` (active lanes of `mask`, in lane order).
 ///
-/// Lanes of 8 bytes go in two half-warp phases, of 16 bytes in four quarter-warp phases; within a
-/// phase each bank serves one distinct word a pass (broadcast is free), and atomics serve each lane.
-pub fn bank_passes(addresses: &[u64], mask: u32, width: u64, banks: u64, atomic: bool) -> Passes {
-    let lanes_per_phase = match width {
-        16 => 8,
-        8 => 16,
-        _ => 32,
-    };
-    let words_per_lane = width.div_ceil(4);
+/// Lanes go in phases of as many as fill all banks once: with 32 banks of 4 bytes, lanes of 8 bytes in two
+/// half-warp phases, of 16 bytes in four quarter-warp phases. Within a phase each bank serves one distinct word a
+/// pass (broadcast is free), and atomics serve each lane.
+pub fn bank_passes(addresses: &[u64], mask: u32, width: u64, banks: Banks, atomic: bool) -> Passes {
+    let lanes_per_phase = banks.lanes_per_phase(width);
+    let words_per_lane = width.div_ceil(banks.word_bytes);
     let mut result = Passes {
         passes: 0,
         least: 0,
@@ -155,18 +179,19 @@ pub fn bank_passes(addresses: &[u64], mask: u32, width: u64, banks: u64, atomic:
         if count == 0 {
             continue;
         }
-        let mut words = [u64::MAX; 32];
-        let mut per_bank = [0u8; 64];
+        // A phase has at most one word for each bank, or one for each lane.
+        let mut words = [u64::MAX; BANKS_MAX];
+        let mut per_bank = [0u8; BANKS_MAX];
         let mut used = 0;
         for &address in &addresses[next..next + count] {
             for word in 0..words_per_lane {
-                let number = address / 4 + word;
+                let number = address / banks.word_bytes + word;
                 if !atomic && words[..used].contains(&number) {
                     continue;
                 }
-                words[used.min(31)] = number;
-                used = (used + 1).min(32);
-                per_bank[(number % banks) as usize & 63] += 1;
+                words[used.min(BANKS_MAX - 1)] = number;
+                used = (used + 1).min(BANKS_MAX);
+                per_bank[(number % banks.count) as usize % BANKS_MAX] += 1;
             }
         }
         next += count;
@@ -215,8 +240,8 @@ pub struct PatternSet {
 }
 
 impl PatternSet {
-    /// Analyses `patterns` for `banks` shared-memory banks.
-    pub fn new(patterns: &[LanePattern], banks: u64) -> Self {
+    /// Analyses `patterns` for `banks` of shared memory.
+    pub fn new(patterns: &[LanePattern], banks: Banks) -> Self {
         let mut set = PatternSet::default();
         for pattern in patterns {
             set.add(pattern, banks);
@@ -224,7 +249,7 @@ impl PatternSet {
         set
     }
 
-    fn add(&mut self, pattern: &LanePattern, banks: u64) {
+    fn add(&mut self, pattern: &LanePattern, banks: Banks) {
         // Far above zero, so that negative offsets stay positive.
         const ORIGIN: u64 = 1 << 40;
         let width = u64::from(pattern.width_bytes);
@@ -298,6 +323,11 @@ pub fn is_atomic(mem: &MemOp) -> bool {
 mod tests {
     use super::*;
 
+    const BANKS: Banks = Banks {
+        count: 32,
+        word_bytes: 4,
+    };
+
     fn lanes(f: impl Fn(u64) -> u64) -> Vec<u64> {
         (0..32).map(f).collect()
     }
@@ -337,7 +367,7 @@ mod tests {
         let mut lines = Lines::default();
         let places = |lines: &Lines| -> Vec<_> {
             let all = lines.as_slice().iter();
-            all.map(|l| (l.line - LOCAL_LINES, l.sectors, l.full))
+            all.map(|l| (l.line - Window::Local.lines().0, l.sectors, l.full))
                 .collect()
         };
         // Word 3 of every thread of place 5 of 100.
@@ -363,7 +393,7 @@ mod tests {
             width_bytes: 8,
             offsets: (0..32).map(|l| (l * 40 - 3 * l * l) & !7).collect(),
         };
-        let set = PatternSet::new(std::slice::from_ref(&pattern), 32);
+        let set = PatternSet::new(std::slice::from_ref(&pattern), BANKS);
         for base in [4096u64, 4128, 8160 + 32, 1 << 45] {
             let (mut a, mut b) = (Lines::default(), Lines::default());
             let addresses: Vec<u64> = pattern
@@ -381,7 +411,7 @@ mod tests {
     #[test]
     fn n_way_conflicts_take_n_passes() {
         for ways in [1u64, 2, 4, 8, 16, 32] {
-            let p = bank_passes(&lanes(|l| 4 * ways * l), u32::MAX, 4, 32, false);
+            let p = bank_passes(&lanes(|l| 4 * ways * l), u32::MAX, 4, BANKS, false);
             assert_eq!(
                 p,
                 Passes {
@@ -395,18 +425,18 @@ mod tests {
     #[test]
     fn broadcast_is_one_pass_but_an_atomic_serialises() {
         assert_eq!(
-            bank_passes(&lanes(|_| 64), u32::MAX, 4, 32, false).passes,
+            bank_passes(&lanes(|_| 64), u32::MAX, 4, BANKS, false).passes,
             1
         );
         assert_eq!(
-            bank_passes(&lanes(|_| 64), u32::MAX, 4, 32, true).passes,
+            bank_passes(&lanes(|_| 64), u32::MAX, 4, BANKS, true).passes,
             32
         );
     }
 
     #[test]
     fn wide_lanes_go_in_phases() {
-        let p = bank_passes(&lanes(|l| 16 * l), u32::MAX, 16, 32, false);
+        let p = bank_passes(&lanes(|l| 16 * l), u32::MAX, 16, BANKS, false);
         assert_eq!(
             p,
             Passes {
@@ -414,7 +444,7 @@ mod tests {
                 least: 4
             }
         );
-        let p = bank_passes(&lanes(|l| 8 * l), u32::MAX, 8, 32, false);
+        let p = bank_passes(&lanes(|l| 8 * l), u32::MAX, 8, BANKS, false);
         assert_eq!(
             p,
             Passes {
@@ -422,7 +452,7 @@ mod tests {
                 least: 2
             }
         );
-        let p = bank_passes(&[0], 1, 16, 32, false);
+        let p = bank_passes(&[0], 1, 16, BANKS, false);
         assert_eq!(
             p,
             Passes {
@@ -430,5 +460,20 @@ mod tests {
                 least: 1
             }
         );
+    }
+
+    #[test]
+    fn banks_of_eight_bytes_serve_two_words_of_neighbours() {
+        let wide = Banks {
+            count: 32,
+            word_bytes: 8,
+        };
+        // Stride of two words: two lanes meet in a 4-byte bank, none in an 8-byte one.
+        let two = lanes(|l| 8 * l);
+        assert_eq!(bank_passes(&two, u32::MAX, 4, BANKS, false).passes, 2);
+        assert_eq!(bank_passes(&two, u32::MAX, 4, wide, false).passes, 1);
+        // 32 lanes of 8 bytes fill 32 banks of 8 bytes once, but those of 4 bytes twice.
+        assert_eq!(bank_passes(&two, u32::MAX, 8, wide, false).least, 1);
+        assert_eq!(bank_passes(&two, u32::MAX, 8, BANKS, false).least, 2);
     }
 }

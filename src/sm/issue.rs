@@ -224,6 +224,11 @@ impl Sm {
                 }
                 warp.floor_why = Label::LongScoreboard;
             }
+            OpKind::Sleep => {
+                let warp = &mut self.warps[slot];
+                warp.floor = warp.floor.max(now + Local::from(op.latency));
+                warp.floor_why = Label::Sleeping;
+            }
             OpKind::Branch | OpKind::Fixed => {
                 let value = raw(now + Local::from(op.latency), op.source);
                 self.write_registers(slot, op, value, cx);

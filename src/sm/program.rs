@@ -1,7 +1,7 @@
 //! A kernel's code as the SM executes it: [`Op`]s with pipes, latencies and register lists resolved
 //! for one GPU. Built once per launch; the hot loop sees nothing else of the code.
 
-use super::coalesce::PatternSet;
+use super::coalesce::{Banks, PatternSet};
 use super::latency::{self, Timing};
 use super::reuse::{ReuseCache, bank_reads};
 use crate::config::{DependencePolicy, GpuSpec};
@@ -82,6 +82,8 @@ pub enum OpKind {
     DepBar,
     /// Closes a cp.async group.
     CpAsyncCommit,
+    /// Puts the warp to sleep.
+    Sleep,
 }
 
 /// Flags of an [`Op`].
@@ -199,7 +201,7 @@ impl Program {
             used: [0..0, usize::from(FIRST_UNIFORM)..usize::from(FIRST_UNIFORM)],
             mems: Vec::new(),
             signatures: Vec::new(),
-            patterns: PatternSet::new(&code.patterns, u64::from(spec.smem.banks)),
+            patterns: PatternSet::new(&code.patterns, Banks::new(&spec.smem)),
             lines: 0,
             const_lines: 1,
             guard_extra: u32::from(latency::guard_extra(spec)),
@@ -405,6 +407,7 @@ fn kind_of(inst: &StaticInst) -> OpKind {
         OpClass::Barrier => OpKind::Barrier,
         OpClass::Membar => OpKind::Membar,
         OpClass::DepBar => OpKind::DepBar,
+        OpClass::Sleep => OpKind::Sleep,
         OpClass::CpAsyncCommit => OpKind::CpAsyncCommit,
         _ => OpKind::Fixed,
     }

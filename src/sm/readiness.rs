@@ -86,11 +86,11 @@ impl Sm {
             latest = latest.max(regs[usize::from(register)]);
         }
         for &register in cross {
-            latest = latest.max(regs[usize::from(register)] + (program.cross_extra << 2));
+            latest = latest.max(later(regs[usize::from(register)], program.cross_extra));
         }
         if op.flags & flag::GUARDED != 0 {
             for &register in same.iter().filter(|r| **r >= FIRST_PREDICATE) {
-                latest = latest.max(regs[usize::from(register)] + (program.guard_extra << 2));
+                latest = latest.max(later(regs[usize::from(register)], program.guard_extra));
             }
         }
         if self.warps[slot].queued > 0 && op.dsts > 0 && self.overwrites_queued(k, slot, program) {
@@ -110,6 +110,13 @@ impl Sm {
                 && program.overlap(entry.op as usize, index)
         })
     }
+}
+
+/// Ready time (raw) `extra` cycles after `at`. A time that is not known stays so: with the extra cycles on top it
+/// would pass for a small number.
+#[inline(always)]
+fn later(at: u32, extra: Local) -> u32 {
+    at + (u32::from(at >> 2 < PENDING) * extra << 2)
 }
 
 fn waited_scoreboards(warp: &Warp, mask: u8) -> u32 {

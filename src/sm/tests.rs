@@ -35,6 +35,8 @@ struct Bench {
     /// Address pattern and base of each memory instruction.
     accesses: Vec<Option<(u32, u64)>>,
     warps: u32,
+    /// Instructions in the order in which a warp runs them; all of them in order when empty.
+    order: Vec<usize>,
 }
 
 impl Bench {
@@ -49,6 +51,7 @@ impl Bench {
             patterns: PatternTable::default(),
             accesses: Vec::new(),
             warps: 1,
+            order: Vec::new(),
         }
     }
 
@@ -82,13 +85,16 @@ impl Bench {
     fn issue_cycles(mut self) -> Vec<Vec<Cycle>> {
         self.inst(OpClass::Exit, None, &[]);
         self.code.patterns = self.patterns.patterns().to_vec();
+        if self.order.is_empty() {
+            self.order = (0..self.accesses.len()).collect();
+        }
         let mut cta = CtaEncoder::default();
         cta.clear();
         for _ in 0..self.warps {
             cta.begin_warp();
-            for (index, access) in self.accesses.iter().enumerate() {
+            for &index in &self.order {
                 cta.inst(index as u32, u32::MAX);
-                if let Some((pattern, base)) = access {
+                if let Some((pattern, base)) = &self.accesses[index] {
                     cta.access_pattern(index as u32, *base, *pattern);
                 }
             }
@@ -174,6 +180,49 @@ fn a_consumer_on_the_other_pipe_waits_one_cycle_more() {
     b.inst(OpClass::IntAlu, Some(4), &[1]);
     b.inst(OpClass::IntAlu, Some(5), &[4]);
     assert_eq!(b.issue_cycles()[0][..3], [0, 5, 9]);
+}
+
+/// The register's last writer in the table is on the other pipe, the one in flight is a load: the cycle that
+/// crossing pipes costs must not make an unknown time a known one.
+#[test]
+fn a_load_in_flight_is_waited_for_across_pipes() {
+    let mut b = quiet(&[]);
+    b.inst(OpClass::IntAlu, Some(4), &[2]);
+    b.inst(OpClass::Imad, Some(5), &[4]);
+    b.memory(MemKind::Load, MemSpace::Global, Some(4), &[8], &words());
+    b.inst(OpClass::IntAlu, Some(9), &[2]);
+    // The load is followed by the consumer, which stands before it in the table.
+    b.order = vec![0, 1, 2, 1, 3, 4];
+    let l2_hit = b.spec.noc.request_latency + b.spec.noc.reply_latency;
+    let cycles = b.issue_cycles();
+    assert!(
+        cycles[0][3] - cycles[0][2] > u64::from(l2_hit),
+        "{cycles:?}"
+    );
+}
+
+#[test]
+fn a_sleeping_warp_issues_again_when_it_wakes() {
+    for sleep in [7, 500] {
+        let mut b = quiet(&[&format!("sm.latency.sleep={sleep}")]);
+        b.inst(OpClass::Sleep, None, &[]);
+        b.inst(OpClass::Fp32, Some(1), &[2, 3]);
+        assert_eq!(b.issue_cycles()[0][1], sleep);
+    }
+}
+
+/// 32 lanes of local memory, each four lines of its own, when L1 does not keep local stores.
+#[test]
+fn a_scattered_local_store_has_128_lines() {
+    for set in ["l1.local_write=through", "l1.enabled=false"] {
+        let mut b = quiet(&[set]);
+        let places: Vec<u64> = (0..32).map(|lane| 4096 * lane).collect();
+        b.memory(MemKind::Store, MemSpace::Local, None, &[4], &places);
+        let store = b.code.insts[0].mem.as_mut().expect("a store");
+        store.width_bytes = 16;
+        b.inst(OpClass::Fp32, Some(1), &[2, 3]);
+        assert_eq!(b.issue_cycles()[0].len(), 3, "{set}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The warp table: what the SM remembers of each resident warp.
 
-use super::coalesce::Lines;
+use super::coalesce::{LINES_MAX, Lines};
 use crate::stats::Label;
 
 /// Local time of an SM, in core cycles since its epoch.
@@ -211,7 +211,7 @@ pub struct Queued {
     /// Kind after resolving generic addresses.
     pub space: super::lsu::Space,
     /// Cycles of the slice's atomic unit, by line.
-    pub atomic_weight: [u8; 64],
+    pub atomic_weight: [u8; LINES_MAX],
     /// Lines of a global access.
     pub lines: Lines,
 }

@@ -61,6 +61,8 @@ stats! {
         pub stream_buffer_hits: u64,
         /// Lines that missed L1 and went to L2.
         pub l1_misses: u64,
+        /// Sectors that the instruction and constant caches requested from L2.
+        pub sector_requests: u64,
         /// Constant accesses.
         pub const_accesses: u64,
         /// Constant accesses that missed the first level.
@@ -137,6 +139,8 @@ stats! {
         pub requests: u64,
         /// Reads that joined another SM's read of the same sectors in the GPC's request coalescer.
         pub joined_requests: u64,
+        /// Sectors of those reads: L1 asked for them, L2 never saw them.
+        pub joined_sectors: u64,
         /// Replies from slices to SMs.
         pub replies: u64,
         /// Bytes of requests, headers included.
@@ -189,5 +193,9 @@ stats! {
         pub mshr_stall_cycles: u64,
         /// Reads forwarded to the home slice in the other partition.
         pub forwards: u64,
+        /// Sectors of those reads: each is a miss in one partition and a read of the other.
+        pub forwarded_sectors: u64,
+        /// Sectors that reached a slice from its home in the other partition; part of `fills`.
+        pub far_fills: u64,
     }
 }

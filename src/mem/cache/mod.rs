@@ -1,6 +1,8 @@
 //! Building blocks shared by the caches: tags with sectors, miss-status holding registers.
 
 pub mod mshr;
+#[cfg(test)]
+mod pair_test;
 pub mod tags;
 
 pub use mshr::{MshrId, MshrTable};

@@ -12,6 +12,7 @@ struct Register {
     waiters: u32,
     last_waiter: u32,
     merged: u16,
+    /// Sectors that were requested and have not arrived.
     requested: u8,
 }
 
@@ -93,7 +94,7 @@ impl<W: Copy> MshrTable<W> {
         std::hint::black_box(self.registers.get(at).map_or(0, |r| r.line));
     }
 
-    /// Sectors already requested for register `id`.
+    /// Sectors of register `id` that are on their way.
     pub fn requested(&self, id: MshrId) -> u8 {
         self.registers[id as usize].requested
     }
@@ -119,7 +120,7 @@ impl<W: Copy> MshrTable<W> {
     }
 
     /// Lets `who` wait for `sectors` of `line`; [`MshrTable::check`] must have agreed. Returns the
-    /// register and the sectors that nobody requested before.
+    /// register and the sectors that are not on their way yet.
     pub fn wait(&mut self, found: Option<MshrId>, line: u64, sectors: u8, who: W) -> (MshrId, u8) {
         let id = match found {
             Some(id) => id,
@@ -167,7 +168,11 @@ impl<W: Copy> MshrTable<W> {
 
     /// `sectors` of register `id` have arrived: hands every waiter that now has all it asked for, in
     /// order of arrival, to `each`, and frees the register when nobody waits any more.
+    ///
+    /// An arrived sector is no longer on its way: when its line is evicted while the register still waits for
+    /// another one, the next access must request it again.
     pub fn arrive(&mut self, id: MshrId, sectors: u8, mut each: impl FnMut(W)) {
+        self.registers[id as usize].requested &= !sectors;
         let mut at = self.registers[id as usize].waiters;
         let mut kept = NONE;
         while at != NONE {
@@ -243,5 +248,15 @@ mod tests {
         mshrs.wait(None, 2, 1, 0);
         assert_eq!(mshrs.check(mshrs.find(3)), Err(Refusal::Entries));
         assert_eq!(mshrs.check(mshrs.find(2)), Ok(()));
+    }
+
+    #[test]
+    fn an_arrived_sector_is_requested_again_while_its_line_is_in_flight() {
+        let mut mshrs = MshrTable::new(1, 8);
+        let (id, _) = mshrs.wait(None, 7, 0b0011, 'a');
+        mshrs.arrive(id, 0b0001, |_| panic!("the other sector is missing"));
+        assert_eq!(mshrs.requested(id), 0b0010);
+        // The line was evicted meanwhile: an access that misses the arrived sector must ask for it.
+        assert_eq!(mshrs.wait(Some(id), 7, 0b0011, 'b').1, 0b0001);
     }
 }

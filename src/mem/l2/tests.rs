@@ -46,12 +46,16 @@ fn a_hit_answers_after_the_hit_latency_and_the_port_serialises() {
     slice.preload(5, 0b1111);
     let mut act = Vec::new();
     for _ in 0..5 {
-        assert!(slice.serve(
-            &request(RequestKind::Read, 5, 0b1111, 0),
-            100,
-            true,
-            &mut act
-        ));
+        assert!(
+            slice
+                .serve(
+                    &request(RequestKind::Read, 5, 0b1111, 0),
+                    100,
+                    true,
+                    &mut act
+                )
+                .is_some()
+        );
     }
     assert_eq!(
         reply_at(&act),
@@ -153,22 +157,46 @@ fn a_third_line_waits_for_a_register_and_nothing_changes() {
     let mut slice = Slice::new(&spec(), 8);
     let mut act = Vec::new();
     for line in [1, 2] {
-        assert!(slice.serve(&request(RequestKind::Read, line, 1, 0), 0, true, &mut act));
+        assert!(
+            slice
+                .serve(&request(RequestKind::Read, line, 1, 0), 0, true, &mut act)
+                .is_some()
+        );
     }
     let before = slice.stats;
-    assert!(!slice.serve(&request(RequestKind::Read, 3, 1, 0), 0, true, &mut act));
+    assert!(
+        slice
+            .serve(&request(RequestKind::Read, 3, 1, 0), 0, true, &mut act)
+            .is_none()
+    );
     assert_eq!(slice.stats, before);
     slice.arrived(1, 1, 50, true, &mut act);
-    assert!(slice.serve(&request(RequestKind::Read, 3, 1, 0), 50, true, &mut act));
+    assert!(
+        slice
+            .serve(&request(RequestKind::Read, 3, 1, 0), 50, true, &mut act)
+            .is_some()
+    );
 }
 
 #[test]
 fn reads_of_the_other_partition_take_at_most_half_of_the_registers() {
     let mut slice = Slice::new(&spec(), 8);
     let mut act = Vec::new();
-    assert!(slice.serve(&request(RequestKind::Read, 1, 1, 0), 0, false, &mut act));
-    assert!(!slice.serve(&request(RequestKind::Read, 2, 1, 0), 0, false, &mut act));
-    assert!(slice.serve(&request(RequestKind::Forward, 3, 1, 0), 0, true, &mut act));
+    assert!(
+        slice
+            .serve(&request(RequestKind::Read, 1, 1, 0), 0, false, &mut act)
+            .is_some()
+    );
+    assert!(
+        slice
+            .serve(&request(RequestKind::Read, 2, 1, 0), 0, false, &mut act)
+            .is_none()
+    );
+    assert!(
+        slice
+            .serve(&request(RequestKind::Forward, 3, 1, 0), 0, true, &mut act)
+            .is_some()
+    );
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The way between the slices and the DRAM channel: bursts of fetches and write-backs, and the fills that
 //! their data make.
 
-use super::{Burst, Later, MemShard, Pending, bits};
+use super::{Burst, Later, MemShard, Pending, ShardCx, bits};
 use crate::engine::Cycle;
 use crate::mem::SECTOR_BYTES;
 use crate::mem::dram::{Kind, NoDramProbe};
+use crate::probe::Probe;
 use std::collections::VecDeque;
 
 impl MemShard {
@@ -48,9 +49,9 @@ impl MemShard {
     }
 
     /// Brings the channel, and what it completes, to the end of core cycle `until`.
-    pub(super) fn pump(&mut self, until: Cycle, gpc_of: &[u16]) {
+    pub(super) fn pump<P: Probe>(&mut self, until: Cycle, cx: &mut ShardCx<P>) {
         if let Some(latency) = self.simple {
-            return self.pump_simple(until, latency, gpc_of);
+            return self.pump_simple(until, latency, cx);
         }
         let limit = self.dram_cycle(until);
         loop {
@@ -58,7 +59,7 @@ impl MemShard {
             let write = self.entry_at(&self.writes, Kind::Write);
             let target = read.min(write).min(self.channel.next_event());
             if let Some(at) = self.fill_before(target, until) {
-                self.fill(at, gpc_of);
+                self.fill(at, cx);
                 continue;
             }
             if target > limit {
@@ -67,7 +68,7 @@ impl MemShard {
             self.channel
                 .advance(target, &mut self.done, &mut NoDramProbe);
             if !self.done.is_empty() {
-                self.complete(gpc_of);
+                self.complete(cx);
             }
             self.enter(target);
         }
@@ -80,10 +81,10 @@ impl MemShard {
     }
 
     /// The fill that is due at `at` reaches its slice, and who waited for its MSHR goes on.
-    fn fill(&mut self, at: Cycle, gpc_of: &[u16]) {
+    fn fill<P: Probe>(&mut self, at: Cycle, cx: &mut ShardCx<P>) {
         if let Some(due) = self.later.pop_front() {
-            self.filled(due.tag, at, gpc_of);
-            self.retry(at, gpc_of);
+            self.filled(due.tag, at, cx);
+            self.retry(at, cx);
         }
     }
 
@@ -113,7 +114,7 @@ impl MemShard {
         }
     }
 
-    fn complete(&mut self, gpc_of: &[u16]) {
+    fn complete<P: Probe>(&mut self, cx: &mut ShardCx<P>) {
         let back = self.controller_latency - self.controller_latency / 2;
         let mut last = 0;
         for completion in self.done.drain(..) {
@@ -128,11 +129,11 @@ impl MemShard {
         let stalled = self.stalled;
         self.stalled = self.writes.len() > self.write_backlog;
         if stalled {
-            self.retry(last, gpc_of);
+            self.retry(last, cx);
         }
     }
 
-    fn filled(&mut self, tag: u32, at: Cycle, gpc_of: &[u16]) {
+    fn filled<P: Probe>(&mut self, tag: u32, at: Cycle, cx: &mut ShardCx<P>) {
         let fetch = &mut self.pending[tag as usize];
         fetch.left -= 1;
         if fetch.left > 0 {
@@ -143,19 +144,19 @@ impl MemShard {
         let mut actions = std::mem::take(&mut self.actions);
         let local = usize::from(fetch.slice - self.first_slice);
         self.slices[local].arrived(fetch.line, fetch.sectors, at, true, &mut actions);
-        self.act(fetch.slice, true, &mut actions, gpc_of);
+        self.act(fetch.slice, true, &mut actions, cx.gpc_of);
         self.actions = actions;
     }
 
     /// Serves requests that waited for an MSHR, as far as there are any now.
-    pub(super) fn retry(&mut self, now: Cycle, gpc_of: &[u16]) {
+    pub(super) fn retry<P: Probe>(&mut self, now: Cycle, cx: &mut ShardCx<P>) {
         for local in 0..self.slices.len() {
             if self.slices[local].nobody_waits() {
                 continue;
             }
             for which in 0..2 {
                 while let Some(request) = self.slices[local].head(which) {
-                    if self.stalled || !self.serve(&request, now, gpc_of) {
+                    if self.stalled || !self.serve(&request, now, cx) {
                         break;
                     }
                     self.slices[local].unqueue(which, now);
@@ -164,7 +165,7 @@ impl MemShard {
         }
     }
 
-    fn pump_simple(&mut self, until: Cycle, latency: Cycle, gpc_of: &[u16]) {
+    fn pump_simple<P: Probe>(&mut self, until: Cycle, latency: Cycle, cx: &mut ShardCx<P>) {
         let latency = latency + self.controller_latency - self.controller_latency / 2;
         loop {
             while let Some(burst) = self.reads.pop_front() {
@@ -180,7 +181,7 @@ impl MemShard {
             let Some(at) = self.fill_before(u64::MAX, until) else {
                 break;
             };
-            self.fill(at, gpc_of);
+            self.fill(at, cx);
         }
     }
 }

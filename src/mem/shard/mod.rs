@@ -43,6 +43,14 @@ struct Later {
     tag: u32,
 }
 
+/// What a shard is handed for a quantum.
+pub struct ShardCx<'a, P> {
+    /// GPC of each SM.
+    pub gpc_of: &'a [u16],
+    /// Observer.
+    pub probe: &'a mut P,
+}
+
 /// One channel with its slices.
 pub struct MemShard {
     first_slice: u16,
@@ -158,8 +166,8 @@ impl MemShard {
                 .all(|s| s.in_flight() == 0 && s.nobody_waits())
     }
 
-    /// Runs quantum number `index`. `gpc_of` maps SMs to GPCs.
-    pub fn run<P: Probe>(&mut self, index: u64, quantum: Cycle, gpc_of: &[u16], probe: &mut P) {
+    /// Runs quantum number `index`.
+    pub fn run<P: Probe>(&mut self, index: u64, quantum: Cycle, cx: &mut ShardCx<P>) {
         self.replies.iter_mut().for_each(Vec::clear);
         self.forwards.clear();
         if self.idle() {
@@ -169,11 +177,11 @@ impl MemShard {
         self.inbox.take(index, &mut batch);
         self.warm(&batch);
         for request in &batch {
-            self.pump(request.at, gpc_of);
-            self.request(*request, gpc_of, probe);
+            self.pump(request.at, cx);
+            self.request(*request, cx);
         }
         self.batch = batch;
-        self.pump((index + 1) * quantum - 1, gpc_of);
+        self.pump((index + 1) * quantum - 1, cx);
     }
 
     /// Touches the host's memory for the lines of this quantum: there are too many shards for its caches.
@@ -188,39 +196,41 @@ impl MemShard {
         }
     }
 
-    fn request<P: Probe>(&mut self, request: Request, gpc_of: &[u16], probe: &mut P) {
+    fn request<P: Probe>(&mut self, request: Request, cx: &mut ShardCx<P>) {
         let local = usize::from(request.slice - self.first_slice);
         let never_waits = matches!(
             request.kind,
             RequestKind::ForwardReply | RequestKind::Invalidate
         );
         if never_waits {
-            self.serve(&request, request.at, gpc_of);
-            self.retry(request.at, gpc_of);
+            self.serve(&request, request.at, cx);
+            self.retry(request.at, cx);
             return;
         }
         if self.stalled
             || self.slices[local].must_wait(request.kind)
-            || !self.serve(&request, request.at, gpc_of)
+            || !self.serve(&request, request.at, cx)
         {
             self.slices[local].queue(request, request.at);
-            return;
         }
-        probe.l2_accessed(request.at, request.slice, request.line, 0, request.sectors);
     }
 
     fn is_home(&self, slice: u16, line: u64) -> bool {
         !self.replicate || self.map.home(line) == slice
     }
 
-    fn serve(&mut self, request: &Request, now: Cycle, gpc_of: &[u16]) -> bool {
+    /// Lets the slice serve `request` at `now`; false when it must wait.
+    fn serve<P: Probe>(&mut self, request: &Request, now: Cycle, cx: &mut ShardCx<P>) -> bool {
         let home = self.is_home(request.slice, request.line);
         let mut actions = std::mem::take(&mut self.actions);
         let local = usize::from(request.slice - self.first_slice);
         let served = self.slices[local].serve(request, now, home, &mut actions);
-        self.act(request.slice, home, &mut actions, gpc_of);
+        self.act(request.slice, home, &mut actions, cx.gpc_of);
         self.actions = actions;
-        served
+        if let Some(hit) = served {
+            cx.probe.l2_accessed(now, request, hit);
+        }
+        served.is_some()
     }
 
     /// Carries out what a slice decided.

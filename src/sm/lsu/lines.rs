@@ -4,6 +4,7 @@ use super::{BYPASS, Flight, NO_FLIGHT, Space, Stuck, WRITEBACK, l1_sector};
 use crate::isa::{CacheOp, MemKind, MemOp};
 use crate::mem::cache::Victim;
 use crate::mem::l1::ReservationFail;
+use crate::mem::space::sectors_of;
 use crate::mem::{Request, RequestKind};
 use crate::probe::Probe;
 use crate::sm::program::Op;
@@ -250,10 +251,14 @@ impl Sm {
     /// Sends the lines that the instruction and constant caches missed.
     pub(in crate::sm) fn send_fetches<P>(&mut self, cx: &Cx<P>) {
         for (line, at) in std::mem::take(&mut self.inst.requests) {
-            self.send(RequestKind::ReadInst, line, 15, 0, 0, 0, at, cx);
+            let (line, sectors) = sectors_of(line, cx.spec.fetch.line_bytes);
+            self.fetch_stats.sector_requests += u64::from(sectors.count_ones());
+            self.send(RequestKind::ReadInst, line, sectors, 0, 0, 0, at, cx);
         }
         for (line, at) in std::mem::take(&mut self.consts.requests) {
-            self.send(RequestKind::ReadInst, line, 15, 0, 1, 0, at, cx);
+            let (line, sectors) = sectors_of(line, cx.spec.const_cache.line_bytes);
+            self.fetch_stats.sector_requests += u64::from(sectors.count_ones());
+            self.send(RequestKind::ReadInst, line, sectors, 0, 1, 0, at, cx);
         }
     }
 }

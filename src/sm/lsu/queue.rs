@@ -4,7 +4,7 @@ use super::{NO_FLIGHT, Space};
 use crate::isa::{MemKind, MemOp, MemSpace};
 use crate::probe::Probe;
 use crate::sm::coalesce::{
-    Lines, Passes, atomic_weight, bank_passes, coalesce, is_atomic, local_lines,
+    Banks, LINES_MAX, Lines, Passes, atomic_weight, bank_passes, coalesce, is_atomic, local_lines,
 };
 use crate::sm::program::{Op, OpKind, Pipe, flag};
 use crate::sm::warp::{Local, PENDING, Queued, raw};
@@ -23,7 +23,7 @@ fn new_entry() -> Box<Queued> {
         op: 0,
         flight: NO_FLIGHT,
         space: Space::Global,
-        atomic_weight: [1; 64],
+        atomic_weight: [1; LINES_MAX],
         lines: Lines::default(),
     })
 }
@@ -138,7 +138,9 @@ impl Sm {
                 Space::Global if !atomic && patterns.lines_at(pattern, base, &mut entry.lines) => {
                     return set_passes(entry, passes);
                 }
-                Space::Shared if base % 4 == 0 => return set_passes(entry, passes),
+                Space::Shared if base.is_multiple_of(u64::from(cx.spec.smem.bank_bytes)) => {
+                    return set_passes(entry, passes);
+                }
                 _ => {}
             }
             let offsets = &launched.kernel.code.patterns[pattern as usize].offsets;
@@ -149,7 +151,7 @@ impl Sm {
         }
         let lanes = &list[..count];
         if entry.space == Space::Shared {
-            let banks = u64::from(cx.spec.smem.banks);
+            let banks = Banks::new(&cx.spec.smem);
             set_passes(entry, bank_passes(lanes, warp.mask, width, banks, atomic));
             return;
         }
@@ -177,7 +179,7 @@ impl Sm {
         }
         coalesce(lanes, width, &mut entry.lines);
         if mem.kind == MemKind::Load {
-            let banks = u64::from(cx.spec.smem.banks);
+            let banks = Banks::new(&cx.spec.smem);
             set_passes(entry, bank_passes(lanes, warp.mask, width, banks, false));
         }
         if atomic {

@@ -1,6 +1,7 @@
 //! Replies from L2, and what they complete.
 
 use super::{BYPASS, Flight, WRITEBACK};
+use crate::mem::space::line_of;
 use crate::mem::{Reply, RequestKind};
 use crate::probe::Probe;
 use crate::sm::program::{Op, flag};
@@ -133,10 +134,15 @@ impl Sm {
         cx: &mut Cx<P>,
     ) {
         let constant = reply.tag == 1;
+        let line_bytes = match constant {
+            true => cx.spec.const_cache.line_bytes,
+            false => cx.spec.fetch.line_bytes,
+        };
+        let line = line_of(reply.line, reply.sectors, line_bytes);
         let ready = if constant {
-            self.consts.arrived(reply.line, now)
+            self.consts.arrived(line, now)
         } else {
-            self.inst.arrived(reply.line, now)
+            self.inst.arrived(line, now)
         };
         for slot in 0..self.warps.len() {
             let warp = &self.warps[slot];
@@ -151,9 +157,9 @@ impl Sm {
             let waits = if constant {
                 warp.constant_at == PENDING
                     && op.flags & flag::CONSTANT != 0
-                    && launched.const_line + u64::from(op.const_line) == reply.line
+                    && launched.const_line + u64::from(op.const_line) == line
             } else {
-                warp.fetched_at == PENDING && launched.code_line + u64::from(op.line) == reply.line
+                warp.fetched_at == PENDING && launched.code_line + u64::from(op.line) == line
             };
             if waits {
                 *(if constant {

@@ -294,6 +294,11 @@ fn unknown(spec: &str, name: &str) -> Error {
     Error::Usage(format!("{spec}: no workload {name}; {hint}"))
 }
 
+/// Names of the catalogue, in its order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CATALOGUE.iter().map(|entry| entry.name)
+}
+
 /// The catalogue in words.
 pub fn help() -> String {
     let mut text = String::from(
