@@ -14,14 +14,6 @@ pub const INERT: &[(&str, &str)] = &[
         "one legal value: the model of the SM is built for four, as all parts since Volta have",
     ),
     (
-        "sm.latency.sleep",
-        "NANOSLEEP takes an issue slot only: its traced duration is not modelled",
-    ),
-    (
-        "smem.bank_bytes",
-        "conflicts are counted in words of 4 bytes",
-    ),
-    (
         "l1.line_bytes",
         "one legal value: the line of all parts since Volta",
     ),
