@@ -82,7 +82,7 @@ const BORDERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "src/mem",
+        "src/mem/",
         &[
             "crate::sm",
             "crate::gpu",

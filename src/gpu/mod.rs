@@ -114,7 +114,7 @@ fn build<T: Send>(count: u16, threads: usize, make: impl Fn(u16) -> T + Sync) ->
 pub fn quantum(spec: &GpuSpec) -> Cycle {
     let mut q = Cycle::from(spec.noc.request_latency.min(spec.noc.reply_latency));
     q = q.min(Cycle::from(spec.launch.cta_start) + Cycle::from(spec.launch.cta_end));
-    if spec.l2.partitions > 1 && spec.l2.replicate_far {
+    if spec.l2.two_copies() {
         q = q.min(Cycle::from(spec.noc.far_extra) / 2);
     }
     q.max(1)

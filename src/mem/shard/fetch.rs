@@ -8,9 +8,6 @@ use crate::mem::dram::Kind;
 use crate::probe::Probe;
 use std::collections::VecDeque;
 
-/// Write-backs that may wait for the controller before the slices stop taking requests.
-pub(super) const WRITE_BACKLOG: usize = 256;
-
 impl MemShard {
     pub(super) fn read_bursts(&mut self, slice: u16, at: Cycle, line: u64, sectors: u8) {
         let base = self.map.local(line, slice);
@@ -129,7 +126,7 @@ impl MemShard {
             }
         }
         let stalled = self.stalled;
-        self.stalled = self.writes.len() > WRITE_BACKLOG;
+        self.stalled = self.writes.len() > self.write_backlog;
         if stalled {
             self.retry(last, cx);
         }
