@@ -45,6 +45,13 @@ pub enum RequestKind {
     Invalidate,
 }
 
+impl RequestKind {
+    /// News from the other partition: no access of its own, and never waits for an MSHR.
+    pub fn is_news(self) -> bool {
+        matches!(self, RequestKind::ForwardReply | RequestKind::Invalidate)
+    }
+}
+
 /// A message towards a slice. `at` is when it leaves the SM port, then when it arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {

@@ -126,7 +126,7 @@ impl Sm {
         Sm {
             id,
             epoch: 0,
-            subs: std::array::from_fn(|_| SubCore::new()),
+            subs: std::array::from_fn(|_| SubCore::new(&spec.sm)),
             warps: vec![Warp::empty(); warps],
             regs: vec![0; warps * REGS],
             streams: vec![WarpStream::default(); warps],
@@ -320,7 +320,7 @@ impl Sm {
         }
         let sub = &mut self.subs[k];
         if now > sub.accounted {
-            let oldest = usize::from(sub.history.by_age[0]) * SUB_CORES + k;
+            let oldest = usize::from(sub.scheduler.first()) * SUB_CORES + k;
             self.issue
                 .add(self.warps[oldest].why, u64::from(now - sub.accounted));
             sub.accounted = now;

@@ -198,11 +198,7 @@ impl MemShard {
 
     fn request<P: Probe>(&mut self, request: Request, cx: &mut ShardCx<P>) {
         let local = usize::from(request.slice - self.first_slice);
-        let never_waits = matches!(
-            request.kind,
-            RequestKind::ForwardReply | RequestKind::Invalidate
-        );
-        if never_waits {
+        if request.kind.is_news() {
             self.serve(&request, request.at, cx);
             self.retry(request.at, cx);
             return;
@@ -228,7 +224,9 @@ impl MemShard {
         let served = self.slices[local].serve(request, now, home, &mut actions);
         self.act(request.slice, home, &mut actions, cx.gpc_of);
         self.actions = actions;
-        if let Some(hit) = served {
+        if let Some(hit) = served
+            && !request.kind.is_news()
+        {
             cx.probe.l2_accessed(now, request, hit);
         }
         served.is_some()
