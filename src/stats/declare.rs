@@ -52,6 +52,7 @@ macro_rules! stats {
 
         impl $name {
             /// Every counter and group, in the order of the report.
+            #[allow(clippy::vec_init_then_push, reason = "a line for each field, of several kinds")]
             pub fn schema() -> Vec<$crate::stats::Counter> {
                 let mut out = Vec::new();
                 $(
@@ -62,6 +63,7 @@ macro_rules! stats {
             }
 
             /// Values of the counters, in the order of the schema.
+            #[allow(clippy::vec_init_then_push, reason = "a line for each field, of several kinds")]
             pub fn values(&self) -> Vec<u64> {
                 let mut out = Vec::new();
                 $( $crate::stats::declare::kind!(values $kind out (self.$field)); )+
@@ -77,6 +79,7 @@ macro_rules! stats {
 
             /// Every number that is kept, in order of declaration.
             #[cfg(test)]
+            #[allow(clippy::vec_init_then_push, reason = "a line for each field, of several kinds")]
             pub(crate) fn words(&mut self) -> Vec<&mut u64> {
                 let mut out = Vec::new();
                 $( $crate::stats::declare::kind!(words $kind out (self.$field)); )+
