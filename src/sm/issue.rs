@@ -145,7 +145,7 @@ impl Sm {
         self.per_program[counts].1 += lanes;
         self.counters.warp_instructions += 1;
         self.counters.thread_instructions += lanes;
-        self.pipe_issued[op.pipe as usize] += 1;
+        self.counters.pipes.add(op.pipe, 1);
         match op.pipe {
             Pipe::Tensor => self.counters.tensor_busy_cycles += u64::from(op.interval),
             Pipe::Fma => self.counters.fma_busy_cycles += u64::from(op.interval),

@@ -333,11 +333,13 @@ impl MemShard {
 
     /// The channel's counters up to core cycle `now`.
     pub fn dram_stats(&mut self, now: Cycle) -> DramStats {
+        let waiting = self.writes.len() as u64;
         if self.simple.is_some() {
             let (reads, writes) = self.simple_bursts;
             return DramStats {
                 reads,
                 writes,
+                queued_writes_at_end: waiting,
                 ..DramStats::default()
             };
         }
@@ -346,7 +348,9 @@ impl MemShard {
             self.channel
                 .advance(cycle, &mut self.done, &mut NoDramProbe);
         }
-        self.channel.stats()
+        let mut stats = self.channel.stats();
+        stats.queued_writes_at_end += waiting;
+        stats
     }
 
     /// For the wait-for graph.
