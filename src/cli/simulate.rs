@@ -156,7 +156,7 @@ pub fn run(args: &Args) -> Result<()> {
     })?;
     let report = Report::new(&config, &workload, &result, options.threads);
     for warning in report::validity::warnings(&report) {
-        eprintln!("warning: {warning}");
+        output::note(format_args!("warning: {warning}"));
     }
     if let Some(file) = &args.timeline {
         report::timeline::write(file, &report, &result, &config.spec)?;
