@@ -12,11 +12,11 @@ use crate::trace::WarpStream;
 /// A CTA that starts on an SM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CtaStart {
-    /// Cycle.
+    /// Cycle at which its first warp may issue.
     pub at: Cycle,
-    /// Program slot.
+    /// Which of the running kernels it belongs to: index into `Cx::programs`.
     pub program: u8,
-    /// Number within the grid.
+    /// Its number within the grid, x fastest.
     pub cta: u64,
 }
 
@@ -35,26 +35,28 @@ impl Timed for CtaStart {
 pub struct CtaDone {
     /// Cycle at which its last warp's resources were free.
     pub at: Cycle,
-    /// Where.
+    /// The SM on which it ran.
     pub sm: SmId,
-    /// Program slot.
+    /// Which of the running kernels it belongs to: index into `Cx::programs`.
     pub program: u8,
-    /// Number within the grid.
+    /// Its number within the grid, x fastest.
     pub cta: u64,
-    /// Start cycle.
+    /// Cycle at which it started.
     pub started: Cycle,
 }
 
-/// Named barriers of a CTA.
+/// How many named barriers a CTA has (`BAR.SYNC 0` to `15`).
 const BARRIERS: usize = 16;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Barrier {
+    /// Warps that have arrived since it last opened.
     arrived: u8,
+    /// When the barrier unit is done with the last of them; it takes one after the other.
     admitted: Local,
 }
 
-/// A CTA slot.
+/// A place for a resident CTA, and the state of the CTA in it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cta {
     pub(super) used: bool,
@@ -65,10 +67,10 @@ pub(super) struct Cta {
     live: u8,
     /// Warps whose slot is not free yet.
     left: u8,
-    /// Its warp slots.
+    /// Its warps: bit `i` for warp slot `i` of the SM.
     slots: u64,
     barriers: [Barrier; BARRIERS],
-    /// Barriers at which somebody waits.
+    /// Barriers at which some warp has arrived: bit `i` for barrier `i`.
     waited: u16,
     /// Warps that wait at a barrier.
     held: u8,
@@ -187,8 +189,11 @@ impl Sm {
         self.open_if_all_wait(cta, now, cx);
     }
 
-    /// A barrier may be meant for some of the CTA's warps, and traces do not say how many. When every
-    /// live warp waits at some barrier, each of them must have all that it is meant for.
+    /// Opens all barriers of the CTA once every live warp waits at one of them.
+    ///
+    /// A barrier may be for some of the CTA's warps only, and traces do not say for how many. While some warp still
+    /// runs, it may be about to arrive, so the barrier stays closed. When no warp runs, nobody else can arrive: every
+    /// barrier must have all the warps that it was waiting for.
     fn open_if_all_wait<P: Probe>(&mut self, cta: usize, now: Local, cx: &mut Cx<P>) {
         if self.ctas[cta].held < self.ctas[cta].live || self.ctas[cta].live == 0 {
             return;

@@ -47,23 +47,23 @@ pub const SUB_CORES: usize = crate::config::sm::SUB_CORES as usize;
 /// A kernel that is running: what every SM needs of it.
 #[derive(Clone)]
 pub struct Launched {
-    /// Lowered code.
+    /// Its code, lowered for this GPU.
     pub program: Program,
-    /// Header and streams.
+    /// Its header, and where the streams of its CTAs come from.
     pub kernel: Kernel,
-    /// First instruction-cache line of the kernel.
+    /// Number of the first line of its code, in lines of the instruction caches.
     pub code_line: u64,
-    /// First constant-cache line.
+    /// Number of the first line of its constants, in lines of the constant caches.
     pub const_line: u64,
 }
 
 /// What an SM is handed for a quantum.
 pub struct Cx<'a, P> {
-    /// The chip.
+    /// Configuration of the chip.
     pub spec: &'a GpuSpec,
     /// Running kernels by program slot.
     pub programs: &'a [Launched],
-    /// Observer.
+    /// The probe that watches this SM.
     pub probe: &'a mut P,
     /// Debug mode: visit every cycle.
     pub no_skip: bool,
@@ -254,7 +254,8 @@ impl Sm {
         }
     }
 
-    /// Moves the epoch to `to`; every stored time is in the past, so it becomes zero.
+    /// Moves the epoch, from which local times are counted, to `to`. Every stored time lies before it, so all become
+    /// zero.
     fn rebase(&mut self, to: Cycle) {
         let by = (to - self.epoch) as Local;
         self.charge_all(by, false);
@@ -272,8 +273,8 @@ impl Sm {
         self.epoch = to;
     }
 
-    /// Gives the issue slots before `now` of sub-cores without live warps their label; with `all`
-    /// also those of the others, which are cut off in the middle of a wait.
+    /// Labels the issue slots before `now` of every sub-core without live warps. With `all` also those of the other
+    /// sub-cores: their warps are in the middle of a wait whose reason is not known yet, so that the label is `misc`.
     fn charge_all(&mut self, now: Local, all: bool) {
         for k in 0..SUB_CORES {
             if all || self.subs[k].live == 0 {
@@ -296,8 +297,8 @@ impl Sm {
         }
     }
 
-    /// Labels the slots of sub-core `k` up to `now`, when a new warp comes: with what the oldest
-    /// resident warp waits for, since the new one cannot have been waited for.
+    /// Labels the slots of sub-core `k` up to `now`, just before a new warp is added. These slots passed while only
+    /// the older warps were there, so they get the label of the oldest one, never of the new warp.
     fn charge_wait(&mut self, k: usize, now: Local) {
         if self.subs[k].live == 0 {
             return self.charge_idle(k, now);
@@ -334,12 +335,12 @@ impl Sm {
             .map_or((0, 0), std::mem::take)
     }
 
-    /// Warp instructions so far.
+    /// Warp instructions issued since the start of the run.
     pub fn progress(&self) -> u64 {
         self.counters.warp_instructions
     }
 
-    /// When the last reply arrived.
+    /// The cycle at which the last reply from L2 arrived.
     pub fn last_reply(&self) -> Cycle {
         self.last_reply
     }
