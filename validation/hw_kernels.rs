@@ -2,10 +2,10 @@
 //! suite's own kernels, built instruction by instruction, measure.
 
 use phantom_gpu::config;
+use phantom_gpu::microbench::{definition, reference::Reference, suite};
 use phantom_gpu::probe::NoProbe;
 use phantom_gpu::ptx::record::record;
 use phantom_gpu::simulation::{Options, run};
-use phantom_gpu::validate::{definition, reference::Reference, suite};
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -2,8 +2,8 @@
 //! that they have: a change of the machine that moves one says so here.
 
 use phantom_gpu::config;
-use phantom_gpu::validate::results::{Point, Results};
-use phantom_gpu::validate::{definition, reference::Reference, suite};
+use phantom_gpu::microbench::results::{Point, Results};
+use phantom_gpu::microbench::{definition, reference::Reference, suite};
 
 fn results(gpu: &str, only: &[&str]) -> Results {
     let spec = config::load(gpu, &[]).unwrap().spec;
