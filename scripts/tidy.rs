@@ -60,6 +60,11 @@ const BANNED: &[(&str, &[&str], &str)] = &[
         &[],
         "print with crate::output, which knows what to do about a closed pipe",
     ),
+    (
+        "crate::cli",
+        &["src/cli"],
+        "what is not a command goes through crate::session",
+    ),
     ("todo!(", &[], "finish it"),
     ("unimplemented!(", &[], "finish it"),
     (

@@ -3,12 +3,13 @@
 //! The command line, the micro-benchmark suite, benches and tests all go through here, so that an input is
 //! opened in one place and a report is made in one place.
 
-use crate::config::{self, Resolved};
+use crate::config::{self, GpuSpec, Resolved};
 use crate::error::{Error, Result};
 use crate::probe::{NoProbe, Probe};
 use crate::report::Report;
 use crate::simulation::{self, Options, RunResult};
 use crate::trace::Workload;
+use std::path::Path;
 
 /// Version of the machine's behaviour. It rises with every change that moves a number of a report of any
 /// configuration; `validation/golden` proves that it did.
@@ -59,6 +60,11 @@ impl Session {
         &self.config
     }
 
+    /// The machine, as its parts see it.
+    pub fn spec(&self) -> &GpuSpec {
+        &self.config.spec
+    }
+
     /// One workload of all `inputs` in order: generated kernels (`synth:...`) or trace files.
     ///
     /// # Errors
@@ -79,7 +85,7 @@ impl Session {
         if input.starts_with(crate::workload::synthetic::PREFIX) {
             crate::workload::synthetic::parse(input, &self.config.spec)
         } else {
-            crate::trace::open::open(input)
+            open_trace(input)
         }
     }
 
@@ -104,4 +110,24 @@ impl Session {
         let report = Report::new(&self.config, workload, &run, options.threads);
         Ok(Outcome { report, run })
     }
+}
+
+/// Opens a trace file, which no machine is needed for. PTX is no trace, and the message says how to make one of it.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn open_trace(input: &str) -> Result<Workload> {
+    let path = Path::new(input);
+    if crate::ptx::is_ptx(path) {
+        return Err(Error::input(
+            input,
+            "whole file",
+            "this is PTX, not a trace of a run",
+            format!(
+                "record one first: phantom-gpu trace record {input} --launch LAUNCH.toml -o {}",
+                path.with_extension("pgt").display()
+            ),
+        ));
+    }
+    crate::trace::open::open(input)
 }

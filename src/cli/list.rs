@@ -195,7 +195,7 @@ impl ListHardware {
     pub fn text(&self) -> Result<String> {
         let docs = config::key_docs();
         if self.machine.gpu.is_some() {
-            return Ok(self.values(&docs, &self.machine.load()?));
+            return Ok(self.values(&docs, self.machine.load()?.config()));
         }
         if self.json.json {
             return Ok(json_text(&docs.iter().map(key_json).collect::<Vec<_>>()));
