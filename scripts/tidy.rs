@@ -87,7 +87,7 @@ const BORDERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "src/mem",
+        "src/mem/",
         &[
             "crate::sm",
             "crate::gpu",

@@ -10,6 +10,7 @@ pub mod hash;
 pub mod ids;
 pub mod isa;
 pub mod mem;
+pub mod memory_limit;
 pub mod microbench;
 pub mod noc;
 pub mod occupancy;

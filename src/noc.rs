@@ -14,6 +14,7 @@ use crate::config::{GpuSpec, NocSpec};
 use crate::engine::{Cycle, Port, put_in_order};
 use crate::mem::addr_map::AddrMap;
 use crate::mem::{Reply, Request, RequestKind};
+use crate::probe::Probe;
 use crate::stats::NocStats;
 use coalescer::Coalescer;
 
@@ -182,12 +183,14 @@ impl GpcPorts {
     }
 
     /// Sends everything collected through the ports.
-    pub fn route(&mut self, topology: &Topology) {
+    pub fn route<P: Probe>(&mut self, topology: &Topology, probe: &mut P) {
         let mut merged = std::mem::take(&mut self.merged);
         put_in_order(&merged, &mut self.order);
         for at in 0..self.order.len() {
             let mut request = merged[self.order[at] as usize];
-            if self.route_request(&mut request, topology) {
+            let goes_on = self.route_request(&mut request, topology);
+            probe.request_routed(request.at, &request, !goes_on);
+            if goes_on {
                 let channel = topology.map.channel(request.slice);
                 self.to_shards[usize::from(channel)].push(request);
             }
@@ -197,7 +200,9 @@ impl GpcPorts {
         let mut returning = std::mem::take(&mut self.returning);
         put_in_order(&returning, &mut self.order);
         for at in 0..self.order.len() {
-            self.route_reply(returning[self.order[at] as usize], topology);
+            let reply = returning[self.order[at] as usize];
+            probe.reply_routed(reply.at, &reply);
+            self.route_reply(reply, topology);
         }
         returning.clear();
         self.returning = returning;

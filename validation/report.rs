@@ -5,6 +5,7 @@ mod support;
 use phantom_gpu::config;
 use phantom_gpu::gpu::ChipCounters;
 use phantom_gpu::occupancy::Occupancy;
+use phantom_gpu::probe::NoProbe;
 use phantom_gpu::report::explain::{catalogue, find};
 use phantom_gpu::report::metrics::METRICS;
 use phantom_gpu::report::{Report, table};
@@ -169,7 +170,8 @@ fn made_up(kernels: Vec<KernelRun>) -> Report {
         quanta: 1,
         timeline: Timeline::default(),
         memcpys: 1,
-        probe: (),
+        counters: ChipCounters::default(),
+        probe: NoProbe::default(),
     };
     let mut report = Report::new(&config, &workload, &result, 2);
     report.simulation.peak_rss_bytes = 64 << 20;

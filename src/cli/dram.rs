@@ -7,11 +7,12 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::common::JsonFile;
+use crate::config::{DramPage, DramRefresh, DramScheduler};
 use crate::error::{Error, Result};
 use crate::mem::dram::replay::{self, CommandLog, Limits, Record, Replay, Report};
 use crate::mem::dram::{
-    Channel, ChannelSpec, MAPS, MAX_QUEUE, Map, PAGES, POLICIES, PagePolicy, Policy, RefreshMode,
-    StandardSpec, checker, research, spec, standard, timing,
+    Channel, ChannelSpec, MAX_QUEUE, Map, PagePolicy, Policy, RefreshMode, StandardSpec, checker,
+    research, spec, standard, timing,
 };
 use crate::output::{self, Tables};
 
@@ -202,27 +203,28 @@ pub fn channel_spec(args: &Args) -> Result<ChannelSpec> {
     spec.policy = match args.policy.as_str() {
         "all" => Policy::FrFcfs,
         name => Policy::from_name(name)
-            .ok_or_else(|| unknown("policy", name, join(POLICIES.iter().map(|p| p.0)) + ", all"))?,
+            .ok_or_else(|| unknown("policy", name, DramScheduler::NAMES.join(", ") + ", all"))?,
     };
-    spec.page = PagePolicy::from_name(&args.page)
-        .ok_or_else(|| unknown("page", &args.page, join(PAGES) + ", timeout=CYCLES"))?;
+    spec.page = PagePolicy::from_name(&args.page).ok_or_else(|| {
+        unknown(
+            "page",
+            &args.page,
+            DramPage::NAMES.join(", ") + ", timeout=CYCLES",
+        )
+    })?;
     spec.map = Map::from_name(&args.map)
-        .ok_or_else(|| unknown("map", &args.map, join(MAPS.iter().map(|m| m.0))))?;
-    spec.refresh = match args.refresh.as_str() {
-        _ if args.no_refresh => RefreshMode::Off,
-        "all-bank" => RefreshMode::AllBank {
-            postpone: args.postpone,
-        },
-        "per-bank" => RefreshMode::PerBank {
-            postpone: args.postpone,
-        },
-        other => return Err(unknown("refresh", other, "all-bank, per-bank".to_owned())),
+        .ok_or_else(|| unknown("map", &args.map, Map::NAMES.join(", ")))?;
+    let refresh = match args.no_refresh {
+        true => DramRefresh::Off,
+        false => DramRefresh::from_name(&args.refresh)
+            .ok_or_else(|| unknown("refresh", &args.refresh, DramRefresh::NAMES.join(", ")))?,
     };
+    spec.refresh = RefreshMode::new(refresh, args.postpone);
     if !(1..=MAX_QUEUE).contains(&args.queue) {
         let message = format!("--queue {}: expected 1 to {MAX_QUEUE} entries", args.queue);
         return Err(Error::Usage(message));
     }
-    (spec.read_queue, spec.write_queue) = (args.queue, args.queue);
+    spec.set_queues(args.queue, args.queue);
     spec.check()
         .map_err(|faults| Error::Usage(faults.join("; ")))?;
     Ok(spec)
@@ -271,9 +273,9 @@ fn print_names() -> Result<()> {
     for s in spec::standards() {
         text += &format!("  {:20} {:8.3} GB/s  {}\n", s.name, s.peak_gbps(), s.source);
     }
-    text += &format!("policies   {}\n", join(POLICIES.iter().map(|p| p.0)));
-    text += &format!("pages      {}\n", join(PAGES));
-    text += &format!("maps       {}\n", join(MAPS.iter().map(|m| m.0)));
+    text += &format!("policies   {}\n", DramScheduler::NAMES.join(", "));
+    text += &format!("pages      {}\n", DramPage::NAMES.join(", "));
+    text += &format!("maps       {}\n", Map::NAMES.join(", "));
     output::print_text(&text)
 }
 

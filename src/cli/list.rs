@@ -82,7 +82,7 @@ struct GpuRow {
     l1_bytes: u32,
     l2_bytes: u64,
     l2_slices: u16,
-    dram_standard: String,
+    dram_standard: &'static str,
     dram_channels: u16,
     dram_bytes: u64,
     dram_bytes_per_s: u64,
@@ -105,7 +105,7 @@ fn gpu_rows() -> Result<Vec<GpuRow>> {
             l1_bytes: spec.l1.unified_bytes,
             l2_bytes: spec.l2.bytes,
             l2_slices: spec.l2.slices,
-            dram_standard: spec.dram.standard,
+            dram_standard: spec.dram.standard.name(),
             dram_channels: spec.dram.channels,
             dram_bytes: spec.dram.bytes,
             config_hash: resolved.hash,
@@ -145,7 +145,7 @@ impl ListGpus {
                 row.name,
                 row.product,
                 format!("{} (sm_{})", row.architecture, row.compute_capability),
-                row.dram_standard,
+                row.dram_standard.to_owned(),
                 row.sms.to_string(),
                 (row.core_clock_khz / 1000).to_string(),
                 units::show_bytes(row.l2_bytes),
@@ -269,7 +269,11 @@ fn show(value: &Json, kind: &Kind) -> String {
 }
 
 fn meaning(doc: &KeyDoc) -> String {
-    doc.doc.replace('`', "")
+    let mut meaning = doc.doc.replace('`', "");
+    if let Some(reason) = config::inert::reason(&doc.key) {
+        meaning += &format!(" Without effect: {reason}.");
+    }
+    meaning
 }
 
 fn key_json(doc: &KeyDoc) -> Json {

@@ -25,6 +25,9 @@ pub struct RecordArgs {
     /// Also look for races in shared memory between barriers.
     #[arg(long)]
     pub race_check: bool,
+    /// Most memory that the launch's buffers may take, e.g. 16GiB (default: half of the host's).
+    #[arg(long, value_name = "SIZE", value_parser = crate::memory_limit::size)]
+    pub memory_limit: Option<u64>,
     /// Threads, which run CTAs at once.
     #[command(flatten)]
     pub threads: ThreadArgs,
@@ -41,6 +44,7 @@ pub fn run(args: &RecordArgs) -> Result<()> {
             &args.launch,
             args.race_check,
             usize::from(args.threads.threads),
+            args.memory_limit,
             &progress,
         )
     })?;

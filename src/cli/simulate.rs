@@ -50,6 +50,9 @@ pub struct Args {
     /// with -.
     #[arg(long, value_name = "FILE|-")]
     pub timeline: Option<PathBuf>,
+    /// Most memory that the simulated machine may take, e.g. 16GiB (default: half of the host's).
+    #[arg(long, value_name = "SIZE", value_parser = crate::memory_limit::size)]
+    pub memory_limit: Option<u64>,
     /// Visit every cycle instead of skipping idle ones (slow; same result).
     #[arg(long)]
     pub no_skip: bool,
@@ -96,6 +99,7 @@ pub fn run(args: &Args) -> Result<()> {
         no_skip: args.no_skip,
         kernel: args.kernel.clone(),
         stop: Some(winds_up()),
+        memory_limit: args.memory_limit,
         progress: Some(&progress.done),
         timeline: args.timeline.is_some().then_some(report::TIMELINE_INTERVAL),
         ..Options::default()

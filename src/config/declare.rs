@@ -77,11 +77,17 @@ macro_rules! choice {
             pub const NAMES: &'static [&'static str] = &[$($text),+];
             /// Each variant's meaning, in the same order.
             pub const DOCS: &'static [&'static str] = &[$(concat!($($doc),+).trim_ascii()),+];
-            const ALL: &'static [$name] = &[$($name::$variant),+];
+            /// Every variant, in the same order.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
 
             /// The name in the configuration.
-            pub fn name(self) -> &'static str {
+            pub const fn name(self) -> &'static str {
                 Self::NAMES[self as usize]
+            }
+
+            /// The variant that is spelt `name`, exactly.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::NAMES.iter().position(|n| *n == name).map(|at| Self::ALL[at])
             }
         }
 

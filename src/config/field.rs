@@ -108,12 +108,9 @@ impl<'a> Reader<'a> {
         self.faults
     }
 
-    /// Whether no key of `section` (all keys when empty) had a fault.
-    pub fn sound(&self, section: &str) -> bool {
-        !self
-            .faulty
-            .iter()
-            .any(|key| section.is_empty() || key.split('.').next() == Some(section))
+    /// Whether `key` had a fault.
+    pub fn refused(&self, key: &str) -> bool {
+        self.faulty.iter().any(|faulty| faulty == key)
     }
 
     /// Records a fault of `key`: its value as written, what is allowed, what to do.

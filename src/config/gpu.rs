@@ -1,6 +1,7 @@
 //! The chip.
 
 use super::declare::{choice, section};
+use super::rules::{Rule, unless};
 use super::{
     ConstCacheSpec, FetchSpec, L1Spec, L2Spec, LaunchSpec, LsuSpec, MemorySpec, NocSpec, SmSpec,
     SmemSpec,
@@ -67,3 +68,48 @@ section! {
         pub launch: LaunchSpec = Section,
     }
 }
+
+impl Architecture {
+    /// Compute capabilities of its chips, times ten.
+    pub fn compute_capabilities(self) -> &'static [u16] {
+        match self {
+            Architecture::Volta => &[70, 72],
+            Architecture::Turing => &[75],
+            Architecture::AmpereGa100 => &[80],
+            Architecture::AmpereGa10x => &[86, 87],
+            Architecture::Ada => &[89],
+            Architecture::Hopper => &[90],
+            Architecture::BlackwellGb100 => &[100, 103],
+            Architecture::BlackwellGb20x => &[120, 121],
+        }
+    }
+}
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        key: "gpu.compute_capability",
+        with: &["gpu.architecture"],
+        broken: |g| {
+            let known = g.architecture.compute_capabilities();
+            unless(
+                known.contains(&g.compute_capability),
+                || {
+                    let name = g.architecture.name();
+                    format!("{known:?} for gpu.architecture = {name}")
+                },
+                "change it or gpu.architecture",
+            )
+        },
+    },
+    Rule {
+        key: "gpu.gpcs",
+        with: &["gpu.sms"],
+        broken: |g| {
+            unless(
+                g.gpcs <= g.sms,
+                || format!("at most gpu.sms = {}", g.sms),
+                "a GPC has at least one SM",
+            )
+        },
+    },
+];

@@ -1,6 +1,12 @@
 //! The SM's memory side: LSU, shared memory, L1 data cache.
 
+use super::GpuSpec;
 use super::declare::{choice, section};
+use super::rules::{Broken, Rule, unless};
+use super::sm::power_of_two;
+use crate::mem::{LINE_BYTES, SECTOR_BYTES};
+
+const WAYS_MAX: u32 = 4096;
 
 section! {
     /// `[lsu]`: local memory queue of a sub-core, address generation, the shared memory-I/O pipe.
@@ -88,6 +94,16 @@ choice! {
     }
 }
 
+choice! {
+    /// Which set of a cache a line belongs to.
+    pub enum SetHash {
+        /// Its number modulo the sets.
+        Linear = "linear",
+        /// Its number XORed with the same without its lowest 9 and its lowest 17 bits, modulo the sets.
+        Xor = "xor",
+    }
+}
+
 section! {
     /// `[l1]`: L1 data cache, sectored, unified with shared memory.
     pub struct L1Spec {
@@ -98,11 +114,13 @@ section! {
         /// Possible shared-memory carve-outs, KiB, ascending.
         pub carveouts_kib: Vec<u32> = Counts(0, 1 << 14),
         /// Line, bytes.
-        pub line_bytes: u32 = Bytes(128, 128),
+        pub line_bytes: u32 = Bytes(LINE_BYTES, LINE_BYTES),
         /// Sector, bytes.
-        pub sector_bytes: u32 = Bytes(32, 32),
+        pub sector_bytes: u32 = Bytes(SECTOR_BYTES, SECTOR_BYTES),
         /// Ways when no shared memory is carved out; a carve-out takes ways away.
-        pub ways: u16 = Count(1, 4096),
+        pub ways: u16 = Count(1, WAYS_MAX as u64),
+        /// Which set a line belongs to.
+        pub set_hash: SetHash = Name(SetHash::NAMES),
         /// When storage is taken.
         pub allocate: AllocatePolicy = Name(AllocatePolicy::NAMES),
         /// Store policy.
@@ -128,4 +146,147 @@ section! {
         /// LDGSTS hit: issue to data in shared memory.
         pub cp_async_latency: u16 = Cycles(1, 2000),
     }
+}
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        key: "l1.unified_bytes",
+        with: &["l1.line_bytes"],
+        broken: |g| {
+            unless(
+                g.l1.unified_bytes.is_multiple_of(g.l1.line_bytes),
+                || format!("a multiple of the {}-byte line", g.l1.line_bytes),
+                "round it, e.g. to whole KiB",
+            )
+        },
+    },
+    Rule {
+        key: "l1.ways",
+        with: &["l1.unified_bytes", "l1.line_bytes"],
+        broken: |g| ways(&g.l1),
+    },
+    Rule {
+        key: "l1.carveouts_kib",
+        with: &["l1.unified_bytes", "l1.line_bytes", "l1.ways"],
+        broken: |g| carveouts(&g.l1),
+    },
+    Rule {
+        key: "smem.banks",
+        with: &[],
+        broken: |g| power_of_two(u32::from(g.smem.banks)),
+    },
+    Rule {
+        key: "smem.bank_bytes",
+        with: &[],
+        broken: |g| power_of_two(u32::from(g.smem.bank_bytes)),
+    },
+    Rule {
+        key: "smem.alloc_unit_bytes",
+        with: &[],
+        broken: |g| power_of_two(g.smem.alloc_unit_bytes),
+    },
+    Rule {
+        key: "smem.per_cta_bytes_max",
+        with: &["smem.reserved_per_cta_bytes", "l1.carveouts_kib"],
+        broken: largest_cta,
+    },
+    Rule {
+        key: "smem.load_latency",
+        with: &["lsu.frontend_cycles"],
+        broken: |g| behind_frontend(g, g.smem.load_latency),
+    },
+    Rule {
+        key: "smem.atomic_latency",
+        with: &["lsu.frontend_cycles"],
+        broken: |g| behind_frontend(g, g.smem.atomic_latency),
+    },
+    Rule {
+        key: "sm.latency.shuffle",
+        with: &["lsu.frontend_cycles"],
+        broken: |g| behind_frontend(g, g.sm.latency.shuffle),
+    },
+    Rule {
+        key: "l1.hit_latency",
+        with: &["lsu.frontend_cycles"],
+        broken: |g| behind_frontend(g, g.l1.hit_latency),
+    },
+    Rule {
+        key: "l1.cp_async_latency",
+        with: &["lsu.frontend_cycles"],
+        broken: |g| behind_frontend(g, g.l1.cp_async_latency),
+    },
+];
+
+/// Latencies of the memory path count from issue, and nothing is done before the front end is passed.
+fn behind_frontend(g: &GpuSpec, latency: u16) -> Option<Broken> {
+    let frontend = g.lsu.frontend_cycles;
+    unless(
+        latency >= frontend,
+        || format!("at least lsu.frontend_cycles = {frontend}"),
+        "it counts from issue, the front end included; change either",
+    )
+}
+
+fn ways(l1: &L1Spec) -> Option<Broken> {
+    let lines = l1.unified_bytes / l1.line_bytes;
+    let sets = lines / u32::from(l1.ways);
+    let choices = || {
+        let halved = (0..=lines.trailing_zeros()).map(|shift| lines >> shift);
+        let allowed = halved.filter(|&ways| ways <= WAYS_MAX);
+        let choices: Vec<String> = allowed.map(|ways| ways.to_string()).collect();
+        choices.join(", ")
+    };
+    unless(
+        sets * u32::from(l1.ways) == lines && sets.is_power_of_two(),
+        || {
+            let bytes = l1.unified_bytes;
+            format!(
+                "ways that leave a power-of-two number of sets in l1.unified_bytes = {bytes} \
+                 ({lines} lines)"
+            )
+        },
+        format!("choose one of {}, or another size", choices()),
+    )
+}
+
+fn carveouts(l1: &L1Spec) -> Option<Broken> {
+    let sets = (l1.unified_bytes / l1.line_bytes / u32::from(l1.ways)).max(1);
+    let way_bytes = sets * l1.line_bytes;
+    let list = &l1.carveouts_kib;
+    let bytes = |kib: u32| u64::from(kib) * 1024;
+    let ascending = list.windows(2).all(|pair| pair[0] < pair[1]);
+    let whole = |&kib: &u32| bytes(kib).is_multiple_of(u64::from(way_bytes));
+    let room = u64::from(l1.unified_bytes - way_bytes);
+    let largest = list.last().map_or(0, |&kib| bytes(kib));
+    unless(
+        ascending && list.iter().all(whole) && largest <= room,
+        || {
+            format!(
+                "ascending KiB, each a multiple of a way ({way_bytes} bytes), at most {room} bytes"
+            )
+        },
+        "a carve-out takes whole ways and leaves at least one; change the list, l1.ways or \
+         l1.unified_bytes",
+    )
+}
+
+fn largest_cta(g: &GpuSpec) -> Option<Broken> {
+    let smem = &g.smem;
+    let largest =
+        g.l1.carveouts_kib
+            .last()
+            .map_or(0, |&kib| u64::from(kib) * 1024);
+    let cta = u64::from(smem.per_cta_bytes_max) + u64::from(smem.reserved_per_cta_bytes);
+    let unit = u64::from(smem.alloc_unit_bytes);
+    unless(
+        cta.next_multiple_of(unit) <= largest,
+        || {
+            format!(
+                "with smem.reserved_per_cta_bytes = {}, in multiples of smem.alloc_unit_bytes = \
+                 {unit}, at most {largest}, the largest of l1.carveouts_kib",
+                smem.reserved_per_cta_bytes
+            )
+        },
+        "lower it or add a carve-out",
+    )
 }

@@ -1,13 +1,20 @@
 //! The L2 cache.
 
 use super::declare::{choice, section};
+use super::rules::{Broken, Rule, unless};
+use super::sm::power_of_two;
+use super::{GpuSpec, units};
+use crate::mem::{LINE_BYTES, SECTOR_BYTES};
+
+/// Lines of a slice at most: the numbers of the tags have 32 bits, and their index has two buckets a line.
+const SLICE_LINES_MAX: u64 = 1 << 30;
 
 choice! {
     /// How lines are dealt to slices.
     pub enum SliceHash {
         /// Chunk number modulo slices.
         Linear = "linear",
-        /// Chunk number XOR-folded with the higher bits.
+        /// Chunk number XORed with the bits above it, and those without their lowest 7 and 17.
         Xor = "xor",
         /// Irreducible-polynomial hash; any number of slices.
         Ipoly = "ipoly",
@@ -28,11 +35,11 @@ section! {
         /// Ways.
         pub ways: u16 = Count(1, 256),
         /// Line, bytes.
-        pub line_bytes: u32 = Bytes(128, 128),
+        pub line_bytes: u32 = Bytes(LINE_BYTES, LINE_BYTES),
         /// Sector, bytes.
-        pub sector_bytes: u32 = Bytes(32, 32),
+        pub sector_bytes: u32 = Bytes(SECTOR_BYTES, SECTOR_BYTES),
         /// Bytes of consecutive addresses that one slice holds.
-        pub interleave_bytes: u32 = Bytes(128, 1 << 20),
+        pub interleave_bytes: u32 = Bytes(LINE_BYTES, 1 << 20),
         /// Hash.
         pub hash: SliceHash = Name(SliceHash::NAMES),
         /// Bytes per cycle of a slice's data path, and of its port into the crossbar, which carries headers too.
@@ -45,6 +52,9 @@ section! {
         pub fill_latency: u16 = Cycles(1, 4000),
         /// MSHRs of a slice (lines in flight).
         pub mshrs: u16 = Count(1, 8192),
+        /// Percent of the MSHRs that lines of the other partition may take; some must be left for the reads that the
+        /// other partition forwards.
+        pub far_mshrs_percent: u8 = Count(1, 99),
         /// Requests that one MSHR holds.
         pub mshr_merges: u16 = Count(1, 4096),
         /// A partial write of a sector that is not present waits for a read before it fetches the rest.
@@ -58,4 +68,93 @@ section! {
         /// Host copies leave their sectors in L2.
         pub memcpy_fills: bool = Flag,
     }
+}
+
+impl L2Spec {
+    /// Whether a line may be kept in two partitions.
+    pub fn two_copies(&self) -> bool {
+        self.partitions > 1 && self.replicate_far
+    }
+}
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        key: "l2.bytes",
+        with: &["l2.slices", "l2.ways", "l2.line_bytes"],
+        broken: whole_sets,
+    },
+    Rule {
+        key: "l2.bytes",
+        with: &["l2.slices", "l2.line_bytes"],
+        broken: |g| {
+            let lines = g.l2.bytes / u64::from(g.l2.slices) / u64::from(g.l2.line_bytes);
+            let most = SLICE_LINES_MAX * u64::from(g.l2.slices) * u64::from(g.l2.line_bytes);
+            unless(
+                lines <= SLICE_LINES_MAX,
+                || {
+                    let most = units::show_bytes(most);
+                    format!("at most {most} in l2.slices = {}", g.l2.slices)
+                },
+                "lower it, or have more slices",
+            )
+        },
+    },
+    Rule {
+        key: "l2.slices",
+        with: &["l2.partitions"],
+        broken: |g| {
+            unless(
+                g.l2.slices.is_multiple_of(u16::from(g.l2.partitions)),
+                || format!("a multiple of l2.partitions = {}", g.l2.partitions),
+                "partitions have the same number of slices",
+            )
+        },
+    },
+    Rule {
+        key: "l2.slices",
+        with: &["dram.channels"],
+        broken: |g| {
+            unless(
+                g.l2.slices.is_multiple_of(g.dram.channels),
+                || format!("a multiple of dram.channels = {}", g.dram.channels),
+                "each channel serves the same number of slices; change either",
+            )
+        },
+    },
+    Rule {
+        key: "l2.interleave_bytes",
+        with: &[],
+        broken: |g| power_of_two(g.l2.interleave_bytes),
+    },
+    Rule {
+        key: "l2.mshrs",
+        with: &["l2.partitions", "l2.replicate_far"],
+        broken: |g| {
+            unless(
+                g.l2.mshrs >= 2 || !g.l2.two_copies(),
+                || "at least 2 with l2.partitions = 2 and l2.replicate_far = true".to_owned(),
+                "with one, slices of both partitions could wait for each other for ever",
+            )
+        },
+    },
+];
+
+fn whole_sets(g: &GpuSpec) -> Option<Broken> {
+    let l2 = &g.l2;
+    let (slices, ways) = (u64::from(l2.slices), u64::from(l2.ways));
+    let unit = slices * ways * u64::from(l2.line_bytes);
+    unless(
+        l2.bytes.is_multiple_of(unit) && l2.bytes >= unit,
+        || {
+            format!(
+                "a multiple of l2.slices = {slices} times l2.ways = {ways} times {} bytes a line, \
+                 that is {unit}",
+                l2.line_bytes
+            )
+        },
+        format!(
+            "the next below (or smallest) is {}",
+            (l2.bytes / unit).max(1) * unit
+        ),
+    )
 }

@@ -13,6 +13,7 @@ pub mod check;
 mod declare;
 pub mod field;
 pub mod gpu;
+pub mod inert;
 pub mod l1;
 pub mod l2;
 pub mod launch;
@@ -20,15 +21,17 @@ pub mod memory;
 pub mod noc;
 pub mod raw;
 pub mod registry;
+pub mod rules;
 pub mod sm;
 mod tensor;
+mod trial;
 pub mod units;
 
 pub use gpu::{Architecture, GpuSpec};
-pub use l1::{AllocatePolicy, L1Spec, LocalWritePolicy, LsuSpec, SmemSpec, WritePolicy};
+pub use l1::{AllocatePolicy, L1Spec, LocalWritePolicy, LsuSpec, SetHash, SmemSpec, WritePolicy};
 pub use l2::{L2Spec, SliceHash};
 pub use launch::LaunchSpec;
-pub use memory::MemorySpec;
+pub use memory::{DramMap, DramPage, DramRefresh, DramScheduler, DramStandard, MemorySpec};
 pub use noc::NocSpec;
 pub use sm::{
     ConstCacheSpec, DependencePolicy, FetchSpec, LatencySpec, PipeSpec, RegfileSpec,

@@ -1,6 +1,15 @@
 //! The SM: limits, issue, register file, pipes, instruction and constant caches.
 
+use super::GpuSpec;
 use super::declare::{choice, section};
+use super::rules::{Broken, Rule, unless};
+
+/// Sub-cores of an SM: all parts since Volta have four, and the model of the SM is built for them.
+pub const SUB_CORES: u8 = 4;
+/// Warps of a sub-core at most: the schedulers' sets of warps have 16 bits.
+pub const WARPS_PER_SUB_CORE_MAX: u8 = 16;
+/// Register banks of a sub-core at most, as the reads of an instruction are counted.
+pub const REGISTER_BANKS_MAX: u8 = 2;
 
 choice! {
     /// Which ready warp issues.
@@ -29,10 +38,10 @@ choice! {
 section! {
     /// `[sm]`: limits and issue.
     pub struct SmSpec {
-        /// Sub-cores; a warp's sub-core is its slot modulo this.
-        pub sub_cores: u8 = Count(1, 4),
+        /// Sub-cores; a warp's sub-core is its slot modulo this. The model knows SMs of four.
+        pub sub_cores: u8 = Count(SUB_CORES as u64, SUB_CORES as u64),
         /// Resident warps.
-        pub warps_max: u8 = Count(1, 64),
+        pub warps_max: u8 = Count(1, (SUB_CORES * WARPS_PER_SUB_CORE_MAX) as u64),
         /// Resident CTAs.
         pub ctas_max: u8 = Count(1, 64),
         /// Threads of a CTA.
@@ -47,8 +56,8 @@ section! {
         pub warp_alloc_unit: u8 = Count(1, 16),
         /// Warp scheduler of each sub-core.
         pub scheduler: SchedulerPolicy = Name(SchedulerPolicy::NAMES),
-        /// Active set of the two-level scheduler, warps.
-        pub two_level_active_warps: u8 = Count(1, 64),
+        /// Active set of the two-level scheduler, warps of a sub-core.
+        pub two_level_active_warps: u8 = Count(1, WARPS_PER_SUB_CORE_MAX as u64),
         /// Dependence mechanism.
         pub dependence: DependencePolicy = Name(DependencePolicy::NAMES),
         /// `[sm.regfile]`.
@@ -66,7 +75,7 @@ section! {
     /// `[sm.regfile]`: register file of a sub-core.
     pub struct RegfileSpec {
         /// Banks; a register's bank is its number modulo this.
-        pub banks: u8 = Count(1, 16),
+        pub banks: u8 = Count(1, REGISTER_BANKS_MAX as u64),
         /// Read ports of a bank (1024 bits each).
         pub read_ports: u8 = Count(1, 4),
         /// Whether `.reuse` operands are kept in the reuse cache (needs control bits in the kernel).
@@ -257,4 +266,155 @@ section! {
         /// A kernel's parameters are in level 1.5 of an SM when its first CTA starts there.
         pub launch_fills: bool = Flag,
     }
+}
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        key: "sm.warps_max",
+        with: &["sm.sub_cores"],
+        broken: |g| {
+            unless(
+                g.sm.warps_max.is_multiple_of(g.sm.sub_cores),
+                || format!("a multiple of sm.sub_cores = {}", g.sm.sub_cores),
+                "every sub-core has the same number of warp slots",
+            )
+        },
+    },
+    Rule {
+        key: "sm.threads_per_cta_max",
+        with: &["sm.warps_max"],
+        broken: |g| {
+            let most = u32::from(g.sm.warps_max) * 32;
+            unless(
+                g.sm.threads_per_cta_max <= most,
+                || format!("at most 32 x sm.warps_max = {most}"),
+                "the largest CTA must fit an SM",
+            )
+        },
+    },
+    Rule {
+        key: "sm.registers",
+        with: &["sm.sub_cores"],
+        broken: |g| {
+            unless(
+                g.sm.registers.is_multiple_of(u32::from(g.sm.sub_cores)),
+                || format!("a multiple of sm.sub_cores = {}", g.sm.sub_cores),
+                "every sub-core has its own register file of the same size",
+            )
+        },
+    },
+    Rule {
+        key: "sm.registers",
+        with: &["sm.register_alloc_unit", "sm.warp_alloc_unit"],
+        broken: |g| {
+            let warp = 32u32.next_multiple_of(g.sm.register_alloc_unit);
+            let least = warp * u32::from(g.sm.warp_alloc_unit);
+            unless(
+                g.sm.registers >= least,
+                || {
+                    format!(
+                        "at least {least}, what sm.register_alloc_unit = {} and sm.warp_alloc_unit \
+                         = {} give to the smallest CTA",
+                        g.sm.register_alloc_unit, g.sm.warp_alloc_unit
+                    )
+                },
+                "one CTA must fit an SM",
+            )
+        },
+    },
+    Rule {
+        key: "sm.latency.predicate_to_branch",
+        with: &["sm.latency.set_predicate"],
+        broken: |g| {
+            let data = g.sm.latency.set_predicate;
+            unless(
+                g.sm.latency.predicate_to_branch >= data,
+                || format!("at least sm.latency.set_predicate = {data}"),
+                "a branch sees a predicate no earlier than a select does; change either",
+            )
+        },
+    },
+    Rule {
+        key: "fetch.line_bytes",
+        with: &[],
+        broken: |g| power_of_two(g.fetch.line_bytes),
+    },
+    Rule {
+        key: "const_cache.line_bytes",
+        with: &[],
+        broken: |g| power_of_two(g.const_cache.line_bytes),
+    },
+    Rule {
+        key: "fetch.l0_bytes",
+        with: &["fetch.l0_ways", "fetch.line_bytes"],
+        broken: |g| {
+            whole_sets(
+                g.fetch.l0_bytes,
+                "fetch.l0_ways",
+                g.fetch.l0_ways,
+                fetch_line(g),
+            )
+        },
+    },
+    Rule {
+        key: "fetch.l1_bytes",
+        with: &["fetch.l1_ways", "fetch.line_bytes"],
+        broken: |g| {
+            whole_sets(
+                g.fetch.l1_bytes,
+                "fetch.l1_ways",
+                g.fetch.l1_ways,
+                fetch_line(g),
+            )
+        },
+    },
+    Rule {
+        key: "const_cache.l1_bytes",
+        with: &["const_cache.l1_ways", "const_cache.line_bytes"],
+        broken: |g| {
+            let c = &g.const_cache;
+            whole_sets(c.l1_bytes, "const_cache.l1_ways", c.l1_ways, const_line(g))
+        },
+    },
+    Rule {
+        key: "const_cache.l15_bytes",
+        with: &["const_cache.l15_ways", "const_cache.line_bytes"],
+        broken: |g| {
+            let c = &g.const_cache;
+            whole_sets(
+                c.l15_bytes,
+                "const_cache.l15_ways",
+                c.l15_ways,
+                const_line(g),
+            )
+        },
+    },
+];
+
+type LineKey = (&'static str, u32);
+
+fn fetch_line(g: &GpuSpec) -> LineKey {
+    ("fetch.line_bytes", g.fetch.line_bytes)
+}
+
+fn const_line(g: &GpuSpec) -> LineKey {
+    ("const_cache.line_bytes", g.const_cache.line_bytes)
+}
+
+/// A cache of `bytes` has a whole number of sets.
+fn whole_sets(bytes: u32, ways_key: &str, ways: u16, (line_key, line): LineKey) -> Option<Broken> {
+    let set = u64::from(ways) * u64::from(line);
+    unless(
+        u64::from(bytes).is_multiple_of(set),
+        || format!("a multiple of {ways_key} = {ways} times {line_key} = {line}, that is {set}"),
+        "change the size or the ways",
+    )
+}
+
+pub(super) fn power_of_two(value: u32) -> Option<Broken> {
+    unless(
+        value.is_power_of_two(),
+        || "a power of two".to_owned(),
+        "round it",
+    )
 }

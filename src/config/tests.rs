@@ -154,10 +154,93 @@ fn rules_between_keys_hold() {
     assert!(fault("sm.warps_max=62").contains("multiple of sm.sub_cores"));
     assert!(fault("dram.write_high=145").contains("at most dram.write_queue = 144"));
     assert!(fault("dram.write_low=124").contains("below dram.write_high"));
-    assert!(fault("noc.coalescer_entries=5").contains("a multiple of 4"));
+    assert!(fault("noc.coalescer_entries=5").contains("a multiple of noc.coalescer_ways = 4"));
     assert!(fault("noc.request_latency=19").contains("20 to 4000 cycles"));
     assert!(fault("launch.cta_end=19").contains("20 to 20000 cycles"));
-    assert!(fault("gpu.compute_capability=75").contains("[70, 72] for volta"));
+    assert!(fault("sm.sub_cores=2").contains("allowed: 4 to 4"));
+    assert!(fault("noc.coalescer_joins=7").contains("0 to 6"));
+    assert!(fault("gpu.compute_capability=75").contains("[70, 72] for gpu.architecture = volta"));
+}
+
+/// Each pair of keys broke, hung or falsified a run when one of them was set against the other.
+#[test]
+fn keys_that_contradict_each_other_are_refused_with_both_names() {
+    let table: &[(&str, &[&str], &str)] = &[
+        (
+            "t4",
+            &["sm.latency.predicate_to_branch=1"],
+            "sm.latency.set_predicate",
+        ),
+        ("v100", &["l1.hit_latency=3"], "lsu.frontend_cycles"),
+        ("v100", &["smem.load_latency=3"], "lsu.frontend_cycles"),
+        ("v100", &["sm.latency.shuffle=3"], "lsu.frontend_cycles"),
+        (
+            "v100",
+            &[
+                "l2.bytes=1 TiB",
+                "l2.slices=1",
+                "dram.channels=1",
+                "l2.ways=256",
+            ],
+            "l2.slices",
+        ),
+        ("a100-80", &["l2.mshrs=1"], "l2.replicate_far"),
+        ("a100-80", &["noc.far_extra=1"], "l2.replicate_far"),
+        (
+            "v100",
+            &["sm.registers=1024", "sm.warp_alloc_unit=8"],
+            "sm.warp_alloc_unit",
+        ),
+        (
+            "v100",
+            &["smem.alloc_unit_bytes=65536"],
+            "smem.alloc_unit_bytes",
+        ),
+    ];
+    for (gpu, sets, other) in table {
+        let faults = faults(gpu, sets);
+        assert_eq!(faults.len(), 1, "{sets:?}: {faults:?}");
+        let key = sets[0].split('=').next().unwrap();
+        let named = faults[0].contains(key) || key.starts_with("smem");
+        assert!(named && faults[0].contains(other), "{faults:?}");
+    }
+}
+
+/// A rule is skipped while a key that it reads is a placeholder, and no other rule is.
+#[test]
+fn a_bad_key_hides_only_the_rules_that_read_it() {
+    let sets = [
+        "sm.latency.set_predicate=0",
+        "sm.latency.predicate_to_branch=1",
+        "sm.warps_max=63",
+        "dram.write_low=2000",
+        "dram.write_high=145",
+    ];
+    let faults = faults("v100", &sets);
+    let keys: Vec<&str> = faults
+        .iter()
+        .map(|f| f.split(' ').nth(1).unwrap())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "sm.latency.set_predicate",
+            "sm.warps_max",
+            "dram.write_high"
+        ],
+        "{faults:?}"
+    );
+}
+
+/// Every rule names declared keys, so that a renamed key cannot leave one behind.
+#[test]
+fn rules_read_keys_that_exist() {
+    let docs = key_docs();
+    for rule in rules::all() {
+        for key in [&[rule.key], rule.with].concat() {
+            assert!(docs.iter().any(|doc| doc.key == key), "{key}");
+        }
+    }
 }
 
 #[test]
@@ -256,32 +339,4 @@ proptest! {
             prop_assert_eq!(first.hash, second.hash);
         }
     }
-}
-
-/// The names that the configuration allows and those that the channel knows are the same.
-#[test]
-fn the_channel_knows_every_dram_name() {
-    use crate::mem::dram;
-    let sorted = |mut names: Vec<String>| {
-        names.sort_unstable();
-        names
-    };
-    let same = |ours: &[&str], theirs: Vec<String>| {
-        let ours = ours.iter().map(|name| name.to_string()).collect();
-        assert_eq!(sorted(ours), sorted(theirs));
-    };
-    let standards = dram::spec::standards().map(|s| s.name.to_string());
-    same(memory::STANDARDS, standards.collect());
-    same(
-        memory::SCHEDULERS,
-        dram::POLICIES.iter().map(|p| p.0.to_owned()).collect(),
-    );
-    same(
-        memory::PAGE_POLICIES,
-        dram::PAGES.iter().map(|p| p.to_string()).collect(),
-    );
-    same(
-        memory::ADDRESS_MAPS,
-        dram::MAPS.iter().map(|m| m.0.to_owned()).collect(),
-    );
 }

@@ -31,13 +31,14 @@ struct ShardUnit<P> {
 }
 
 /// A GPC's ports, and what its SMs reported in the last quantum.
-struct GpcUnit {
+struct GpcUnit<P> {
     ports: GpcPorts,
     done: Vec<CtaDone>,
     error: Option<Error>,
     resident_warps: u32,
     active: bool,
     progress: u64,
+    probe: P,
 }
 
 /// Messages between shards.
@@ -54,7 +55,7 @@ pub struct Gpu<P> {
     quantum: Cycle,
     sms: Vec<RwLock<SmUnit<P>>>,
     shards: Vec<RwLock<ShardUnit<P>>>,
-    gpcs: Vec<RwLock<GpcUnit>>,
+    gpcs: Vec<RwLock<GpcUnit<P>>>,
     bridge: RwLock<Bridge>,
     sm_tasks: Deal,
     shard_tasks: Deal,
@@ -113,7 +114,7 @@ fn build<T: Send>(count: u16, threads: usize, make: impl Fn(u16) -> T + Sync) ->
 pub fn quantum(spec: &GpuSpec) -> Cycle {
     let mut q = Cycle::from(spec.noc.request_latency.min(spec.noc.reply_latency));
     q = q.min(Cycle::from(spec.launch.cta_start) + Cycle::from(spec.launch.cta_end));
-    if spec.l2.partitions > 1 && spec.l2.replicate_far {
+    if spec.l2.two_copies() {
         q = q.min(Cycle::from(spec.noc.far_extra) / 2);
     }
     q.max(1)
@@ -140,6 +141,7 @@ impl<P: Probe + Sync> Gpu<P> {
             resident_warps: 0,
             active: false,
             progress: 0,
+            probe: P::default(),
         };
         Gpu {
             quantum,
@@ -189,7 +191,7 @@ impl<P: Probe + Sync> Gpu<P> {
         &self,
         number: usize,
         index: u64,
-        gpcs: &[RwLockReadGuard<GpcUnit>],
+        gpcs: &[RwLockReadGuard<GpcUnit<P>>],
         programs: &[Launched],
         no_skip: bool,
     ) {
@@ -216,7 +218,7 @@ impl<P: Probe + Sync> Gpu<P> {
         &self,
         number: usize,
         index: u64,
-        gpcs: &[RwLockReadGuard<GpcUnit>],
+        gpcs: &[RwLockReadGuard<GpcUnit<P>>],
         bridge: &Bridge,
     ) {
         let unit = &mut *write(&self.shards[number]);
@@ -260,7 +262,7 @@ impl<P: Probe + Sync> Gpu<P> {
         for unit in shards {
             gpc.ports.collect_replies(&unit.shard.replies[number]);
         }
-        gpc.ports.route(&self.topology);
+        gpc.ports.route(&self.topology, &mut gpc.probe);
     }
 
     fn route_bridge(&self, shards: &[RwLockReadGuard<ShardUnit<P>>]) {
@@ -386,10 +388,13 @@ impl<P: Probe + Sync> Gpu<P> {
         out
     }
 
-    /// The probes of all shards, merged in shard order.
+    /// The probes of all SMs, GPCs and memory shards, merged in this order.
     pub fn into_probe(self) -> P {
         let mut all = P::default();
         for unit in self.sms {
+            all.merge(&unit.into_inner().unwrap_or_else(|e| e.into_inner()).probe);
+        }
+        for unit in self.gpcs {
             all.merge(&unit.into_inner().unwrap_or_else(|e| e.into_inner()).probe);
         }
         for unit in self.shards {

@@ -3,7 +3,7 @@
 //! Knows lines, sectors and waiting accesses; the LSU owns its timing.
 
 use super::cache::{EntryId, MshrTable, Tags, Victim, mshr::Refusal};
-use crate::config::{AllocatePolicy, L1Spec, LocalWritePolicy, WritePolicy};
+use crate::config::{AllocatePolicy, L1Spec, LocalWritePolicy, SetHash, WritePolicy};
 use crate::stats::L1Stats;
 
 /// What a load of one line found.
@@ -51,7 +51,7 @@ impl<W: Copy> L1<W> {
     pub fn new(spec: &L1Spec) -> Self {
         let sets = (spec.unified_bytes / spec.line_bytes / u32::from(spec.ways)).max(1);
         L1 {
-            tags: Tags::new(sets, u32::from(spec.ways), true),
+            tags: Tags::new(sets, u32::from(spec.ways), spec.set_hash == SetHash::Xor),
             mshrs: MshrTable::new(u32::from(spec.mshrs), u16::from(spec.mshr_merges)),
             allocate: spec.allocate,
             write: spec.write,
@@ -261,6 +261,7 @@ mod tests {
             line_bytes: 128,
             sector_bytes: 32,
             ways: 8,
+            set_hash: SetHash::Xor,
             allocate: AllocatePolicy::OnFill,
             write: WritePolicy::ThroughNoAllocate,
             local_write: LocalWritePolicy::Back,

@@ -36,7 +36,7 @@ pub struct Slice {
     /// Requests that wait for an MSHR, in order; forwarded reads apart, so that they never wait for
     /// registers that wait for the other partition.
     waiting: [VecDeque<Request>; 2],
-    /// Lines in flight from the other partition; they take at most half of the registers.
+    /// Lines in flight from the other partition; they take at most `remote_max` of the registers.
     remote_in_flight: u32,
     remote_max: u32,
     waiting_since: Cycle,
@@ -69,7 +69,7 @@ impl Slice {
             atomic_latency: Cycle::from(spec.atomic_latency),
             waiting: [VecDeque::new(), VecDeque::new()],
             remote_in_flight: 0,
-            remote_max: u32::from(spec.mshrs / 2).max(1),
+            remote_max: (u32::from(spec.mshrs) * u32::from(spec.far_mshrs_percent) / 100).max(1),
             waiting_since: 0,
             bytes_per_cycle: u32::from(spec.slice_bytes_per_cycle),
             hit_latency: Cycle::from(spec.hit_latency),
@@ -77,7 +77,7 @@ impl Slice {
             fill_latency: Cycle::from(spec.fill_latency),
             lazy_fetch: spec.lazy_fetch,
             sector_bytes: spec.sector_bytes,
-            replicates: spec.partitions > 1 && spec.replicate_far,
+            replicates: spec.two_copies(),
             stats: L2Stats::default(),
         }
     }

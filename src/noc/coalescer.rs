@@ -6,13 +6,10 @@
 //! entry with as many as may join, goes on as if there were no coalescer.
 
 use crate::config::NocSpec;
+use crate::config::noc::COALESCER_JOINS_MAX;
 use crate::mem::{Reply, Request, RequestKind};
 
-/// Entries of a set.
-const WAYS: usize = 4;
-/// The most reads that may join an entry in any configuration; an entry then fills a line of the
-/// host's cache.
-const JOINED_MAX: usize = 6;
+const JOINED_MAX: usize = COALESCER_JOINS_MAX as usize;
 
 /// A read that waits for another's reply.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +34,7 @@ struct Entry {
 #[derive(Clone, Debug)]
 pub struct Coalescer {
     sets: u64,
+    ways: usize,
     joined_max: u8,
     entries: Vec<Entry>,
 }
@@ -44,19 +42,21 @@ pub struct Coalescer {
 impl Coalescer {
     /// An empty one; `None` where the chip has none.
     pub fn new(spec: &NocSpec) -> Option<Self> {
-        let sets = usize::from(spec.coalescer_entries) / WAYS;
+        let ways = usize::from(spec.coalescer_ways);
+        let sets = usize::from(spec.coalescer_entries) / ways;
         (sets > 0).then(|| Coalescer {
             sets: sets as u64,
-            joined_max: spec.coalescer_joins.min(JOINED_MAX as u16) as u8,
-            entries: vec![Entry::default(); sets * WAYS],
+            ways,
+            joined_max: spec.coalescer_joins.min(COALESCER_JOINS_MAX) as u8,
+            entries: vec![Entry::default(); sets * ways],
         })
     }
 
     fn set(&mut self, line: u64) -> &mut [Entry] {
         // Digits above are added, so that strides of a multiple of the sets spread too.
         let set = (line + line / self.sets + line / self.sets / self.sets) % self.sets;
-        let first = set as usize * WAYS;
-        &mut self.entries[first..first + WAYS]
+        let first = set as usize * self.ways;
+        &mut self.entries[first..first + self.ways]
     }
 
     /// Takes `request` if it may join a read that is under way; else it has to go on.

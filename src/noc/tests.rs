@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config;
+use crate::probe::NoProbe;
 
 /// The first GPC of a PCIe H100, and the topology.
 fn gpc(overrides: &[&str]) -> (GpcPorts, Topology) {
@@ -31,7 +32,7 @@ fn read(topology: &Topology, position: usize, line: u64) -> Request {
 fn round_trip(ports: &mut GpcPorts, topology: &Topology, reads: &[Request]) -> (usize, Vec<Cycle>) {
     ports.begin();
     ports.collect(reads);
-    ports.route(topology);
+    ports.route(topology, &mut NoProbe::default());
     let sent: Vec<Request> = ports.to_shards.iter().flatten().copied().collect();
     let replies: Vec<Reply> = sent
         .iter()
@@ -47,7 +48,7 @@ fn round_trip(ports: &mut GpcPorts, topology: &Topology, reads: &[Request]) -> (
         .collect();
     ports.begin();
     ports.collect_replies(&replies);
-    ports.route(topology);
+    ports.route(topology, &mut NoProbe::default());
     let times: Vec<Cycle> = ports.to_sms.iter().flatten().map(|r| r.at).collect();
     let first = times.iter().min().copied().unwrap_or_default();
     (sent.len(), times.iter().map(|t| t - first).collect())

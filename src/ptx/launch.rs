@@ -11,6 +11,7 @@ mod raw;
 pub mod run;
 
 use crate::error::{Error, Result};
+use crate::memory_limit::Part;
 use data::{Element, Init};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,24 @@ pub struct Launch {
     pub ptxas_v: Option<PathBuf>,
     /// Registers a thread, when known otherwise.
     pub registers: Option<u16>,
+}
+
+/// Copies of a buffer while it is made: its content, memory itself and room to grow.
+const COPIES: u64 = 3;
+
+impl Launch {
+    /// The buffers, for [`crate::memory_limit::check`].
+    pub fn memory(&self) -> Vec<Part> {
+        let part = |arg: &Argument| match arg.value {
+            Value::Scalar(_) => None,
+            Value::Buffer { count, .. } => Some(Part {
+                what: format!("buffer `{}`", arg.name),
+                from: format!("{count} elements of {}", arg.element.name()),
+                bytes: count.saturating_mul(u64::from(arg.element.bytes()) * COPIES),
+            }),
+        };
+        self.args.iter().filter_map(part).collect()
+    }
 }
 
 /// An argument.

@@ -236,18 +236,20 @@ pub fn record(
     race_check: bool,
     threads: usize,
 ) -> Result<(Workload, Report)> {
-    record_watched(ptx, launch, race_check, threads, &Progress::default())
+    record_watched(ptx, launch, race_check, threads, None, &Progress::default())
 }
 
-/// As [`record`]; `progress` counts the CTAs that are done.
+/// As [`record`]; its buffers may take `memory_limit` bytes, by default half of the host's memory, and `progress`
+/// counts the CTAs that are done.
 ///
 /// # Errors
-/// As [`record`].
+/// As [`record`], and buffers that do not fit.
 pub fn record_watched(
     ptx: &Path,
     launch: &Path,
     race_check: bool,
     threads: usize,
+    memory_limit: Option<u64>,
     progress: &Progress,
 ) -> Result<(Workload, Report)> {
     let file = ptx.display().to_string();
@@ -264,6 +266,8 @@ pub fn record_watched(
         )
     })?;
     let launch = Launch::load(launch)?;
+    let subject = format!("{}: the launch", launch.path.display());
+    crate::memory_limit::check(&subject, launch.memory(), memory_limit)?;
     let mut prepared = super::launch::run::prepare(&file, &module, &launch)?;
     let sm = architecture(&file, &module.target)?;
     let machine = lower::lower(&prepared.flat, &prepared.program, sm);

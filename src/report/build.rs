@@ -8,12 +8,13 @@ use super::derive::{
 use super::schema::*;
 use super::{features, host, metrics, validity};
 use crate::config::{GpuSpec, Resolved};
+use crate::probe::{Observed, Probe, Sections};
 use crate::simulation::{KernelRun, RunResult, Stopped};
 use crate::trace::Workload;
 
 impl Report {
     /// Of a run.
-    pub fn new<P>(
+    pub fn new<P: Probe>(
         config: &Resolved,
         workload: &Workload,
         result: &RunResult<P>,
@@ -57,12 +58,24 @@ impl Report {
                 memcpys: result.memcpys,
             },
             layers: Vec::new(),
+            research: research(config, result),
             validity: validity::validity(workload, result, &config.spec),
             simulation: simulation(workload, &totals, result.wall_s, threads),
             kernels,
             totals,
         }
     }
+}
+
+/// The sections of the run's probe.
+fn research<P: Probe>(config: &Resolved, result: &RunResult<P>) -> Sections {
+    let mut sections = Sections::new();
+    let run = Observed {
+        spec: &config.spec,
+        counters: &result.counters,
+    };
+    result.probe.sections(&run, &mut sections);
+    sections
 }
 
 fn simulation(workload: &Workload, totals: &Totals, wall_s: f64, threads: usize) -> Simulation {

@@ -8,6 +8,7 @@ use super::counters::{BusLabels, DramCounters, IssueSlots};
 use super::derive::{DramRates, FetchRates, L1Rates, L2Rates, LsuRates, NocRates, SmRates};
 use super::metrics::Metrics;
 use super::record::record;
+use crate::probe::Sections;
 use crate::stats::{FetchStats, L1Stats, L2Stats, LsuStats, NocStats, SmStats};
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -32,6 +33,8 @@ record! {
         pub kernels: Vec<Kernel>,
         /// Layers of a model; empty for a run of kernels.
         pub layers: Vec<Layer>,
+        /// Sections of the instruments that are compiled in, by name; empty without any.
+        pub research: Sections,
         /// The whole run.
         pub totals: Totals,
         /// What to know before believing the numbers.

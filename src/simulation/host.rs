@@ -48,6 +48,8 @@ pub(super) struct Host<'a> {
     pub(super) stopped: Option<Stopped>,
     pub(super) error: Option<Error>,
     pub(super) quanta: u64,
+    /// Begin of the first quantum that was not run.
+    pub(super) ended_at: Cycle,
     ctas_done: u64,
 }
 
@@ -77,6 +79,7 @@ impl<'a> Host<'a> {
             stopped: None,
             error: None,
             quanta: 0,
+            ended_at: 0,
             ctas_done: 0,
         }
     }
@@ -91,6 +94,7 @@ impl<'a> Host<'a> {
     ) -> Option<u64> {
         let next = if self.quanta == 0 { last } else { last + 1 };
         let begin = next * gpu.quantum();
+        self.ended_at = begin;
         gpu.report(&mut self.quantum);
         if let Some(error) = self.quantum.error.take() {
             self.error = Some(error);

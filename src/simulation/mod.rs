@@ -6,6 +6,7 @@ use crate::engine::{Cycle, Team};
 use crate::error::Result;
 use crate::gpu::ChipCounters;
 use crate::gpu::Gpu;
+use crate::memory_limit;
 use crate::occupancy::Occupancy;
 use crate::probe::Probe;
 use crate::trace::{KernelHeader, Workload};
@@ -35,6 +36,8 @@ pub struct Options<'a> {
     pub progress: Option<&'a AtomicU64>,
     /// Record a timeline with samples this many cycles apart.
     pub timeline: Option<Cycle>,
+    /// Most memory that the machine may take, bytes; by default half of the host's.
+    pub memory_limit: Option<u64>,
     /// Cycles without progress after which the run is declared stuck.
     pub watchdog_cycles: Cycle,
 }
@@ -49,6 +52,7 @@ impl Default for Options<'_> {
             stop: None,
             progress: None,
             timeline: None,
+            memory_limit: None,
             watchdog_cycles: 4_000_000,
         }
     }
@@ -106,6 +110,8 @@ pub struct RunResult<P> {
     pub timeline: Timeline,
     /// Host copies.
     pub memcpys: u64,
+    /// Counters of the whole run.
+    pub counters: ChipCounters,
     /// What was observed.
     pub probe: P,
 }
@@ -113,12 +119,15 @@ pub struct RunResult<P> {
 /// Runs `workload` on `spec`.
 ///
 /// # Errors
-/// A kernel that does not fit, a trace that cannot be read, a machine that makes no progress.
+/// A machine that does not fit the host's memory, a kernel that does not fit the machine, a trace that cannot be
+/// read, a machine that makes no progress.
 pub fn run<P: Probe + Sync>(
     workload: &Workload,
     spec: &GpuSpec,
     options: &Options,
 ) -> Result<RunResult<P>> {
+    let subject = format!("simulating {}", spec.name);
+    memory_limit::check(&subject, memory_limit::machine(spec), options.memory_limit)?;
     let begun = Instant::now();
     let gpu = Gpu::<P>::new(spec, options.threads);
     let programs = RwLock::new(Vec::new());
@@ -172,6 +181,7 @@ pub fn run<P: Probe + Sync>(
         quanta: host.quanta,
         timeline: host.timeline,
         memcpys: host.memcpys,
+        counters: gpu.counters(host.ended_at, false),
         probe: gpu.into_probe(),
     })
 }

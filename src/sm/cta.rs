@@ -311,7 +311,7 @@ impl Sm {
                 started: self.epoch + Cycle::from(cta.started),
             };
             self.done.push(done);
-            cx.probe.cta_done(&done);
+            cx.probe.cta_done(done.at, &done);
         }
         debug_assert!(now < PENDING);
     }

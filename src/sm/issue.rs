@@ -168,9 +168,12 @@ impl Sm {
         let from = self.subs[k].accounted;
         if now > from {
             let ready = warp.ready_at.clamp(from, now);
-            self.issue.add(warp.why, u64::from(ready - from));
-            if now > ready {
-                self.issue.add(throttle(op), u64::from(now - ready));
+            let at = self.epoch + u64::from(now);
+            let lost = [(warp.why, ready - from), (throttle(op), now - ready)];
+            for (label, slots) in lost.map(|(label, slots)| (label, u64::from(slots))) {
+                self.issue.add(label, slots);
+                cx.probe
+                    .slots_lost(at, self.id, slot as u8, op.pc, label, slots);
             }
         }
         self.issue.add(Label::Issued, 1);

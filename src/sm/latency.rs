@@ -84,6 +84,19 @@ pub fn timing(inst: &StaticInst, mnemonic: &str, spec: &GpuSpec) -> Timing {
     }
 }
 
+/// Cycles from issue until a dependent instruction may issue, when that is known at issue: what a compiler covers by
+/// stall counts. Nothing for results that come when they come.
+pub fn fixed(inst: &StaticInst, mnemonic: &str, spec: &GpuSpec) -> Option<u16> {
+    let timing = timing(inst, mnemonic, spec);
+    let shared = timing.pipe == Pipe::Fp64 && spec.sm.pipes.fp64_shared;
+    (timing.source == source::FIXED && !shared).then_some(timing.latency)
+}
+
+/// What a guard or a branch waits longer for a predicate than a select does.
+pub fn guard_extra(spec: &GpuSpec) -> u16 {
+    spec.sm.latency.predicate_to_branch - spec.sm.latency.set_predicate
+}
+
 fn memory(inst: &StaticInst, spec: &GpuSpec) -> Timing {
     use crate::isa::MemSpace;
     let space = inst.mem.map_or(MemSpace::Global, |m| m.space);

@@ -40,8 +40,8 @@ use program::{Pipe, REGS};
 use subcore::SubCore;
 use warp::{Local, PENDING, Warp};
 
-/// Sub-cores of an SM; the config is checked against it.
-pub const SUB_CORES: usize = 4;
+/// Sub-cores of an SM, the only number that the configuration allows.
+pub const SUB_CORES: usize = crate::config::sm::SUB_CORES as usize;
 
 /// A kernel that is running: what every SM needs of it.
 #[derive(Clone)]

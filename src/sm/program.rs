@@ -10,13 +10,20 @@ use crate::isa::{Control, MemOp, MemSpace, OpClass, RegFile, RegRange, StaticIns
 use crate::trace::Code;
 use crate::trace::stream::has_access;
 
-/// Registers of a warp in the scoreboard: general, uniform, predicates, and the implied predicate.
-pub const REGS: usize = 344;
+/// Registers of each file that an instruction can name.
+const GENERAL: u16 = 256;
+const UNIFORM: u16 = 64;
+const PREDICATES: u16 = 8;
+/// The first uniform register of the scoreboard; general ones come before.
+const FIRST_UNIFORM: u16 = GENERAL;
 /// The first predicate register.
-pub const FIRST_PREDICATE: u16 = 320;
+pub const FIRST_PREDICATE: u16 = FIRST_UNIFORM + UNIFORM;
+const FIRST_UNIFORM_PREDICATE: u16 = FIRST_PREDICATE + PREDICATES;
 /// Stands for the predicate between a compare and a branch, which traces without predicate registers
 /// do not name.
-pub const IMPLIED_PREDICATE: u16 = 336;
+pub const IMPLIED_PREDICATE: u16 = FIRST_UNIFORM_PREDICATE + PREDICATES;
+/// Registers of a warp in the scoreboard, rounded up so that warps start at whole multiples of eight.
+pub const REGS: usize = IMPLIED_PREDICATE as usize + 8;
 
 /// Execution pipe of a sub-core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,15 +200,13 @@ impl Program {
         let mut program = Program {
             ops: Vec::with_capacity(code.insts.len()),
             regs: Vec::new(),
-            used: [0..0, 256..256],
+            used: [0..0, usize::from(FIRST_UNIFORM)..usize::from(FIRST_UNIFORM)],
             mems: Vec::new(),
             signatures: Vec::new(),
             patterns: PatternSet::new(&code.patterns, Banks::new(&spec.smem)),
             lines: 0,
             const_lines: 1,
-            guard_extra: u32::from(
-                spec.sm.latency.predicate_to_branch - spec.sm.latency.set_predicate,
-            ),
+            guard_extra: u32::from(latency::guard_extra(spec)),
             cross_extra: u32::from(spec.sm.latency.cross_pipe_extra),
         };
         let mut writers = [Pipe::None; REGS];
@@ -224,7 +229,7 @@ impl Program {
             program.ops.push(op);
         }
         for &register in &program.regs {
-            let part = &mut program.used[usize::from(register >= 256)];
+            let part = &mut program.used[usize::from(register >= FIRST_UNIFORM)];
             part.end = part.end.max(usize::from(register) + 1);
         }
         program
@@ -414,10 +419,10 @@ fn kind_of(inst: &StaticInst, spec: &GpuSpec) -> OpKind {
 /// Scoreboard numbers of a register range.
 fn numbers(range: RegRange) -> impl Iterator<Item = u16> {
     let (base, size) = match range.file {
-        RegFile::General => (0, 256),
-        RegFile::Uniform => (256, 64),
-        RegFile::Predicate => (320, 8),
-        RegFile::UniformPredicate => (328, 8),
+        RegFile::General => (0, GENERAL),
+        RegFile::Uniform => (FIRST_UNIFORM, UNIFORM),
+        RegFile::Predicate => (FIRST_PREDICATE, PREDICATES),
+        RegFile::UniformPredicate => (FIRST_UNIFORM_PREDICATE, PREDICATES),
     };
     let first = u16::from(range.first).min(size - 1);
     (first..(first + u16::from(range.count)).min(size)).map(move |r| base + r)

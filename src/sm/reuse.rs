@@ -24,7 +24,7 @@ impl ReuseCache {
             if range.count != 1 || range.file != RegFile::General {
                 continue;
             }
-            let bank = usize::from(range.first % banks) & 1;
+            let bank = usize::from(range.first % banks);
             let entry = &mut self.entries[bank][slot];
             if let Some((_, left_by)) = entry.filter(|(register, _)| *register == range.first) {
                 let back = (index - left_by).min(255) as u8;
@@ -49,7 +49,7 @@ pub(super) fn bank_reads(inst: &StaticInst, spec: &GpuSpec) -> [u8; 2] {
         .filter(|r| r.count > 0 && r.file == RegFile::General)
     {
         for register in range.first..=range.first.saturating_add(range.count - 1) {
-            reads[usize::from(register % spec.sm.regfile.banks) & 1] += 1;
+            reads[usize::from(register % spec.sm.regfile.banks)] += 1;
         }
     }
     reads

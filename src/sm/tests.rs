@@ -6,6 +6,7 @@ use crate::engine::Cycle;
 use crate::ids::SmId;
 use crate::isa::{CacheOp, MemKind, MemOp, MemSpace};
 use crate::isa::{Control, OpClass, RegFile, RegRange, StaticInst};
+use crate::mem::dram::DramProbe;
 use crate::probe::Probe;
 use crate::simulation::{self, Options};
 use crate::trace::kernel::Totals;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 /// (cycle, warp slot, pc) of every issue.
 #[derive(Default)]
 struct Issues(Vec<(Cycle, u8, u32)>);
+
+impl DramProbe for Issues {}
 
 impl Probe for Issues {
     fn warp_issued(&mut self, now: Cycle, _sm: SmId, warp: u8, pc: u32, _mask: u32) {

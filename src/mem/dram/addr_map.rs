@@ -4,50 +4,7 @@
 //! banks the way GPUs do, by folding row bits into the bank index.
 
 use super::spec::Organisation;
-
-/// Layout of the address bits, low to high. The burst offset is always lowest and the row highest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Map {
-    /// offset, bank group, bank, column, row: neighbouring bursts hit different bank groups.
-    M0,
-    /// offset, column, bank group, bank, row: a whole row is contiguous.
-    M1,
-    /// `M0` with the bank index XORed with the low row bits (permutation-based interleaving).
-    M0Xor,
-    /// `M1` with the bank index XORed with the low row bits.
-    M1Xor,
-    /// `M0` with the bank index XORed with a polynomial hash of all row bits (pseudo-random interleaving).
-    M0Ipoly,
-    /// `M1` with the bank index XORed with a polynomial hash of all row bits.
-    M1Ipoly,
-    /// The layout of GPGPU-Sim's HBM2 parts: two column bits between bank and bank group bits, XOR hash.
-    GpuSplit,
-}
-
-/// Names on the command line and in configs, with their meaning.
-pub const MAPS: [(&str, Map); 7] = [
-    ("m0", Map::M0),
-    ("m1", Map::M1),
-    ("m0-xor", Map::M0Xor),
-    ("m1-xor", Map::M1Xor),
-    ("m0-ipoly", Map::M0Ipoly),
-    ("m1-ipoly", Map::M1Ipoly),
-    ("gpu-split", Map::GpuSplit),
-];
-
-impl Map {
-    /// The map called `name`.
-    pub fn from_name(name: &str) -> Option<Map> {
-        MAPS.iter().find(|(n, _)| *n == name).map(|&(_, m)| m)
-    }
-
-    /// The name of the map.
-    pub fn name(self) -> &'static str {
-        MAPS.iter()
-            .find(|&&(_, m)| m == self)
-            .map_or("", |&(n, _)| n)
-    }
-}
+pub use crate::config::DramMap as Map;
 
 /// Where a burst lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,7 +158,7 @@ mod tests {
             row_bytes: 256,
             burst_bytes: 32,
         };
-        for (name, map) in MAPS {
+        for &map in Map::ALL {
             let decoder = Decoder::new(map, &org);
             let mut seen: Vec<(u8, u32, u32)> = (0..org.capacity_bytes() / 32)
                 .map(|i| decoder.decode(i * 32))
@@ -209,7 +166,12 @@ mod tests {
                 .collect();
             seen.sort_unstable();
             seen.dedup();
-            assert_eq!(seen.len() as u64, org.capacity_bytes() / 32, "{name}");
+            assert_eq!(
+                seen.len() as u64,
+                org.capacity_bytes() / 32,
+                "{}",
+                map.name()
+            );
         }
     }
 

@@ -5,9 +5,10 @@ use super::page::PagePolicy;
 use super::refresh::RefreshMode;
 use super::sched::Policy;
 use super::spec::StandardSpec;
+use crate::config::memory::DRAM_QUEUE_MAX;
 
-/// Largest queue; indices are 16 bits.
-pub const MAX_QUEUE: u32 = 4096;
+/// Largest queue.
+pub const MAX_QUEUE: u32 = DRAM_QUEUE_MAX as u32;
 
 /// A channel before it is built. Start from [`ChannelSpec::new`], change fields, then [`ChannelSpec::check`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +19,10 @@ pub struct ChannelSpec {
     pub read_queue: u32,
     /// Entries of the write queue.
     pub write_queue: u32,
-    /// Writes are drained once the write queue is fuller than this share (percent).
-    pub write_high_percent: u32,
-    /// Draining stops once it is emptier than this share (percent) and reads wait.
-    pub write_low_percent: u32,
+    /// Writes are drained once so many are queued; at most `write_queue`.
+    pub write_high: u32,
+    /// Draining stops at this many, when reads wait; less than `write_high`.
+    pub write_low: u32,
     /// Writes are drained also below their watermark once no read has been queued for this long, CK. With 0 they
     /// fill every gap between reads, which turns the bus round more often but never makes reads wait for long.
     pub write_idle: u32,
@@ -38,18 +39,28 @@ pub struct ChannelSpec {
 impl ChannelSpec {
     /// The default controller for `standard`: 32 + 32 entries, FR-FCFS, open page, map m0, all-bank refresh.
     pub fn new(standard: &StandardSpec) -> ChannelSpec {
-        ChannelSpec {
+        let mut spec = ChannelSpec {
             standard: standard.clone(),
-            read_queue: 32,
-            write_queue: 32,
-            write_high_percent: 80,
-            write_low_percent: 20,
+            read_queue: 0,
+            write_queue: 0,
+            write_high: 0,
+            write_low: 0,
             write_idle: 0,
             policy: Policy::FrFcfs,
             page: PagePolicy::Open,
             map: Map::M0,
             refresh: RefreshMode::AllBank { postpone: 0 },
-        }
+        };
+        spec.set_queues(32, 32);
+        spec
+    }
+
+    /// Queues of so many entries, with watermarks at four fifths and one fifth of the writes.
+    pub fn set_queues(&mut self, reads: u32, writes: u32) {
+        self.read_queue = reads;
+        self.write_queue = writes;
+        self.write_high = writes * 4 / 5 + 1;
+        self.write_low = writes.div_ceil(5).saturating_sub(1);
     }
 
     /// All faults at once; each says which field, its value and the allowed range.
@@ -65,10 +76,10 @@ impl ChannelSpec {
                 ));
             }
         }
-        if self.write_high_percent > 100 || self.write_low_percent > self.write_high_percent {
+        if self.write_high > self.write_queue || self.write_low >= self.write_high {
             faults.push(format!(
-                "write watermarks {} % and {} %: expected low <= high <= 100",
-                self.write_low_percent, self.write_high_percent
+                "write_low = {}, write_high = {}: expected write_low < write_high <= write_queue = {}",
+                self.write_low, self.write_high, self.write_queue
             ));
         }
         if self.standard.org.banks() as usize > super::MAX_BANKS {

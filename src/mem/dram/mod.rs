@@ -41,15 +41,15 @@ mod stats;
 mod tests;
 pub mod timing;
 
-pub use addr_map::{Decoder, Location, MAPS, Map};
+pub use addr_map::{Decoder, Location, Map};
 pub use channel::{Channel, Completion};
 pub use command::{COMMANDS, Command, Kind};
 pub use config::{ChannelSpec, MAX_QUEUE};
-pub use page::{DEFAULT_TIMEOUT, PAGES, PagePolicy};
+pub use page::{DEFAULT_TIMEOUT, PagePolicy};
 pub use probe::{DramProbe, Issued, NoDramProbe, RowOutcome, Served};
 pub use refresh::RefreshMode;
-pub use sched::{POLICIES, Policy, STREAMS, stream_of};
-pub use spec::{StandardSpec, standard};
+pub use sched::{DEFAULT_CAP, Policy, STREAMS, stream_of};
+pub use spec::{StandardSpec, grade, standard};
 pub use stats::{BusCycles, DramStats};
 
 /// Most banks that a channel can have: one bit each in a `u64`.

@@ -1,5 +1,7 @@
 //! Page policies: when the controller closes a row.
 
+use crate::config::DramPage;
+
 /// When a row is closed behind an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PagePolicy {
@@ -16,36 +18,39 @@ pub enum PagePolicy {
     },
 }
 
-/// Names on the command line and in configs. `timeout` may be followed by `=CYCLES`.
-pub const PAGES: [&str; 4] = ["open", "closed", "closed-batch", "timeout"];
-
-/// Timeout when none is given, CK: about the time in which a stream of a busy channel comes back to its row.
+/// Timeout of `phantom-gpu dram --page timeout` when none is given, CK: about the time in which a stream of a busy
+/// channel comes back to its row.
 pub const DEFAULT_TIMEOUT: u32 = 200;
 
 impl PagePolicy {
-    /// The policy called `name`; `None` for an unknown name or a number that does not parse.
-    pub fn from_name(name: &str) -> Option<PagePolicy> {
-        match name {
-            "open" => Some(PagePolicy::Open),
-            "closed" => Some(PagePolicy::Closed),
-            "closed-batch" => Some(PagePolicy::ClosedBatch),
-            "timeout" => Some(PagePolicy::Timeout {
-                cycles: DEFAULT_TIMEOUT,
-            }),
-            other => {
-                let cycles = other.strip_prefix("timeout=")?.parse().ok()?;
-                (cycles > 0).then_some(PagePolicy::Timeout { cycles })
-            }
+    /// The policy that `page` names; `timeout` is the number of CK of `timeout`.
+    pub fn new(page: DramPage, timeout: u32) -> PagePolicy {
+        match page {
+            DramPage::Open => PagePolicy::Open,
+            DramPage::Closed => PagePolicy::Closed,
+            DramPage::ClosedBatch => PagePolicy::ClosedBatch,
+            DramPage::Timeout => PagePolicy::Timeout { cycles: timeout },
         }
+    }
+
+    /// The policy called `name`, where `timeout` may be followed by `=CYCLES`; `None` for an unknown name or a number
+    /// that does not parse.
+    pub fn from_name(name: &str) -> Option<PagePolicy> {
+        if let Some(number) = name.strip_prefix("timeout=") {
+            let cycles = number.parse().ok().filter(|&n| n > 0)?;
+            return Some(PagePolicy::Timeout { cycles });
+        }
+        DramPage::from_name(name).map(|page| PagePolicy::new(page, DEFAULT_TIMEOUT))
     }
 
     /// The name of the policy, without its numbers.
     pub fn name(self) -> &'static str {
-        match self {
-            PagePolicy::Open => "open",
-            PagePolicy::Closed => "closed",
-            PagePolicy::ClosedBatch => "closed-batch",
-            PagePolicy::Timeout { .. } => "timeout",
-        }
+        let page = match self {
+            PagePolicy::Open => DramPage::Open,
+            PagePolicy::Closed => DramPage::Closed,
+            PagePolicy::ClosedBatch => DramPage::ClosedBatch,
+            PagePolicy::Timeout { .. } => DramPage::Timeout,
+        };
+        page.name()
     }
 }

@@ -179,10 +179,11 @@ impl Channel {
     #[inline]
     pub(super) fn next_mode(&self) -> Kind {
         let (reads, writes) = (self.queues[0].len, self.queues[1].len);
-        let share = writes * 100;
         match self.mode {
-            Kind::Read if share > self.write_high || self.reads_gone => Kind::Write,
-            Kind::Write if share < self.write_low && reads != 0 && !self.drains_on() => Kind::Read,
+            Kind::Read if writes >= self.write_high || self.reads_gone => Kind::Write,
+            Kind::Write if writes <= self.write_low && reads != 0 && !self.drains_on() => {
+                Kind::Read
+            }
             same => same,
         }
     }

@@ -13,6 +13,7 @@ use super::probe::DramProbe;
 /// Rounds of refreshes that are simulated before and after those that are passed over: enough for rows to be
 /// closed and for every gap that a command starts to be over.
 const ROUNDS_SIMULATED: u64 = 4;
+use crate::config::DramRefresh;
 
 /// Refresh scheme of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,17 @@ pub enum RefreshMode {
         /// Refreshes that may be put off.
         postpone: u32,
     },
+}
+
+impl RefreshMode {
+    /// The mode that `refresh` names, which may put off `postpone` refreshes.
+    pub fn new(refresh: DramRefresh, postpone: u32) -> RefreshMode {
+        match refresh {
+            DramRefresh::Off => RefreshMode::Off,
+            DramRefresh::AllBank => RefreshMode::AllBank { postpone },
+            DramRefresh::PerBank => RefreshMode::PerBank { postpone },
+        }
+    }
 }
 
 /// State of the refresh engine. Times are in ticks.

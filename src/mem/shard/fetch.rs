@@ -4,12 +4,9 @@
 use super::{Burst, Later, MemShard, Pending, ShardCx, bits};
 use crate::engine::Cycle;
 use crate::mem::SECTOR_BYTES;
-use crate::mem::dram::{Kind, NoDramProbe};
+use crate::mem::dram::Kind;
 use crate::probe::Probe;
 use std::collections::VecDeque;
-
-/// Write-backs that may wait for the controller before the slices stop taking requests.
-pub(super) const WRITE_BACKLOG: usize = 256;
 
 impl MemShard {
     pub(super) fn read_bursts(&mut self, slice: u16, at: Cycle, line: u64, sectors: u8) {
@@ -68,8 +65,7 @@ impl MemShard {
             if target > limit {
                 break;
             }
-            self.channel
-                .advance(target, &mut self.done, &mut NoDramProbe);
+            self.channel.advance(target, &mut self.done, cx.probe);
             if !self.done.is_empty() {
                 self.complete(cx);
             }
@@ -130,7 +126,7 @@ impl MemShard {
             }
         }
         let stalled = self.stalled;
-        self.stalled = self.writes.len() > WRITE_BACKLOG;
+        self.stalled = self.writes.len() > self.write_backlog;
         if stalled {
             self.retry(last, cx);
         }
@@ -147,6 +143,8 @@ impl MemShard {
         let mut actions = std::mem::take(&mut self.actions);
         let local = usize::from(fetch.slice - self.first_slice);
         self.slices[local].arrived(fetch.line, fetch.sectors, at, true, &mut actions);
+        cx.probe
+            .l2_filled(at, fetch.slice, fetch.line, fetch.sectors);
         self.act(fetch.slice, true, &mut actions, cx.gpc_of);
         self.actions = actions;
     }

@@ -5,7 +5,8 @@
 
 use super::addr_map::AddrMap;
 use super::dram::{
-    Channel, ChannelSpec, Completion, DramStats, Map, NoDramProbe, PagePolicy, Policy, RefreshMode,
+    Channel, ChannelSpec, Completion, DramStats, NoDramProbe, PagePolicy, Policy, RefreshMode,
+    grade,
 };
 use super::l2::{Action, Slice};
 use super::{LINE_BYTES, Reply, Request, RequestKind, SECTOR_BYTES};
@@ -16,8 +17,6 @@ use crate::stats::L2Stats;
 use std::collections::VecDeque;
 
 mod fetch;
-
-use fetch::WRITE_BACKLOG;
 
 /// A burst on its way to the channel.
 #[derive(Clone, Copy, Debug)]
@@ -74,53 +73,42 @@ pub struct MemShard {
     batch: Vec<Request>,
     actions: Vec<Action>,
     stalled: bool,
+    write_backlog: usize,
     /// Replies of this quantum by GPC, in no particular order.
     pub replies: Vec<Vec<Reply>>,
     /// Messages to other shards, in no particular order.
     pub forwards: Vec<Request>,
 }
 
-/// The channel that the GPU config describes.
-///
-/// # Errors
-/// All faults, one a line.
-pub fn channel_spec(spec: &MemorySpec) -> Result<ChannelSpec, Vec<String>> {
-    let name = |key: &str, value: &str| vec![format!("dram.{key} = {value:?} is not known")];
-    let standard = crate::mem::dram::standard(&spec.standard)
-        .ok_or_else(|| name("standard", &spec.standard))?;
+/// The channel that the GPU config describes: total, since the config's own rules guard what
+/// [`ChannelSpec::check`] asks for.
+pub fn channel_spec(spec: &MemorySpec) -> ChannelSpec {
     let tck_ps = (1_000_000_000u64 / u64::from(spec.clock_khz)) as u32;
-    let mut channel = ChannelSpec::new(&standard.at_clock(tck_ps));
-    channel.policy =
-        Policy::from_name(&spec.scheduler).ok_or_else(|| name("scheduler", &spec.scheduler))?;
-    channel.page = PagePolicy::from_name(&spec.page).ok_or_else(|| name("page", &spec.page))?;
-    channel.map = Map::from_name(&spec.map).ok_or_else(|| name("map", &spec.map))?;
-    channel.refresh = match spec.refresh.as_str() {
-        "off" => RefreshMode::Off,
-        "per-bank" => RefreshMode::PerBank { postpone: 0 },
-        _ => RefreshMode::AllBank { postpone: 0 },
-    };
-    channel.read_queue = u32::from(spec.read_queue);
-    channel.write_queue = u32::from(spec.write_queue);
-    let percent = |n: u16| u32::from(n) * 100 / u32::from(spec.write_queue);
-    channel.write_high_percent = percent(spec.write_high);
-    channel.write_low_percent = percent(spec.write_low);
-    channel.write_idle = u32::from(spec.write_idle);
-    channel.check()?;
-    Ok(channel)
+    ChannelSpec {
+        read_queue: u32::from(spec.read_queue),
+        write_queue: u32::from(spec.write_queue),
+        write_high: u32::from(spec.write_high),
+        write_low: u32::from(spec.write_low),
+        write_idle: u32::from(spec.write_idle),
+        policy: Policy::new(spec.scheduler, u32::from(spec.row_hit_cap)),
+        page: PagePolicy::new(spec.page, u32::from(spec.page_timeout)),
+        map: spec.map,
+        refresh: RefreshMode::new(spec.refresh, u32::from(spec.refresh_postpone)),
+        standard: grade(spec.standard).at_clock(tck_ps),
+    }
 }
 
 impl MemShard {
     /// Shard number `number` of `spec`. The channel's config must have been checked.
     pub fn new(number: u16, spec: &GpuSpec, map: &AddrMap, gpcs: usize, quantum: Cycle) -> Self {
         let per_channel = spec.l2.slices / spec.dram.channels;
-        let channel = channel_spec(&spec.dram).expect("checked with the configuration");
         MemShard {
             first_slice: number * per_channel,
             slices: (0..per_channel)
                 .map(|_| Slice::new(&spec.l2, spec.noc.header_bytes))
                 .collect(),
             map: map.clone(),
-            channel: Channel::new(&channel),
+            channel: Channel::new(&channel_spec(&spec.dram)),
             ratio: ClockRatio::new(spec.dram.clock_khz, spec.core_clock_khz),
             reads: VecDeque::new(),
             writes: VecDeque::new(),
@@ -135,11 +123,12 @@ impl MemShard {
             simple_bursts: (0, 0),
             controller_latency: Cycle::from(spec.dram.controller_latency),
             far_one_way: Cycle::from(spec.noc.far_extra) / 2,
-            replicate: spec.l2.partitions > 1 && spec.l2.replicate_far,
+            replicate: spec.l2.two_copies(),
             inbox: Calendar::new(quantum),
             batch: Vec::new(),
             actions: Vec::new(),
             stalled: false,
+            write_backlog: usize::from(spec.dram.write_backlog),
             replies: vec![Vec::new(); gpcs],
             forwards: Vec::new(),
         }
@@ -222,6 +211,7 @@ impl MemShard {
             || self.slices[local].must_wait(request.kind)
             || !self.serve(&request, request.at, cx)
         {
+            cx.probe.l2_waits(request.at, &request);
             self.slices[local].queue(request, request.at);
         }
     }
@@ -276,7 +266,7 @@ impl MemShard {
                             tag: u32::MAX,
                         });
                     }
-                    self.stalled = self.writes.len() > WRITE_BACKLOG;
+                    self.stalled = self.writes.len() > self.write_backlog;
                 }
                 Action::WriteBack { .. } => {}
                 Action::Invalidate { at, line } => {

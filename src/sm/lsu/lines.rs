@@ -70,6 +70,9 @@ impl Sm {
         {
             self.l1.stats.reservation_fails += 1;
             let until = self.lsu.port_free - queue_limit - (miss_at - at);
+            let now = self.epoch + u64::from(at);
+            cx.probe
+                .l1_refused(now, self.id, line.line, ReservationFail::MissQueue);
             return Err((Stuck::Reservation(ReservationFail::MissQueue), until));
         }
         let flight = self.flight_of(entry, mem);
@@ -77,6 +80,8 @@ impl Sm {
             Ok(result) => result,
             Err(fail) => {
                 self.l1.stats.reservation_fails += 1;
+                let now = self.epoch + u64::from(at);
+                cx.probe.l1_refused(now, self.id, line.line, fail);
                 return Err((Stuck::Reservation(fail), PENDING));
             }
         };

@@ -4,7 +4,7 @@ use super::{NO_FLIGHT, Progress, Space, Stuck, l1_sector};
 use crate::isa::{MemKind, MemOp};
 use crate::mem::LINE_BYTES;
 use crate::mem::l1::ReservationFail;
-use crate::probe::Probe;
+use crate::probe::{MemoryInst, Probe};
 use crate::sm::program::{Op, OpKind, Pipe, flag};
 use crate::sm::subcore::SubCore;
 use crate::sm::warp::{Local, PENDING, Queued, raw};
@@ -25,6 +25,9 @@ impl Sm {
             }
         };
         let mut entry = self.subs[k].queue.pop_front().expect("a head was found");
+        if self.lsu.stuck.is_none() {
+            self.observe_entry(&entry, now, cx);
+        }
         let progress = match entry.space {
             Space::Global | Space::Local => self.global_access(&mut entry, now, cx),
             _ => self.shared_access(&entry, now, cx),
@@ -47,6 +50,24 @@ impl Sm {
                 self.lsu.next = until.max(now + 1);
             }
         }
+    }
+
+    #[inline(always)]
+    fn observe_entry<P: Probe>(&self, entry: &Queued, now: Local, cx: &mut Cx<P>) {
+        let op = &cx.programs[usize::from(entry.program)].program.ops[entry.op as usize];
+        let lines = match entry.space {
+            Space::Global | Space::Local => entry.lines.as_slice(),
+            Space::Shared | Space::Shuffle => &[],
+        };
+        let inst = MemoryInst {
+            sm: self.id,
+            warp: entry.warp,
+            pc: op.pc,
+            space: entry.space,
+            lines,
+            passes: entry.passes,
+        };
+        cx.probe.memory_entered(self.epoch + u64::from(now), &inst);
     }
 
     pub(in crate::sm) fn count_stall(&mut self, cycles: Local) {

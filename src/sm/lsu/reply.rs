@@ -55,6 +55,10 @@ impl Sm {
                 landed.push(id);
             }
         });
+        let at = self.epoch + u64::from(now);
+        let mshrs = self.l1.in_flight();
+        cx.probe
+            .l1_filled(at, self.id, reply.line, reply.sectors, mshrs);
         self.write_back(dirty, now, cx);
         // Landed flights are the free ones at once; each is read before it can be reused.
         let count = landed.len();

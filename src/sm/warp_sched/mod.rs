@@ -12,7 +12,8 @@ mod two_level;
 use crate::config::SchedulerPolicy;
 
 /// Warps of a sub-core at most; the masks are `u16`.
-pub const WARPS_MAX: usize = 16;
+pub const WARPS_MAX: usize = crate::config::sm::WARPS_PER_SUB_CORE_MAX as usize;
+const _: () = assert!(WARPS_MAX <= u16::BITS as usize);
 
 /// What a scheduler knows of its warps.
 #[derive(Clone, Debug)]

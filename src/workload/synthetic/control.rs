@@ -6,8 +6,9 @@
 //! instructions that are overwritten later. Loops are walked twice, so that dependences carried by the
 //! branch back are met too.
 
-use crate::config::{GpuSpec, LatencySpec};
+use crate::config::GpuSpec;
 use crate::isa::{Control, OpClass, RegFile, RegRange, StaticInst};
+use crate::sm::latency;
 use crate::trace::Code;
 use std::collections::BTreeMap;
 
@@ -201,41 +202,20 @@ impl<'a> Pass<'a> {
         barrier
     }
 
-    /// Cycles from issue to dependent issue; none when they vary.
+    /// Cycles from issue to dependent issue, as the machine has them; none when they vary.
     fn latency(&self, inst: &StaticInst) -> Option<u64> {
-        let latency = &self.gpu.sm.latency;
-        let cycles = match inst.class {
-            OpClass::Tensor => self.tensor_latency(inst),
-            OpClass::Fp64 if self.gpu.sm.pipes.fp64_shared => return None,
-            class => fixed_latency(class, latency)?,
-        };
-        Some(u64::from(cycles))
-    }
-
-    fn tensor_latency(&self, inst: &StaticInst) -> u16 {
-        let tensor = &self.gpu.sm.tensor;
-        let text = &self.mnemonics[usize::from(inst.mnemonic)];
-        let matching = tensor
-            .latency
-            .iter()
-            .filter(|row| text.starts_with(&row.opcode));
-        let longest = matching.max_by_key(|row| row.opcode.len());
-        longest.map_or(tensor.default_latency, |row| row.cycles)
+        let mnemonic = &self.mnemonics[usize::from(inst.mnemonic)];
+        latency::fixed(inst, mnemonic, self.gpu).map(u64::from)
     }
 
     /// What a consumer of another kind waits longer.
     fn extra(&self, producer: &StaticInst, consumer: &StaticInst) -> u64 {
-        let latency = &self.gpu.sm.latency;
         let branches = matches!(consumer.class, OpClass::Branch | OpClass::Exit);
         match producer.class {
-            OpClass::SetPredicate if branches => u64::from(
-                latency
-                    .predicate_to_branch
-                    .saturating_sub(latency.set_predicate),
-            ),
+            OpClass::SetPredicate if branches => u64::from(latency::guard_extra(self.gpu)),
             OpClass::Tensor | OpClass::SetPredicate => 0,
             class if class == consumer.class => 0,
-            _ => u64::from(latency.cross_pipe_extra),
+            _ => u64::from(self.gpu.sm.latency.cross_pipe_extra),
         }
     }
 
@@ -260,33 +240,6 @@ impl<'a> Pass<'a> {
             }
         }
     }
-}
-
-fn fixed_latency(class: OpClass, latency: &LatencySpec) -> Option<u16> {
-    Some(match class {
-        OpClass::Fp32 => latency.fp32,
-        OpClass::Fp32Alu => latency.fp32_alu,
-        OpClass::Fp16 => latency.fp16,
-        OpClass::Fp16Mma => latency.fp16_mma,
-        OpClass::Fp64 => latency.fp64,
-        OpClass::IntAlu => latency.int_alu,
-        OpClass::Imad => latency.imad,
-        OpClass::ImadWide => latency.imad_wide,
-        OpClass::ImadHi => latency.imad_hi,
-        OpClass::SetPredicate => latency.set_predicate,
-        OpClass::ReadClock => latency.read_clock,
-        OpClass::Uniform => latency.uniform,
-        OpClass::Memory
-        | OpClass::Mufu
-        | OpClass::Convert
-        | OpClass::BitCount
-        | OpClass::Shuffle
-        | OpClass::Vote
-        | OpClass::ReadSpecial
-        | OpClass::Texture => return None,
-        // Nothing depends on a result of the others.
-        _ => 1,
-    })
 }
 
 #[cfg(test)]

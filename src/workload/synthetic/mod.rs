@@ -43,7 +43,7 @@ use std::sync::Arc;
 pub const PREFIX: &str = "synth:";
 
 /// Changes whenever a generator emits something else for the same parameters.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// First byte of array `index` of a kernel: far apart, and aligned to large pages.
 fn array(index: u64) -> u64 {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::mem::dram::replay::{Record, Replay, Report};
-use crate::mem::dram::{ChannelSpec, NoDramProbe, POLICIES};
+use crate::mem::dram::{ChannelSpec, NoDramProbe, Policy};
 
 /// One policy's result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,7 +31,7 @@ pub struct Comparison {
 /// Replays `records` under every policy; everything else is as in `spec`.
 pub fn compare(spec: &ChannelSpec, mlp: Option<u32>, records: &[Record]) -> Comparison {
     let mut policies: Vec<PolicyResult> = Vec::new();
-    for (_, policy) in POLICIES {
+    for policy in Policy::all() {
         let spec = ChannelSpec {
             policy,
             ..spec.clone()

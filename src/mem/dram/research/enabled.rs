@@ -5,7 +5,7 @@ use crate::mem::dram::DramProbe;
 use crate::mem::dram::replay::{Record, Replay, Run};
 
 pub use super::compare::{Comparison, PolicyResult, compare};
-pub use super::instruments::{BankReport, LatencyReport, Section, StreamReport};
+pub use super::instruments::{BankReport, LatencyReport, Section, Seen, StreamReport};
 
 /// Whether the instruments are compiled in.
 pub const ENABLED: bool = true;

@@ -91,15 +91,120 @@ pub struct Section {
 /// Longest latency that the histograms hold, CK; longer ones are counted there.
 const LONGEST_CK: u64 = 1 << 32;
 
-/// The instruments of one channel.
-pub struct Instruments {
+/// What can be said of a channel's commands and requests without knowing where they come from.
+#[derive(Debug)]
+pub struct Seen {
+    /// By flat bank; as many as were used.
     banks: Vec<BankReport>,
     row_run: [u64; MAX_BANKS],
+    /// Read latencies by row outcome, CK.
+    latency: [Histogram<u64>; 3],
+    commands: [u64; COMMANDS.len()],
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        let histogram = || Histogram::new(3).expect("three digits are legal");
+        Seen {
+            banks: Vec::new(),
+            row_run: [0; MAX_BANKS],
+            latency: [histogram(), histogram(), histogram()],
+            commands: [0; COMMANDS.len()],
+        }
+    }
+}
+
+impl Seen {
+    /// Accesses by bank.
+    pub fn banks(&self) -> &[BankReport] {
+        &self.banks
+    }
+
+    /// Commands by mnemonic.
+    pub fn commands(&self) -> Vec<(&'static str, u64)> {
+        let counts = COMMANDS.iter().zip(self.commands);
+        counts.map(|(c, count)| (c.mnemonic(), count)).collect()
+    }
+
+    /// Read latencies by row outcome, and all together, with a command clock of `ns`.
+    pub fn latencies(&self, ns: f64) -> Vec<LatencyReport> {
+        let mut all = self.latency[0].clone();
+        for other in &self.latency[1..] {
+            all.add(other).expect("histograms grow");
+        }
+        let classes = ["hit", "miss", "conflict"].into_iter().zip(&self.latency);
+        let classes = classes.chain([("all", &all)]);
+        classes
+            .map(|(class, h)| distribution(class, h, ns))
+            .collect()
+    }
+
+    /// Adds what another channel's observer saw.
+    pub fn merge(&mut self, other: &Seen) {
+        for bank in &other.banks {
+            let sum = self.bank(bank.bank as usize);
+            sum.hits += bank.hits;
+            sum.misses += bank.misses;
+            sum.conflicts += bank.conflicts;
+            sum.activates += bank.activates;
+            sum.longest_row_run = sum.longest_row_run.max(bank.longest_row_run);
+        }
+        for (sum, more) in self.latency.iter_mut().zip(&other.latency) {
+            sum.add(more).expect("histograms grow");
+        }
+        for (sum, more) in self.commands.iter_mut().zip(other.commands) {
+            *sum += more;
+        }
+    }
+
+    fn bank(&mut self, number: usize) -> &mut BankReport {
+        for bank in self.banks.len()..=number {
+            self.banks.push(BankReport {
+                bank: bank as u32,
+                ..BankReport::default()
+            });
+        }
+        &mut self.banks[number]
+    }
+}
+
+impl DramProbe for Seen {
+    fn command_issued(&mut self, issued: &Issued) {
+        self.commands[issued.command as usize] += 1;
+        if issued.command == Command::Activate {
+            self.bank(usize::from(issued.bank)).activates += 1;
+            self.row_run[usize::from(issued.bank)] = 0;
+        }
+    }
+
+    fn commands_passed_over(&mut self, command: Command, count: u64) {
+        self.commands[command as usize] += count;
+    }
+
+    fn request_served(&mut self, served: &Served) {
+        let run = &mut self.row_run[usize::from(served.bank)];
+        *run += 1;
+        let run = *run;
+        let bank = self.bank(usize::from(served.bank));
+        match served.outcome {
+            RowOutcome::Hit => bank.hits += 1,
+            RowOutcome::Miss => bank.misses += 1,
+            RowOutcome::Conflict => bank.conflicts += 1,
+        }
+        bank.longest_row_run = bank.longest_row_run.max(run);
+        if served.kind == Kind::Read {
+            let latency = (served.done - served.accepted).min(LONGEST_CK);
+            self.latency[served.outcome as usize].saturating_record(latency);
+        }
+    }
+}
+
+/// The instruments of one channel.
+pub struct Instruments {
+    seen: Seen,
     streams: [StreamReport; STREAMS],
     stream_of_tag: Vec<u8>,
-    latency: [Histogram<u64>; 3],
     parallelism: Parallelism,
-    commands: [u64; COMMANDS.len()],
     banks_per_group: u32,
     ns: f64,
 }
@@ -108,24 +213,16 @@ impl Instruments {
     /// Instruments for `spec`; a request's tag is its index in `records`.
     pub fn new(spec: &ChannelSpec, records: &[Record]) -> Instruments {
         let org = &spec.standard.org;
-        let histogram =
-            || Histogram::new_with_bounds(1, LONGEST_CK, 3).expect("the bounds are legal");
+        let mut seen = Seen::default();
+        seen.bank(org.banks() as usize - 1);
         Instruments {
-            banks: (0..org.banks())
-                .map(|bank| BankReport {
-                    bank,
-                    ..BankReport::default()
-                })
-                .collect(),
-            row_run: [0; MAX_BANKS],
+            seen,
             streams: std::array::from_fn(|s| StreamReport {
                 stream: s as u32,
                 ..StreamReport::default()
             }),
             stream_of_tag: records.iter().map(|r| stream_of(r.addr)).collect(),
-            latency: [histogram(), histogram(), histogram()],
             parallelism: Parallelism::default(),
-            commands: [0; COMMANDS.len()],
             banks_per_group: org.banks_per_group,
             ns: f64::from(spec.standard.tck_ps) / 1e3,
         }
@@ -137,82 +234,56 @@ impl Instruments {
             self.parallelism.means(self.banks_per_group);
         let s = &run.stats;
         let share = |cycles: u64| cycles as f64 / s.cycles.max(1) as f64;
-        let mut all = self.latency[0].clone();
-        for other in &self.latency[1..] {
-            all.add(other).expect("same bounds");
-        }
-        let classes = ["hit", "miss", "conflict"].into_iter().zip(&self.latency);
-        let latency = classes
-            .chain([("all", &all)])
-            .map(|(class, h)| self.distribution(class, h))
-            .collect();
         Section {
             accesses_per_activate: (s.reads + s.writes) as f64 / s.activates.max(1) as f64,
             bank_parallelism,
             bank_group_parallelism,
-            latency,
+            latency: self.seen.latencies(self.ns),
             turnaround_loss: share(s.bus.turnaround),
             refresh_loss: share(s.bus.refresh),
             direction_switches: s.direction_switches,
-            commands: COMMANDS
-                .iter()
-                .map(|&c| (c.mnemonic(), self.commands[c as usize]))
-                .collect(),
+            commands: self.seen.commands(),
             streams: self
                 .streams
                 .into_iter()
                 .filter(|s| s.accesses > 0)
                 .collect(),
-            banks: self.banks,
+            banks: self.seen.banks,
         }
     }
+}
 
-    fn distribution(&self, class: &'static str, h: &Histogram<u64>) -> LatencyReport {
-        let at = |q: f64| h.value_at_quantile(q) as f64 * self.ns;
-        LatencyReport {
-            class,
-            count: h.len(),
-            mean_ns: h.mean() * self.ns,
-            p50_ns: at(0.5),
-            p95_ns: at(0.95),
-            p99_ns: at(0.99),
-            p999_ns: at(0.999),
-            max_ns: h.max() as f64 * self.ns,
-        }
+fn distribution(class: &'static str, h: &Histogram<u64>, ns: f64) -> LatencyReport {
+    let at = |q: f64| h.value_at_quantile(q) as f64 * ns;
+    LatencyReport {
+        class,
+        count: h.len(),
+        mean_ns: h.mean() * ns,
+        p50_ns: at(0.5),
+        p95_ns: at(0.95),
+        p99_ns: at(0.99),
+        p999_ns: at(0.999),
+        max_ns: h.max() as f64 * ns,
     }
 }
 
 impl DramProbe for Instruments {
     fn command_issued(&mut self, issued: &Issued) {
-        self.commands[issued.command as usize] += 1;
-        if issued.command == Command::Activate {
-            self.banks[issued.bank as usize].activates += 1;
-            self.row_run[issued.bank as usize] = 0;
-        }
+        self.seen.command_issued(issued);
     }
 
     fn commands_passed_over(&mut self, command: Command, count: u64) {
-        self.commands[command as usize] += count;
+        self.seen.commands_passed_over(command, count);
     }
 
     fn request_served(&mut self, served: &Served) {
-        let bank = &mut self.banks[served.bank as usize];
-        match served.outcome {
-            RowOutcome::Hit => bank.hits += 1,
-            RowOutcome::Miss => bank.misses += 1,
-            RowOutcome::Conflict => bank.conflicts += 1,
-        }
-        let run = &mut self.row_run[served.bank as usize];
-        *run += 1;
-        bank.longest_row_run = bank.longest_row_run.max(*run);
+        self.seen.request_served(served);
         let stream = &mut self.streams[self.stream_of_tag[served.tag as usize] as usize];
         stream.accesses += 1;
         stream.hits += u64::from(served.outcome == RowOutcome::Hit);
         if served.kind == Kind::Read {
-            let latency = served.done - served.accepted;
             stream.reads += 1;
-            stream.read_latency_sum += latency;
-            self.latency[served.outcome as usize].saturating_record(latency);
+            stream.read_latency_sum += served.done - served.accepted;
         }
         self.parallelism
             .interval(served.bank, served.accepted, served.done);

@@ -2,9 +2,6 @@
 
 use super::{Protect, Rules};
 
-/// Hits past an older conflict after which the capped variant serves the conflict (as DRAMsim3).
-pub(super) const DEFAULT_CAP: u32 = 4;
-
 /// Starvation cap of the uncapped variants: far above what a full queue can do in one row, so that it binds only
 /// where hits keep arriving and would push the precharge away for ever (tRTP > tCCD_L on HBM).
 const STARVATION_CAP: u32 = 128;

@@ -15,6 +15,7 @@
 use super::channel::Channel;
 use super::command::Kind;
 use super::queue::Entry;
+use crate::config::DramScheduler;
 
 mod bliss;
 mod fcfs;
@@ -46,40 +47,53 @@ pub enum Policy {
     WriteAware,
 }
 
-/// Names on the command line and in configs, with the policy they mean.
-pub const POLICIES: [(&str, Policy); 8] = [
-    ("fcfs", Policy::Fcfs),
-    ("fr-fcfs", Policy::FrFcfs),
-    ("fr-fcfs-plain", Policy::FrFcfsPlain),
-    ("fr-fcfs-rowhit", Policy::FrFcfsRowHit),
-    (
-        "fr-fcfs-cap",
-        Policy::FrFcfsCap {
-            hits: frfcfs::DEFAULT_CAP,
-        },
-    ),
-    ("bliss", Policy::Bliss),
-    ("par-bs", Policy::ParBs),
-    ("write-aware", Policy::WriteAware),
-];
+/// Hits past an older conflict after which `fr-fcfs-cap` of `phantom-gpu dram` serves the conflict, when none are
+/// given (as DRAMsim3).
+pub const DEFAULT_CAP: u32 = 4;
 
 impl Policy {
+    /// The policy that `scheduler` names; `cap` is the number of hits of `fr-fcfs-cap`.
+    pub fn new(scheduler: DramScheduler, cap: u32) -> Policy {
+        match scheduler {
+            DramScheduler::Fcfs => Policy::Fcfs,
+            DramScheduler::FrFcfs => Policy::FrFcfs,
+            DramScheduler::FrFcfsPlain => Policy::FrFcfsPlain,
+            DramScheduler::FrFcfsRowHit => Policy::FrFcfsRowHit,
+            DramScheduler::FrFcfsCap => Policy::FrFcfsCap { hits: cap },
+            DramScheduler::Bliss => Policy::Bliss,
+            DramScheduler::ParBs => Policy::ParBs,
+            DramScheduler::WriteAware => Policy::WriteAware,
+        }
+    }
+
+    /// Every policy with its default numbers, in the order of their names.
+    pub fn all() -> impl ExactSizeIterator<Item = Policy> {
+        let policies = DramScheduler::ALL.iter();
+        policies.map(|&scheduler| Policy::new(scheduler, DEFAULT_CAP))
+    }
+
     /// The policy called `name`; `fr-fcfs-cap=N` sets the cap.
     pub fn from_name(name: &str) -> Option<Policy> {
         if let Some(number) = name.strip_prefix("fr-fcfs-cap=") {
             let hits = number.parse().ok().filter(|&n| n > 0)?;
             return Some(Policy::FrFcfsCap { hits });
         }
-        POLICIES.iter().find(|(n, _)| *n == name).map(|&(_, p)| p)
+        DramScheduler::from_name(name).map(|scheduler| Policy::new(scheduler, DEFAULT_CAP))
     }
 
     /// The name of the policy, without its numbers.
     pub fn name(self) -> &'static str {
-        let kind = std::mem::discriminant(&self);
-        POLICIES
-            .iter()
-            .find(|(_, p)| std::mem::discriminant(p) == kind)
-            .map_or("", |&(n, _)| n)
+        let scheduler = match self {
+            Policy::Fcfs => DramScheduler::Fcfs,
+            Policy::FrFcfs => DramScheduler::FrFcfs,
+            Policy::FrFcfsPlain => DramScheduler::FrFcfsPlain,
+            Policy::FrFcfsRowHit => DramScheduler::FrFcfsRowHit,
+            Policy::FrFcfsCap { .. } => DramScheduler::FrFcfsCap,
+            Policy::Bliss => DramScheduler::Bliss,
+            Policy::ParBs => DramScheduler::ParBs,
+            Policy::WriteAware => DramScheduler::WriteAware,
+        };
+        scheduler.name()
     }
 
     /// The fixed part of the policy.

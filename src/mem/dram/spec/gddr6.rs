@@ -3,20 +3,8 @@
 use std::borrow::Cow;
 
 use super::{Family, Organisation, StandardSpec};
+use crate::config::DramStandard;
 use crate::mem::dram::timing::Timing;
-
-/// Grades of this family.
-pub(super) const GRADES: &[&StandardSpec] = &[
-    &GDDR6_12000,
-    &GDDR6_14000,
-    &GDDR6_14000_1250MV,
-    &GDDR6_16000,
-    &GDDR6_18000,
-    &GDDR6_20000,
-    &GDDR6X_19000,
-    &GDDR6X_21000,
-    &GDDR6X_22400,
-];
 
 /// 8 Gb device in x16 mode: 16 banks of 16384 rows of 2 KB.
 const ORG_8GB: Organisation = Organisation {
@@ -96,13 +84,13 @@ const T_X19000: Timing = Timing {
 };
 
 const fn grade(
-    name: &'static str,
+    standard: DramStandard,
     source: &'static str,
     tck_ps: u32,
     timing: Timing,
 ) -> StandardSpec {
     StandardSpec {
-        name: Cow::Borrowed(name),
+        name: Cow::Borrowed(standard.name()),
         source: Cow::Borrowed(source),
         family: Family::Gddr,
         tck_ps,
@@ -111,51 +99,69 @@ const fn grade(
     }
 }
 
-const fn scaled(name: &'static str, source: &'static str, tck_ps: u32) -> StandardSpec {
+const fn scaled(standard: DramStandard, source: &'static str, tck_ps: u32) -> StandardSpec {
     grade(
-        name,
+        standard,
         source,
         tck_ps,
         super::requantise(&T_14000, 570, tck_ps),
     )
 }
 
-const fn scaled_x(name: &'static str, source: &'static str, tck_ps: u32) -> StandardSpec {
+const fn scaled_x(standard: DramStandard, source: &'static str, tck_ps: u32) -> StandardSpec {
     grade(
-        name,
+        standard,
         source,
         tck_ps,
         super::requantise(&T_X19000, 421, tck_ps),
     )
 }
 
-static GDDR6_14000: StandardSpec = grade(
-    "GDDR6_14000",
+pub(super) static GDDR6_14000: StandardSpec = grade(
+    DramStandard::Gddr6At14000,
     "Ramulator 2.1 GDDR6_14000_1350mV_double/GDDR6_8Gb_x16",
     570,
     T_14000,
 );
-static GDDR6_14000_1250MV: StandardSpec = grade(
-    "GDDR6_14000_1250MV",
+pub(super) static GDDR6_14000_1250MV: StandardSpec = grade(
+    DramStandard::Gddr6At14000Low,
     "Ramulator 2.1 GDDR6_14000_1250mV",
     570,
     T_14000_1250MV,
 );
-static GDDR6X_19000: StandardSpec = grade(
-    "GDDR6X_19000",
+pub(super) static GDDR6X_19000: StandardSpec = grade(
+    DramStandard::Gddr6XAt19000,
     "assumed: GDDR6_14000 ns at 0.421 ns",
     421,
     T_X19000,
 );
-static GDDR6_12000: StandardSpec =
-    scaled("GDDR6_12000", "assumed: GDDR6_14000 ns at 0.667 ns", 667);
-static GDDR6_16000: StandardSpec =
-    scaled("GDDR6_16000", "assumed: GDDR6_14000 ns at 0.500 ns", 500);
-static GDDR6_18000: StandardSpec =
-    scaled("GDDR6_18000", "assumed: GDDR6_14000 ns at 0.444 ns", 444);
-static GDDR6_20000: StandardSpec =
-    scaled("GDDR6_20000", "assumed: GDDR6_14000 ns at 0.400 ns", 400);
-static GDDR6X_21000: StandardSpec =
-    scaled_x("GDDR6X_21000", "assumed: GDDR6X_19000 ns at 0.381 ns", 381);
-static GDDR6X_22400: StandardSpec =
-    scaled_x("GDDR6X_22400", "assumed: GDDR6X_19000 ns at 0.357 ns", 357);
+pub(super) static GDDR6_12000: StandardSpec = scaled(
+    DramStandard::Gddr6At12000,
+    "assumed: GDDR6_14000 ns at 0.667 ns",
+    667,
+);
+pub(super) static GDDR6_16000: StandardSpec = scaled(
+    DramStandard::Gddr6At16000,
+    "assumed: GDDR6_14000 ns at 0.500 ns",
+    500,
+);
+pub(super) static GDDR6_18000: StandardSpec = scaled(
+    DramStandard::Gddr6At18000,
+    "assumed: GDDR6_14000 ns at 0.444 ns",
+    444,
+);
+pub(super) static GDDR6_20000: StandardSpec = scaled(
+    DramStandard::Gddr6At20000,
+    "assumed: GDDR6_14000 ns at 0.400 ns",
+    400,
+);
+pub(super) static GDDR6X_21000: StandardSpec = scaled_x(
+    DramStandard::Gddr6XAt21000,
+    "assumed: GDDR6X_19000 ns at 0.381 ns",
+    381,
+);
+pub(super) static GDDR6X_22400: StandardSpec = scaled_x(
+    DramStandard::Gddr6XAt22400,
+    "assumed: GDDR6X_19000 ns at 0.357 ns",
+    357,
+);

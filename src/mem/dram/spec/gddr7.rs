@@ -3,10 +3,8 @@
 use std::borrow::Cow;
 
 use super::{Family, Organisation, StandardSpec};
+use crate::config::DramStandard;
 use crate::mem::dram::timing::Timing;
-
-/// Grades of this family.
-pub(super) const GRADES: &[&StandardSpec] = &[&GDDR7_28000, &GDDR7_30000, &GDDR7_32000];
 
 /// No bank groups: a group of one bank gives the same-bank column spacing its place in the table.
 const ORG: Organisation = Organisation {
@@ -47,13 +45,13 @@ const T_28000: Timing = Timing {
 };
 
 const fn grade(
-    name: &'static str,
+    standard: DramStandard,
     source: &'static str,
     tck_ps: u32,
     timing: Timing,
 ) -> StandardSpec {
     StandardSpec {
-        name: Cow::Borrowed(name),
+        name: Cow::Borrowed(standard.name()),
         source: Cow::Borrowed(source),
         family: Family::Gddr,
         tck_ps,
@@ -62,22 +60,28 @@ const fn grade(
     }
 }
 
-const fn scaled(name: &'static str, source: &'static str, tck_ps: u32) -> StandardSpec {
+const fn scaled(standard: DramStandard, source: &'static str, tck_ps: u32) -> StandardSpec {
     grade(
-        name,
+        standard,
         source,
         tck_ps,
         super::requantise(&T_28000, 571, tck_ps),
     )
 }
 
-static GDDR7_28000: StandardSpec = grade(
-    "GDDR7_28000",
+pub(super) static GDDR7_28000: StandardSpec = grade(
+    DramStandard::Gddr7At28000,
     "Ramulator 2.1 GDDR7_28000_PAM3",
     571,
     T_28000,
 );
-static GDDR7_30000: StandardSpec =
-    scaled("GDDR7_30000", "assumed: GDDR7_28000 ns at 0.533 ns", 533);
-static GDDR7_32000: StandardSpec =
-    scaled("GDDR7_32000", "assumed: GDDR7_28000 ns at 0.500 ns", 500);
+pub(super) static GDDR7_30000: StandardSpec = scaled(
+    DramStandard::Gddr7At30000,
+    "assumed: GDDR7_28000 ns at 0.533 ns",
+    533,
+);
+pub(super) static GDDR7_32000: StandardSpec = scaled(
+    DramStandard::Gddr7At32000,
+    "assumed: GDDR7_28000 ns at 0.500 ns",
+    500,
+);

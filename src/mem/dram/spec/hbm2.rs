@@ -3,18 +3,8 @@
 use std::borrow::Cow;
 
 use super::{Family, Organisation, StandardSpec};
+use crate::config::DramStandard;
 use crate::mem::dram::timing::Timing;
-
-/// Grades of this family.
-pub(super) const GRADES: &[&StandardSpec] = &[
-    &HBM2_1600,
-    &HBM2_2000,
-    &HBM2_2400,
-    &HBM2E_2400,
-    &HBM2E_2800,
-    &HBM2E_3200,
-    &HBM2E_3600,
-];
 
 /// 4 Gb in a pseudo-channel: 16 banks of 32768 rows of 1 KB (JESD235).
 const ORG_4GB: Organisation = Organisation {
@@ -130,14 +120,14 @@ const T_E3200: Timing = Timing {
 };
 
 const fn grade(
-    name: &'static str,
+    standard: DramStandard,
     source: &'static str,
     tck_ps: u32,
     org: Organisation,
     timing: Timing,
 ) -> StandardSpec {
     StandardSpec {
-        name: Cow::Borrowed(name),
+        name: Cow::Borrowed(standard.name()),
         source: Cow::Borrowed(source),
         family: Family::Hbm2,
         tck_ps,
@@ -146,41 +136,53 @@ const fn grade(
     }
 }
 
-static HBM2_1600: StandardSpec = grade(
-    "HBM2_1600",
+pub(super) static HBM2_1600: StandardSpec = grade(
+    DramStandard::Hbm2At1600,
     "Ramulator 2.1 HBM2_1600Mbps/HBM2_4Gb",
     1250,
     ORG_4GB,
     T_1600,
 );
-static HBM2_2000: StandardSpec = grade(
-    "HBM2_2000",
+pub(super) static HBM2_2000: StandardSpec = grade(
+    DramStandard::Hbm2At2000,
     "Ramulator 2.1 HBM2_2000Mbps/HBM2_4Gb",
     1000,
     ORG_4GB,
     T_2000,
 );
-static HBM2_2400: StandardSpec = grade(
-    "HBM2_2400",
+pub(super) static HBM2_2400: StandardSpec = grade(
+    DramStandard::Hbm2At2400,
     "Ramulator 2.1 HBM2_2400Mbps/HBM2_8Gb",
     833,
     ORG_8GB,
     T_2400,
 );
-static HBM2E_3200: StandardSpec = grade(
-    "HBM2E_3200",
+pub(super) static HBM2E_3200: StandardSpec = grade(
+    DramStandard::Hbm2EAt3200,
     "assumed: HBM2_2000 ns at 0.625 ns",
     625,
     ORG_8GB,
     T_E3200,
 );
-static HBM2E_2400: StandardSpec = scaled("HBM2E_2400", "assumed: HBM2E_3200 ns at 0.833 ns", 833);
-static HBM2E_2800: StandardSpec = scaled("HBM2E_2800", "assumed: HBM2E_3200 ns at 0.714 ns", 714);
-static HBM2E_3600: StandardSpec = scaled("HBM2E_3600", "assumed: HBM2E_3200 ns at 0.556 ns", 556);
+pub(super) static HBM2E_2400: StandardSpec = scaled(
+    DramStandard::Hbm2EAt2400,
+    "assumed: HBM2E_3200 ns at 0.833 ns",
+    833,
+);
+pub(super) static HBM2E_2800: StandardSpec = scaled(
+    DramStandard::Hbm2EAt2800,
+    "assumed: HBM2E_3200 ns at 0.714 ns",
+    714,
+);
+pub(super) static HBM2E_3600: StandardSpec = scaled(
+    DramStandard::Hbm2EAt3600,
+    "assumed: HBM2E_3200 ns at 0.556 ns",
+    556,
+);
 
-const fn scaled(name: &'static str, source: &'static str, tck_ps: u32) -> StandardSpec {
+const fn scaled(standard: DramStandard, source: &'static str, tck_ps: u32) -> StandardSpec {
     grade(
-        name,
+        standard,
         source,
         tck_ps,
         ORG_8GB,

@@ -3,19 +3,8 @@
 use std::borrow::Cow;
 
 use super::{Family, Organisation, StandardSpec};
+use crate::config::DramStandard;
 use crate::mem::dram::timing::Timing;
-
-/// Grades of this family.
-pub(super) const GRADES: &[&StandardSpec] = &[
-    &HBM3_4800,
-    &HBM3_5200,
-    &HBM3_5600,
-    &HBM3_6400,
-    &HBM3E_8000,
-    &HBM3E_9200,
-    &HBM3E_9600,
-    &HBM4_8000,
-];
 
 /// 16 banks of 16384 rows of 1 KB in a pseudo-channel (JESD238, 4 Gb).
 const ORG_4GB: Organisation = Organisation {
@@ -89,14 +78,14 @@ const T_HBM4: Timing = Timing {
 };
 
 const fn grade(
-    name: &'static str,
+    standard: DramStandard,
     source: &'static str,
     tck_ps: u32,
     org: Organisation,
     timing: Timing,
 ) -> StandardSpec {
     StandardSpec {
-        name: Cow::Borrowed(name),
+        name: Cow::Borrowed(standard.name()),
         source: Cow::Borrowed(source),
         family: Family::Hbm3,
         tck_ps,
@@ -105,9 +94,9 @@ const fn grade(
     }
 }
 
-const fn scaled(name: &'static str, source: &'static str, tck_ps: u32) -> StandardSpec {
+const fn scaled(standard: DramStandard, source: &'static str, tck_ps: u32) -> StandardSpec {
     grade(
-        name,
+        standard,
         source,
         tck_ps,
         ORG_4GB,
@@ -115,23 +104,47 @@ const fn scaled(name: &'static str, source: &'static str, tck_ps: u32) -> Standa
     )
 }
 
-static HBM3_6400: StandardSpec = grade(
-    "HBM3_6400",
+pub(super) static HBM3_6400: StandardSpec = grade(
+    DramStandard::Hbm3At6400,
     "Ramulator 2.1 HBM3_6400Mbps/HBM3_4Gb",
     625,
     ORG_4GB,
     T_6400,
 );
-static HBM4_8000: StandardSpec = grade(
-    "HBM4_8000",
+pub(super) static HBM4_8000: StandardSpec = grade(
+    DramStandard::Hbm4At8000,
     "Ramulator 2.1 HBM4_8000",
     500,
     ORG_HBM4,
     T_HBM4,
 );
-static HBM3_4800: StandardSpec = scaled("HBM3_4800", "assumed: HBM3_6400 ns at 0.833 ns", 833);
-static HBM3_5200: StandardSpec = scaled("HBM3_5200", "assumed: HBM3_6400 ns at 0.769 ns", 769);
-static HBM3_5600: StandardSpec = scaled("HBM3_5600", "assumed: HBM3_6400 ns at 0.714 ns", 714);
-static HBM3E_8000: StandardSpec = scaled("HBM3E_8000", "assumed: HBM3_6400 ns at 0.500 ns", 500);
-static HBM3E_9200: StandardSpec = scaled("HBM3E_9200", "assumed: HBM3_6400 ns at 0.435 ns", 435);
-static HBM3E_9600: StandardSpec = scaled("HBM3E_9600", "assumed: HBM3_6400 ns at 0.417 ns", 417);
+pub(super) static HBM3_4800: StandardSpec = scaled(
+    DramStandard::Hbm3At4800,
+    "assumed: HBM3_6400 ns at 0.833 ns",
+    833,
+);
+pub(super) static HBM3_5200: StandardSpec = scaled(
+    DramStandard::Hbm3At5200,
+    "assumed: HBM3_6400 ns at 0.769 ns",
+    769,
+);
+pub(super) static HBM3_5600: StandardSpec = scaled(
+    DramStandard::Hbm3At5600,
+    "assumed: HBM3_6400 ns at 0.714 ns",
+    714,
+);
+pub(super) static HBM3E_8000: StandardSpec = scaled(
+    DramStandard::Hbm3EAt8000,
+    "assumed: HBM3_6400 ns at 0.500 ns",
+    500,
+);
+pub(super) static HBM3E_9200: StandardSpec = scaled(
+    DramStandard::Hbm3EAt9200,
+    "assumed: HBM3_6400 ns at 0.435 ns",
+    435,
+);
+pub(super) static HBM3E_9600: StandardSpec = scaled(
+    DramStandard::Hbm3EAt9600,
+    "assumed: HBM3_6400 ns at 0.417 ns",
+    417,
+);

@@ -10,6 +10,7 @@
 //! the nearest grade that has one.
 
 use super::timing::{CommandBus, Timing};
+use crate::config::DramStandard;
 
 mod gddr6;
 mod gddr7;
@@ -166,14 +167,42 @@ const fn requantise(t: &Timing, from_ps: u32, to_ps: u32) -> Timing {
     out
 }
 
+/// The numbers of a built-in grade.
+pub fn grade(standard: DramStandard) -> &'static StandardSpec {
+    match standard {
+        DramStandard::Hbm2At1600 => &hbm2::HBM2_1600,
+        DramStandard::Hbm2At2000 => &hbm2::HBM2_2000,
+        DramStandard::Hbm2At2400 => &hbm2::HBM2_2400,
+        DramStandard::Hbm2EAt2400 => &hbm2::HBM2E_2400,
+        DramStandard::Hbm2EAt2800 => &hbm2::HBM2E_2800,
+        DramStandard::Hbm2EAt3200 => &hbm2::HBM2E_3200,
+        DramStandard::Hbm2EAt3600 => &hbm2::HBM2E_3600,
+        DramStandard::Hbm3At4800 => &hbm3::HBM3_4800,
+        DramStandard::Hbm3At5200 => &hbm3::HBM3_5200,
+        DramStandard::Hbm3At5600 => &hbm3::HBM3_5600,
+        DramStandard::Hbm3At6400 => &hbm3::HBM3_6400,
+        DramStandard::Hbm3EAt8000 => &hbm3::HBM3E_8000,
+        DramStandard::Hbm3EAt9200 => &hbm3::HBM3E_9200,
+        DramStandard::Hbm3EAt9600 => &hbm3::HBM3E_9600,
+        DramStandard::Hbm4At8000 => &hbm3::HBM4_8000,
+        DramStandard::Gddr6At12000 => &gddr6::GDDR6_12000,
+        DramStandard::Gddr6At14000 => &gddr6::GDDR6_14000,
+        DramStandard::Gddr6At14000Low => &gddr6::GDDR6_14000_1250MV,
+        DramStandard::Gddr6At16000 => &gddr6::GDDR6_16000,
+        DramStandard::Gddr6At18000 => &gddr6::GDDR6_18000,
+        DramStandard::Gddr6At20000 => &gddr6::GDDR6_20000,
+        DramStandard::Gddr6XAt19000 => &gddr6::GDDR6X_19000,
+        DramStandard::Gddr6XAt21000 => &gddr6::GDDR6X_21000,
+        DramStandard::Gddr6XAt22400 => &gddr6::GDDR6X_22400,
+        DramStandard::Gddr7At28000 => &gddr7::GDDR7_28000,
+        DramStandard::Gddr7At30000 => &gddr7::GDDR7_30000,
+        DramStandard::Gddr7At32000 => &gddr7::GDDR7_32000,
+    }
+}
+
 /// Every built-in grade, family by family.
 pub fn standards() -> impl Iterator<Item = &'static StandardSpec> {
-    hbm2::GRADES
-        .iter()
-        .chain(hbm3::GRADES)
-        .chain(gddr6::GRADES)
-        .chain(gddr7::GRADES)
-        .copied()
+    DramStandard::ALL.iter().map(|&standard| grade(standard))
 }
 
 /// The built-in grade called `name` (upper or lower case).

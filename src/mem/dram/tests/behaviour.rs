@@ -280,3 +280,59 @@ fn bandwidth_meets_the_closed_form_bounds() {
         }
     }
 }
+
+/// A drain begins with as many writes as `write_high` and goes on until `write_low` are left, 0 among them.
+#[test]
+fn a_drain_begins_and_ends_at_the_entries_that_the_watermarks_say() {
+    for (queue, high, low) in [(1, 1, 0), (8, 8, 0), (8, 2, 1), (64, 40, 3), (64, 64, 63)] {
+        let mut spec = spec("HBM2_2000");
+        spec.set_queues(8, queue);
+        (spec.write_high, spec.write_low) = (high, low);
+        spec.write_idle = 1_000_000;
+        spec.refresh = RefreshMode::Off;
+        spec.check().unwrap();
+        let mut channel = Channel::new(&spec);
+        let mut done = Vec::new();
+        let (mut now, mut reads) = (0, 0);
+        let mut step = |channel: &mut Channel, kind, addr: u64| {
+            now += 1;
+            channel.advance(now, &mut done, &mut NoDramProbe);
+            if channel.can_accept(kind) {
+                channel.accept(now, addr, kind, 0);
+                return true;
+            }
+            false
+        };
+        // Reads never cease, so only the watermark starts a drain.
+        let mut writes = 0;
+        while writes < high {
+            reads += u64::from(step(&mut channel, Kind::Read, (1 << 20) + reads * 32));
+            assert_eq!(channel.stats().writes, 0, "{queue}:{high}:{low}");
+            writes += u32::from(step(&mut channel, Kind::Write, u64::from(writes) * 32));
+        }
+        for _ in 0..4000 {
+            reads += u64::from(step(&mut channel, Kind::Read, (1 << 20) + reads * 32));
+        }
+        let served = channel.stats().writes;
+        // Writes whose row was opened leave the queue when it is; they are served all the same.
+        assert_eq!(served, u64::from(high - low), "{queue}:{high}:{low}");
+    }
+}
+
+#[test]
+fn watermarks_that_cannot_work_are_refused() {
+    for (high, low) in [(33, 6), (6, 6), (5, 6)] {
+        let mut spec = spec("HBM2_2000");
+        (spec.write_high, spec.write_low) = (high, low);
+        let faults = spec.check().unwrap_err();
+        assert!(
+            faults[0].contains("write_low < write_high <= write_queue = 32"),
+            "{faults:?}"
+        );
+    }
+    for queue in 1..=200 {
+        let mut spec = spec("HBM2_2000");
+        spec.set_queues(queue, queue);
+        assert_eq!(spec.check(), Ok(()), "{queue}");
+    }
+}

@@ -5,8 +5,7 @@ use proptest::prelude::*;
 use crate::mem::dram::replay::{CommandLog, Record, Replay};
 use crate::mem::dram::timing::{self, Count};
 use crate::mem::dram::{
-    ChannelSpec, Kind, MAPS, NoDramProbe, POLICIES, PagePolicy, RefreshMode, checker, spec,
-    standard,
+    ChannelSpec, Kind, Map, NoDramProbe, PagePolicy, Policy, RefreshMode, checker, spec, standard,
 };
 
 /// Random traffic: bursts of addresses with locality, mixed kinds, and pauses.
@@ -46,19 +45,20 @@ fn channel() -> impl Strategy<Value = ChannelSpec> {
     ];
     let choice = (
         prop::sample::select(standards),
-        prop::sample::select(POLICIES.to_vec()),
+        prop::sample::select(Policy::all().collect::<Vec<_>>()),
         prop::sample::select(pages),
-        prop::sample::select(MAPS.to_vec()),
+        prop::sample::select(Map::ALL.to_vec()),
         prop::sample::select(refreshes),
         (1u32..40, 1u32..40, prop::sample::select(vec![0, 40, 700])),
     );
     choice.prop_map(
-        |(standard, (_, policy), page, (_, map), refresh, (reads, writes, idle))| {
+        |(standard, policy, page, map, refresh, (reads, writes, idle))| {
             let mut spec = ChannelSpec::new(standard);
             // Frequent refreshes, so that short traffic meets many.
             spec.standard.timing.refi = spec.standard.timing.rfc + 400;
             spec.standard.timing.refi_pb = 150.max(spec.standard.timing.rrefd + 60);
-            (spec.read_queue, spec.write_queue, spec.write_idle) = (reads, writes, idle);
+            spec.set_queues(reads, writes);
+            spec.write_idle = idle;
             ChannelSpec {
                 policy,
                 page,
@@ -302,7 +302,8 @@ fn hundred_million_cycles_without_a_violation() {
         let (mut cycles, mut round) = (0, 0u64);
         while cycles < 100_000_000 {
             let mut spec = ChannelSpec::new(standard(name).unwrap());
-            spec.policy = POLICIES[round as usize % POLICIES.len()].1;
+            let policies: Vec<_> = Policy::all().collect();
+            spec.policy = policies[round as usize % policies.len()];
             if round % 3 == 1 {
                 spec.refresh = RefreshMode::PerBank { postpone: 0 };
             }

@@ -1,0 +1,162 @@
+//! Probes see what the counters count, and change nothing.
+
+use super::*;
+use crate::session::Session;
+use crate::simulation::Options;
+
+/// Counts every event.
+#[derive(Debug, Default)]
+struct Counts {
+    issued: u64,
+    lost: u64,
+    entered: u64,
+    l1_hits: u64,
+    l1_refused: u64,
+    l1_filled: u64,
+    requests: u64,
+    joined: u64,
+    replies: u64,
+    l2: u64,
+    l2_hits: u64,
+    l2_filled: u64,
+    dram: u64,
+    ctas: u64,
+}
+
+impl DramProbe for Counts {
+    fn request_served(&mut self, _served: &crate::mem::dram::Served) {
+        self.dram += 1;
+    }
+}
+
+fn sectors(mask: u8) -> u64 {
+    u64::from(mask.count_ones())
+}
+
+impl Probe for Counts {
+    fn warp_issued(&mut self, _: Cycle, _: SmId, _: u8, _: u32, _: u32) {
+        self.issued += 1;
+    }
+    fn slots_lost(&mut self, _: Cycle, _: SmId, _: u8, _: u32, _: Label, slots: u64) {
+        self.lost += slots;
+    }
+    fn memory_entered(&mut self, _: Cycle, inst: &MemoryInst) {
+        self.entered += u64::from(matches!(inst.space, Space::Global | Space::Local));
+    }
+    fn l1_accessed(&mut self, _: Cycle, _: SmId, _: u64, hit: u8, _: u8) {
+        self.l1_hits += sectors(hit);
+    }
+    fn l1_refused(&mut self, _: Cycle, _: SmId, _: u64, _: ReservationFail) {
+        self.l1_refused += 1;
+    }
+    fn l1_filled(&mut self, _: Cycle, _: SmId, _: u64, filled: u8, _: usize) {
+        self.l1_filled += sectors(filled);
+    }
+    fn request_routed(&mut self, _: Cycle, _: &Request, joined: bool) {
+        self.requests += 1;
+        self.joined += u64::from(joined);
+    }
+    fn reply_routed(&mut self, _: Cycle, _: &Reply) {
+        self.replies += 1;
+    }
+    fn l2_accessed(&mut self, _: Cycle, request: &Request, hit: u8) {
+        self.l2 += 1;
+        if matches!(request.kind, crate::mem::RequestKind::Read) {
+            self.l2_hits += sectors(hit);
+        }
+    }
+    fn l2_filled(&mut self, _: Cycle, _: u16, _: u64, filled: u8) {
+        self.l2_filled += sectors(filled);
+    }
+    fn cta_done(&mut self, _: Cycle, _: &CtaDone) {
+        self.ctas += 1;
+    }
+    fn merge(&mut self, other: &Self) {
+        self.issued += other.issued;
+        self.lost += other.lost;
+        self.entered += other.entered;
+        self.l1_hits += other.l1_hits;
+        self.l1_refused += other.l1_refused;
+        self.l1_filled += other.l1_filled;
+        self.requests += other.requests;
+        self.joined += other.joined;
+        self.replies += other.replies;
+        self.l2 += other.l2;
+        self.l2_hits += other.l2_hits;
+        self.l2_filled += other.l2_filled;
+        self.dram += other.dram;
+        self.ctas += other.ctas;
+    }
+    fn sections(&self, run: &Observed, out: &mut Sections) {
+        out.insert("issued", self.issued.into());
+        assert_eq!(run.counters.sm.sm.warp_instructions, self.issued);
+    }
+}
+
+#[test]
+fn events_are_as_many_as_the_counters_say() {
+    for (gpu, input) in [
+        ("v100", "synth:gather?per=4&grid=200&span=1MiB"),
+        ("h100-sxm", "synth:sgemm?m=256&n=256&k=64"),
+        ("rtx3070", "synth:copy?bytes=1MiB"),
+    ] {
+        let session = Session::new(gpu, &["l1.mshrs=8"]).unwrap();
+        let workload = session.open(&[input]).unwrap();
+        let options = Options::default();
+        let seen = session
+            .run_with::<(Counts, NoProbe)>(&workload, &options)
+            .unwrap();
+        let counts = &seen.run.probe.0;
+        let counters = &seen.run.counters;
+        let (l1, l2) = (&counters.sm.l1, &counters.l2);
+        assert_eq!(counts.issued, counters.sm.sm.warp_instructions);
+        assert_eq!(counts.entered, counters.sm.lsu.global_instructions);
+        assert_eq!(counts.l1_hits, l1.sector_hits);
+        assert_eq!(counts.l1_refused, l1.reservation_fails);
+        assert_eq!(counts.l1_filled, l1.sector_misses);
+        assert_eq!(counts.requests, counters.noc.requests);
+        assert_eq!(counts.joined, counters.noc.joined_requests);
+        assert_eq!(counts.replies + counts.joined, counters.noc.replies);
+        assert_eq!(counts.l2, l2.requests);
+        assert!(counts.l2_hits <= l2.read_hits);
+        assert_eq!(counts.l2_filled, l2.fills - l2.far_fills);
+        assert!(counts.dram >= counters.dram.reads);
+        assert_eq!(counts.ctas, counters.sm.sm.ctas_launched);
+        assert!(counts.lost > 0 && counts.lost <= counters.sm.issue.total());
+        assert_eq!(seen.report.research["issued"], counts.issued);
+        // Watching changes nothing.
+        let unseen = session.run(&workload, &options).unwrap();
+        assert_eq!(unseen.report.kernels, seen.report.kernels);
+        assert!(unseen.report.research.is_empty());
+    }
+}
+
+#[test]
+fn an_unobserved_build_carries_nothing() {
+    assert_eq!(size_of::<NoProbe>(), 0);
+    assert_eq!(size_of::<(NoProbe, NoProbe)>(), 0);
+    #[cfg(not(feature = "dram-research"))]
+    assert_eq!(size_of::<BuildProbe>(), 0);
+}
+
+#[cfg(feature = "dram-research")]
+#[test]
+fn the_dram_section_counts_what_the_channels_served() {
+    let session = Session::new::<&str>("v100", &[]).unwrap();
+    let workload = session.open(&["synth:gather?per=4&grid=80"]).unwrap();
+    let seen = session
+        .run_with::<BuildProbe>(&workload, &Options::default())
+        .unwrap();
+    let section = &seen.report.research["dram"];
+    let banks = section["banks"].as_array().unwrap();
+    let sum = |name: &str| banks.iter().map(|b| b[name].as_u64().unwrap()).sum::<u64>();
+    let dram = &seen.run.counters.dram;
+    assert_eq!(
+        sum("hits") + sum("misses") + sum("conflicts"),
+        dram.reads + dram.writes
+    );
+    assert_eq!(sum("conflicts"), dram.row_conflicts);
+    assert_eq!(sum("activates"), dram.activates);
+    let latency = section["read_latency"].as_array().unwrap();
+    assert_eq!(latency[3]["count"], dram.reads);
+}
