@@ -131,3 +131,36 @@ pub fn open_trace(input: &str) -> Result<Workload> {
     }
     crate::trace::open::open(input)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Command;
+
+    /// `input` with all its kernels in one layer.
+    fn layer_of(session: &Session, input: &str, name: &str) -> Workload {
+        let mut workload = session.open(&[input]).unwrap();
+        let layer = workload.add_layer(name);
+        for command in &mut workload.commands {
+            if let Command::Launch(kernel) = command {
+                kernel.layer = Some(layer);
+            }
+        }
+        workload
+    }
+
+    #[test]
+    fn a_report_names_the_layer_of_each_kernel_that_has_one() {
+        let session = Session::new::<&str>("v100", &[]).unwrap();
+        let mut all = layer_of(&session, "synth:empty?launches=2", "embedding");
+        all.append(session.open(&["synth:empty"]).unwrap());
+        all.append(layer_of(&session, "synth:copy?bytes=4KiB", "block.0"));
+        let report = session.run(&all, &Options::default()).unwrap().report;
+        let json = serde_json::to_value(&report).unwrap();
+        let layers: Vec<_> = (0..4).map(|k| json["kernels"][k].get("layer")).collect();
+        let name = |n: &str| Some(serde_json::Value::from(n));
+        let expected = [name("embedding"), name("embedding"), None, name("block.0")];
+        assert_eq!(layers, expected.each_ref().map(Option::as_ref));
+        assert_eq!(json["kernels"][0]["provenance"]["kind"], "full");
+    }
+}

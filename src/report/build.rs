@@ -24,7 +24,7 @@ impl Report {
             .kernels
             .iter()
             .enumerate()
-            .map(|(index, run)| kernel(index, run, &config.spec))
+            .map(|(index, run)| kernel(index, run, workload, &config.spec))
             .collect();
         let totals = Totals {
             cycles: result.cycles,
@@ -111,7 +111,7 @@ fn counted_cycles(run: &KernelRun, spec: &GpuSpec) -> u64 {
     counted
 }
 
-fn kernel(index: usize, run: &KernelRun, spec: &GpuSpec) -> Kernel {
+fn kernel(index: usize, run: &KernelRun, workload: &Workload, spec: &GpuSpec) -> Kernel {
     let cycles = run.end - run.start;
     let window = Window {
         cycles: counted_cycles(run, spec),
@@ -123,6 +123,7 @@ fn kernel(index: usize, run: &KernelRun, spec: &GpuSpec) -> Kernel {
     Kernel {
         index,
         name: run.header.name.clone(),
+        layer: run.layer.map(|l| workload.layers[l.index()].clone()),
         grid: run.header.grid,
         block: run.header.block,
         cluster: run.header.cluster,
@@ -175,7 +176,7 @@ fn kernel(index: usize, run: &KernelRun, spec: &GpuSpec) -> Kernel {
         },
         metrics: metrics::metrics(&window),
         provenance: Provenance {
-            kind: "full",
+            kind: ProvenanceKind::Full,
             ci_rel: 0.0,
             partial: run.partial,
         },

@@ -121,6 +121,7 @@ impl Bench {
             code: Arc::new(self.code),
             ctas: CtaSource::Memory(Arc::new(vec![cta.finish().clone()])),
             totals: None::<Totals>,
+            layer: None,
         };
         let workload = Workload {
             commands: vec![Command::Launch(Box::new(kernel))],

@@ -258,6 +258,7 @@ fn launches(
         code: Arc::clone(&code),
         ctas: CtaSource::Generated(Arc::clone(&made.generator)),
         totals: None,
+        layer: None,
     })
 }
 
