@@ -26,7 +26,7 @@ const BANNED: &[(&str, &[&str], &str)] = &[
             "src/ptx",
             "src/microbench",
             "src/isa",
-            "src/workload",
+            "src/kernels",
             "src/config",
         ],
         "dense index tables in the model",

@@ -5,6 +5,7 @@
 
 use crate::config::{self, GpuSpec, Resolved};
 use crate::error::{Error, Result};
+use crate::kernels::synth;
 use crate::probe::{NoProbe, Probe};
 use crate::report::Report;
 use crate::simulation::{self, Options, RunResult};
@@ -82,8 +83,8 @@ impl Session {
     }
 
     fn open_one(&self, input: &str) -> Result<Workload> {
-        if input.starts_with(crate::workload::synthetic::PREFIX) {
-            crate::workload::synthetic::parse(input, &self.config.spec)
+        if synth::is_synth(input) {
+            synth::parse(input, &self.config.spec)
         } else {
             open_trace(input)
         }

@@ -8,10 +8,10 @@ mod info;
 use super::common::MachineArgs;
 use super::record;
 use crate::error::{Error, Result};
+use crate::kernels::synth::is_synth;
 use crate::ptx::is_ptx;
 use crate::session::open_trace;
 use crate::trace::{Command, Kernel, Workload};
-use crate::workload::synthetic;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -71,7 +71,7 @@ pub struct Input {
 impl Input {
     /// Opens the input.
     pub fn open(&self) -> Result<Workload> {
-        if self.name.starts_with(synthetic::PREFIX) {
+        if is_synth(&self.name) {
             return self.machine.load()?.open(&[&self.name]);
         }
         open_trace(&self.name)
