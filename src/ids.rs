@@ -31,3 +31,7 @@ index!(
     /// A DRAM channel (GDDR) or pseudo-channel (HBM).
     ChannelId(u16)
 );
+index!(
+    /// A layer of the model that a workload was made from.
+    LayerId(u32)
+);

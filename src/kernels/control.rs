@@ -246,7 +246,7 @@ impl<'a> Pass<'a> {
 mod tests {
     use super::*;
     use crate::config;
-    use crate::workload::synthetic::builder::{KernelBuilder, r};
+    use crate::kernels::builder::{KernelBuilder, r};
 
     fn annotated(name: &str, build: impl FnOnce(&mut KernelBuilder)) -> Vec<Control> {
         let gpu = config::load(name, &[]).unwrap().spec;

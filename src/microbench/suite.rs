@@ -8,11 +8,10 @@ use super::reference::Reference;
 use super::results::{Point, Results, Status};
 use crate::config::GpuSpec;
 use crate::error::{Error, Result};
-use crate::probe::NoProbe;
 use crate::progress::Progress;
-use crate::simulation::{self, KernelRun, Options};
+use crate::session::Session;
+use crate::simulation::{KernelRun, Options};
 use crate::trace::{Command, Workload};
-use crate::workload::synthetic;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,13 +31,13 @@ pub struct Watch<'a> {
     pub stop: &'a AtomicBool,
 }
 
-/// Runs `definitions` on `gpu` with `jobs` threads, curves at about `count` points.
+/// Runs `definitions` on the machine of `session` with `jobs` threads, curves at about `count` points.
 ///
 /// # Errors
 /// The first fault in the order of the definitions.
 pub fn run(
     definitions: &[Definition],
-    gpu: &GpuSpec,
+    session: &Session,
     reference: &Reference,
     count: usize,
     jobs: usize,
@@ -47,7 +46,7 @@ pub fn run(
         progress: &Progress::default(),
         stop: &AtomicBool::new(false),
     };
-    run_watched(definitions, gpu, reference, count, jobs, watch)
+    run_watched(definitions, session, reference, count, jobs, watch)
 }
 
 /// As [`run`], under `watch`.
@@ -56,12 +55,13 @@ pub fn run(
 /// As [`run`].
 pub fn run_watched(
     definitions: &[Definition],
-    gpu: &GpuSpec,
+    session: &Session,
     reference: &Reference,
     count: usize,
     jobs: usize,
     watch: Watch<'_>,
 ) -> Result<Results> {
+    let gpu = session.spec();
     let mut tasks = Vec::new();
     for definition in definitions {
         if !definition.is_for(gpu.compute_capability) {
@@ -82,7 +82,7 @@ pub fn run_watched(
     let results: Result<Vec<Option<Point>>> = pool.install(|| {
         let tasks = tasks.par_iter().with_max_len(1);
         let run = |task: &Task<'_>| {
-            let point = task.run(gpu, reference, watch.stop);
+            let point = task.run(session, reference, watch.stop);
             watch.progress.advance();
             point
         };
@@ -106,14 +106,14 @@ impl Task<'_> {
     /// The point; nothing when `stop` was set before it was done.
     fn run(
         &self,
-        gpu: &GpuSpec,
+        session: &Session,
         reference: &Reference,
         stop: &AtomicBool,
     ) -> Result<Option<Point>> {
         let definition = self.definition;
         let simulated = match definition.not_modelled {
             Some(_) => None,
-            None => match self.number(gpu, stop)? {
+            None => match self.number(session, stop)? {
                 None => return Ok(None),
                 number => number,
             },
@@ -122,7 +122,10 @@ impl Task<'_> {
         if let Some(found) = found.as_ref().filter(|f| f.unit != definition.unit) {
             return Err(Error::Run(format!(
                 "reference {} of {} is in {}, not {}",
-                definition.name, gpu.name, found.unit, definition.unit
+                definition.name,
+                session.spec().name,
+                found.unit,
+                definition.unit
             )));
         }
         let mut point = Point {
@@ -141,17 +144,17 @@ impl Task<'_> {
     }
 
     /// Runs the kernels and evaluates the formula; nothing when `stop` was set.
-    fn number(&self, gpu: &GpuSpec, stop: &AtomicBool) -> Result<Option<f64>> {
+    fn number(&self, session: &Session, stop: &AtomicBool) -> Result<Option<f64>> {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let facts = Facts::new(gpu, &self.parameter);
-        let (names, workload) = self.workload(gpu, &facts)?;
+        let facts = Facts::new(session.spec(), &self.parameter);
+        let (names, workload) = self.workload(session, &facts)?;
         let options = Options {
             stop: Some(stop),
             ..Options::default()
         };
-        let run = simulation::run::<NoProbe>(&workload, gpu, &options)?;
+        let run = session.run(&workload, &options)?.run;
         if run.stopped.is_some() {
             return Ok(None);
         }
@@ -166,7 +169,7 @@ impl Task<'_> {
         evaluate(&self.definition.value, &|name| values.get(name).copied()).map(Some)
     }
 
-    fn workload(&self, gpu: &GpuSpec, facts: &Facts) -> Result<(Vec<String>, Workload)> {
+    fn workload(&self, session: &Session, facts: &Facts) -> Result<(Vec<String>, Workload)> {
         let mut names = Vec::new();
         let mut all = Workload::default();
         for entry in &self.definition.run {
@@ -188,7 +191,7 @@ impl Task<'_> {
                 all.commands.push(Command::MemcpyHtoD { address, bytes });
                 continue;
             }
-            let mut more = synthetic::parse(&spec, gpu)?;
+            let mut more = session.open(&[spec])?;
             for (at, _) in more.launches().enumerate() {
                 names.push(if at == 0 {
                     name.to_owned()

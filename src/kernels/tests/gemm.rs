@@ -33,13 +33,16 @@ fn gemms_touch_their_matrices_exactly() {
         let shape = format!("m={m}&n={n}&k={k}");
         let sgemm = gemm_footprint(&format!("synth:sgemm?{shape}"), "v100");
         assert_eq!(sgemm, [m * k * 4, k * n * 4, m * n * 4], "sgemm {shape}");
-        for name in ["v100", "t4", "a100-80"] {
-            let hgemm = gemm_footprint(&format!("synth:hgemm?{shape}"), name);
-            assert_eq!(
-                hgemm,
-                [m * k * 2, k * n * 2, m * n * 4],
-                "hgemm {shape} {name}"
-            );
+        for (name, stages) in [
+            ("v100", 0),
+            ("t4", 0),
+            ("a100-80", 0),
+            ("a100-80", 2),
+            ("a100-80", 8),
+        ] {
+            let text = format!("synth:hgemm?{shape}&stages={stages}");
+            let hgemm = gemm_footprint(&text, name);
+            assert_eq!(hgemm, [m * k * 2, k * n * 2, m * n * 4], "{text} {name}");
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Loops over one instruction (or two in turn), for latency and throughput of any execution unit.
 
 use super::builder::{KernelBuilder, p, r, ur};
-use super::compute::{Counter, Loop, made};
-use super::params::{Param, Params};
-use super::{BLOCK, Entry, GRID, Made};
+use super::compute::{Counter, Loop, assembly};
+use super::fields::{Field, family};
+use super::{Assembly, Fault, GRID_MAX, KernelGenerator};
 use crate::config::GpuSpec;
-use crate::error::Result;
 
 /// How an instruction carries the chain.
 #[derive(Clone, Copy)]
@@ -121,23 +120,62 @@ const SECOND: [&str; COUNT + 1] = {
     names
 };
 
-pub(super) const OPS: Entry = Entry {
-    name: "ops",
-    doc: "128 operations an iteration, in dependent chains",
-    params: &[
-        GRID,
-        BLOCK,
-        Param::count("iters", 4, 1, 1_000_000, "iterations of the loop"),
-        Param::count("chains", 1, 1, 8, "independent chains of a thread"),
-        Param::name("op", &NAMES, "operation"),
-        Param::name(
-            "with",
-            &SECOND,
-            "operation of every other instruction, in chains of its own",
-        ),
-    ],
-    make,
-};
+/// An operation, by its place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation(u8);
+
+impl Operation {
+    /// The names of all.
+    pub const NAMES: &'static [&'static str] = &NAMES;
+
+    /// The one called `name` (`ffma`, `mufu_fmul`, ...).
+    pub fn named(name: &str) -> Option<Self> {
+        let at = NAMES.iter().position(|known| *known == name)?;
+        Some(Operation(at as u8))
+    }
+
+    fn op(self) -> &'static Op {
+        &TABLE[usize::from(self.0)]
+    }
+}
+
+impl Field for Operation {
+    fn from_value(value: u64) -> Self {
+        Operation(value as u8)
+    }
+
+    fn value(self) -> u64 {
+        self.0.into()
+    }
+}
+
+impl Field for Option<Operation> {
+    fn from_value(value: u64) -> Self {
+        value.checked_sub(1).map(Operation::from_value)
+    }
+
+    fn value(self) -> u64 {
+        self.map_or(0, |operation| operation.value() + 1)
+    }
+}
+
+family! {
+    /// A loop of 128 operations, in dependent chains.
+    pub struct Operations {
+        /// CTAs
+        pub grid: u64 = "grid" count(1, 1, GRID_MAX),
+        /// threads of a CTA
+        pub block: u32 = "block" count(32, 1, 1024),
+        /// iterations of the loop
+        pub iterations: u64 = "iters" count(4, 1, 1_000_000),
+        /// independent chains of a thread
+        pub chains: u64 = "chains" count(1, 1, 8),
+        /// operation
+        pub op: Operation = "op" name(Operation::NAMES),
+        /// operation of every other instruction, in chains of its own
+        pub with: Option<Operation> = "with" name(&SECOND),
+    }
+}
 
 /// Operations of an iteration.
 const UNROLL: u16 = 128;
@@ -163,50 +201,54 @@ fn emit(code: &mut KernelBuilder, (text, form): (&str, Form), chain: u16) {
     };
 }
 
-fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
-    let chains = params.get("chains") as u16;
-    let first = &TABLE[params.get("op") as usize];
-    let second = match params.get("with") {
-        0 => None,
-        at => Some(&TABLE[at as usize - 1]),
-    };
-    let matrix = |op: &Op| op.steps.iter().any(|(_, form)| matches!(form, Matrix));
-    let wide = matrix(first) || second.is_some_and(matrix);
-    let stride = if wide { 8 } else { 2 };
-    let mut code = KernelBuilder::new(gpu.compute_capability);
-    code.entry();
-    let counter = Counter::of(&code);
-    counter.set(&mut code);
-    code.inst("MOV", &[r(2)], &[]);
-    code.inst("MOV", &[r(OTHER)], &[]);
-    let prologue = code.here();
-    counter.advance(&mut code);
-    for n in 0..UNROLL {
-        let operation = second.filter(|_| n % 2 == 1).unwrap_or(first);
-        let turn = if second.is_some() { n / 2 } else { n };
-        let of_second = if second.is_some() && n % 2 == 1 {
-            chains
-        } else {
-            0
-        };
-        let chain = CHAINS + stride * (turn % chains + of_second);
-        let step = turn / chains;
-        let steps = operation.steps;
-        emit(&mut code, steps[usize::from(step) % steps.len()], chain);
-        if n == 2 {
-            counter.compare(&mut code);
-        }
+impl KernelGenerator for Operations {
+    fn name(&self) -> &'static str {
+        "ops"
     }
-    code.branch(prologue);
-    let body = code.here();
-    code.inst("EXIT", &[], &[]);
-    let sets = if second.is_some() { 2 } else { 1 };
-    let registers = (CHAINS + stride * chains * sets + 2).next_multiple_of(8);
-    let generator = Loop::over(
-        &code,
-        (prologue, body),
-        params.get32("block"),
-        params.get("iters"),
-    );
-    Ok(made("ops", params, code, registers.max(24), generator))
+
+    fn assemble(&self, gpu: &GpuSpec) -> Result<Assembly, Fault> {
+        let chains = self.chains as u16;
+        let first = self.op.op();
+        let second = self.with.map(Operation::op);
+        let matrix = |op: &Op| op.steps.iter().any(|(_, form)| matches!(form, Matrix));
+        let wide = matrix(first) || second.is_some_and(matrix);
+        let stride = if wide { 8 } else { 2 };
+        let mut code = KernelBuilder::new(gpu.compute_capability);
+        code.entry();
+        let counter = Counter::of(&code);
+        counter.set(&mut code);
+        code.inst("MOV", &[r(2)], &[]);
+        code.inst("MOV", &[r(OTHER)], &[]);
+        let prologue = code.here();
+        counter.advance(&mut code);
+        for n in 0..UNROLL {
+            let operation = second.filter(|_| n % 2 == 1).unwrap_or(first);
+            let turn = if second.is_some() { n / 2 } else { n };
+            let of_second = if second.is_some() && n % 2 == 1 {
+                chains
+            } else {
+                0
+            };
+            let chain = CHAINS + stride * (turn % chains + of_second);
+            let step = turn / chains;
+            let steps = operation.steps;
+            emit(&mut code, steps[usize::from(step) % steps.len()], chain);
+            if n == 2 {
+                counter.compare(&mut code);
+            }
+        }
+        code.branch(prologue);
+        let body = code.here();
+        code.inst("EXIT", &[], &[]);
+        let sets = if second.is_some() { 2 } else { 1 };
+        let registers = (CHAINS + stride * chains * sets + 2).next_multiple_of(8);
+        let generator = Loop::over(&code, (prologue, body), self.block, self.iterations);
+        Ok(assembly(
+            "ops",
+            self.grid,
+            code,
+            registers.max(24),
+            generator,
+        ))
+    }
 }

@@ -32,7 +32,7 @@ mod disabled;
 #[cfg(not(feature = "micro-benchmarking"))]
 pub use disabled::{ENABLED, run};
 
-use crate::config::Resolved;
+use crate::session::Session;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -40,7 +40,7 @@ use std::sync::atomic::AtomicBool;
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The machine; none when benchmarks are only listed.
-    pub machine: Option<Resolved>,
+    pub machine: Option<Session>,
     /// Benchmarks by name; all when empty.
     pub only: Vec<String>,
     /// Only benchmarks of the caches.

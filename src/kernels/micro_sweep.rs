@@ -1,44 +1,51 @@
 //! Repeated sweeps of one buffer that every CTA reads: bandwidth of L1 and of lines that SMs share.
 
 use super::builder::{FULL, KernelBuilder, p, r};
-use super::micro_bandwidth::BLOCK;
-use super::params::{Param, Params};
-use super::{Entry, GRID, Made, WarpGenerator, array, insts, line, per_warp};
+use super::fields::{family, names};
+use super::{
+    Assembly, Fault, GRID_MAX, KernelGenerator, Level, WarpGenerator, Width, array, insts, line,
+    per_warp,
+};
 use crate::config::GpuSpec;
-use crate::error::Result;
 use crate::isa::opcode::Operand;
 use crate::trace::{CtaEncoder, PatternId};
 
-pub(super) const SWEEP: Entry = Entry {
-    name: "sweep",
-    doc: "every CTA reads the same buffer round and round, 32 loads unrolled",
-    params: &[
-        Param::bytes("bytes", 64 << 10, 128, 1 << 34, "size of the buffer"),
-        Param::bytes("total", 64 << 10, 128, 1 << 34, "bytes that a CTA reads"),
-        GRID,
-        BLOCK,
-        Param::name("width", &["4", "8", "16"], "bytes of a load"),
-        Param::name("cache", &["all", "l2"], "levels that keep the lines"),
-        Param::count(
-            "window",
-            16,
-            1,
-            UNROLL,
-            "loads of an iteration before its first use of one",
-        ),
-        Param::name(
-            "index",
-            &["none", "modulo"],
-            "what computes a load's address; with modulo, each word loaded is summed",
-        ),
-    ],
-    make: sweep,
-};
+names! {
+    /// What computes a load's address.
+    pub enum Indexing {
+        /// The address is advanced.
+        Plain = "none",
+        /// The index modulo the size; each word loaded is summed.
+        Modulo = "modulo",
+    }
+}
+
+family! {
+    /// Every CTA reads the same buffer round and round, 32 loads unrolled.
+    pub struct Sweep {
+        /// size of the buffer
+        pub bytes: u64 = "bytes" bytes(64 << 10, 128, 1 << 34),
+        /// bytes that a CTA reads
+        pub total: u64 = "total" bytes(64 << 10, 128, 1 << 34),
+        /// CTAs
+        pub grid: u64 = "grid" count(1, 1, GRID_MAX),
+        /// threads of a CTA
+        pub block: u32 = "block" count(256, 1, 1024),
+        /// bytes of a load
+        pub width: Width = "width" name(Width::NAMES),
+        /// levels that keep the lines
+        pub level: Level = "cache" name(Level::NAMES),
+        /// loads of an iteration before its first use of one
+        pub window: u64 = "window" count(16, 1, UNROLL),
+        /// what computes a load's address; with modulo, each word loaded is summed
+        pub index: Indexing = "index" name(Indexing::NAMES),
+    }
+}
 
 /// Loads of an unrolled iteration of a sweep.
 const UNROLL: u64 = 32;
 
-struct Sweep {
+struct SweepWarps {
     threads: u64,
     width: u64,
     bytes: u64,
@@ -50,7 +57,7 @@ struct Sweep {
     pattern: PatternId,
 }
 
-impl WarpGenerator for Sweep {
+impl WarpGenerator for SweepWarps {
     fn warp(&self, _cta: u64, warp: u32, out: &mut CtaEncoder) {
         insts(out, 0..self.body, FULL);
         let step = self.threads * self.width;
@@ -145,60 +152,66 @@ impl Iteration<'_> {
     }
 }
 
-fn sweep(params: &Params, gpu: &GpuSpec) -> Result<Made> {
-    let width = 4u64 << params.get("width");
-    let block = params.get32("block");
-    if !block.is_multiple_of(32) {
-        return Err(params.fault("block", "not a multiple of 32"));
+impl KernelGenerator for Sweep {
+    fn name(&self) -> &'static str {
+        "sweep"
     }
-    let mut code = KernelBuilder::new(gpu.compute_capability);
-    code.entry();
-    code.thread_number();
-    let parameter = code.parameter(0);
-    code.inst_const("IMAD.WIDE", &[r(2)], &[r(0), r(3)], parameter);
-    code.inst("MOV", &[r(7)], &[]);
-    let body = code.here();
-    let text = match params.get("cache") {
-        0 => code.global("LDG", width),
-        _ => [
-            "LDG.E.STRONG.GPU",
-            "LDG.E.64.STRONG.GPU",
-            "LDG.E.128.STRONG.GPU",
-        ][params.get("width") as usize]
-            .to_owned(),
-    };
-    let window = params.get("window");
-    let iteration = Iteration {
-        text: &text,
-        width,
-        window,
-        dadd: !gpu.sm.pipes.fp64_shared,
-        modulo: params.get("index") == 1,
-    };
-    let mut loads = iteration.append(&mut code);
-    code.inst_imm("IADD3", &[r(7)], &[r(7)], 1);
-    code.inst("ISETP.NE.AND", &[p(0)], &[r(7)]);
-    loads.extend([None; 2]);
-    code.branch(body);
-    code.inst("EXIT", &[], &[]);
-    let pattern = code.pattern(FULL, width, |lane| lane * width);
-    let generator = Sweep {
-        threads: u64::from(block),
-        width,
-        bytes: params.get("bytes"),
-        total: params.get("total"),
-        body,
-        loads,
-        end: code.here(),
-        pattern,
-    };
-    Ok(Made {
-        name: "sweep",
-        grid: line(params.get("grid")),
-        block: [block, 1, 1],
-        registers: (16 + (window + 1) as u16 * (width / 4) as u16).next_multiple_of(8),
-        smem_bytes: 0,
-        code,
-        generator: per_warp(block, generator),
-    })
+
+    fn assemble(&self, gpu: &GpuSpec) -> Result<Assembly, Fault> {
+        let width = self.width.bytes();
+        let block = self.block;
+        if !block.is_multiple_of(32) {
+            return Err(Fault::field("block", block, "not a multiple of 32"));
+        }
+        let mut code = KernelBuilder::new(gpu.compute_capability);
+        code.entry();
+        code.thread_number();
+        let parameter = code.parameter(0);
+        code.inst_const("IMAD.WIDE", &[r(2)], &[r(0), r(3)], parameter);
+        code.inst("MOV", &[r(7)], &[]);
+        let body = code.here();
+        let text = match self.level {
+            Level::All => code.global("LDG", width),
+            Level::L2 => [
+                "LDG.E.STRONG.GPU",
+                "LDG.E.64.STRONG.GPU",
+                "LDG.E.128.STRONG.GPU",
+            ][self.width as usize]
+                .to_owned(),
+        };
+        let window = self.window;
+        let iteration = Iteration {
+            text: &text,
+            width,
+            window,
+            dadd: !gpu.sm.pipes.fp64_shared,
+            modulo: self.index == Indexing::Modulo,
+        };
+        let mut loads = iteration.append(&mut code);
+        code.inst_imm("IADD3", &[r(7)], &[r(7)], 1);
+        code.inst("ISETP.NE.AND", &[p(0)], &[r(7)]);
+        loads.extend([None; 2]);
+        code.branch(body);
+        code.inst("EXIT", &[], &[]);
+        let pattern = code.pattern(FULL, width, |lane| lane * width);
+        let generator = SweepWarps {
+            threads: u64::from(block),
+            width,
+            bytes: self.bytes,
+            total: self.total,
+            body,
+            loads,
+            end: code.here(),
+            pattern,
+        };
+        Ok(Assembly {
+            name: "sweep".into(),
+            grid: line(self.grid),
+            block: [block, 1, 1],
+            registers: (16 + (window + 1) as u16 * (width / 4) as u16).next_multiple_of(8),
+            smem_bytes: 0,
+            code,
+            generator: per_warp(block, generator),
+        })
+    }
 }

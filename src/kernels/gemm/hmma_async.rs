@@ -1,20 +1,19 @@
-//! The tensor-core matrix multiply of Ampere and later: cp.async into three stages of swizzled shared
+//! The tensor-core matrix multiply of Ampere and later: cp.async into stages of swizzled shared
 //! memory, LDSM fragments, `HMMA.16816.F32`.
 //!
 //! CTA tile 128 x 128 x 32, 8 warps of 64 x 32. A row of A's tile is four chunks of 16 bytes, and chunk c
 //! of row i lies at c ^ (i / 2 % 4); a row of B's is 16 chunks, and chunk c of row i lies at
 //! c ^ (i % 8): the eight rows of each LDSM phase then hit all banks.
 
-use super::builder::{FULL, KernelBuilder, r, two_row_mask};
-use super::gemm::{append_loop_end, append_prologue};
-use super::hgemm::{Shape, append_results, b_patterns, result_patterns, store_result};
-use super::{Made, WarpGenerator, access, array, insts, per_warp};
+use super::hmma::{append_results, b_patterns, result_patterns, store_result};
+use super::{Gemm, Shape, append_loop_end, append_prologue};
 use crate::config::GpuSpec;
+use crate::kernels::builder::{FULL, KernelBuilder, r, two_row_mask};
+use crate::kernels::{Assembly, WarpGenerator, access, array, insts, per_warp};
 use crate::trace::{CtaEncoder, PatternId};
 
-const DEPTH: u64 = 32;
+pub(super) const DEPTH: u64 = 32;
 const HALF: u64 = 2;
-const STAGES: u64 = 3;
 const PITCH_A: u64 = DEPTH * HALF;
 const PITCH_B: u64 = 128 * HALF;
 const TILE_B: u64 = 128 * PITCH_A;
@@ -24,6 +23,7 @@ const LOADS: u32 = 5;
 
 struct HgemmAsync {
     shape: Shape,
+    stages: u64,
     prologue: u32,
     body: u32,
     body_end: u32,
@@ -83,7 +83,7 @@ impl HgemmAsync {
 
     /// Twelve LDSM: for each half of the depth four of A and two of B.
     fn fragments(&self, warp: u32, tile: u64, at: u32, out: &mut CtaEncoder) {
-        let stage = tile % STAGES * STAGE;
+        let stage = tile % self.stages * STAGE;
         let (warp_row, warp_column) = (u64::from(warp / 4), u64::from(warp % 4));
         let mut at = at;
         for half in 0..2 {
@@ -119,12 +119,12 @@ impl WarpGenerator for HgemmAsync {
     fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
         let tiles = self.shape.k.div_ceil(DEPTH);
         insts(out, 0..self.prologue, FULL);
-        for stage in 0..STAGES - 1 {
+        for stage in 0..self.stages - 1 {
             self.load(cta, warp, stage, self.prologue + stage as u32 * LOADS, out);
         }
         for tile in 0..tiles {
             insts(out, self.body..self.body + 2, FULL);
-            self.load(cta, warp, tile + STAGES - 1, self.body + 2, out);
+            self.load(cta, warp, tile + self.stages - 1, self.body + 2, out);
             let fragments = self.body + 2 + LOADS;
             self.fragments(warp, tile, fragments, out);
             insts(out, fragments + 12..self.body_end - 1, FULL);
@@ -146,16 +146,17 @@ fn append_load(code: &mut KernelBuilder) {
 
 /// Registers: R2, R4 global addresses, R6, R7, R8, R9, R10 shared ones and the counter, R16.. A and
 /// R48.. B fragments, R64.. results.
-pub(super) fn make(shape: Shape, gpu: &GpuSpec) -> Made {
+pub(super) fn assemble(gemm: &Gemm, gpu: &GpuSpec) -> Assembly {
+    let (shape, stages) = (gemm.shape, u64::from(gemm.stages));
     let mut code = KernelBuilder::new(gpu.compute_capability);
     append_prologue(&mut code, &[6, 7, 8, 9, 10], 64..128);
     let prologue = code.here();
-    for _ in 0..STAGES - 1 {
+    for _ in 0..stages - 1 {
         append_load(&mut code);
     }
     let body = code.here();
     // All but the newest group have arrived; then all warps have read the stage to be overwritten.
-    code.inst_imm("DEPBAR.LE", &[], &[], STAGES - 2);
+    code.inst_imm("DEPBAR.LE", &[], &[], stages - 2);
     code.inst(code.barrier_text(), &[], &[]);
     append_load(&mut code);
     for half in 0..2 {
@@ -179,6 +180,7 @@ pub(super) fn make(shape: Shape, gpu: &GpuSpec) -> Made {
     let results = append_results(&mut code, 64);
     let generator = HgemmAsync {
         shape,
+        stages,
         prologue,
         body,
         body_end,
@@ -198,12 +200,12 @@ pub(super) fn make(shape: Shape, gpu: &GpuSpec) -> Made {
         }),
         c: result_patterns(&mut code, shape.n),
     };
-    Made {
-        name: "hgemm_128x128x32_async",
+    Assembly {
+        name: format!("hgemm_{}_async", gemm.tile),
         grid: shape.grid(),
         block: [256, 1, 1],
         registers: 128,
-        smem_bytes: (STAGES * STAGE) as u32,
+        smem_bytes: (stages * STAGE) as u32,
         code,
         generator: per_warp(256, generator),
     }

@@ -1,19 +1,16 @@
 //! Tensor-core matrix multiply, C = A x B, FP16 in, FP32 out, row major.
 //!
 //! Before Ampere (this file): CTA tile 128 x 128 x 16, 8 warps of 32 x 64, global loads through
-//! registers into double-buffered, padded shared memory. From Ampere on: [`super::hgemm_async`].
+//! registers into double-buffered, padded shared memory. From Ampere on: [`super::hmma_async`].
 //! Rows, columns and depth beyond the matrices are masked.
 
-use super::builder::{FULL, KernelBuilder, first_lanes, r, two_row_mask};
-use super::gemm::{append_loop_end, append_prologue};
-use super::params::{Param, Params};
-use super::{Entry, Made, WarpGenerator, access, array, hgemm_async, insts, per_warp};
+use super::{Gemm, Shape, TILE, append_loop_end, append_prologue};
 use crate::config::GpuSpec;
-use crate::error::Result;
+use crate::kernels::builder::{FULL, KernelBuilder, first_lanes, r, two_row_mask};
+use crate::kernels::{Assembly, WarpGenerator, access, array, insts, per_warp};
 use crate::trace::{CtaEncoder, PatternId};
 
-const TILE: u64 = 128;
-const DEPTH: u64 = 16;
+pub(super) const DEPTH: u64 = 16;
 /// Bytes of a half.
 const HALF: u64 = 2;
 /// Rows are padded by 16 bytes, so that fragment loads do not conflict.
@@ -21,70 +18,6 @@ const PITCH_A: u64 = (DEPTH + 8) * HALF;
 const PITCH_B: u64 = (TILE + 8) * HALF;
 const TILE_B: u64 = TILE * PITCH_A;
 const BUFFER: u64 = TILE_B + DEPTH * PITCH_B;
-
-pub(super) const HGEMM: Entry = Entry {
-    name: "hgemm",
-    doc: "C = A x B on tensor cores, FP16 in, FP32 out, tiles of 128 x 128 (cp.async from Ampere on)",
-    params: &[
-        Param::count("m", 1024, 1, 1 << 20, "rows of C"),
-        Param::count("n", 1024, 8, 1 << 20, "columns of C, a multiple of 8"),
-        Param::count("k", 1024, 8, 1 << 20, "depth, a multiple of 8"),
-    ],
-    make,
-};
-
-/// The matrices, and which tile a CTA computes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
-    /// Rows of C.
-    pub m: u64,
-    /// Columns of C.
-    pub n: u64,
-    /// Depth.
-    pub k: u64,
-}
-
-impl Shape {
-    fn of(params: &Params) -> Result<Self> {
-        for name in ["n", "k"] {
-            if !params.get(name).is_multiple_of(8) {
-                return Err(params.fault(name, "not a multiple of 8"));
-            }
-        }
-        let (m, n, k) = (params.get("m"), params.get("n"), params.get("k"));
-        Ok(Shape { m, n, k })
-    }
-
-    /// CTAs in x and y.
-    pub fn grid(&self) -> [u32; 3] {
-        [
-            self.n.div_ceil(TILE) as u32,
-            self.m.div_ceil(TILE) as u32,
-            1,
-        ]
-    }
-
-    /// First row and column of the tile of `cta`.
-    pub fn origin(&self, cta: u64) -> (u64, u64) {
-        let columns = self.n.div_ceil(TILE);
-        (cta / columns * TILE, cta % columns * TILE)
-    }
-
-    /// How many of `count` rows from `row` are in C, and likewise for columns in units of 8.
-    pub fn rows(&self, row: u64, count: u64) -> u64 {
-        self.m.saturating_sub(row).min(count)
-    }
-
-    /// Groups of 8 columns from `column`, `count` at most.
-    pub fn column_groups(&self, column: u64, count: u64) -> u64 {
-        (self.n.saturating_sub(column) / 8).min(count)
-    }
-
-    /// Groups of 8 along the depth.
-    pub fn depth_groups(&self, depth: u64, count: u64) -> u64 {
-        (self.k.saturating_sub(depth) / 8).min(count)
-    }
-}
 
 /// Stores of one 8-row, 8-column block of C: 8 rows of 32 bytes, by rows.
 pub(super) fn result_patterns(code: &mut KernelBuilder, n: u64) -> Vec<PatternId> {
@@ -260,11 +193,8 @@ fn append_block(code: &mut KernelBuilder, a: u16, b: u16, sum: u16) {
 
 /// Registers: R2, R4 global addresses, R6, R7, R20..R22 shared ones and the counter, R8.. next tile,
 /// R24.. A fragments, R40.. B fragments, R80.. results.
-fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
-    let shape = Shape::of(params)?;
-    if gpu.compute_capability >= 80 {
-        return Ok(hgemm_async::make(shape, gpu));
-    }
+pub(super) fn assemble(gemm: &Gemm, gpu: &GpuSpec) -> Assembly {
+    let shape = gemm.shape;
     let mut code = KernelBuilder::new(gpu.compute_capability);
     append_prologue(&mut code, &[6, 7, 20, 21, 22], 80..144);
     let first_load = append_load(&mut code);
@@ -303,15 +233,15 @@ fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
         b_read: code.pattern(FULL, 16, |l| l % 16 * PITCH_B),
         c: result_patterns(&mut code, n),
     };
-    Ok(Made {
-        name: "hgemm_128x128x16",
+    Assembly {
+        name: format!("hgemm_{}", gemm.tile),
         grid: shape.grid(),
         block: [256, 1, 1],
         registers: 152,
         smem_bytes: (2 * BUFFER) as u32,
         code,
         generator: per_warp(256, generator),
-    })
+    }
 }
 
 /// The address of C, 32 stores of two registers each from `first`, the end.

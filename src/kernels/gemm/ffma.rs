@@ -4,33 +4,19 @@
 //! registers while the present one is multiplied, and shared memory is double-buffered, so there is
 //! one barrier a tile. Rows, columns and depth beyond the matrices are masked.
 
-use super::builder::{FULL, KernelBuilder, first_lanes, pair_mask, r, two_row_mask};
-use super::gemm::{append_loop_end, append_prologue};
-use super::params::{Param, Params};
-use super::{Entry, Made, WarpGenerator, access, array, insts, per_warp};
+use super::{Gemm, Shape, TILE, append_loop_end, append_prologue};
 use crate::config::GpuSpec;
-use crate::error::Result;
+use crate::kernels::builder::{FULL, KernelBuilder, first_lanes, pair_mask, r, two_row_mask};
+use crate::kernels::{Assembly, WarpGenerator, access, array, insts, per_warp};
 use crate::trace::{CtaEncoder, PatternId};
 
-const TILE: u64 = 128;
-const DEPTH: u64 = 8;
+pub(super) const DEPTH: u64 = 8;
 const WORD: u64 = 4;
 /// Rows of the transposed A tile are padded so that its stores do not conflict.
 const PITCH_A: u64 = (TILE + 4) * WORD;
 const PITCH_B: u64 = TILE * WORD;
 const TILE_B: u64 = DEPTH * PITCH_A;
 const BUFFER: u64 = TILE_B + DEPTH * PITCH_B;
-
-pub(super) const SGEMM: Entry = Entry {
-    name: "sgemm",
-    doc: "C = A x B in FP32, tiles of 128 x 128 x 8",
-    params: &[
-        Param::count("m", 1024, 1, 1 << 20, "rows of C"),
-        Param::count("n", 1024, 4, 1 << 20, "columns of C, a multiple of 4"),
-        Param::count("k", 1024, 4, 1 << 20, "depth, a multiple of 4"),
-    ],
-    make,
-};
 
 /// Instructions of a tile's memory traffic.
 #[derive(Clone, Copy, Default)]
@@ -237,13 +223,8 @@ fn append_multiply(code: &mut KernelBuilder) {
 
 /// Registers: R2, R4 global addresses, R6, R7, R20, R21 shared ones, R8.. next tile, R24.. fragments,
 /// R40.. results.
-fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
-    let (m, n, k) = (params.get("m"), params.get("n"), params.get("k"));
-    for name in ["n", "k"] {
-        if !params.get(name).is_multiple_of(4) {
-            return Err(params.fault(name, "not a multiple of 4"));
-        }
-    }
+pub(super) fn assemble(gemm: &Gemm, gpu: &GpuSpec) -> Assembly {
+    let Shape { m, n, k } = gemm.shape;
     let mut code = KernelBuilder::new(gpu.compute_capability);
     append_prologue(&mut code, &[6, 7, 20, 21, 22], 40..104);
     let first = TileMoves {
@@ -269,7 +250,6 @@ fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
     code.inst("EXIT", &[], &[]);
     let patterns = Patterns::new(&mut code, n * 4, k);
     let columns = n.div_ceil(TILE);
-    let rows = m.div_ceil(TILE);
     let generator = Sgemm {
         m,
         n,
@@ -284,13 +264,13 @@ fn make(params: &Params, gpu: &GpuSpec) -> Result<Made> {
         end: code.here(),
         patterns,
     };
-    Ok(Made {
-        name: "sgemm_128x128x8",
-        grid: [columns as u32, rows as u32, 1],
+    Assembly {
+        name: format!("sgemm_{}", gemm.tile),
+        grid: gemm.shape.grid(),
         block: [256, 1, 1],
         registers: 120,
         smem_bytes: (2 * BUFFER) as u32,
         code,
         generator: per_warp(256, generator),
-    })
+    }
 }

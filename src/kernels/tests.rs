@@ -1,11 +1,13 @@
-//! Tests of the synthetic workloads: counts by hand, purity, valid streams, faults.
+//! Tests of the generators: counts by hand, purity, valid streams, faults.
 
 mod gemm;
+mod values;
 
+use super::synth::parse;
 use super::*;
 use crate::config;
 use crate::isa::{MemSpace, OpClass};
-use crate::trace::{Addresses, WarpStream};
+use crate::trace::{Addresses, Command, WarpStream};
 
 fn gpu(name: &str) -> GpuSpec {
     config::load(name, &[]).unwrap().spec
@@ -344,7 +346,11 @@ fn faults_name_the_parameter_and_its_range() {
     );
     for help in ["synth:", "synth:help"] {
         let text = message(help);
-        assert!(CATALOGUE.iter().all(|entry| text.contains(entry.name)));
+        assert!(
+            synth::catalogue()
+                .iter()
+                .all(|entry| text.contains(entry.name))
+        );
     }
     assert_eq!(parse("synth:x", &gpu("t4")).err().unwrap().exit_status(), 2);
 }

@@ -25,27 +25,28 @@ pub fn run(request: &Request) -> Result<()> {
     if request.cache_analysis {
         definitions.retain(|d| d.cache);
     }
-    let Some(config) = &request.machine else {
+    let Some(session) = &request.machine else {
         return output::print_text(&list(&definitions));
     };
     let tables = output::check_all(&[("--json", &request.json), ("--html", &request.html)])?;
+    let gpu = session.spec();
     // A pattern may well cover benchmarks of other chips; a name asks for that one.
-    for name in definition::not_for(&definitions, config.spec.compute_capability) {
+    for name in definition::not_for(&definitions, gpu.compute_capability) {
         if request.only.iter().any(|asked| asked == name) {
             output::note(format_args!(
                 "note: {name} is not for {}: left out",
-                config.spec.name
+                gpu.name
             ));
         }
     }
     let tolerances = request.gate.as_deref().map(gate::read).transpose()?;
-    let reference = Reference::of(&config.spec.name)?;
+    let reference = Reference::of(&gpu.name)?;
     let progress = Progress::default();
     let never = AtomicBool::new(false);
     let results = progress::watch(&progress, "points", || {
         suite::run_watched(
             &definitions,
-            &config.spec,
+            session,
             &reference,
             request.points,
             request.jobs,
