@@ -268,29 +268,9 @@ impl Tags {
 
 #[cfg(test)]
 mod tests {
+    use super::super::naive::NaiveLru;
     use super::*;
     use proptest::prelude::*;
-
-    /// The obvious model: a vector per set in LRU order.
-    struct Naive {
-        sets: Vec<Vec<u64>>,
-        ways: usize,
-    }
-
-    impl Naive {
-        fn access(&mut self, line: u64) -> (bool, Option<u64>) {
-            let count = self.sets.len() as u64;
-            let set = &mut self.sets[(line % count) as usize];
-            if let Some(at) = set.iter().position(|&l| l == line) {
-                set.remove(at);
-                set.push(line);
-                return (true, None);
-            }
-            let victim = (set.len() == self.ways).then(|| set.remove(0));
-            set.push(line);
-            (false, victim)
-        }
-    }
 
     proptest! {
         #[test]
@@ -298,7 +278,7 @@ mod tests {
             sets in 1u32..9, ways in 1u32..6, lines in prop::collection::vec(0u64..64, 1..400)
         ) {
             let mut tags = Tags::new(sets, ways, false);
-            let mut naive = Naive { sets: vec![Vec::new(); sets as usize], ways: ways as usize };
+            let mut naive = NaiveLru::new(sets, ways);
             for line in lines {
                 let (hit, victim) = naive.access(line);
                 match tags.find(line) {
