@@ -2,6 +2,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use phantom_gpu::config::{self, GpuSpec};
+use phantom_gpu::mem::cache::Access;
 use phantom_gpu::mem::l1::L1;
 use phantom_gpu::mem::l2::{Action, Slice};
 use phantom_gpu::mem::{Request, RequestKind};
@@ -62,7 +63,9 @@ fn l1(c: &mut Criterion) {
                 for _ in 0..ACCESSES {
                     at += 1;
                     let line = at % lines;
-                    let read = cache.read(line, 0xf, 0).expect("one line in flight");
+                    let read = cache
+                        .read(line, 0xf, 0, Access::default())
+                        .expect("one line in flight");
                     if read.request != 0 {
                         std::hint::black_box(cache.fill(line, read.request, |_| done += 1));
                     }

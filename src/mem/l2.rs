@@ -9,7 +9,7 @@ mod set_map;
 
 pub use action::Action;
 
-use super::cache::{MshrTable, Tags};
+use super::cache::{Access, MshrTable, Tags};
 use super::{Request, RequestKind};
 use crate::config::L2Spec;
 use crate::engine::{Cycle, Port};
@@ -57,7 +57,7 @@ impl Slice {
         let lines = spec.bytes / u64::from(spec.slices) / u64::from(spec.line_bytes);
         let sets = (lines / u64::from(spec.ways)).max(1) as u32;
         Slice {
-            tags: Tags::new(sets, u32::from(spec.ways), false),
+            tags: Tags::new(sets, u32::from(spec.ways), false, spec.replacement),
             sets: SetMap::new(spec, sets),
             ways: u32::from(spec.ways),
             mshrs: MshrTable::new(u32::from(spec.mshrs), spec.mshr_merges),
@@ -103,9 +103,12 @@ impl Slice {
     pub fn preload(&mut self, line: u64, sectors: u8) {
         let id = match self.tags.find(line) {
             Some(id) => id,
-            None => self.tags.insert_in(self.sets.set_of(line), line).0,
+            None => {
+                let set = self.sets.set_of(line);
+                self.tags.insert_in(set, line, Access::default()).0
+            }
         };
-        self.tags.touch(id);
+        self.tags.hit(id, Access::default());
         self.tags.entry_mut(id).valid |= sectors;
     }
 
@@ -187,7 +190,7 @@ impl Slice {
         }
         self.stats.lazy_fetches += count(new & partial);
         if let Some(id) = present {
-            self.tags.touch(id);
+            self.tags.hit(id, Access::default());
         }
         let start = self.start(now, if hit == 0 { 1 } else { self.data_cycles(hit) });
         if missing == 0 {
@@ -271,7 +274,7 @@ impl Slice {
         let id = match present {
             Some(id) => {
                 self.stats.write_hits += count;
-                self.tags.touch(id);
+                self.tags.hit(id, Access::default());
                 id
             }
             None => {
@@ -323,7 +326,9 @@ impl Slice {
     }
 
     fn allocate(&mut self, line: u64, at: Cycle, act: &mut Vec<Action>) -> u32 {
-        let (id, victim) = self.tags.insert_in(self.sets.set_of(line), line);
+        let (id, victim) = self
+            .tags
+            .insert_in(self.sets.set_of(line), line, Access::default());
         if let Some(victim) = victim {
             self.stats.evictions += 1;
             if victim.dirty != 0 {

@@ -5,9 +5,11 @@ pub mod mshr;
 mod naive;
 #[cfg(test)]
 mod pair_test;
+pub mod replace;
 pub mod small;
 pub mod tags;
 
 pub use mshr::{MshrId, MshrTable};
+pub use replace::Access;
 pub use small::{SmallId, SmallTags};
 pub use tags::{Entry, EntryId, Tags, Victim};

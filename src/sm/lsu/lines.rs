@@ -76,7 +76,10 @@ impl Sm {
             return Err((Stuck::Reservation(ReservationFail::MissQueue), until));
         }
         let flight = self.flight_of(entry, mem);
-        let result = match self.l1.read(line.line, line.sectors, flight) {
+        let result = match self
+            .l1
+            .read(line.line, line.sectors, flight, mem.cache.into())
+        {
             Ok(result) => result,
             Err(fail) => {
                 self.l1.stats.reservation_fails += 1;
@@ -135,7 +138,9 @@ impl Sm {
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
         if entry.space == Space::Local && cx.spec.l1.enabled && self.l1.keeps_local() {
-            let dirty = self.l1.store_local(line.line, line.sectors, line.full);
+            let dirty = self
+                .l1
+                .store_local(line.line, line.sectors, line.full, mem.cache.into());
             self.write_back(dirty, miss_at, cx);
             return Ok(());
         }
@@ -145,7 +150,9 @@ impl Sm {
             self.l1.atomic(line.line, line.sectors);
             RequestKind::Reduction
         } else {
-            let dirty = self.l1.store(line.line, line.sectors, line.full);
+            let dirty = self
+                .l1
+                .store(line.line, line.sectors, line.full, mem.cache.into());
             self.write_back(dirty, miss_at, cx);
             RequestKind::Write
         };
