@@ -20,14 +20,6 @@ index!(
     SmId(u16)
 );
 index!(
-    /// A graphics processing cluster: the group of SMs that share a crossbar port.
-    GpcId(u16)
-);
-index!(
     /// An L2 slice.
     SliceId(u16)
-);
-index!(
-    /// A DRAM channel (GDDR) or pseudo-channel (HBM).
-    ChannelId(u16)
 );

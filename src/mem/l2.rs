@@ -161,9 +161,10 @@ impl Slice {
         let waiter = Waiter {
             kind: r.kind,
             source: r.source,
-            tag: r.tag,
+            to: r.to,
             sectors: r.sectors,
             atomic_cycles: r.atomic_cycles,
+            cache: r.cache,
         };
         let mut new = 0;
         if missing != 0 {
@@ -190,7 +191,7 @@ impl Slice {
         }
         self.stats.lazy_fetches += count(new & partial);
         if let Some(id) = present {
-            self.tags.hit(id, Access::default());
+            self.tags.hit(id, r.cache.into());
         }
         let start = self.start(now, if hit == 0 { 1 } else { self.data_cycles(hit) });
         if missing == 0 {
@@ -209,6 +210,7 @@ impl Slice {
                 at,
                 line: r.line,
                 sectors: new,
+                cache: r.cache,
             });
         }
         Some(hit)
@@ -253,12 +255,11 @@ impl Slice {
                 at += self.atomic_latency;
             }
         }
-        let (kind, source, tag) = (waiter.kind, waiter.source, waiter.tag);
         act.push(Action::Reply {
             at,
-            kind,
-            source,
-            tag,
+            kind: waiter.kind,
+            source: waiter.source,
+            to: waiter.to,
             line,
             sectors,
         });
@@ -274,12 +275,12 @@ impl Slice {
         let id = match present {
             Some(id) => {
                 self.stats.write_hits += count;
-                self.tags.hit(id, Access::default());
+                self.tags.hit(id, r.cache.into());
                 id
             }
             None => {
                 self.stats.write_misses += count;
-                self.allocate(r.line, start, act)
+                self.allocate(r.line, r.cache.into(), start, act)
             }
         };
         let entry = self.tags.entry_mut(id);
@@ -291,10 +292,11 @@ impl Slice {
         if fetch && self.mshrs.check(self.mshrs.find(r.line)).is_ok() {
             let waiter = Waiter {
                 kind: RequestKind::Invalidate,
-                source: 0,
-                tag: 0,
+                source: r.source,
+                to: r.to,
                 sectors: unknown,
                 atomic_cycles: 0,
+                cache: r.cache,
             };
             let new = self
                 .mshrs
@@ -306,6 +308,7 @@ impl Slice {
                     at,
                     line: r.line,
                     sectors: new,
+                    cache: r.cache,
                 });
             }
         }
@@ -313,22 +316,19 @@ impl Slice {
         if self.replicates {
             act.push(Action::Invalidate { at, line: r.line });
         }
-        let (kind, source, tag) = (r.kind, r.source, r.tag);
         act.push(Action::Reply {
             at,
-            kind,
-            source,
-            tag,
+            kind: r.kind,
+            source: r.source,
+            to: r.to,
             line: r.line,
             sectors: 0,
         });
         present.map_or(0, |_| r.sectors)
     }
 
-    fn allocate(&mut self, line: u64, at: Cycle, act: &mut Vec<Action>) -> u32 {
-        let (id, victim) = self
-            .tags
-            .insert_in(self.sets.set_of(line), line, Access::default());
+    fn allocate(&mut self, line: u64, access: Access, at: Cycle, act: &mut Vec<Action>) -> u32 {
+        let (id, victim) = self.tags.insert_in(self.sets.set_of(line), line, access);
         if let Some(victim) = victim {
             self.stats.evictions += 1;
             if victim.dirty != 0 {
@@ -344,7 +344,8 @@ impl Slice {
         id
     }
 
-    /// Sectors of a line arrive from DRAM (or its home) at `now`.
+    /// Sectors of a line arrive from DRAM (or its home) at `now`. A line that was not here is filled by the request
+    /// that has waited longest.
     pub fn arrived(
         &mut self,
         line: u64,
@@ -353,9 +354,14 @@ impl Slice {
         home: bool,
         act: &mut Vec<Action>,
     ) {
+        let mshr = self.mshrs.find(line);
         let id = match self.tags.find(line) {
             Some(id) => id,
-            None => self.allocate(line, now, act),
+            None => {
+                let first = mshr.and_then(|mshr| self.mshrs.first(mshr));
+                let access = first.map_or(Access::default(), |waiter| waiter.cache.into());
+                self.allocate(line, access, now, act)
+            }
         };
         let count = u64::from(sectors.count_ones());
         self.stats.fills += count;
@@ -363,7 +369,7 @@ impl Slice {
         let entry = self.tags.entry_mut(id);
         entry.valid |= sectors;
         entry.partial &= !sectors;
-        let Some(mshr) = self.mshrs.find(line) else {
+        let Some(mshr) = mshr else {
             return;
         };
         let before = self.mshrs.in_use();

@@ -1,6 +1,8 @@
 //! One slice: hits, misses, byte masks, atomics, MSHRs.
 
 use super::*;
+use crate::isa::CacheOp;
+use crate::mem::ReplyTo;
 
 fn spec() -> L2Spec {
     let mut spec = crate::config::load("v100", &[]).unwrap().spec.l2;
@@ -20,15 +22,10 @@ fn spec() -> L2Spec {
 
 fn request(kind: RequestKind, line: u64, sectors: u8, full: u8) -> Request {
     Request {
-        at: 0,
-        line,
-        tag: 9,
         source: 3,
-        kind,
-        sectors,
         full,
         atomic_cycles: 4,
-        slice: 0,
+        ..Request::new(kind, line, sectors, ReplyTo::Fill)
     }
 }
 
@@ -82,7 +79,8 @@ fn a_miss_fetches_only_missing_sectors_and_answers_at_the_fill() {
         [Action::Fetch {
             at: 110,
             line: 5,
-            sectors: 0b0110
+            sectors: 0b0110,
+            cache: CacheOp::All,
         }]
     );
     act.clear();
