@@ -5,7 +5,8 @@ cd "$(dirname "$0")/.."
 
 features=(dram-research micro-benchmarking)
 
-# A bare machine may lack a C compiler, which the compression libraries need.
+# A bare machine may lack a C compiler and make, which the compression libraries and the allocator need, and
+# valgrind, which counts instructions.
 prepare() {
     # Where a plain file stands in its place, build scripts fill it and clippy reads it as source text.
     if [[ ! -c /dev/null ]]; then
@@ -13,8 +14,12 @@ prepare() {
             || { echo "/dev/null is not a device: repair this machine first" >&2; exit 1; }
     fi
     command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.89 or later" >&2; exit 1; }
-    if ! command -v cc >/dev/null; then
-        apt-get update -qq && apt-get install -y -qq gcc libc6-dev
+    local missing=()
+    command -v cc >/dev/null || missing+=(gcc libc6-dev)
+    command -v make >/dev/null || missing+=(make)
+    command -v valgrind >/dev/null || missing+=(valgrind)
+    if ((${#missing[@]})); then
+        apt-get update -qq && apt-get install -y -qq "${missing[@]}"
     fi
 }
 
@@ -27,6 +32,9 @@ tests_all_features() { cargo test --release --all-features; }
 
 # A minute of mutated traces and configurations; the plain test run does a few seconds of the same seeds.
 fuzz() { FUZZ_SECONDS=60 cargo test --release --test fuzz_smoke; }
+
+# Host instructions and cache misses per simulated instruction, against benches/callgrind.toml.
+callgrind() { bash scripts/callgrind.sh; }
 
 lint() { cargo clippy --release --all-targets --all-features -- -D warnings; }
 
@@ -46,6 +54,17 @@ all() {
     lint
     each_feature
     tests_all_features
+    callgrind
+}
+
+# The long runs, before an issue is called resolved: a thousand random pairs that must not hang, golden digests
+# in all four ways, ten minutes of mutated input, and the tests that take minutes.
+full() {
+    all
+    STRESS=1000 STRESS_SEED=2 cargo test --release --test stress
+    GOLDEN=full cargo test --release --test golden
+    FUZZ_SECONDS=600 cargo test --release --test fuzz_smoke
+    cargo test --release --lib -- --ignored
 }
 
 "${@:-all}"

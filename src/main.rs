@@ -2,6 +2,12 @@
 
 use std::process::ExitCode;
 
+/// Asks for huge pages (`.cargo/config.toml`): the state of a chip is some forty megabytes that every quantum walks
+/// through, and page faults were an eighth of a short run.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     phantom_gpu::cli::main()
 }

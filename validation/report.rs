@@ -10,7 +10,7 @@ use phantom_gpu::report::explain::{catalogue, find};
 use phantom_gpu::report::metrics::METRICS;
 use phantom_gpu::report::{Report, table};
 use phantom_gpu::simulation::{KernelRun, RunResult, Timeline};
-use phantom_gpu::stats::Label;
+use phantom_gpu::stats::{Label, Pipe};
 use phantom_gpu::trace::{KernelHeader, Workload};
 use serde_json::Value;
 use std::process::{Command, Output};
@@ -53,6 +53,9 @@ fn the_keys_of_the_report_are_a_contract() {
     insta::assert_snapshot!(report_leaves().join("\n"));
 }
 
+/// Numbers that name something.
+const NO_UNIT: &[&str] = &["schema_version", "kernels[].index", "kernels[].stream"];
+
 #[test]
 fn every_leaf_of_the_report_can_be_explained() {
     let all = catalogue();
@@ -61,9 +64,12 @@ fn every_leaf_of_the_report_can_be_explained() {
         if let Some(metric) = path.strip_prefix("kernels[].metrics.") {
             assert!(METRICS.iter().any(|m| m.name == metric), "{metric}");
         } else {
+            let entry = all.iter().find(|e| e.path == path);
+            let entry = entry.unwrap_or_else(|| panic!("{path} is not explained"));
+            let number = leaf.ends_with(": integer") || leaf.ends_with(": real");
             assert!(
-                all.iter().any(|e| e.path == path),
-                "{path} is not explained"
+                !number || !entry.unit.is_empty() || NO_UNIT.contains(&path),
+                "{path} has no unit"
             );
         }
     }
@@ -120,7 +126,7 @@ fn kernel(name: &str, start: u64, cycles: u64) -> KernelRun {
     c.sm.sm.active_cycles = 80 * cycles * 7 / 8;
     c.sm.sm.warp_cycles = c.sm.sm.active_cycles * 48;
     c.sm.sm.fma_busy_cycles = slots / 2;
-    c.sm.sm.pipe_alu = slots / 20;
+    c.sm.sm.pipes.add(Pipe::Alu, slots / 20);
     c.sm.lsu.shared_instructions = 5000;
     c.sm.lsu.shared_passes = 20_000;
     c.sm.lsu.shared_conflict_passes = 15_000;

@@ -3,11 +3,12 @@
 
 mod support;
 
-use phantom_gpu::mem::SECTOR_BYTES;
+use phantom_gpu::mem::{LINE_BYTES, SECTOR_BYTES};
 use phantom_gpu::report::metrics::Number;
 use phantom_gpu::report::schema::{Kernel, Status};
 use phantom_gpu::report::timeline;
 use phantom_gpu::simulation::Options;
+use phantom_gpu::stats::Label;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use support::{Run, json, run, run_with};
@@ -34,14 +35,14 @@ fn accounts_close(k: &Kernel, run: &Run) {
         k.total_slots,
         units(spec.sms) * u64::from(spec.sm.sub_cores)
     );
-    assert_eq!(k.issue.0.total(), k.total_slots, "{}: issue", k.name);
-    assert_eq!(k.issue.0.slots[0], k.sm.counters.warp_instructions);
+    assert_eq!(k.issue.total(), k.total_slots, "{}: issue", k.name);
+    assert_eq!(k.issue.get(Label::Issued), k.sm.counters.warp_instructions);
     let sm = &k.sm.sm_cycles;
     assert_eq!(sm.busy + sm.idle, units(spec.sms));
     assert!(k.sm.counters.warp_cycles <= sm.busy * u64::from(spec.sm.warps_max));
     let slices = &k.l2.slice_cycles;
     assert_eq!(slices.busy + slices.idle, units(spec.l2.slices));
-    let (dram, bus) = (&k.dram.counters, &k.dram.bus);
+    let (dram, bus) = (&k.dram.counters, &k.dram.counters.bus);
     assert_eq!(
         bus.values().iter().sum::<u64>(),
         dram.cycles,
@@ -55,7 +56,7 @@ fn accounts_close(k: &Kernel, run: &Run) {
             k.name
         );
     }
-    let pipes: u64 = k.pipes.named().iter().map(|(_, p)| p.instructions).sum();
+    let pipes: u64 = k.pipes.named().map(|(_, p)| p.instructions).sum();
     assert_eq!(pipes, k.sm.counters.warp_instructions, "{}: pipes", k.name);
 }
 
@@ -101,8 +102,9 @@ fn levels_agree(k: &Kernel, run: &Run) {
         "{}: fills",
         k.name
     );
-    assert!(
-        dram.writes + dram.merged_writes <= l2.writebacks,
+    assert_eq!(
+        l2.writebacks + dram.queued_writes_at_start,
+        dram.writes + dram.merged_writes + dram.queued_writes_at_end,
         "{}: write-backs",
         k.name
     );
@@ -159,6 +161,34 @@ fn every_account_closes_on_every_kind_of_kernel() {
                 kernel.sm.counters.thread_instructions
             );
         }
+    }
+}
+
+/// What L2 has written back and DRAM has not yet written is in the queues between them, when a kernel begins as when
+/// it ends. L2 is so small that it writes back all the time.
+#[test]
+fn write_backs_are_written_merged_or_queued() {
+    for gpu in phantom_gpu::config::registry::names() {
+        let spec = phantom_gpu::config::load(gpu, &[]).unwrap().spec;
+        let set = u64::from(spec.l2.slices) * u64::from(spec.l2.ways) * LINE_BYTES;
+        let small = format!("l2.bytes={}", 4 * set);
+        let bytes = 12 * set;
+        let (mut at_start, mut at_end) = (false, false);
+        for input in [
+            format!("synth:copy?bytes={bytes}&launches=3"),
+            format!("synth:init?bytes={bytes}&launches=2"),
+        ] {
+            let run = run_with(&input, gpu, &[&small], &Options::default());
+            let kernels = &run.report.kernels;
+            for k in kernels {
+                assert!(k.l2.counters.writebacks > 1000, "{gpu}, {input}: none");
+                levels_agree(k, &run);
+            }
+            assert_eq!(kernels[0].dram.counters.queued_writes_at_start, 0);
+            at_start |= kernels[1].dram.counters.queued_writes_at_start > 0;
+            at_end |= kernels[1].dram.counters.queued_writes_at_end > 0;
+        }
+        assert!(at_start && at_end, "{gpu}: no write was ever queued");
     }
 }
 

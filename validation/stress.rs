@@ -53,6 +53,8 @@ const SETTINGS: &[&[&str]] = &[
         "sm.scheduler=lrr",
         "sm.scheduler=two_level sm.two_level_active_warps=1",
         "sm.scheduler=cggty",
+        "sm.scheduler=barrier_aware",
+        "sm.scheduler=miss_aware",
     ],
     &["sm.dependence=scoreboard", "sm.dependence=auto"],
     &[

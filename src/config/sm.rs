@@ -22,6 +22,10 @@ choice! {
         TwoLevel = "two_level",
         /// Greedy, then youngest (compiler-guided).
         Cggty = "cggty",
+        /// First the warps that most others of their CTA wait for at a barrier; then as `gto`.
+        BarrierAware = "barrier_aware",
+        /// First the warps with the fewest memory instructions that wait for L2; then as `gto`.
+        MissAware = "miss_aware",
     }
 }
 

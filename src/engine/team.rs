@@ -15,6 +15,7 @@ pub struct Team {
     sleepers: Mutex<usize>,
     wake: Condvar,
     broken: AtomicBool,
+    spins: u32,
 }
 
 /// Set while a thread runs its shards; breaks the barrier when the thread panics, so that the
@@ -74,7 +75,7 @@ impl Deal {
     }
 }
 
-/// Spins before a waiting thread gives its processor away.
+/// Spins before a waiting thread gives its processor away, when each thread can have one.
 const SPINS: u32 = 4000;
 
 impl Team {
@@ -87,6 +88,11 @@ impl Team {
             sleepers: Mutex::new(0),
             wake: Condvar::new(),
             broken: AtomicBool::new(false),
+            spins: match std::thread::available_parallelism() {
+                // A thread that spins keeps the one that it waits for from running.
+                Ok(processors) if processors.get() < threads => 0,
+                _ => SPINS,
+            },
         }
     }
 
@@ -117,7 +123,7 @@ impl Team {
             }
             return;
         }
-        for _ in 0..SPINS {
+        for _ in 0..self.spins {
             if self.generation.load(Ordering::Acquire) != generation {
                 return self.check();
             }

@@ -17,8 +17,7 @@ use crate::probe::Probe;
 use crate::sm::{CtaDone, Cx, Launched, Sm};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-mod counters;
-pub use counters::ChipCounters;
+pub use crate::stats::ChipCounters;
 
 struct SmUnit<P> {
     sm: Sm,
@@ -363,7 +362,7 @@ impl<P: Probe + Sync> Gpu<P> {
             for slice in shard.l2_stats() {
                 total.l2 += slice;
             }
-            total.add_dram(&shard.dram_stats(at));
+            total.dram += &shard.dram_stats(at);
         }
         total
     }

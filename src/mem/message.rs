@@ -27,9 +27,8 @@ pub enum RequestKind {
 }
 
 impl RequestKind {
-    /// Messages between slices that ask for nothing: they are taken at once, and are no requests to count.
-    #[inline(always)]
-    pub fn is_notice(self) -> bool {
+    /// News from the other partition: no access of its own, and never waits for an MSHR.
+    pub fn is_news(self) -> bool {
         matches!(self, RequestKind::ForwardReply | RequestKind::Invalidate)
     }
 }

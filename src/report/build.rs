@@ -1,14 +1,11 @@
 //! From a run's counters to the report.
 
-use super::counters::{BusLabels, DramCounters, IssueSlots};
-use super::derive::{
-    DramRates, FetchRates, L1Rates, L2Rates, LsuRates, NocRates, SmRates, Window, microseconds,
-    percent, pipe_percent, ratio,
-};
+use super::derive::{Window, microseconds, ratio};
 use super::schema::*;
+use super::sections::Sections;
 use super::{features, host, metrics, validity};
 use crate::config::{GpuSpec, Resolved};
-use crate::probe::{Observed, Probe, Sections};
+use crate::probe::{self, Observed, Probe};
 use crate::simulation::{KernelRun, RunResult, Stopped};
 use crate::trace::Workload;
 
@@ -68,8 +65,8 @@ impl Report {
 }
 
 /// The sections of the run's probe.
-fn research<P: Probe>(config: &Resolved, result: &RunResult<P>) -> Sections {
-    let mut sections = Sections::new();
+fn research<P: Probe>(config: &Resolved, result: &RunResult<P>) -> probe::Sections {
+    let mut sections = probe::Sections::new();
     let run = Observed {
         spec: &config.spec,
         counters: &result.counters,
@@ -118,8 +115,6 @@ fn kernel(index: usize, run: &KernelRun, spec: &GpuSpec) -> Kernel {
         spec,
         counters: &run.counters,
     };
-    let c = &run.counters;
-    let busy = window.slice_busy_cycles();
     Kernel {
         index,
         name: run.header.name.clone(),
@@ -140,53 +135,13 @@ fn kernel(index: usize, run: &KernelRun, spec: &GpuSpec) -> Kernel {
         partial: run.partial,
         counted_cycles: window.cycles,
         total_slots: window.slots(),
-        issue: IssueSlots(c.sm.issue),
-        sm: SmSection {
-            counters: c.sm.sm,
-            sm_cycles: cycles_of(c.sm.sm.active_cycles, window.sm_cycles()),
-            rates: SmRates::of(&window),
-        },
-        pipes: pipes(&window),
-        fetch: FetchSection {
-            counters: c.sm.fetch,
-            rates: FetchRates::of(&window),
-        },
-        lsu: LsuSection {
-            counters: c.sm.lsu,
-            rates: LsuRates::of(&window),
-        },
-        l1: L1Section {
-            counters: c.sm.l1,
-            rates: L1Rates::of(&window),
-        },
-        noc: NocSection {
-            counters: c.noc,
-            rates: NocRates::of(&window),
-        },
-        l2: L2Section {
-            counters: c.l2,
-            slice_cycles: cycles_of(busy, window.slice_cycles()),
-            rates: L2Rates::of(&window),
-        },
-        dram: DramSection {
-            counters: DramCounters::from(&c.dram),
-            bus: BusLabels::from(&c.dram.bus),
-            rates: DramRates::of(&window),
-        },
+        sections: Sections::of(&window),
         metrics: metrics::metrics(&window),
         provenance: Provenance {
             kind: "full",
             ci_rel: 0.0,
             partial: run.partial,
         },
-    }
-}
-
-fn cycles_of(busy: u64, all: u64) -> Cycles {
-    debug_assert!(busy <= all, "{busy} busy cycles of {all}");
-    Cycles {
-        busy,
-        idle: all.saturating_sub(busy),
     }
 }
 
@@ -201,42 +156,5 @@ fn occupancy(run: &KernelRun, spec: &GpuSpec) -> OccupancyInfo {
         warps_per_cta: run.occupancy.warps,
         limit: run.occupancy.limit.name(),
         carveout_bytes: run.occupancy.carveout_bytes,
-    }
-}
-
-fn pipes(w: &Window) -> Pipes {
-    let sm = &w.counters.sm.sm;
-    let intervals = &w.spec.sm.pipes;
-    let with = |instructions: u64, utilisation_percent: Option<f64>| Pipe {
-        instructions,
-        utilisation_percent,
-    };
-    let at = |instructions: u64, interval: u8| {
-        with(instructions, Some(pipe_percent(instructions, interval, w)))
-    };
-    let held = |instructions: u64, cycles: u64| {
-        with(
-            instructions,
-            Some(percent(cycles.min(w.slots()), w.slots())),
-        )
-    };
-    Pipes {
-        fma: held(sm.pipe_fma, sm.fma_busy_cycles),
-        alu: at(sm.pipe_alu, intervals.alu_interval),
-        fp16: match u64::from(intervals.fp16_mma_interval) {
-            0 => at(sm.pipe_fp16, intervals.fp16_interval),
-            mma => {
-                let first = u64::from(intervals.fp16_interval);
-                let cycles = sm.pipe_fp16 * first * mma / (first + mma);
-                held(sm.pipe_fp16, cycles)
-            }
-        },
-        fp64: at(sm.pipe_fp64, intervals.fp64_interval),
-        xu: with(sm.pipe_xu, None),
-        tensor: held(sm.pipe_tensor, sm.tensor_busy_cycles),
-        uniform: at(sm.pipe_uniform, intervals.uniform_interval),
-        branch: at(sm.pipe_branch, intervals.branch_interval),
-        lsu: with(sm.pipe_lsu, None),
-        none: with(sm.pipe_none, None),
     }
 }

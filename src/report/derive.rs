@@ -3,6 +3,7 @@
 //! A derived number is declared once, with unit, sentence and formula; the struct, its computation and
 //! what `explain` says about it follow from the declaration.
 
+use super::record::Field;
 use crate::config::GpuSpec;
 use crate::gpu::ChipCounters;
 use crate::mem::SECTOR_BYTES;
@@ -96,19 +97,6 @@ pub fn percent(part: u64, whole: u64) -> f64 {
     100.0 * ratio(part, whole)
 }
 
-/// What `explain` knows of a field of the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Derived {
-    /// Field name.
-    pub name: &'static str,
-    /// Unit.
-    pub unit: &'static str,
-    /// Meaning.
-    pub text: &'static str,
-    /// How it is computed, in names of the report.
-    pub formula: &'static str,
-}
-
 /// Declares a struct of derived numbers.
 macro_rules! derived {
     (
@@ -123,7 +111,7 @@ macro_rules! derived {
 
         impl $name {
             /// What each field means, in declaration order.
-            pub const SCHEMA: &'static [Derived] = &[ $( Derived {
+            pub const SCHEMA: &'static [Field] = &[ $( Field {
                 name: stringify!($field),
                 unit: $unit,
                 text: $doc.trim_ascii(),
@@ -281,11 +269,6 @@ fn hits(accesses: u64, misses: u64) -> f64 {
 fn peak_percent(w: &Window) -> f64 {
     let bytes = (w.counters.dram.reads + w.counters.dram.writes) * SECTOR_BYTES;
     100.0 * w.gb_per_s(bytes) * 1e9 / w.spec.dram.peak_bytes_per_s() as f64
-}
-
-/// Share of the time that a pipe was held, over all sub-cores, percent.
-pub fn pipe_percent(instructions: u64, interval: u8, w: &Window) -> f64 {
-    percent(instructions * u64::from(interval), w.slots())
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! What every number of the report means: one catalogue, made of the declarations themselves.
 
-use super::counters::{BusLabels, DramCounters, ISSUE_TEXTS};
-use super::derive::{
-    Derived, DramRates, FetchRates, L1Rates, L2Rates, LsuRates, NocRates, SmRates,
-};
 use super::metrics::METRICS;
+use super::pipes::PipeUse;
+use super::record::Field;
 use super::schema::*;
+use super::sections::{Cycles, Section, Sections};
 use crate::config;
-use crate::stats::{FetchStats, L1Stats, L2Stats, Label, LsuStats, NocStats, SmStats};
+use crate::stats::{ChipCounters, Counter, Label, Pipe};
 
 /// What is known of one number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,23 +32,12 @@ pub fn catalogue() -> Vec<Entry> {
     all.fields("tool.", Tool::SCHEMA);
     all.configuration();
     all.fields("workload.", WorkloadInfo::SCHEMA);
-    all.fields("kernels[].", Kernel::SCHEMA);
+    all.kernel();
     all.fields("kernels[].occupancy.", OccupancyInfo::SCHEMA);
-    all.issue();
-    all.section("sm", SmStats::SCHEMA, SmRates::SCHEMA);
-    all.fields("kernels[].sm.sm_cycles.", Cycles::SCHEMA);
-    all.fields("kernels[].pipes.", Pipes::SCHEMA);
-    for (pipe, _) in Pipes::SCHEMA {
-        all.fields(&format!("kernels[].pipes.{pipe}."), Pipe::SCHEMA);
+    let counters = ChipCounters::schema();
+    for section in Sections::SCHEMA {
+        all.section(section, &counters);
     }
-    all.section("fetch", FetchStats::SCHEMA, FetchRates::SCHEMA);
-    all.section("lsu", LsuStats::SCHEMA, LsuRates::SCHEMA);
-    all.section("l1", L1Stats::SCHEMA, L1Rates::SCHEMA);
-    all.section("noc", NocStats::SCHEMA, NocRates::SCHEMA);
-    all.section("l2", L2Stats::SCHEMA, L2Rates::SCHEMA);
-    all.fields("kernels[].l2.slice_cycles.", Cycles::SCHEMA);
-    all.section("dram", DramCounters::SCHEMA, DramRates::SCHEMA);
-    all.fields("kernels[].dram.bus.", BusLabels::SCHEMA);
     all.metrics();
     all.fields("kernels[].provenance.", Provenance::SCHEMA);
     all.fields("layers[].", Layer::SCHEMA);
@@ -188,52 +176,70 @@ impl Catalogue {
         });
     }
 
-    fn fields(&mut self, prefix: &str, schema: &[(&'static str, &'static str)]) {
-        for (name, text) in schema {
-            let formula = match format!("{prefix}{name}").as_str() {
-                "kernels[].time_us" => "1000 cycles / gpu.core_clock_khz",
-                "kernels[].ipc" => "warp_instructions / cycles",
-                "kernels[].occupancy.theoretical" => "ctas_per_sm x warps_per_cta / sm.warps_max",
-                "kernels[].occupancy.achieved" => {
-                    "sm.warp_cycles / (sm.active_cycles x sm.warps_max)"
-                }
-                "kernels[].total_slots" => "gpu.sms x sm.sub_cores x counted_cycles",
-                "simulation.warp_instructions_per_s" => "totals.warp_instructions / wall_s",
-                "simulation.cycles_per_s" => "totals.cycles / wall_s",
-                _ => "",
-            };
-            self.add(prefix, name, unit(prefix, name, text), text, formula);
+    fn fields(&mut self, prefix: &str, schema: &[Field]) {
+        for field in schema {
+            self.add(prefix, field.name, field.unit, field.text, field.formula);
         }
     }
 
-    fn section(
-        &mut self,
-        section: &str,
-        counters: &[(&'static str, &'static str)],
-        rates: &[Derived],
-    ) {
-        let prefix = format!("kernels[].{section}.");
-        self.fields(&prefix, counters);
-        for rate in rates {
-            self.add(&prefix, rate.name, rate.unit, rate.text, rate.formula);
-        }
-        match section {
-            "sm" => self.add(&prefix, "sm_cycles", "cycles", "SM cycles by whether a warp was resident; they sum to SMs times counted_cycles.", ""),
-            "l2" => self.add(&prefix, "slice_cycles", "cycles", "Slice cycles by whether the data path was busy; they sum to slices times counted_cycles.", ""),
-            "dram" => self.add(&prefix, "bus", "CK", "Elapsed cycles by what the data buses did; they sum to dram.cycles.", ""),
-            _ => {}
+    /// A kernel's own fields; its sections stand among them.
+    fn kernel(&mut self) {
+        for field in Kernel::SCHEMA {
+            if field.name != "sections" {
+                self.fields("kernels[].", std::slice::from_ref(field));
+                continue;
+            }
+            for section in Sections::SCHEMA {
+                self.add("kernels[].", section.name, "", section.text, "");
+            }
         }
     }
 
-    fn issue(&mut self) {
-        for (name, text) in Label::NAMES.iter().zip(ISSUE_TEXTS) {
-            let whose = match *name {
-                "issued" | "no_warp" => text.to_owned(),
-                _ => format!(
-                    "{text} The slot has warps, none of them issued, and this holds the one that would have been next."
-                ),
-            };
-            self.add("kernels[].issue.", name, "issue slots", &whose, "");
+    /// Counters of `section`, what is derived from them, and how its unit's cycles split; then what is in groups.
+    fn section(&mut self, section: &Section, counters: &[Counter]) {
+        let prefix = format!("kernels[].{}.", section.name);
+        let own = counters.iter().filter_map(|counter| {
+            let name = counter.path.strip_prefix(section.name)?.strip_prefix('.')?;
+            Some((name, counter))
+        });
+        let (groups, own): (Vec<_>, Vec<_>) = own.partition(|(name, _)| name.contains('.'));
+        for (name, counter) in own {
+            self.add(
+                &prefix,
+                name,
+                counter.unit,
+                &text_of(section, name, counter),
+                "",
+            );
+        }
+        self.fields(&prefix, section.rates);
+        for (split, text) in section.splits {
+            self.add(&prefix, split, "cycles", text, "");
+        }
+        for (split, _) in section.splits {
+            self.fields(&format!("{prefix}{split}."), Cycles::SCHEMA);
+        }
+        for (path, counter) in groups {
+            let (group, name) = path.rsplit_once('.').unwrap_or(("", path));
+            self.add(
+                &format!("{prefix}{group}."),
+                name,
+                counter.unit,
+                &counter.text,
+                "",
+            );
+        }
+        if section.name == "pipes" {
+            self.pipes(&prefix);
+        }
+    }
+
+    fn pipes(&mut self, prefix: &str) {
+        for pipe in Pipe::ALL {
+            self.add(prefix, pipe.name(), "", pipe.text(), "");
+        }
+        for pipe in Pipe::ALL {
+            self.fields(&format!("{prefix}{}.", pipe.name()), PipeUse::SCHEMA);
         }
     }
 
@@ -266,29 +272,15 @@ impl Catalogue {
     }
 }
 
-/// The unit that a field's name or place says.
-fn unit(prefix: &str, name: &str, text: &str) -> &'static str {
-    let dram = prefix.starts_with("kernels[].dram");
-    let ends = |suffix: &str| name.ends_with(suffix);
-    match name {
-        "thread_instructions" => "thread instructions",
-        "ipc" => "instructions/cycle",
-        "theoretical" | "achieved" | "unmodelled_share" => "ratio",
-        "total_slots" => "issue slots",
-        _ if ends("_us") => "us",
-        _ if ends("instructions_per_s") => "instructions/s",
-        _ if ends("cycles_per_s") => "cycles/s",
-        _ if ends("_s") => "s",
-        _ if ends("_percent") => "%",
-        _ if ends("bytes") => "bytes",
-        _ if dram && (ends("cycles") || ends("_sum") || prefix.ends_with("bus.")) => "CK",
-        _ if ends("cycles") || ends("_cycle") || prefix.ends_with("_cycles.") => "cycles",
-        _ if ends("instructions") || name.starts_with("pipe_") => "warp instructions",
-        _ if name.contains("sector") || text.trim().starts_with("Sector") => "sectors",
-        _ if ends("passes") => "passes",
-        _ if ends("pipe_none") => "warp instructions",
-        _ if prefix.starts_with("kernels[].") && prefix.matches('.').count() > 1 => "count",
-        _ => "",
+/// The sentence of a counter. That of a lost issue slot also says whose loss it is.
+fn text_of(section: &Section, name: &str, counter: &Counter) -> String {
+    let free = [Label::Issued.name(), Label::NoWarp.name()];
+    match section.name == "issue" && !free.contains(&name) {
+        true => format!(
+            "{} The slot has warps, none of them issued, and this holds the one that would have been next.",
+            counter.text
+        ),
+        false => counter.text.clone(),
     }
 }
 
@@ -297,21 +289,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_counter_is_in_the_catalogue_with_a_sentence() {
+    fn every_counter_is_in_the_catalogue_with_unit_and_sentence() {
         let all = catalogue();
-        for schema in [
-            SmStats::SCHEMA,
-            L1Stats::SCHEMA,
-            L2Stats::SCHEMA,
-            NocStats::SCHEMA,
-        ] {
-            for (name, _) in schema {
-                assert!(!find(&all, name).is_empty(), "{name}");
-            }
+        for counter in ChipCounters::schema() {
+            let path = format!("kernels[].{}", counter.path);
+            let entries: Vec<&Entry> = all.iter().filter(|e| e.path == path).collect();
+            assert_eq!(entries.len(), 1, "{path}");
+            assert!(
+                counter.group || !entries[0].unit.is_empty(),
+                "{path} has no unit"
+            );
+            assert!(entries[0].text.len() > 5, "{path} has no sentence");
         }
-        for entry in &all {
-            assert!(entry.text.len() > 3, "{entry:?}");
-        }
+        let paths: std::collections::BTreeSet<&str> = all.iter().map(|e| e.path.as_str()).collect();
+        assert_eq!(paths.len(), all.len(), "a path is explained twice");
     }
 
     #[test]

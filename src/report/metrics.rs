@@ -2,7 +2,7 @@
 
 use super::derive::{Window, percent, ratio};
 use crate::mem::SECTOR_BYTES;
-use crate::stats::Label;
+use crate::stats::{Label, Pipe};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -139,19 +139,19 @@ metrics! { w;
     "sm__inst_executed.sum", "warp instructions", Count, "sm.warp_instructions"
         => w.counters.sm.sm.warp_instructions;
     "sm__inst_executed_pipe_alu.sum", "warp instructions", Count, "sm.pipe_alu"
-        => w.counters.sm.sm.pipe_alu;
+        => w.counters.sm.sm.pipes.get(Pipe::Alu);
     "sm__inst_executed_pipe_fma.sum", "warp instructions", Count, "sm.pipe_fma"
-        => w.counters.sm.sm.pipe_fma;
+        => w.counters.sm.sm.pipes.get(Pipe::Fma);
     "sm__inst_executed_pipe_fp16.sum", "warp instructions", Count, "sm.pipe_fp16"
-        => w.counters.sm.sm.pipe_fp16;
+        => w.counters.sm.sm.pipes.get(Pipe::Fp16);
     "sm__inst_executed_pipe_fp64.sum", "warp instructions", Count, "sm.pipe_fp64"
-        => w.counters.sm.sm.pipe_fp64;
+        => w.counters.sm.sm.pipes.get(Pipe::Fp64);
     "sm__inst_executed_pipe_tensor.sum", "warp instructions", Count, "sm.pipe_tensor"
-        => w.counters.sm.sm.pipe_tensor;
+        => w.counters.sm.sm.pipes.get(Pipe::Tensor);
     "sm__inst_executed_pipe_uniform.sum", "warp instructions", Count, "sm.pipe_uniform"
-        => w.counters.sm.sm.pipe_uniform;
+        => w.counters.sm.sm.pipes.get(Pipe::Uniform);
     "sm__inst_executed_pipe_xu.sum", "warp instructions", Count, "sm.pipe_xu"
-        => w.counters.sm.sm.pipe_xu;
+        => w.counters.sm.sm.pipes.get(Pipe::Xu);
     "sm__warps_active.avg.pct_of_peak_sustained_active", "%", Real, "100 occupancy.achieved"
         => percent(w.counters.sm.sm.warp_cycles,
             w.counters.sm.sm.active_cycles * u64::from(w.spec.sm.warps_max));

@@ -3,14 +3,15 @@
 //! Reports know counters and configuration, never units.
 
 mod build;
-pub mod counters;
 pub mod derive;
 pub mod explain;
 pub mod host;
 pub mod json;
 pub mod metrics;
-mod record;
+pub mod pipes;
+pub mod record;
 pub mod schema;
+pub mod sections;
 pub mod table;
 pub mod timeline;
 pub mod validity;

@@ -4,12 +4,9 @@
 //! `SCHEMA_VERSION`. `energy` of a kernel has its place after `dram` and is absent until it is
 //! modelled; `validity.unmodelled` says so.
 
-use super::counters::{BusLabels, DramCounters, IssueSlots};
-use super::derive::{DramRates, FetchRates, L1Rates, L2Rates, LsuRates, NocRates, SmRates};
 use super::metrics::Metrics;
 use super::record::record;
-use crate::probe::Sections;
-use crate::stats::{FetchStats, L1Stats, L2Stats, LsuStats, NocStats, SmStats};
+use super::sections::Sections;
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -34,7 +31,7 @@ record! {
         /// Layers of a model; empty for a run of kernels.
         pub layers: Vec<Layer>,
         /// Sections of the instruments that are compiled in, by name; empty without any.
-        pub research: Sections,
+        pub research: crate::probe::Sections,
         /// The whole run.
         pub totals: Totals,
         /// What to know before believing the numbers.
@@ -88,7 +85,7 @@ record! {
         /// Hash of its content.
         pub hash: String,
         /// Host-to-device copies that were replayed.
-        pub memcpys: u64,
+        pub memcpys: u64 = "copies",
     }
 }
 
@@ -100,29 +97,29 @@ record! {
         /// Function name.
         pub name: String,
         /// CTAs: x, y, z.
-        pub grid: [u32; 3],
+        pub grid: [u32; 3] = "CTAs",
         /// Threads of a CTA: x, y, z.
-        pub block: [u32; 3],
+        pub block: [u32; 3] = "threads",
         /// CTAs of a cluster: x, y, z.
-        pub cluster: [u32; 3],
+        pub cluster: [u32; 3] = "CTAs",
         /// CUDA stream.
         pub stream: u64,
         /// Registers of a thread.
-        pub registers: u16,
+        pub registers: u16 = "registers",
         /// Static plus dynamic shared memory of a CTA, bytes.
-        pub smem_bytes: u32,
+        pub smem_bytes: u32 = "bytes",
         /// Core cycle of the run at which the kernel started.
-        pub start_cycle: u64,
+        pub start_cycle: u64 = "cycles",
         /// Core cycles from start to end, launch included.
-        pub cycles: u64,
+        pub cycles: u64 = "cycles",
         /// The same in microseconds.
-        pub time_us: f64,
+        pub time_us: f64 = "us", by "1000 cycles / gpu.core_clock_khz",
         /// Warp instructions executed.
-        pub warp_instructions: u64,
+        pub warp_instructions: u64 = "warp instructions",
         /// Thread instructions executed: active lanes of warp instructions, summed.
-        pub thread_instructions: u64,
+        pub thread_instructions: u64 = "thread instructions",
         /// Warp instructions per core cycle of the whole chip.
-        pub ipc: f64,
+        pub ipc: f64 = "instructions/cycle", by "warp_instructions / cycles",
         /// Occupancy.
         pub occupancy: OccupancyInfo,
         /// Other kernels ran meanwhile: the counters below include theirs.
@@ -130,27 +127,12 @@ record! {
         /// The run ended before the kernel did: numbers are those so far.
         pub partial: bool,
         /// Core cycles that the counters cover; differs from `cycles` only when kernels overlap.
-        pub counted_cycles: u64,
+        pub counted_cycles: u64 = "cycles",
         /// Issue slots: sub-cores of the chip times `counted_cycles`.
-        pub total_slots: u64,
-        /// Issue slots by what they were used for, or lost to; they sum to `total_slots`.
-        pub issue: IssueSlots,
-        /// Issue side.
-        pub sm: SmSection,
-        /// Execution pipes.
-        pub pipes: Pipes,
-        /// Instruction and constant caches.
-        pub fetch: FetchSection,
-        /// Load/store unit and shared memory.
-        pub lsu: LsuSection,
-        /// L1 data caches.
-        pub l1: L1Section,
-        /// Crossbar.
-        pub noc: NocSection,
-        /// L2 slices.
-        pub l2: L2Section,
-        /// DRAM channels.
-        pub dram: DramSection,
+        pub total_slots: u64 = "issue slots", by "gpu.sms x sm.sub_cores x counted_cycles",
+        /// Counters of each unit, and what is derived from them.
+        #[serde(flatten)]
+        pub sections: Sections,
         /// The same by Nsight Compute's names.
         pub metrics: Metrics,
         /// How the numbers came about.
@@ -158,119 +140,30 @@ record! {
     }
 }
 
+/// The sections of a kernel are read as its own fields, as they stand in the JSON.
+impl std::ops::Deref for Kernel {
+    type Target = Sections;
+
+    fn deref(&self) -> &Sections {
+        &self.sections
+    }
+}
+
 record! {
     /// Occupancy of the SMs.
     pub struct OccupancyInfo {
         /// Resident warps that fit, of the warp slots (0 to 1).
-        pub theoretical: f64,
+        pub theoretical: f64 = "ratio", by "ctas_per_sm x warps_per_cta / sm.warps_max",
         /// Resident warps on average while an SM had any, of the warp slots (0 to 1).
-        pub achieved: f64,
+        pub achieved: f64 = "ratio", by "sm.warp_cycles / (sm.active_cycles x sm.warps_max)",
         /// CTAs that fit on an SM.
-        pub ctas_per_sm: u32,
+        pub ctas_per_sm: u32 = "CTAs",
         /// Warps of a CTA.
-        pub warps_per_cta: u32,
+        pub warps_per_cta: u32 = "warps",
         /// What limits the CTAs: `warps`, `ctas`, `registers` or `shared_memory`.
         pub limit: &'static str,
         /// Shared-memory carve-out of the unified memory, bytes.
-        pub carveout_bytes: u32,
-    }
-}
-
-record! {
-    /// Use of the execution pipes of the sub-cores.
-    pub struct Pipes {
-        /// FP32 and IMAD.
-        pub fma: Pipe,
-        /// Integer, logic, compare, move.
-        pub alu: Pipe,
-        /// Packed half precision.
-        pub fp16: Pipe,
-        /// Double precision.
-        pub fp64: Pipe,
-        /// Transcendental, conversion, bit count.
-        pub xu: Pipe,
-        /// Matrix multiply-accumulate.
-        pub tensor: Pipe,
-        /// Uniform datapath.
-        pub uniform: Pipe,
-        /// Branch unit.
-        pub branch: Pipe,
-        /// Memory.
-        pub lsu: Pipe,
-        /// Instructions without a pipe.
-        pub none: Pipe,
-    }
-}
-
-impl Pipes {
-    /// Pipes by name.
-    pub fn named(&self) -> [(&'static str, &Pipe); 10] {
-        [
-            ("fma", &self.fma),
-            ("alu", &self.alu),
-            ("fp16", &self.fp16),
-            ("fp64", &self.fp64),
-            ("xu", &self.xu),
-            ("tensor", &self.tensor),
-            ("uniform", &self.uniform),
-            ("branch", &self.branch),
-            ("lsu", &self.lsu),
-            ("none", &self.none),
-        ]
-    }
-}
-
-record! {
-    /// Use of one pipe.
-    pub struct Pipe {
-        /// Warp instructions issued to it.
-        pub instructions: u64,
-        /// Share of the time that it was held, over all sub-cores; null where intervals are mixed.
-        pub utilisation_percent: Option<f64>,
-    }
-}
-
-/// Declares a section: counters and the numbers derived from them, side by side.
-macro_rules! sections {
-    ($( $(#[$meta:meta])* $name:ident($counters:ty, $rates:ty $(; #[doc = $doc:literal] $field:ident: $ty:ty)*) )+) => { $(
-        $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Serialize)]
-        pub struct $name {
-            /// Counted.
-            #[serde(flatten)]
-            pub counters: $counters,
-            $( #[doc = $doc] pub $field: $ty, )*
-            /// Derived.
-            #[serde(flatten)]
-            pub rates: $rates,
-        }
-    )+ };
-}
-
-sections! {
-    /// Issue side.
-    SmSection(SmStats, SmRates; #[doc = "SM cycles by whether a warp was resident."] sm_cycles: Cycles)
-    /// Instruction and constant caches.
-    FetchSection(FetchStats, FetchRates)
-    /// Load/store unit and shared memory.
-    LsuSection(LsuStats, LsuRates)
-    /// L1 data caches.
-    L1Section(L1Stats, L1Rates)
-    /// Crossbar.
-    NocSection(NocStats, NocRates)
-    /// L2.
-    L2Section(L2Stats, L2Rates; #[doc = "Slice cycles by whether the data path was busy."] slice_cycles: Cycles)
-    /// DRAM.
-    DramSection(DramCounters, DramRates; #[doc = "Labels of the elapsed cycles."] bus: BusLabels)
-}
-
-record! {
-    /// Every cycle of a kind of unit has one of two labels; they sum to units times `counted_cycles`.
-    pub struct Cycles {
-        /// The unit had work.
-        pub busy: u64,
-        /// It had none.
-        pub idle: u64,
+        pub carveout_bytes: u32 = "bytes",
     }
 }
 
@@ -280,7 +173,7 @@ record! {
         /// `full`: every cycle was simulated.
         pub kind: &'static str,
         /// Relative half width of the confidence interval of `cycles`; 0 when nothing is estimated.
-        pub ci_rel: f64,
+        pub ci_rel: f64 = "ratio",
         /// The kernel did not run to its end.
         pub partial: bool,
     }
@@ -296,13 +189,13 @@ record! {
         /// Its kernels, as positions in `kernels`.
         pub kernels: Vec<usize>,
         /// Core cycles.
-        pub cycles: u64,
+        pub cycles: u64 = "cycles",
         /// Microseconds.
-        pub time_us: f64,
+        pub time_us: f64 = "us",
         /// Floating-point operations.
-        pub flops: u64,
+        pub flops: u64 = "operations",
         /// Bytes that it must move at least.
-        pub bytes: u64,
+        pub bytes: u64 = "bytes",
         /// What bounds it: `compute`, `memory` or `latency`.
         pub bound: &'static str,
     }
@@ -312,15 +205,15 @@ record! {
     /// The whole run.
     pub struct Totals {
         /// Core cycles from the first kernel's start to the last one's end.
-        pub cycles: u64,
+        pub cycles: u64 = "cycles",
         /// The same in microseconds.
-        pub time_us: f64,
+        pub time_us: f64 = "us",
         /// Warp instructions.
-        pub warp_instructions: u64,
+        pub warp_instructions: u64 = "warp instructions",
         /// Thread instructions.
-        pub thread_instructions: u64,
+        pub thread_instructions: u64 = "thread instructions",
         /// Kernels.
-        pub kernels: usize,
+        pub kernels: usize = "kernels",
     }
 }
 
@@ -330,7 +223,7 @@ record! {
         /// What the machine, or this input, has and the model has not.
         pub unmodelled: Vec<String>,
         /// Share of the warp instructions whose work is not modelled or that this GPU does not have (0 to 1): where matrix products or bulk copies are among them, or from 0.01 on, `status` is `unmodelled_work`.
-        pub unmodelled_share: f64,
+        pub unmodelled_share: f64 = "ratio",
         /// What was taken to hold.
         pub assumptions: Vec<String>,
     }
@@ -340,18 +233,18 @@ record! {
     /// Wall time, memory and rates.
     pub struct Simulation {
         /// Seconds to read a foreign text format into the compact form.
-        pub import_s: f64,
+        pub import_s: f64 = "s",
         /// Text parsed meanwhile, bytes after decompression.
-        pub text_bytes: u64,
+        pub text_bytes: u64 = "bytes",
         /// Seconds of the simulation proper.
-        pub wall_s: f64,
+        pub wall_s: f64 = "s",
         /// Threads.
-        pub threads: usize,
+        pub threads: usize = "threads",
         /// Warp instructions per second of `wall_s`.
-        pub warp_instructions_per_s: f64,
+        pub warp_instructions_per_s: f64 = "instructions/s", by "totals.warp_instructions / wall_s",
         /// Core cycles per second of `wall_s`.
-        pub cycles_per_s: f64,
+        pub cycles_per_s: f64 = "cycles/s", by "totals.cycles / wall_s",
         /// Largest resident memory of the process, bytes; 0 where the system does not say.
-        pub peak_rss_bytes: u64,
+        pub peak_rss_bytes: u64 = "bytes",
     }
 }

@@ -78,10 +78,7 @@ fn issue(sums: &Sums) -> String {
     if let Some(column) = table.column_mut(3) {
         column.set_cell_alignment(CellAlignment::Left);
     }
-    let mut labels: Vec<(&str, u64)> = super::counters::IssueSlots(sums.issue)
-        .iter()
-        .filter(|(_, slots)| *slots > 0)
-        .collect();
+    let mut labels: Vec<(&str, u64)> = sums.issue.named().filter(|(_, slots)| *slots > 0).collect();
     labels.sort_by_key(|(_, slots)| std::cmp::Reverse(*slots));
     for (label, slots) in labels {
         let share = ratio(slots, sums.slots);
@@ -149,7 +146,7 @@ fn memory(sums: &Sums) -> String {
         share(accesses.saturating_sub(dram.activates), accesses),
         dram.writes,
         "-".into(),
-        share(sums.bus.data, dram.cycles),
+        share(dram.bus.data, dram.cycles),
     ));
     let atomics = match l2.sector_atomics {
         0 => String::new(),

@@ -155,7 +155,8 @@ impl Sm {
         let (k, index) = (slot % SUB_CORES, (slot / SUB_CORES) as u8);
         self.charge_wait(k, now);
         self.subs[k].live |= 1 << index;
-        self.subs[k].history.launched(index);
+        let held = self.ctas[usize::from(self.warps[slot].cta)].held;
+        self.subs[k].scheduler.launched(index, held);
         self.first_op(slot, now, cx);
     }
 
@@ -174,6 +175,7 @@ impl Sm {
             self.warps[slot].hold = Hold::Barrier;
             self.warps[slot].held_by = number as u8;
             self.ctas[cta].held += 1;
+            self.tell_barrier(cta);
         }
         self.counters.barrier_arrivals += 1;
         let per_warp = Local::from(cx.spec.sm.latency.barrier_per_warp);
@@ -225,6 +227,24 @@ impl Sm {
                 self.rewake(slot, now, cx);
             }
         }
+        self.tell_barrier(cta);
+    }
+
+    /// Tells the schedulers of a CTA's warps how many of them wait at a barrier now.
+    fn tell_barrier(&mut self, cta: usize) {
+        if !self.subs[0].scheduler.hears_barriers() {
+            return;
+        }
+        let held = self.ctas[cta].held;
+        let mut slots = self.ctas[cta].slots;
+        while slots != 0 {
+            let slot = slots.trailing_zeros() as usize;
+            slots &= slots - 1;
+            let warp = (slot / SUB_CORES) as u8;
+            self.subs[slot % SUB_CORES]
+                .scheduler
+                .barrier_changed(warp, held);
+        }
     }
 
     /// The warp's last instruction issued at `now`.
@@ -235,7 +255,7 @@ impl Sm {
         sub.draining |= 1 << index;
         sub.ready &= !(1 << index);
         sub.blocked &= !(1 << index);
-        sub.history.exited(index);
+        sub.scheduler.exited(index);
         self.warps[slot].hold = Hold::Drain;
         let cta = usize::from(self.warps[slot].cta);
         self.ctas[cta].live -= 1;

@@ -3,7 +3,7 @@
 use super::program::{Op, OpKind, Pipe, REGS, flag};
 use super::readiness::throttle;
 use super::warp::{Hold, Local, PENDING, raw};
-use super::{Cx, SUB_CORES, Sm, warp_sched};
+use super::{Cx, SUB_CORES, Sm};
 use crate::probe::Probe;
 use crate::stats::Label;
 
@@ -27,12 +27,7 @@ impl Sm {
         }
         let mut candidates = sub.ready;
         while candidates != 0 {
-            let index = warp_sched::pick(
-                cx.spec.sm.scheduler,
-                &mut sub.history,
-                candidates,
-                cx.spec.sm.two_level_active_warps,
-            );
+            let index = sub.scheduler.pick(candidates);
             let slot = usize::from(index) * SUB_CORES + k;
             let warp = &self.warps[slot];
             let op = &cx.programs[usize::from(warp.program)].program.ops[warp.op as usize];
@@ -85,13 +80,11 @@ impl Sm {
         self.account(k, slot, &op, now, cx);
         let index = (slot / SUB_CORES) as u8;
         let sub = &mut self.subs[k];
-        let in_a_row = if sub.history.last == index {
-            sub.streak
-        } else {
-            0
+        let in_a_row = match sub.scheduler.issued(index) {
+            true => sub.streak,
+            false => 0,
         };
         sub.streak = in_a_row.saturating_add(1);
-        sub.history.last = index;
         sub.ready &= !(1 << index);
         sub.class[op.pipe as usize] &= !(1 << index);
         if op.pipe != Pipe::None {
@@ -152,7 +145,7 @@ impl Sm {
         self.per_program[counts].1 += lanes;
         self.counters.warp_instructions += 1;
         self.counters.thread_instructions += lanes;
-        self.pipe_issued[op.pipe as usize] += 1;
+        self.counters.pipes.add(op.pipe, 1);
         match op.pipe {
             Pipe::Tensor => self.counters.tensor_busy_cycles += u64::from(op.interval),
             Pipe::Fma => self.counters.fma_busy_cycles += u64::from(op.interval),

@@ -21,6 +21,7 @@ mod tests;
 pub mod warp;
 pub mod warp_sched;
 
+pub use crate::stats::SmCounters;
 pub use cta::{CtaDone, CtaStart};
 pub use program::Program;
 
@@ -31,7 +32,7 @@ use crate::ids::SmId;
 use crate::mem::l1::L1;
 use crate::mem::{FlightId, Reply, Request, RequestKind};
 use crate::probe::Probe;
-use crate::stats::{FetchStats, IssueStats, Label, LsuStats, SmStats};
+use crate::stats::{FetchStats, IssueStats, Label, SmStats};
 use crate::trace::{CtaEncoder, Kernel, WarpStream};
 use cta::Cta;
 use fetch::{ConstCaches, InstCaches};
@@ -68,21 +69,6 @@ pub struct Cx<'a, P> {
     pub no_skip: bool,
 }
 
-/// All counters of an SM.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SmCounters {
-    /// Issue slots by label.
-    pub issue: IssueStats,
-    /// Issue side.
-    pub sm: SmStats,
-    /// Instruction and constant caches.
-    pub fetch: FetchStats,
-    /// Load/store unit.
-    pub lsu: LsuStats,
-    /// L1 data cache.
-    pub l1: crate::stats::L1Stats,
-}
-
 /// One SM. All times inside are local: cycles since `epoch`.
 pub struct Sm {
     id: SmId,
@@ -104,7 +90,6 @@ pub struct Sm {
     starting: Vec<CtaStart>,
     scratch_streams: Vec<WarpStream>,
     scratch_encoder: CtaEncoder,
-    pipe_issued: [u64; Pipe::COUNT],
     issue: IssueStats,
     counters: SmStats,
     fetch_stats: FetchStats,
@@ -126,7 +111,7 @@ impl Sm {
         Sm {
             id,
             epoch: 0,
-            subs: std::array::from_fn(|_| SubCore::new()),
+            subs: std::array::from_fn(|_| SubCore::new(&spec.sm)),
             warps: vec![Warp::empty(); warps],
             regs: vec![0; warps * REGS],
             streams: vec![WarpStream::default(); warps],
@@ -143,7 +128,6 @@ impl Sm {
             starting: Vec::new(),
             scratch_streams: Vec::new(),
             scratch_encoder: CtaEncoder::default(),
-            pipe_issued: [0; Pipe::COUNT],
             issue: IssueStats::default(),
             counters: SmStats::default(),
             fetch_stats: FetchStats::default(),
@@ -320,7 +304,7 @@ impl Sm {
         }
         let sub = &mut self.subs[k];
         if now > sub.accounted {
-            let oldest = usize::from(sub.history.by_age[0]) * SUB_CORES + k;
+            let oldest = usize::from(sub.scheduler.first()) * SUB_CORES + k;
             self.issue
                 .add(self.warps[oldest].why, u64::from(now - sub.accounted));
             sub.accounted = now;
@@ -332,19 +316,8 @@ impl Sm {
     pub fn counters(&mut self, at: Cycle, closing: bool) -> SmCounters {
         let now = (at - self.epoch) as Local;
         self.charge_all(now, closing);
-        let pipe = |p: Pipe| self.pipe_issued[p as usize];
         let mut sm = self.counters;
         self.count_residents(now, &mut sm);
-        sm.pipe_fma = pipe(Pipe::Fma);
-        sm.pipe_alu = pipe(Pipe::Alu);
-        sm.pipe_fp16 = pipe(Pipe::Fp16) + pipe(Pipe::Fp16Mma);
-        sm.pipe_fp64 = pipe(Pipe::Fp64);
-        sm.pipe_xu = pipe(Pipe::Xu);
-        sm.pipe_tensor = pipe(Pipe::Tensor);
-        sm.pipe_uniform = pipe(Pipe::Uniform);
-        sm.pipe_branch = pipe(Pipe::Branch);
-        sm.pipe_lsu = pipe(Pipe::Lsu);
-        sm.pipe_none = pipe(Pipe::None);
         SmCounters {
             issue: self.issue,
             sm,
@@ -393,7 +366,7 @@ impl Sm {
                 self.id.0,
                 self.ctas[usize::from(warp.cta)].number,
                 warp.in_cta,
-                Label::NAMES[warp.why as usize],
+                warp.why.name(),
                 warp.pending,
                 warp.stores,
                 warp.queued,

@@ -7,6 +7,7 @@ use super::reuse::{ReuseCache, bank_reads};
 use crate::config::{DependencePolicy, GpuSpec};
 use crate::isa::opcode::BARRIER_ARRIVE_ONLY;
 use crate::isa::{Control, MemOp, MemSpace, OpClass, RegFile, RegRange, StaticInst};
+pub use crate::stats::Pipe;
 use crate::trace::Code;
 use crate::trace::stream::has_access;
 
@@ -24,39 +25,6 @@ const FIRST_UNIFORM_PREDICATE: u16 = FIRST_PREDICATE + PREDICATES;
 pub const IMPLIED_PREDICATE: u16 = FIRST_UNIFORM_PREDICATE + PREDICATES;
 /// Registers of a warp in the scoreboard, rounded up so that warps start at whole multiples of eight.
 pub const REGS: usize = IMPLIED_PREDICATE as usize + 8;
-
-/// Execution pipe of a sub-core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Pipe {
-    /// FP32 and IMAD.
-    Fma,
-    /// Integer, logic, compare, move.
-    Alu,
-    /// Packed half.
-    Fp16,
-    /// Double.
-    Fp64,
-    /// Transcendental, conversion, bit count.
-    Xu,
-    /// Tensor core.
-    Tensor,
-    /// Uniform datapath.
-    Uniform,
-    /// Branch unit.
-    Branch,
-    /// Local memory queue.
-    Lsu,
-    /// No pipe.
-    None,
-    /// Packed half beside `Fp16`, where there are two.
-    Fp16Mma,
-}
-
-impl Pipe {
-    /// Number of pipes.
-    pub const COUNT: usize = 11;
-}
 
 /// What issue must do beyond taking a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -116,7 +116,7 @@ impl Sm {
 /// would pass for a small number.
 #[inline(always)]
 fn later(at: u32, extra: Local) -> u32 {
-    at + (u32::from(at >> 2 < PENDING) * extra << 2)
+    at + ((u32::from(at >> 2 < PENDING) * extra) << 2)
 }
 
 fn waited_scoreboards(warp: &Warp, mask: u8) -> u32 {

@@ -2,7 +2,8 @@
 
 use super::program::Pipe;
 use super::warp::{Local, PENDING, Queued};
-use super::warp_sched::History;
+use super::warp_sched::Scheduler;
+use crate::config::SmSpec;
 use std::collections::VecDeque;
 
 const WHEEL: u32 = 64;
@@ -22,8 +23,8 @@ pub struct SubCore {
     pub class: [u16; Pipe::COUNT],
     /// When each pipe takes the next instruction.
     pub pipe_free: [Local; Pipe::COUNT],
-    /// Age and history for the scheduler.
-    pub history: History,
+    /// Picks among the ready warps.
+    pub scheduler: Scheduler,
     /// The issue port is held until then.
     pub issue_free: Local,
     /// Next cycle at which something can happen here.
@@ -52,7 +53,7 @@ pub struct SubCore {
 
 impl SubCore {
     /// An empty sub-core.
-    pub fn new() -> Self {
+    pub fn new(spec: &SmSpec) -> Self {
         SubCore {
             ready: 0,
             blocked: 0,
@@ -60,7 +61,7 @@ impl SubCore {
             draining: 0,
             class: [0; Pipe::COUNT],
             pipe_free: [0; Pipe::COUNT],
-            history: History::default(),
+            scheduler: Scheduler::new(spec),
             issue_free: 0,
             next: PENDING,
             accounted: 0,
@@ -168,19 +169,17 @@ fn take(busy: u64, count: u32) -> u64 {
     all ^ busy
 }
 
-impl Default for SubCore {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn sub_core() -> SubCore {
+        SubCore::new(&crate::config::load("v100", &[]).unwrap().spec.sm)
+    }
+
     #[test]
     fn the_wheel_wakes_at_the_cycle_and_not_before() {
-        let mut sub = SubCore::new();
+        let mut sub = sub_core();
         sub.wake_at(3, 10, 14);
         assert_eq!(sub.next_wake(10), 14);
         assert_eq!(sub.woken(13), 0);
@@ -190,7 +189,7 @@ mod tests {
 
     #[test]
     fn far_wakes_come_early_within_the_wheel() {
-        let mut sub = SubCore::new();
+        let mut sub = sub_core();
         sub.wake_at(0, 100, 1000);
         assert_eq!(sub.next_wake(100), 163);
     }
@@ -198,13 +197,13 @@ mod tests {
     /// Huerta et al., Listing 1: two FFMA whose six reads of one bank each need five to seven cycles.
     #[test]
     fn three_reads_of_one_bank_hold_the_next_instruction_back() {
-        let mut sub = SubCore::new();
+        let mut sub = sub_core();
         assert_eq!(sub.read_operands(10, [3, 0], 1), 0);
         assert_eq!(sub.read_operands(11, [3, 0], 1), 2);
-        let mut sub = SubCore::new();
+        let mut sub = sub_core();
         assert_eq!(sub.read_operands(10, [2, 1], 1), 0);
         assert_eq!(sub.read_operands(11, [1, 2], 1), 0);
-        let mut sub = SubCore::new();
+        let mut sub = sub_core();
         assert_eq!(sub.read_operands(10, [2, 1], 1), 0);
         assert_eq!(sub.read_operands(11, [2, 1], 1), 0);
         assert_eq!(sub.read_operands(12, [2, 1], 1), 1);

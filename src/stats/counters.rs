@@ -1,54 +1,37 @@
 //! The counters of each unit.
 
-use crate::stats;
+use super::PipeStats;
+use super::declare::stats;
 
 stats! {
     /// One SM's issue side.
     pub struct SmStats {
         /// Warp instructions issued.
-        pub warp_instructions: u64,
+        warp_instructions: count("warp instructions"),
         /// Thread instructions: active lanes of issued instructions.
-        pub thread_instructions: u64,
+        thread_instructions: count("thread instructions"),
         /// Warp instructions whose work is not modelled or that this GPU does not have: asynchronous machinery, matrix types that the chip lacks, unknown opcodes.
-        pub unmodelled_instructions: u64,
+        unmodelled_instructions: count("warp instructions"),
         /// CTAs started.
-        pub ctas_launched: u64,
+        ctas_launched: count("CTAs"),
         /// Warps started.
-        pub warps_launched: u64,
+        warps_launched: count("warps"),
         /// Sum over cycles of resident warps.
-        pub warp_cycles: u64,
+        warp_cycles: count("warp-cycles"),
         /// Cycles in which at least one warp was resident.
-        pub active_cycles: u64,
-        /// Instructions issued to the FP32 and IMAD (FMA) pipe.
-        pub pipe_fma: u64,
-        /// Instructions issued to the ALU pipe.
-        pub pipe_alu: u64,
-        /// Instructions issued to the FP16 pipe.
-        pub pipe_fp16: u64,
-        /// Instructions issued to the FP64 pipe.
-        pub pipe_fp64: u64,
-        /// Instructions issued to the XU pipe (transcendental, conversion, bit count).
-        pub pipe_xu: u64,
-        /// Instructions issued to the tensor pipe.
-        pub pipe_tensor: u64,
-        /// Instructions issued to the uniform pipe.
-        pub pipe_uniform: u64,
-        /// Instructions issued to the branch unit.
-        pub pipe_branch: u64,
-        /// Instructions issued to the memory pipe.
-        pub pipe_lsu: u64,
-        /// Instructions that use no execution pipe.
-        pub pipe_none: u64,
+        active_cycles: count("cycles"),
+        /// Instructions by pipe.
+        pipes: flat(PipeStats),
         /// Cycles that the tensor pipes of the sub-cores were held.
-        pub tensor_busy_cycles: u64,
+        tensor_busy_cycles: count("cycles"),
         /// Cycles that the FMA pipes of the sub-cores were held.
-        pub fma_busy_cycles: u64,
+        fma_busy_cycles: count("cycles"),
         /// Cycles that operand reads were late because of register-file port conflicts.
-        pub regfile_conflict_cycles: u64,
+        regfile_conflict_cycles: count("cycles"),
         /// Operand reads that the register reuse cache served.
-        pub regfile_reuse_hits: u64,
+        regfile_reuse_hits: count("operand reads"),
         /// Barrier arrivals.
-        pub barrier_arrivals: u64,
+        barrier_arrivals: count("warps"),
     }
 }
 
@@ -56,19 +39,19 @@ stats! {
     /// One SM's instruction and constant caches.
     pub struct FetchStats {
         /// L0 lookups: line changes and jumps.
-        pub l0_lookups: u64,
+        l0_lookups: count("lookups"),
         /// L0 lookups that missed.
-        pub l0_misses: u64,
+        l0_misses: count("lookups"),
         /// L0 misses found in the stream buffer.
-        pub stream_buffer_hits: u64,
+        stream_buffer_hits: count("lookups"),
         /// Lines that missed L1 and went to L2.
-        pub l1_misses: u64,
+        l1_misses: count("lines"),
         /// Sectors that the instruction and constant caches requested from L2.
-        pub sector_requests: u64,
+        sector_requests: count("sectors"),
         /// Constant accesses.
-        pub const_accesses: u64,
+        const_accesses: count("accesses"),
         /// Constant accesses that missed the first level.
-        pub const_misses: u64,
+        const_misses: count("accesses"),
     }
 }
 
@@ -76,21 +59,21 @@ stats! {
     /// One SM's load/store unit and shared memory.
     pub struct LsuStats {
         /// Global, local and generic memory instructions that entered the shared pipe.
-        pub global_instructions: u64,
+        global_instructions: count("warp instructions"),
         /// Shared-memory instructions that entered the shared pipe.
-        pub shared_instructions: u64,
+        shared_instructions: count("warp instructions"),
         /// Shuffle instructions.
-        pub shuffle_instructions: u64,
+        shuffle_instructions: count("warp instructions"),
         /// Passes over the shared-memory banks.
-        pub shared_passes: u64,
+        shared_passes: count("passes"),
         /// Passes beyond the least number that the width needs.
-        pub shared_conflict_passes: u64,
+        shared_conflict_passes: count("passes"),
         /// 128-byte line requests that global instructions made.
-        pub line_requests: u64,
+        line_requests: count("lines"),
         /// 32-byte sectors that global instructions touched.
-        pub sector_requests: u64,
+        sector_requests: count("sectors"),
         /// Cycles that the head of the pipe waited for a store credit.
-        pub store_credit_stall_cycles: u64,
+        store_credit_stall_cycles: count("cycles"),
     }
 }
 
@@ -98,39 +81,39 @@ stats! {
     /// One L1 data cache. Reads and writes are counted in sectors.
     pub struct L1Stats {
         /// Sectors read by loads.
-        pub sector_reads: u64,
+        sector_reads: count("sectors"),
         /// Sectors written by stores.
-        pub sector_writes: u64,
+        sector_writes: count("sectors"),
         /// Of those, sectors of local memory that stay in L1 until they are evicted.
-        pub sector_local_writes: u64,
+        sector_local_writes: count("sectors"),
         /// Sectors written back to L2 when their line was evicted.
-        pub sector_writebacks: u64,
+        sector_writebacks: count("sectors"),
         /// Sectors of atomics, which bypass the cache.
-        pub sector_atomics: u64,
+        sector_atomics: count("sectors"),
         /// Sector reads that found valid data.
-        pub sector_hits: u64,
+        sector_hits: count("sectors"),
         /// Sector reads that were requested from L2.
-        pub sector_misses: u64,
+        sector_misses: count("sectors"),
         /// Sector reads that joined a request already in flight.
-        pub sector_mshr_hits: u64,
+        sector_mshr_hits: count("sectors"),
         /// Misses whose line was present without the sector.
-        pub sector_partial_misses: u64,
+        sector_partial_misses: count("sectors"),
         /// Sector writes that found their line present.
-        pub write_hits: u64,
+        write_hits: count("sectors"),
         /// Reads that found no part of their line, in lines.
-        pub line_misses: u64,
+        line_misses: count("lines"),
         /// Lines evicted.
-        pub evictions: u64,
+        evictions: count("lines"),
         /// Cycles that the head access waited because every MSHR was taken.
-        pub fail_mshr_entries_cycles: u64,
+        fail_mshr_entries_cycles: count("cycles"),
         /// Cycles that it waited because the MSHR of its line could not take another access.
-        pub fail_mshr_merges_cycles: u64,
+        fail_mshr_merges_cycles: count("cycles"),
         /// Cycles that it waited because the miss queue was full.
-        pub fail_miss_queue_cycles: u64,
+        fail_miss_queue_cycles: count("cycles"),
         /// Cycles that it waited because all ways of its set were reserved.
-        pub fail_line_alloc_cycles: u64,
+        fail_line_alloc_cycles: count("cycles"),
         /// Times that the head access was refused, any cause.
-        pub reservation_fails: u64,
+        reservation_fails: count("refusals"),
     }
 }
 
@@ -138,23 +121,23 @@ stats! {
     /// The crossbar.
     pub struct NocStats {
         /// Requests from SMs to slices.
-        pub requests: u64,
+        requests: count("requests"),
         /// Reads that joined another SM's read of the same sectors in the GPC's request coalescer.
-        pub joined_requests: u64,
+        joined_requests: count("requests"),
         /// Sectors of those reads: L1 asked for them, L2 never saw them.
-        pub joined_sectors: u64,
+        joined_sectors: count("sectors"),
         /// Replies from slices to SMs.
-        pub replies: u64,
+        replies: count("replies"),
         /// Bytes of requests, headers included.
-        pub request_bytes: u64,
+        request_bytes: count("bytes"),
         /// Bytes of replies, headers included.
-        pub reply_bytes: u64,
+        reply_bytes: count("bytes"),
         /// Cycles that requests waited for GPC ports.
-        pub request_wait_cycles: u64,
+        request_wait_cycles: count("cycles"),
         /// Cycles that replies waited for GPC and SM ports.
-        pub reply_wait_cycles: u64,
+        reply_wait_cycles: count("cycles"),
         /// Requests that crossed between L2 partitions.
-        pub far_requests: u64,
+        far_requests: count("requests"),
     }
 }
 
@@ -162,42 +145,108 @@ stats! {
     /// One L2 slice. Reads, writes and atomics are counted in sectors.
     pub struct L2Stats {
         /// Line requests served.
-        pub requests: u64,
+        requests: count("requests"),
         /// Sectors read.
-        pub sector_reads: u64,
+        sector_reads: count("sectors"),
         /// Sectors written.
-        pub sector_writes: u64,
+        sector_writes: count("sectors"),
         /// Sectors of atomics and reductions.
-        pub sector_atomics: u64,
+        sector_atomics: count("sectors"),
         /// Sector reads that found valid data.
-        pub read_hits: u64,
+        read_hits: count("sectors"),
         /// Sector reads that were requested from DRAM (or the home partition).
-        pub read_misses: u64,
+        read_misses: count("sectors"),
         /// Sector reads that joined a request already in flight.
-        pub read_mshr_hits: u64,
+        read_mshr_hits: count("sectors"),
         /// Sector writes that found their line present.
-        pub write_hits: u64,
+        write_hits: count("sectors"),
         /// Sector writes that took a new line.
-        pub write_misses: u64,
+        write_misses: count("sectors"),
         /// Reads of a partly written sector, which fetched the rest.
-        pub lazy_fetches: u64,
+        lazy_fetches: count("sectors"),
         /// Sectors filled from DRAM.
-        pub fills: u64,
+        fills: count("sectors"),
         /// Sectors written back to DRAM.
-        pub writebacks: u64,
+        writebacks: count("sectors"),
         /// Partial sectors among them.
-        pub partial_writebacks: u64,
+        partial_writebacks: count("sectors"),
         /// Lines evicted.
-        pub evictions: u64,
+        evictions: count("lines"),
         /// Cycles that the data path was busy.
-        pub busy_cycles: u64,
+        busy_cycles: count("cycles"),
         /// Cycles in which a request waited for an MSHR (the data path may be busy meanwhile).
-        pub mshr_stall_cycles: u64,
+        mshr_stall_cycles: count("cycles"),
         /// Reads forwarded to the home slice in the other partition.
-        pub forwards: u64,
+        forwards: count("requests"),
         /// Sectors of those reads: each is a miss in one partition and a read of the other.
-        pub forwarded_sectors: u64,
+        forwarded_sectors: count("sectors"),
         /// Sectors that reached a slice from its home in the other partition; part of `fills`.
-        pub far_fills: u64,
+        far_fills: count("sectors"),
+    }
+}
+
+stats! {
+    /// Why the data buses carried what they carried: every command-clock cycle of every channel has one label.
+    pub struct BusCycles {
+        /// Data beats moved.
+        data: count("CK"),
+        /// No request was pending.
+        idle: count("CK"),
+        /// The next data waited for a precharge, an activate, or the activate-to-column delay.
+        activate_wait: count("CK"),
+        /// The bus changed direction.
+        turnaround: count("CK"),
+        /// A refresh was due or under way while requests waited.
+        refresh: count("CK"),
+        /// The row was open and the column command could not come sooner: column spacing, command-to-data latency.
+        column_wait: count("CK"),
+    }
+}
+
+stats! {
+    /// One DRAM channel. Cycles and latencies are of the command clock (CK).
+    pub struct DramStats {
+        /// Read bursts, 32 bytes each.
+        reads: count("sectors"),
+        /// Write bursts, 32 bytes each.
+        writes: count("sectors"),
+        /// Reads answered from the write queue, without a command.
+        forwarded_reads: count("sectors"),
+        /// Writes merged into a queued write to the same burst, without a command.
+        merged_writes: count("sectors"),
+        /// Activates.
+        activates: count("commands"),
+        /// Explicit precharges (an all-bank precharge counts once).
+        precharges: count("commands"),
+        /// Precharges done by an access itself.
+        auto_precharges: count("commands"),
+        /// All-bank refreshes.
+        refreshes: count("commands"),
+        /// Per-bank refreshes.
+        bank_refreshes: count("commands"),
+        /// Requests whose row was open when their first command issued.
+        row_hits: count("requests"),
+        /// Requests whose bank was closed then.
+        row_misses: count("requests"),
+        /// Requests that found another row open.
+        row_conflicts: count("requests"),
+        /// Switches of a data bus between reading and writing.
+        direction_switches: count("switches"),
+        /// Sum of read latencies, from acceptance by the channel to the last data beat.
+        read_latency_sum: count("CK"),
+        /// Reads in `read_latency_sum`.
+        read_latency_count: count("requests"),
+        /// Shortest read latency (`u64::MAX` before the first read).
+        read_latency_min: least("CK"),
+        /// Longest read latency.
+        read_latency_max: most("CK"),
+        /// Sectors that L2 had written back and DRAM had not yet written when the kernel began: in the channels' write queues and on the way to them.
+        queued_writes_at_start: level_before(queued_writes_at_end, "sectors"),
+        /// The same when it ended: with them l2.writebacks + queued_writes_at_start = writes + merged_writes + queued_writes_at_end.
+        queued_writes_at_end: level("sectors"),
+        /// Elapsed command-clock cycles of all channels, which `bus` labels.
+        cycles: count("CK"),
+        /// Elapsed cycles by what the data buses did; they sum to dram.cycles.
+        bus: part(BusCycles, "CK"),
     }
 }

@@ -262,29 +262,8 @@ fn note(name: &str, kernel: &KernelRun, values: &mut HashMap<String, f64>) {
     put("start".into(), kernel.start as f64);
     put("end".into(), kernel.end as f64);
     put("insts".into(), kernel.warp_instructions as f64);
-    let counters = &kernel.counters;
-    let groups = [
-        ("l1", crate::stats::L1Stats::SCHEMA, counters.sm.l1.values()),
-        (
-            "lsu",
-            crate::stats::LsuStats::SCHEMA,
-            counters.sm.lsu.values(),
-        ),
-        ("sm", crate::stats::SmStats::SCHEMA, counters.sm.sm.values()),
-        (
-            "fetch",
-            crate::stats::FetchStats::SCHEMA,
-            counters.sm.fetch.values(),
-        ),
-        ("noc", crate::stats::NocStats::SCHEMA, counters.noc.values()),
-        ("l2", crate::stats::L2Stats::SCHEMA, counters.l2.values()),
-    ];
-    for (group, schema, counts) in groups {
-        for ((field, _), count) in schema.iter().zip(counts) {
-            put(format!("{group}.{field}"), count as f64);
-        }
+    for (path, count) in kernel.counters.named() {
+        put(path, count as f64);
     }
-    put("dram.reads".into(), counters.dram.reads as f64);
-    put("dram.writes".into(), counters.dram.writes as f64);
     put("occupancy".into(), f64::from(kernel.occupancy.ctas_per_sm));
 }

@@ -382,12 +382,21 @@ impl Channel {
         self.stats.read_latency_max = self.stats.read_latency_max.max(ck);
     }
 
+    /// Writes that were accepted and have not issued: those in the queue, and those whose activate has.
+    fn queued_writes(&self) -> u64 {
+        let opened = (0..self.banks)
+            .filter(|&bank| self.opened_mask >> bank & 1 == 1 && self.opened[bank].write)
+            .count();
+        u64::from(self.queues[1].len) + opened as u64
+    }
+
     /// The counters up to the cycle to which the channel was advanced.
     pub fn stats(&self) -> DramStats {
         let now = self.now >> self.shift;
         DramStats {
             cycles: now,
             bus: self.ledger.closed_at(self.stats.bus, now),
+            queued_writes_at_end: self.queued_writes(),
             ..self.stats
         }
     }

@@ -1,21 +1,6 @@
-//! Counters of a channel. Integers only; ratios are functions of them.
+//! What a channel's counters say, and how its ledger labels the cycles of the data bus.
 
-/// Why the data bus carried what it carried: every elapsed CK has exactly one label.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BusCycles {
-    /// Data beats moved.
-    pub data: u64,
-    /// No request was pending.
-    pub idle: u64,
-    /// The next data waited for a precharge, an activate, or the activate-to-column delay.
-    pub activate_wait: u64,
-    /// The bus changed direction.
-    pub turnaround: u64,
-    /// A refresh was due or under way while requests waited.
-    pub refresh: u64,
-    /// The row was open and the column command could not come sooner: column spacing, command-to-data latency.
-    pub column_wait: u64,
-}
+pub use crate::stats::{BusCycles, DramStats};
 
 impl BusCycles {
     /// Takes `cycles` away, from `data` last.
@@ -37,81 +22,7 @@ impl BusCycles {
 
     /// Sum of all labels: the elapsed CK.
     pub fn total(&self) -> u64 {
-        self.data
-            + self.idle
-            + self.activate_wait
-            + self.turnaround
-            + self.refresh
-            + self.column_wait
-    }
-}
-
-/// Counters since construction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DramStats {
-    /// Read commands.
-    pub reads: u64,
-    /// Write commands.
-    pub writes: u64,
-    /// Reads answered from the write queue, without a command.
-    pub forwarded_reads: u64,
-    /// Writes merged into a queued write to the same burst, without a command.
-    pub merged_writes: u64,
-    /// Activates.
-    pub activates: u64,
-    /// Explicit precharges (an all-bank precharge counts once).
-    pub precharges: u64,
-    /// Precharges done by an access itself.
-    pub auto_precharges: u64,
-    /// All-bank refreshes.
-    pub refreshes: u64,
-    /// Per-bank refreshes.
-    pub bank_refreshes: u64,
-    /// Requests whose row was open when their first command issued.
-    pub row_hits: u64,
-    /// Requests whose bank was closed then.
-    pub row_misses: u64,
-    /// Requests that found another row open.
-    pub row_conflicts: u64,
-    /// Switches of the data bus between reading and writing.
-    pub direction_switches: u64,
-    /// Sum of read latencies, CK from acceptance to the last data beat.
-    pub read_latency_sum: u64,
-    /// Reads in `read_latency_sum`.
-    pub read_latency_count: u64,
-    /// Shortest read latency, CK (`u64::MAX` before the first read).
-    pub read_latency_min: u64,
-    /// Longest read latency, CK.
-    pub read_latency_max: u64,
-    /// Elapsed CK.
-    pub cycles: u64,
-    /// Labels of the elapsed CK.
-    pub bus: BusCycles,
-}
-
-impl Default for DramStats {
-    fn default() -> DramStats {
-        DramStats {
-            reads: 0,
-            writes: 0,
-            forwarded_reads: 0,
-            merged_writes: 0,
-            activates: 0,
-            precharges: 0,
-            auto_precharges: 0,
-            refreshes: 0,
-            bank_refreshes: 0,
-            row_hits: 0,
-            row_misses: 0,
-            row_conflicts: 0,
-            direction_switches: 0,
-            read_latency_sum: 0,
-            read_latency_count: 0,
-            read_latency_min: u64::MAX,
-            read_latency_max: 0,
-            cycles: 0,
-            bus: BusCycles::default(),
-        }
+        self.values().iter().sum()
     }
 }
 

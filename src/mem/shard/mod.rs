@@ -199,7 +199,7 @@ impl MemShard {
 
     fn request<P: Probe>(&mut self, request: Request, cx: &mut ShardCx<P>) {
         let local = usize::from(request.slice - self.first_slice);
-        if request.kind.is_notice() {
+        if request.kind.is_news() {
             self.serve(&request, request.at, cx);
             self.retry(request.at, cx);
             return;
@@ -225,7 +225,9 @@ impl MemShard {
         let served = self.slices[local].serve(request, now, home, &mut actions);
         self.act(request.slice, home, &mut actions, cx.gpc_of);
         self.actions = actions;
-        if let Some(hit) = served.filter(|_| !request.kind.is_notice()) {
+        if let Some(hit) = served
+            && !request.kind.is_news()
+        {
             cx.probe.l2_accessed(now, request, hit);
         }
         served.is_some()
@@ -333,11 +335,13 @@ impl MemShard {
 
     /// The channel's counters up to core cycle `now`.
     pub fn dram_stats(&mut self, now: Cycle) -> DramStats {
+        let waiting = self.writes.len() as u64;
         if self.simple.is_some() {
             let (reads, writes) = self.simple_bursts;
             return DramStats {
                 reads,
                 writes,
+                queued_writes_at_end: waiting,
                 ..DramStats::default()
             };
         }
@@ -346,7 +350,9 @@ impl MemShard {
             self.channel
                 .advance(cycle, &mut self.done, &mut NoDramProbe);
         }
-        self.channel.stats()
+        let mut stats = self.channel.stats();
+        stats.queued_writes_at_end += waiting;
+        stats
     }
 
     /// For the wait-for graph.

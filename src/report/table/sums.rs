@@ -1,9 +1,8 @@
 //! Counters of all kernels together, for tables that show the whole run.
 
 use crate::mem::SECTOR_BYTES;
-use crate::report::counters::{BusLabels, DramCounters};
 use crate::report::schema::Kernel;
-use crate::stats::{IssueStats, L1Stats, L2Stats, LsuStats};
+use crate::stats::{DramStats, IssueStats, L1Stats, L2Stats, LsuStats};
 use std::collections::BTreeMap;
 
 /// Counters of all kernels together.
@@ -19,8 +18,7 @@ pub(super) struct Sums {
     pub(super) lsu: LsuStats,
     pub(super) l1: L1Stats,
     pub(super) l2: L2Stats,
-    pub(super) dram: DramCounters,
-    pub(super) bus: BusLabels,
+    pub(super) dram: DramStats,
 }
 
 impl Sums {
@@ -39,12 +37,11 @@ impl Sums {
                     *sums.pipe_cycles.entry(name).or_default() += share * k.total_slots as f64;
                 }
             }
-            sums.issue += &k.issue.0;
+            sums.issue += &k.issue;
             sums.lsu += &k.lsu.counters;
             sums.l1 += &k.l1.counters;
             sums.l2 += &k.l2.counters;
             sums.dram += &k.dram.counters;
-            sums.bus += &k.dram.bus;
         }
         sums
     }

@@ -265,6 +265,9 @@ impl Sm {
             };
             self.complete(slot, op, hit_done, now, group, cx);
         } else {
+            self.subs[slot % SUB_CORES]
+                .scheduler
+                .missed((slot / SUB_CORES) as u8);
             let flight = &mut self.lsu.flights[entry.flight as usize];
             flight.done = flight.done.max(hit_done);
             flight.left -= 1;

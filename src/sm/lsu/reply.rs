@@ -6,7 +6,7 @@ use crate::mem::{CodeCache, Reply, ReplyTo, RequestKind};
 use crate::probe::Probe;
 use crate::sm::program::{Op, flag};
 use crate::sm::warp::{Hold, Local, PENDING, raw};
-use crate::sm::{Cx, Sm};
+use crate::sm::{Cx, SUB_CORES, Sm};
 
 impl Sm {
     /// A reply arrives.
@@ -92,6 +92,10 @@ impl Sm {
     pub(in crate::sm) fn landed<P: Probe>(&mut self, flight: Flight, now: Local, cx: &mut Cx<P>) {
         let program = &cx.programs[usize::from(flight.program)].program;
         let op = program.ops[flight.op as usize];
+        let slot = usize::from(flight.warp);
+        self.subs[slot % SUB_CORES]
+            .scheduler
+            .served((slot / SUB_CORES) as u8);
         self.complete(
             usize::from(flight.warp),
             &op,

@@ -1,11 +1,11 @@
 //! Compiler-guided greedy, then youngest: what recent NVIDIA sub-cores do (Huerta et al., MICRO'25).
 
-use super::History;
+use super::Scheduler;
 
 #[inline(always)]
-pub fn pick(history: &History, candidates: u16) -> u8 {
-    match candidates >> history.last & 1 {
-        1 => history.last,
-        _ => history.youngest(candidates),
+pub fn pick(scheduler: &Scheduler, candidates: u16) -> u8 {
+    match candidates >> scheduler.last & 1 {
+        1 => scheduler.last,
+        _ => scheduler.youngest(candidates),
     }
 }

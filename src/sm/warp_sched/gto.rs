@@ -1,11 +1,11 @@
 //! Greedy, then oldest.
 
-use super::History;
+use super::Scheduler;
 
 #[inline(always)]
-pub fn pick(history: &History, candidates: u16) -> u8 {
-    match candidates >> history.last & 1 {
-        1 => history.last,
-        _ => history.oldest(candidates),
+pub fn pick(scheduler: &Scheduler, candidates: u16) -> u8 {
+    match candidates >> scheduler.last & 1 {
+        1 => scheduler.last,
+        _ => scheduler.oldest(candidates),
     }
 }

@@ -1,9 +1,10 @@
 //! Loose round-robin: the next candidate after the warp that issued last.
 
-use super::History;
+use super::{Scheduler, WARPS_MAX};
 
 #[inline(always)]
-pub fn pick(history: &History, candidates: u16) -> u8 {
-    let from = u32::from(history.last) + 1;
-    ((candidates.rotate_right(from & 15).trailing_zeros() + from) & 15) as u8
+pub fn pick(scheduler: &Scheduler, candidates: u16) -> u8 {
+    const LAST: u32 = WARPS_MAX as u32 - 1;
+    let from = u32::from(scheduler.last) + 1;
+    ((candidates.rotate_right(from & LAST).trailing_zeros() + from) & LAST) as u8
 }

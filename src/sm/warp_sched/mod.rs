@@ -1,52 +1,71 @@
 //! Warp schedulers: which of a sub-core's candidates issues.
 //!
-//! Contract: [`pick`] is given the candidates of one cycle, at least one, all of them able to issue
-//! as far as dependences go; it returns one of them and may not look at anything else than age and
-//! history. It is called again in the same cycle with fewer candidates when the pick's pipe is busy.
+//! Contract: events go in, one decision comes out. A [`Scheduler`] hears of every warp that starts, ends, issues,
+//! waits for memory or for its CTA at a barrier; [`Scheduler::pick`] is given the candidates of one cycle, at least
+//! one, all of them able to issue as far as dependences go, and returns one of them. It is called again in the same
+//! cycle with fewer candidates when the pick's pipe is busy. A policy decides by what these events told it, and by
+//! nothing else.
+//!
+//! To add a policy: a file with its `pick`, a variant of `SchedulerPolicy` (`config/sm.rs`), a line in
+//! [`Scheduler::pick`].
 
+mod barrier_aware;
 mod cggty;
 mod gto;
 mod lrr;
+mod miss_aware;
+#[cfg(test)]
+mod tests;
 mod two_level;
 
-use crate::config::SchedulerPolicy;
+use crate::config::{SchedulerPolicy, SmSpec};
 
 /// Warps of a sub-core at most; the masks are `u16`.
 pub const WARPS_MAX: usize = crate::config::sm::WARPS_PER_SUB_CORE_MAX as usize;
 const _: () = assert!(WARPS_MAX <= u16::BITS as usize);
 
-/// What a scheduler knows of its warps.
+/// The scheduler of one sub-core. Warps are numbered within the sub-core.
 #[derive(Clone, Debug)]
-pub struct History {
+pub struct Scheduler {
+    policy: SchedulerPolicy,
     /// The warp that issued last.
-    pub last: u8,
+    last: u8,
     /// Live warps, oldest first.
-    pub by_age: [u8; WARPS_MAX],
+    by_age: [u8; WARPS_MAX],
     /// How many of them.
-    pub live: u8,
-    /// Two-level: the active set.
-    pub active: u16,
+    live: u8,
+    /// Two-level: the active set, and how many warps it has at most.
+    active: u16,
+    active_max: u8,
+    /// Memory instructions of each warp that wait for L2.
+    misses: [u16; WARPS_MAX],
+    /// Warps of each warp's CTA that wait at a barrier.
+    mates_waiting: [u8; WARPS_MAX],
 }
 
-impl Default for History {
-    fn default() -> Self {
-        History {
+impl Scheduler {
+    /// A scheduler without warps.
+    pub fn new(spec: &SmSpec) -> Self {
+        Scheduler {
+            policy: spec.scheduler,
             last: 0,
             by_age: [0; WARPS_MAX],
             live: 0,
             active: 0,
+            active_max: spec.two_level_active_warps,
+            misses: [0; WARPS_MAX],
+            mates_waiting: [0; WARPS_MAX],
         }
     }
-}
 
-impl History {
-    /// A new, youngest warp.
-    pub fn launched(&mut self, warp: u8) {
+    /// A new, youngest warp; `mates_waiting` warps of its CTA wait at a barrier.
+    pub fn launched(&mut self, warp: u8, mates_waiting: u8) {
         self.by_age[usize::from(self.live)] = warp;
         self.live += 1;
+        self.mates_waiting[usize::from(warp)] = mates_waiting;
     }
 
-    /// A warp is gone.
+    /// A warp issued its last instruction.
     pub fn exited(&mut self, warp: u8) {
         let live = usize::from(self.live);
         if let Some(at) = self.by_age[..live].iter().position(|&w| w == warp) {
@@ -54,6 +73,53 @@ impl History {
             self.live -= 1;
         }
         self.active &= !(1 << warp);
+    }
+
+    /// `warp` issued an instruction. Returns whether it also issued the one before.
+    #[inline(always)]
+    pub fn issued(&mut self, warp: u8) -> bool {
+        std::mem::replace(&mut self.last, warp) == warp
+    }
+
+    /// A memory instruction of `warp` left the SM's pipe and waits for L2.
+    #[inline(always)]
+    pub fn missed(&mut self, warp: u8) {
+        self.misses[usize::from(warp)] += 1;
+    }
+
+    /// One of these instructions has all its data.
+    #[inline(always)]
+    pub fn served(&mut self, warp: u8) {
+        self.misses[usize::from(warp)] -= 1;
+    }
+
+    /// Whether the policy looks at barriers: telling every warp of a CTA costs time.
+    #[inline(always)]
+    pub fn hears_barriers(&self) -> bool {
+        self.policy == SchedulerPolicy::BarrierAware
+    }
+
+    /// So many warps of the CTA of `warp` wait at a barrier now.
+    pub fn barrier_changed(&mut self, warp: u8, mates_waiting: u8) {
+        self.mates_waiting[usize::from(warp)] = mates_waiting;
+    }
+
+    /// The oldest live warp.
+    pub fn first(&self) -> u8 {
+        self.by_age[0]
+    }
+
+    /// Picks one of `candidates` (not empty).
+    #[inline(always)]
+    pub fn pick(&mut self, candidates: u16) -> u8 {
+        match self.policy {
+            SchedulerPolicy::Cggty => cggty::pick(self, candidates),
+            SchedulerPolicy::Gto => gto::pick(self, candidates),
+            SchedulerPolicy::Lrr => lrr::pick(self, candidates),
+            SchedulerPolicy::TwoLevel => two_level::pick(self, candidates),
+            SchedulerPolicy::BarrierAware => barrier_aware::pick(self, candidates),
+            SchedulerPolicy::MissAware => miss_aware::pick(self, candidates),
+        }
     }
 
     #[inline(always)]
@@ -76,61 +142,19 @@ impl History {
     }
 }
 
-/// Picks one of `candidates` (not empty).
-#[inline(always)]
-pub fn pick(policy: SchedulerPolicy, history: &mut History, candidates: u16, active_max: u8) -> u8 {
-    match policy {
-        SchedulerPolicy::Cggty => cggty::pick(history, candidates),
-        SchedulerPolicy::Gto => gto::pick(history, candidates),
-        SchedulerPolicy::Lrr => lrr::pick(history, candidates),
-        SchedulerPolicy::TwoLevel => two_level::pick(history, candidates, active_max),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn history(ages: &[u8], last: u8) -> History {
-        let mut h = History {
-            last,
-            ..History::default()
-        };
-        ages.iter().for_each(|&w| h.launched(w));
-        h
-    }
-
-    #[test]
-    fn greedy_schedulers_stay_with_the_last_warp() {
-        let mut h = history(&[3, 1, 2], 1);
-        for policy in [SchedulerPolicy::Gto, SchedulerPolicy::Cggty] {
-            assert_eq!(pick(policy, &mut h, 0b1110, 8), 1);
+/// The candidates for which `key` is least.
+fn least<K: Ord + Copy>(candidates: u16, key: impl Fn(usize) -> K) -> u16 {
+    let mut best = None;
+    let mut mask = 0;
+    for warp in (0..WARPS_MAX).filter(|w| candidates >> w & 1 == 1) {
+        let value = key(warp);
+        match best {
+            Some(least) if value > least => continue,
+            Some(least) if value == least => {}
+            _ => mask = 0,
         }
+        best = Some(value);
+        mask |= 1 << warp;
     }
-
-    #[test]
-    fn then_oldest_or_youngest() {
-        let mut h = history(&[3, 1, 2], 1);
-        assert_eq!(pick(SchedulerPolicy::Gto, &mut h, 0b1100, 8), 3);
-        assert_eq!(pick(SchedulerPolicy::Cggty, &mut h, 0b1100, 8), 2);
-        h.exited(3);
-        assert_eq!(pick(SchedulerPolicy::Gto, &mut h, 0b0110, 8), 1);
-    }
-
-    #[test]
-    fn round_robin_goes_on_after_the_last() {
-        let mut h = history(&[0, 1, 2, 3], 2);
-        assert_eq!(pick(SchedulerPolicy::Lrr, &mut h, 0b1011, 8), 3);
-        assert_eq!(pick(SchedulerPolicy::Lrr, &mut h, 0b0111, 8), 0);
-    }
-
-    #[test]
-    fn two_level_keeps_to_its_active_set() {
-        let mut h = history(&[0, 1, 2, 3], 0);
-        assert_eq!(pick(SchedulerPolicy::TwoLevel, &mut h, 0b1111, 2), 1);
-        assert_eq!(h.active, 0b0011);
-        h.last = 1;
-        assert_eq!(pick(SchedulerPolicy::TwoLevel, &mut h, 0b1101, 2), 0);
-        assert_eq!(pick(SchedulerPolicy::TwoLevel, &mut h, 0b1100, 2), 2);
-    }
+    mask
 }

@@ -1,21 +1,21 @@
 //! Two levels: round-robin in a small active set; when no active warp is a candidate, the oldest
 //! candidate outside takes the place of an active warp that cannot issue.
 
-use super::{History, lrr};
+use super::{Scheduler, lrr};
 
 #[inline(always)]
-pub fn pick(history: &mut History, candidates: u16, active_max: u8) -> u8 {
-    while history.active.count_ones() < u32::from(active_max) {
-        let waiting = candidates & !history.active;
+pub fn pick(scheduler: &mut Scheduler, candidates: u16) -> u8 {
+    while scheduler.active.count_ones() < u32::from(scheduler.active_max) {
+        let waiting = candidates & !scheduler.active;
         if waiting == 0 {
             break;
         }
-        history.active |= 1 << history.oldest(waiting);
+        scheduler.active |= 1 << scheduler.oldest(waiting);
     }
-    if candidates & history.active == 0 {
-        let leaves = history.active.trailing_zeros();
-        history.active &= !(1 << leaves);
-        history.active |= 1 << history.oldest(candidates);
+    if candidates & scheduler.active == 0 {
+        let leaves = scheduler.active.trailing_zeros();
+        scheduler.active &= !(1 << leaves);
+        scheduler.active |= 1 << scheduler.oldest(candidates);
     }
-    lrr::pick(history, candidates & history.active)
+    lrr::pick(scheduler, candidates & scheduler.active)
 }

@@ -8,6 +8,6 @@ mod trace;
 
 pub use generate::{Pattern, generate};
 pub use log::CommandLog;
-pub use report::{BusReport, Report};
+pub use report::Report;
 pub use run::{Replay, Run};
 pub use trace::{CYCLE_MAX, Limits, Record, parse, read};

@@ -3,24 +3,7 @@
 use serde::Serialize;
 
 use super::run::Run;
-use crate::mem::dram::{BusCycles, ChannelSpec};
-
-/// Labels of the elapsed cycles; they sum to `cycles`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct BusReport {
-    /// Data moved.
-    pub data: u64,
-    /// No request pending.
-    pub idle: u64,
-    /// Waiting for a row.
-    pub activate_wait: u64,
-    /// Changing direction.
-    pub turnaround: u64,
-    /// Held up by a refresh.
-    pub refresh: u64,
-    /// Column timing.
-    pub column_wait: u64,
-}
+use crate::mem::dram::{ChannelSpec, DramStats};
 
 /// The report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,28 +38,12 @@ pub struct Report {
     pub read_latency_max_ns: f64,
     /// 1 − activates per access.
     pub row_hit_rate: f64,
-    /// Read commands.
-    pub reads: u64,
-    /// Write commands.
-    pub writes: u64,
-    /// Reads answered from queued writes.
-    pub forwarded_reads: u64,
-    /// Writes merged into queued writes.
-    pub merged_writes: u64,
-    /// Activates.
-    pub activates: u64,
-    /// Explicit precharges.
-    pub precharges: u64,
-    /// Auto-precharges.
-    pub auto_precharges: u64,
-    /// Refreshes (all-bank and per-bank).
-    pub refreshes: u64,
-    /// CK until the last request was accepted and all reads had returned.
-    pub cycles: u64,
+    /// Counters of the channel, but that `refreshes` has the per-bank ones too, and `cycles` ends with the last
+    /// request: all are accepted and all reads have returned.
+    #[serde(flatten)]
+    pub counters: DramStats,
     /// Requests simulated per second of wall time.
     pub requests_per_s: f64,
-    /// Where the cycles of the data bus went.
-    pub bus: BusReport,
 }
 
 impl Report {
@@ -114,38 +81,12 @@ impl Report {
             read_latency_p99_ns: percentile(0.99),
             read_latency_max_ns: percentile(1.0),
             row_hit_rate: s.row_hit_rate(),
-            reads: s.reads,
-            writes: s.writes,
-            forwarded_reads: s.forwarded_reads,
-            merged_writes: s.merged_writes,
-            activates: s.activates,
-            precharges: s.precharges,
-            auto_precharges: s.auto_precharges,
-            refreshes: s.refreshes + s.bank_refreshes,
-            cycles: run.cycles,
+            counters: DramStats {
+                refreshes: s.refreshes + s.bank_refreshes,
+                cycles: run.cycles,
+                ..*s
+            },
             requests_per_s: run.requests as f64 / wall_s.max(1e-9),
-            bus: BusReport::from(&s.bus),
-        }
-    }
-}
-
-impl From<&BusCycles> for BusReport {
-    fn from(b: &BusCycles) -> BusReport {
-        let &BusCycles {
-            data,
-            idle,
-            activate_wait,
-            turnaround,
-            refresh,
-            column_wait,
-        } = b;
-        BusReport {
-            data,
-            idle,
-            activate_wait,
-            turnaround,
-            refresh,
-            column_wait,
         }
     }
 }
@@ -153,8 +94,9 @@ impl From<&BusCycles> for BusReport {
 impl Report {
     /// A table for people.
     pub fn table(&self) -> String {
-        let share = |ck: u64| 100.0 * ck as f64 / self.bus_total().max(1) as f64;
-        let b = &self.bus;
+        let c = &self.counters;
+        let b = &c.bus;
+        let share = |ck: u64| 100.0 * ck as f64 / b.total().max(1) as f64;
         let mut text = format!(
             "{} {} page={} map={} queues={}+{}\n",
             self.standard, self.policy, self.page, self.map, self.read_queue, self.write_queue
@@ -176,17 +118,12 @@ impl Report {
         text += &format!("row hit rate   {:10.4}\n", self.row_hit_rate);
         text += &format!(
             "commands       {} RD, {} WR, {} ACT, {} PRE, {} auto-PRE, {} REF\n",
-            self.reads,
-            self.writes,
-            self.activates,
-            self.precharges,
-            self.auto_precharges,
-            self.refreshes
+            c.reads, c.writes, c.activates, c.precharges, c.auto_precharges, c.refreshes
         );
         text += &format!(
             "bus cycles     {} = data {:.1} %, idle {:.1} %, activate wait {:.1} %, turnaround {:.1} %, \
              refresh {:.1} %, column wait {:.1} %\n",
-            self.bus_total(),
+            b.total(),
             share(b.data),
             share(b.idle),
             share(b.activate_wait),
@@ -199,10 +136,5 @@ impl Report {
             self.requests_per_s / 1e6
         );
         text
-    }
-
-    fn bus_total(&self) -> u64 {
-        let b = &self.bus;
-        b.data + b.idle + b.activate_wait + b.turnaround + b.refresh + b.column_wait
     }
 }

@@ -44,14 +44,16 @@ pub fn compare(spec: &ChannelSpec, mlp: Option<u32>, records: &[Record]) -> Comp
         let started = Instant::now();
         let run = replay.run(records, &mut NoDramProbe);
         let report = Report::new(&replay.spec, &run, started.elapsed().as_secs_f64());
-        let fcfs = policies.first().map_or(report.cycles, |p| p.report.cycles);
-        let speedup_over_fcfs = fcfs as f64 / report.cycles.max(1) as f64;
+        let fcfs = policies
+            .first()
+            .map_or(report.counters.cycles, |p| p.report.counters.cycles);
+        let speedup_over_fcfs = fcfs as f64 / report.counters.cycles.max(1) as f64;
         policies.push(PolicyResult {
             speedup_over_fcfs,
             report,
         });
     }
-    let fastest = policies.iter().min_by_key(|p| p.report.cycles);
+    let fastest = policies.iter().min_by_key(|p| p.report.counters.cycles);
     Comparison {
         standard: spec.standard.name.to_string(),
         fastest: fastest.map_or_else(String::new, |p| p.report.policy.clone()),
@@ -76,7 +78,7 @@ impl Comparison {
                 r.read_latency_avg_ns,
                 r.read_latency_p99_ns,
                 r.row_hit_rate,
-                r.cycles
+                r.counters.cycles
             );
         }
         text

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Host instructions and first-level cache misses per simulated warp instruction, on five traces, held against
+# benches/callgrind.toml.
+#
+#   scripts/callgrind.sh            fails when a number is more than 2 % above the file
+#   scripts/callgrind.sh --write    writes the file again: commit it with the change that explains it
+#
+# The counts do not depend on how busy the machine is; they do depend on the compiler. Needs valgrind.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+command -v valgrind > /dev/null || { echo "valgrind is missing: apt-get install valgrind" >&2; exit 1; }
+cargo build --release --quiet
+binary=${CARGO_TARGET_DIR:-target}/release/phantom-gpu
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+# Runs one input under callgrind; prints a line of TOML.
+measure() {
+    local name=$1 input=$2 insts
+    "$binary" simulate "$input" --gpu v100 --json "$folder/$name.json" > /dev/null 2>&1
+    insts=$(awk '/^  "totals"/ { inside = 1 } inside && $1 == "\"warp_instructions\":" { print $2 + 0; exit }' "$folder/$name.json")
+    valgrind --tool=callgrind --cache-sim=yes --I1=32768,8,64 --D1=49152,12,64 --LL=33554432,16,64 \
+        --callgrind-out-file="$folder/$name.out" "$binary" simulate "$input" --gpu v100 \
+        > /dev/null 2> "$folder/$name.log" || { cat "$folder/$name.log" >&2; exit 1; }
+    awk -v name="$name" -v insts="$insts" '
+        $1 == "events:" { for (i = 2; i <= NF; i++) column[$i] = i }
+        $1 == "totals:" || $1 == "summary:" {
+            misses = $column["I1mr"] + $column["D1mr"] + $column["D1mw"]
+            printf "%s = { instructions = %.1f, misses = %.2f }\n", name, $column["Ir"] / insts, misses / insts
+            exit
+        }' "$folder/$name.out" > "$folder/$name.toml"
+}
+
+for trace in alu sgemm hgemm stream; do
+    "$binary" trace convert "traces/$trace/kernelslist.g" -o "$folder/$trace.pgt" > /dev/null 2>&1
+done
+{ measure stream "$folder/stream.pgt" & measure hgemm "$folder/hgemm.pgt"; measure alu "$folder/alu.pgt"
+  measure sgemm "$folder/sgemm.pgt"; measure gather 'synth:gather?grid=160&block=256&per=8&span=256MiB'; wait; }
+
+{
+    echo "# Per simulated warp instruction on v100, one thread, whole process: host instructions, and misses of"
+    echo "# the host's first-level caches. Made by scripts/callgrind.sh --write ($(rustc --version | cut -d' ' -f1,2))."
+    for trace in alu sgemm hgemm stream gather; do cat "$folder/$trace.toml"; done
+} > "$folder/now.toml"
+
+if [ "${1:-}" = --write ]; then
+    cp "$folder/now.toml" benches/callgrind.toml
+    cat benches/callgrind.toml
+    exit
+fi
+awk '
+    /^#/ { next }
+    { gsub(/[{},]/, "") }
+    FNR == NR { was[$1 " instructions"] = $5; was[$1 " misses"] = $8; next }
+    {
+        check($1 " instructions", $5)
+        check($1 " misses", $8)
+    }
+    function check(what, is) {
+        printf "%-20s %10.2f -> %10.2f  %+.1f %%\n", what, was[what], is, 100 * (is / was[what] - 1)
+        if (is > 1.02 * was[what]) { worse = 1 }
+    }
+    END {
+        if (worse) { print "more than 2 % worse: find out why, or run scripts/callgrind.sh --write and say so"; exit 1 }
+    }' benches/callgrind.toml "$folder/now.toml"
