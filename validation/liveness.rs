@@ -244,7 +244,12 @@ const PROBES: &[Probe] = &[
         TINY_L1,
         &["synth:read?bytes=256KiB&elements=4"],
     ),
-    with("l1.replacement", "v100", TINY_L1, &[GATHER]),
+    with(
+        "l1.replacement",
+        "v100",
+        TINY_L1,
+        &["synth:gather?span=16KiB&per=8&grid=16"],
+    ),
     with("l2.replacement", "v100", SMALL_L2, &[GATHER]),
     probe("noc.", "h100-sxm", &[GATHER, L2_ONLY, WRITES]),
     probe("l2.", "a100-80", &[GATHER, L2_ONLY, WRITES, COPY]),
