@@ -20,16 +20,8 @@ index!(
     SmId(u16)
 );
 index!(
-    /// A graphics processing cluster: the group of SMs that share a crossbar port.
-    GpcId(u16)
-);
-index!(
     /// An L2 slice.
     SliceId(u16)
-);
-index!(
-    /// A DRAM channel (GDDR) or pseudo-channel (HBM).
-    ChannelId(u16)
 );
 index!(
     /// A layer of the model that a workload was made from.

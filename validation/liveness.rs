@@ -55,6 +55,15 @@ const MIXED: &str = "synth:triad?bytes=1MiB&width=16";
 
 /// An L2 of 768 KiB, so that lines are written back while the kernel runs.
 const SMALL_L2: &[&str] = &["l2.bytes=786432", "dram.write_idle=64"];
+/// An L1 of 64 lines in sets of 4.
+const TINY_L1: &[&str] = &[
+    "l1.ways=4",
+    "l1.unified_bytes=8192",
+    "l1.carveouts_kib=[0]",
+    "smem.per_cta_bytes_max=0",
+    "gpu.sms=8",
+    "gpu.gpcs=2",
+];
 /// Dependences by scoreboard: latencies hold for the machine, whatever stall counts a generator wrote.
 const BOARD: &[&str] = &["sm.dependence=scoreboard", "gpu.sms=2", "gpu.gpcs=1"];
 
@@ -231,16 +240,16 @@ const PROBES: &[Probe] = &[
     with(
         "l1.allocate",
         "v100",
-        &[
-            "l1.ways=4",
-            "l1.unified_bytes=8192",
-            "l1.carveouts_kib=[0]",
-            "smem.per_cta_bytes_max=0",
-            "gpu.sms=8",
-            "gpu.gpcs=2",
-        ],
+        TINY_L1,
         &["synth:read?bytes=256KiB&elements=4"],
     ),
+    with(
+        "l1.replacement",
+        "v100",
+        TINY_L1,
+        &["synth:gather?span=16KiB&per=8&grid=16"],
+    ),
+    with("l2.replacement", "v100", SMALL_L2, &[GATHER]),
     probe("noc.", "h100-sxm", &[GATHER, L2_ONLY, WRITES]),
     probe("l2.", "a100-80", &[GATHER, L2_ONLY, WRITES, COPY]),
     probe(
