@@ -2,9 +2,10 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use phantom_gpu::config::{self, GpuSpec};
+use phantom_gpu::mem::cache::Access;
 use phantom_gpu::mem::l1::L1;
 use phantom_gpu::mem::l2::{Action, Slice};
-use phantom_gpu::mem::{Request, RequestKind};
+use phantom_gpu::mem::{ReplyTo, Request, RequestKind};
 use phantom_gpu::sm::coalesce::{Banks, Lines, bank_passes, coalesce};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -62,7 +63,9 @@ fn l1(c: &mut Criterion) {
                 for _ in 0..ACCESSES {
                     at += 1;
                     let line = at % lines;
-                    let read = cache.read(line, 0xf, 0).expect("one line in flight");
+                    let read = cache
+                        .read(line, 0xf, 0, Access::default())
+                        .expect("one line in flight");
                     if read.request != 0 {
                         std::hint::black_box(cache.fill(line, read.request, |_| done += 1));
                     }
@@ -118,14 +121,9 @@ fn fill(slice: &mut Slice, now: u64, actions: &mut Vec<Action>) {
 fn request(at: u64, line: u64, kind: RequestKind) -> Request {
     Request {
         at,
-        line,
-        tag: 0,
-        source: 0,
-        kind,
-        sectors: 0xf,
         full: 0xf,
         atomic_cycles: 1,
-        slice: 0,
+        ..Request::new(kind, line, 0xf, ReplyTo::Fill)
     }
 }
 

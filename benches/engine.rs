@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use phantom_gpu::engine::Calendar;
-use phantom_gpu::mem::{Request, RequestKind};
+use phantom_gpu::mem::{ReplyTo, Request, RequestKind};
 
 /// Requests of a quantum.
 const MESSAGES: u64 = 256;
@@ -12,14 +12,8 @@ const QUANTA: u64 = 64;
 fn request(at: u64, number: u32) -> Request {
     Request {
         at,
-        line: u64::from(number),
-        tag: 0,
         source: (number % 80) as u16,
-        kind: RequestKind::Read,
-        sectors: 1,
-        full: 0,
-        atomic_cycles: 0,
-        slice: 0,
+        ..Request::new(RequestKind::Read, u64::from(number), 1, ReplyTo::Fill)
     }
 }
 

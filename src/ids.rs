@@ -20,14 +20,10 @@ index!(
     SmId(u16)
 );
 index!(
-    /// A graphics processing cluster: the group of SMs that share a crossbar port.
-    GpcId(u16)
-);
-index!(
     /// An L2 slice.
     SliceId(u16)
 );
 index!(
-    /// A DRAM channel (GDDR) or pseudo-channel (HBM).
-    ChannelId(u16)
+    /// A layer of the model that a workload was made from.
+    LayerId(u32)
 );

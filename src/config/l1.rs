@@ -104,6 +104,24 @@ choice! {
     }
 }
 
+choice! {
+    /// Which line of a full set of a cache makes room for a new one.
+    pub enum Replacement {
+        /// The least recently used.
+        Lru = "lru",
+        /// The one to which a binary tree of bits points (tree pseudo-LRU).
+        Plru = "plru",
+        /// The one that came first.
+        Fifo = "fifo",
+        /// One whose next use is expected farthest away, by two bits a line (SRRIP, hit priority).
+        Srrip = "srrip",
+        /// Any, by a hash of the set and of how many lines left it.
+        Random = "random",
+        /// Lines that streaming or last-use accesses brought in (`ld.cs`, `ld.lu`, `.EF`), then the least recently used.
+        EvictFirst = "evict_first",
+    }
+}
+
 section! {
     /// `[l1]`: L1 data cache, sectored, unified with shared memory.
     pub struct L1Spec {
@@ -121,6 +139,8 @@ section! {
         pub ways: u16 = Count(1, WAYS_MAX as u64),
         /// Which set a line belongs to.
         pub set_hash: SetHash = Name(SetHash::NAMES),
+        /// Which line of a full set goes.
+        pub replacement: Replacement = Name(Replacement::NAMES),
         /// When storage is taken.
         pub allocate: AllocatePolicy = Name(AllocatePolicy::NAMES),
         /// Store policy.

@@ -1,6 +1,7 @@
 //! The L2 cache.
 
 use super::declare::{choice, section};
+use super::l1::Replacement;
 use super::rules::{Broken, Rule, unless};
 use super::sm::power_of_two;
 use super::{GpuSpec, units};
@@ -34,6 +35,8 @@ section! {
         pub replicate_far: bool = Flag,
         /// Ways.
         pub ways: u16 = Count(1, 256),
+        /// Which line of a full set goes.
+        pub replacement: Replacement = Name(Replacement::NAMES),
         /// Line, bytes.
         pub line_bytes: u32 = Bytes(LINE_BYTES, LINE_BYTES),
         /// Sector, bytes.

@@ -28,7 +28,9 @@ mod trial;
 pub mod units;
 
 pub use gpu::{Architecture, GpuSpec};
-pub use l1::{AllocatePolicy, L1Spec, LocalWritePolicy, LsuSpec, SetHash, SmemSpec, WritePolicy};
+pub use l1::{
+    AllocatePolicy, L1Spec, LocalWritePolicy, LsuSpec, Replacement, SetHash, SmemSpec, WritePolicy,
+};
 pub use l2::{L2Spec, SliceHash};
 pub use launch::LaunchSpec;
 pub use memory::{DramMap, DramPage, DramRefresh, DramScheduler, DramStandard, MemorySpec};

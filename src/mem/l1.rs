@@ -2,7 +2,7 @@
 //!
 //! Knows lines, sectors and waiting accesses; the LSU owns its timing.
 
-use super::cache::{EntryId, MshrTable, Tags, Victim, mshr::Refusal};
+use super::cache::{Access, EntryId, MshrTable, Tags, Victim, mshr::Refusal};
 use crate::config::{AllocatePolicy, L1Spec, LocalWritePolicy, SetHash, WritePolicy};
 use crate::stats::L1Stats;
 
@@ -30,11 +30,18 @@ pub enum ReservationFail {
     MissQueue,
 }
 
+/// An access that waits for sectors of a line.
+#[derive(Clone, Copy, Debug)]
+struct Waiter<W> {
+    who: W,
+    access: Access,
+}
+
 /// One SM's cache. `W` names a waiting access.
 #[derive(Clone, Debug)]
 pub struct L1<W> {
     tags: Tags,
-    mshrs: MshrTable<W>,
+    mshrs: MshrTable<Waiter<W>>,
     allocate: AllocatePolicy,
     write: WritePolicy,
     local_write: LocalWritePolicy,
@@ -51,7 +58,12 @@ impl<W: Copy> L1<W> {
     pub fn new(spec: &L1Spec) -> Self {
         let sets = (spec.unified_bytes / spec.line_bytes / u32::from(spec.ways)).max(1);
         L1 {
-            tags: Tags::new(sets, u32::from(spec.ways), spec.set_hash == SetHash::Xor),
+            tags: Tags::new(
+                sets,
+                u32::from(spec.ways),
+                spec.set_hash == SetHash::Xor,
+                spec.replacement,
+            ),
             mshrs: MshrTable::new(u32::from(spec.mshrs), u16::from(spec.mshr_merges)),
             allocate: spec.allocate,
             write: spec.write,
@@ -94,20 +106,26 @@ impl<W: Copy> L1<W> {
     /// # Errors
     /// The reason why it must be tried again; nothing has changed then.
     #[inline]
-    pub fn read(&mut self, line: u64, sectors: u8, who: W) -> Result<ReadResult, ReservationFail> {
+    pub fn read(
+        &mut self,
+        line: u64,
+        sectors: u8,
+        who: W,
+        access: Access,
+    ) -> Result<ReadResult, ReservationFail> {
         let present = self.tags.find(line);
         let hit = present.map_or(0, |id| self.tags.entry(id).valid) & sectors;
         let missing = sectors & !hit;
         let mut request = 0;
         if missing != 0 {
-            request = self.wait(line, missing, who)?;
+            request = self.wait(line, missing, Waiter { who, access })?;
             self.stats.line_misses += u64::from(present.is_none());
             if present.is_some() {
                 self.stats.sector_partial_misses += u64::from(missing.count_ones());
             }
         }
         if let Some(id) = present {
-            self.tags.touch(id);
+            self.tags.hit(id, access);
         }
         self.stats.sector_reads += u64::from(sectors.count_ones());
         self.stats.sector_hits += u64::from(hit.count_ones());
@@ -120,7 +138,7 @@ impl<W: Copy> L1<W> {
         })
     }
 
-    fn wait(&mut self, line: u64, missing: u8, who: W) -> Result<u8, ReservationFail> {
+    fn wait(&mut self, line: u64, missing: u8, who: Waiter<W>) -> Result<u8, ReservationFail> {
         let found = self.mshrs.find(line);
         self.mshrs.check(found).map_err(|refusal| match refusal {
             Refusal::Entries => ReservationFail::MshrEntries,
@@ -152,29 +170,34 @@ impl<W: Copy> L1<W> {
     }
 
     /// Takes an entry for `line`, which has none; with it the dirty line that this evicted.
-    fn insert(&mut self, line: u64) -> (EntryId, Option<Victim>) {
-        let (id, victim) = self.tags.insert(line);
+    fn insert(&mut self, line: u64, access: Access) -> (EntryId, Option<Victim>) {
+        let (id, victim) = self.tags.insert(line, access);
         self.stats.evictions += u64::from(victim.is_some());
         let dirty = victim.filter(|v| v.dirty != 0);
         self.stats.sector_writebacks += dirty.map_or(0, |v| u64::from(v.dirty.count_ones()));
         (id, dirty)
     }
 
-    /// `sectors` of `line` arrived; hands accesses that now have everything to `each`. The line that this
-    /// evicted must be written back.
+    /// `sectors` of `line` arrived; hands accesses that now have everything to `each`. A line that was not here
+    /// is filled by the access that has waited longest. The line that this evicted must be written back.
     #[inline]
     #[must_use]
-    pub fn fill(&mut self, line: u64, sectors: u8, each: impl FnMut(W)) -> Option<Victim> {
+    pub fn fill(&mut self, line: u64, sectors: u8, mut each: impl FnMut(W)) -> Option<Victim> {
+        let mshr = self.mshrs.find(line);
         let (id, dirty) = match self.tags.find(line) {
             Some(id) => (id, None),
-            None => self.insert(line),
+            None => {
+                let first = mshr.and_then(|mshr| self.mshrs.first(mshr));
+                let access = first.map_or(Access::default(), |waiter| waiter.access);
+                self.insert(line, access)
+            }
         };
         let entry = self.tags.entry_mut(id);
         entry.valid |= sectors;
         entry.partial &= !sectors;
-        if let Some(mshr) = self.mshrs.find(line) {
+        if let Some(mshr) = mshr {
             let before = self.mshrs.in_use();
-            self.mshrs.arrive(mshr, sectors, each);
+            self.mshrs.arrive(mshr, sectors, |waiter| each(waiter.who));
             if self.mshrs.in_use() < before {
                 let set = self.set_of(line);
                 self.pending_in_set[set] -= 1;
@@ -191,17 +214,23 @@ impl<W: Copy> L1<W> {
     /// A store of `sectors` of a line of local memory, which stays here. The line that this evicted must be
     /// written back.
     #[must_use]
-    pub fn store_local(&mut self, line: u64, sectors: u8, full: u8) -> Option<Victim> {
+    pub fn store_local(
+        &mut self,
+        line: u64,
+        sectors: u8,
+        full: u8,
+        access: Access,
+    ) -> Option<Victim> {
         let count = u64::from(sectors.count_ones());
         self.stats.sector_writes += count;
         self.stats.sector_local_writes += count;
         let (id, dirty) = match self.tags.find(line) {
             Some(id) => {
                 self.stats.write_hits += count;
-                self.tags.touch(id);
+                self.tags.hit(id, access);
                 (id, None)
             }
-            None => self.insert(line),
+            None => self.insert(line, access),
         };
         let entry = self.tags.entry_mut(id);
         entry.valid |= full;
@@ -214,7 +243,7 @@ impl<W: Copy> L1<W> {
     /// line that this evicted must be written back.
     #[inline]
     #[must_use]
-    pub fn store(&mut self, line: u64, sectors: u8, full: u8) -> Option<Victim> {
+    pub fn store(&mut self, line: u64, sectors: u8, full: u8, access: Access) -> Option<Victim> {
         self.stats.sector_writes += u64::from(sectors.count_ones());
         match (self.tags.find(line), self.write) {
             (Some(id), policy) => {
@@ -226,7 +255,7 @@ impl<W: Copy> L1<W> {
                 }
             }
             (None, WritePolicy::ThroughValidate) if full != 0 => {
-                let (id, dirty) = self.insert(line);
+                let (id, dirty) = self.insert(line, access);
                 self.tags.entry_mut(id).valid = full;
                 return dirty;
             }
@@ -252,6 +281,12 @@ impl<W: Copy> L1<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Replacement;
+    use crate::isa::CacheOp;
+
+    const ANY: Access = Access {
+        cache: CacheOp::All,
+    };
 
     fn spec() -> L1Spec {
         L1Spec {
@@ -262,6 +297,7 @@ mod tests {
             sector_bytes: 32,
             ways: 8,
             set_hash: SetHash::Xor,
+            replacement: Replacement::Lru,
             allocate: AllocatePolicy::OnFill,
             write: WritePolicy::ThroughNoAllocate,
             local_write: LocalWritePolicy::Back,
@@ -280,14 +316,14 @@ mod tests {
     #[test]
     fn only_missing_sectors_are_requested_and_only_once() {
         let mut l1 = L1::new(&spec());
-        assert_eq!(l1.read(5, 0b0011, 'a').unwrap().request, 0b0011);
-        assert_eq!(l1.read(5, 0b0110, 'b').unwrap().request, 0b0100);
+        assert_eq!(l1.read(5, 0b0011, 'a', ANY).unwrap().request, 0b0011);
+        assert_eq!(l1.read(5, 0b0110, 'b', ANY).unwrap().request, 0b0100);
         let mut done = Vec::new();
         assert_eq!(l1.fill(5, 0b0011, |w| done.push(w)), None);
         assert_eq!(done, ['a']);
         assert_eq!(l1.fill(5, 0b0100, |w| done.push(w)), None);
         assert_eq!(done, ['a', 'b']);
-        let r = l1.read(5, 0b1111, 'c').unwrap();
+        let r = l1.read(5, 0b1111, 'c', ANY).unwrap();
         assert_eq!(
             r,
             ReadResult {
@@ -302,12 +338,12 @@ mod tests {
     #[test]
     fn refusals_name_their_cause_and_change_nothing() {
         let mut l1 = L1::new(&spec());
-        l1.read(1, 1, 0).unwrap();
-        l1.read(1, 1, 0).unwrap();
+        l1.read(1, 1, 0, ANY).unwrap();
+        l1.read(1, 1, 0, ANY).unwrap();
         let before = l1.stats;
-        assert_eq!(l1.read(1, 1, 0), Err(ReservationFail::MshrMerges));
-        l1.read(2, 1, 0).unwrap();
-        assert_eq!(l1.read(3, 1, 0), Err(ReservationFail::MshrEntries));
+        assert_eq!(l1.read(1, 1, 0, ANY), Err(ReservationFail::MshrMerges));
+        l1.read(2, 1, 0, ANY).unwrap();
+        assert_eq!(l1.read(3, 1, 0, ANY), Err(ReservationFail::MshrEntries));
         assert_eq!(l1.stats.sector_reads, before.sector_reads + 1);
     }
 
@@ -321,11 +357,14 @@ mod tests {
         };
         let mut l1 = L1::new(&spec);
         let sets = 16;
-        l1.read(0, 1, 0).unwrap();
-        l1.read(sets, 1, 0).unwrap();
-        assert_eq!(l1.read(2 * sets, 1, 0), Err(ReservationFail::LineAlloc));
+        l1.read(0, 1, 0, ANY).unwrap();
+        l1.read(sets, 1, 0, ANY).unwrap();
+        assert_eq!(
+            l1.read(2 * sets, 1, 0, ANY),
+            Err(ReservationFail::LineAlloc)
+        );
         assert_eq!(l1.fill(0, 1, |_| {}), None);
-        assert!(l1.read(2 * sets, 1, 0).is_ok());
+        assert!(l1.read(2 * sets, 1, 0, ANY).is_ok());
     }
 
     #[test]
@@ -347,10 +386,10 @@ mod tests {
                 write: policy,
                 ..spec()
             });
-            l1.read(9, 0b0011, 0).unwrap();
+            l1.read(9, 0b0011, 0, ANY).unwrap();
             assert_eq!(l1.fill(9, 0b0011, |_| {}), None);
-            assert_eq!(l1.store(9, 0b0001, 0b0001), None);
-            assert_eq!(l1.read(9, 0b0011, 0).unwrap().hit, valid, "{policy:?}");
+            assert_eq!(l1.store(9, 0b0001, 0b0001, ANY), None);
+            assert_eq!(l1.read(9, 0b0011, 0, ANY).unwrap().hit, valid, "{policy:?}");
         }
     }
 
@@ -359,18 +398,18 @@ mod tests {
         let spec = L1Spec { ways: 2, ..spec() };
         let mut l1: L1<u32> = L1::new(&spec);
         let sets = 16;
-        assert_eq!(l1.store_local(0, 0b0011, 0b0001), None);
+        assert_eq!(l1.store_local(0, 0b0011, 0b0001, ANY), None);
         // The sector that was written in part must be completed from below, and stays dirty.
-        assert_eq!(l1.read(0, 0b0011, 7).unwrap().request, 0b0010);
+        assert_eq!(l1.read(0, 0b0011, 7, ANY).unwrap().request, 0b0010);
         assert_eq!(l1.fill(0, 0b0010, |_| {}), None);
-        assert_eq!(l1.read(0, 0b0011, 7).unwrap().hit, 0b0011);
-        assert_eq!(l1.store_local(sets, 0b0100, 0), None);
+        assert_eq!(l1.read(0, 0b0011, 7, ANY).unwrap().hit, 0b0011);
+        assert_eq!(l1.store_local(sets, 0b0100, 0, ANY), None);
         // Two ways are taken; the third line drives out the first, the fourth the second.
-        let first = l1.store(2 * sets, 0b1111, 0b1111);
+        let first = l1.store(2 * sets, 0b1111, 0b1111, ANY);
         assert_eq!(first, None, "without allocation nothing is evicted");
-        let first = l1.store_local(2 * sets, 0b1111, 0b1111).unwrap();
+        let first = l1.store_local(2 * sets, 0b1111, 0b1111, ANY).unwrap();
         assert_eq!((first.line, first.dirty, first.partial), (0, 0b0011, 0));
-        l1.read(3 * sets, 0b0001, 8).unwrap();
+        l1.read(3 * sets, 0b0001, 8, ANY).unwrap();
         let second = l1.fill(3 * sets, 0b0001, |_| {}).unwrap();
         assert_eq!(
             (second.line, second.dirty, second.partial),
@@ -378,5 +417,30 @@ mod tests {
         );
         assert_eq!(l1.stats.sector_local_writes, 2 + 1 + 4);
         assert_eq!(l1.stats.sector_writebacks, 2 + 1);
+    }
+
+    #[test]
+    fn a_line_is_filled_by_the_operator_of_the_access_that_waited_longest() {
+        let spec = L1Spec {
+            ways: 2,
+            replacement: Replacement::EvictFirst,
+            ..spec()
+        };
+        for (first, second, gone) in [
+            (CacheOp::Streaming, CacheOp::All, 16),
+            (CacheOp::All, CacheOp::Streaming, 0),
+        ] {
+            let mut l1: L1<u32> = L1::new(&spec);
+            // Set 0 gets line 0, then line 16, which two accesses wait for; a third line drives one out.
+            l1.read(0, 1, 0, ANY).unwrap();
+            assert_eq!(l1.fill(0, 1, |_| {}), None);
+            l1.read(16, 1, 1, first.into()).unwrap();
+            l1.read(16, 1, 2, second.into()).unwrap();
+            assert_eq!(l1.fill(16, 1, |_| {}), None);
+            l1.read(32, 1, 3, ANY).unwrap();
+            assert_eq!(l1.fill(32, 1, |_| {}), None);
+            assert_eq!(l1.would_request(gone, 1), true, "{first:?} then {second:?}");
+            assert_eq!(l1.would_request(16 - gone, 1), false);
+        }
     }
 }

@@ -9,7 +9,7 @@ mod set_map;
 
 pub use action::Action;
 
-use super::cache::{MshrTable, Tags};
+use super::cache::{Access, MshrTable, Tags};
 use super::{Request, RequestKind};
 use crate::config::L2Spec;
 use crate::engine::{Cycle, Port};
@@ -57,7 +57,7 @@ impl Slice {
         let lines = spec.bytes / u64::from(spec.slices) / u64::from(spec.line_bytes);
         let sets = (lines / u64::from(spec.ways)).max(1) as u32;
         Slice {
-            tags: Tags::new(sets, u32::from(spec.ways), false),
+            tags: Tags::new(sets, u32::from(spec.ways), false, spec.replacement),
             sets: SetMap::new(spec, sets),
             ways: u32::from(spec.ways),
             mshrs: MshrTable::new(u32::from(spec.mshrs), spec.mshr_merges),
@@ -103,9 +103,12 @@ impl Slice {
     pub fn preload(&mut self, line: u64, sectors: u8) {
         let id = match self.tags.find(line) {
             Some(id) => id,
-            None => self.tags.insert_in(self.sets.set_of(line), line).0,
+            None => {
+                let set = self.sets.set_of(line);
+                self.tags.insert_in(set, line, Access::default()).0
+            }
         };
-        self.tags.touch(id);
+        self.tags.hit(id, Access::default());
         self.tags.entry_mut(id).valid |= sectors;
     }
 
@@ -158,9 +161,10 @@ impl Slice {
         let waiter = Waiter {
             kind: r.kind,
             source: r.source,
-            tag: r.tag,
+            to: r.to,
             sectors: r.sectors,
             atomic_cycles: r.atomic_cycles,
+            cache: r.cache,
         };
         let mut new = 0;
         if missing != 0 {
@@ -187,7 +191,7 @@ impl Slice {
         }
         self.stats.lazy_fetches += count(new & partial);
         if let Some(id) = present {
-            self.tags.touch(id);
+            self.tags.hit(id, r.cache.into());
         }
         let start = self.start(now, if hit == 0 { 1 } else { self.data_cycles(hit) });
         if missing == 0 {
@@ -206,6 +210,7 @@ impl Slice {
                 at,
                 line: r.line,
                 sectors: new,
+                cache: r.cache,
             });
         }
         Some(hit)
@@ -250,12 +255,11 @@ impl Slice {
                 at += self.atomic_latency;
             }
         }
-        let (kind, source, tag) = (waiter.kind, waiter.source, waiter.tag);
         act.push(Action::Reply {
             at,
-            kind,
-            source,
-            tag,
+            kind: waiter.kind,
+            source: waiter.source,
+            to: waiter.to,
             line,
             sectors,
         });
@@ -271,12 +275,12 @@ impl Slice {
         let id = match present {
             Some(id) => {
                 self.stats.write_hits += count;
-                self.tags.touch(id);
+                self.tags.hit(id, r.cache.into());
                 id
             }
             None => {
                 self.stats.write_misses += count;
-                self.allocate(r.line, start, act)
+                self.allocate(r.line, r.cache.into(), start, act)
             }
         };
         let entry = self.tags.entry_mut(id);
@@ -288,10 +292,11 @@ impl Slice {
         if fetch && self.mshrs.check(self.mshrs.find(r.line)).is_ok() {
             let waiter = Waiter {
                 kind: RequestKind::Invalidate,
-                source: 0,
-                tag: 0,
+                source: r.source,
+                to: r.to,
                 sectors: unknown,
                 atomic_cycles: 0,
+                cache: r.cache,
             };
             let new = self
                 .mshrs
@@ -303,6 +308,7 @@ impl Slice {
                     at,
                     line: r.line,
                     sectors: new,
+                    cache: r.cache,
                 });
             }
         }
@@ -310,20 +316,19 @@ impl Slice {
         if self.replicates {
             act.push(Action::Invalidate { at, line: r.line });
         }
-        let (kind, source, tag) = (r.kind, r.source, r.tag);
         act.push(Action::Reply {
             at,
-            kind,
-            source,
-            tag,
+            kind: r.kind,
+            source: r.source,
+            to: r.to,
             line: r.line,
             sectors: 0,
         });
         present.map_or(0, |_| r.sectors)
     }
 
-    fn allocate(&mut self, line: u64, at: Cycle, act: &mut Vec<Action>) -> u32 {
-        let (id, victim) = self.tags.insert_in(self.sets.set_of(line), line);
+    fn allocate(&mut self, line: u64, access: Access, at: Cycle, act: &mut Vec<Action>) -> u32 {
+        let (id, victim) = self.tags.insert_in(self.sets.set_of(line), line, access);
         if let Some(victim) = victim {
             self.stats.evictions += 1;
             if victim.dirty != 0 {
@@ -339,7 +344,8 @@ impl Slice {
         id
     }
 
-    /// Sectors of a line arrive from DRAM (or its home) at `now`.
+    /// Sectors of a line arrive from DRAM (or its home) at `now`. A line that was not here is filled by the request
+    /// that has waited longest.
     pub fn arrived(
         &mut self,
         line: u64,
@@ -348,9 +354,14 @@ impl Slice {
         home: bool,
         act: &mut Vec<Action>,
     ) {
+        let mshr = self.mshrs.find(line);
         let id = match self.tags.find(line) {
             Some(id) => id,
-            None => self.allocate(line, now, act),
+            None => {
+                let first = mshr.and_then(|mshr| self.mshrs.first(mshr));
+                let access = first.map_or(Access::default(), |waiter| waiter.cache.into());
+                self.allocate(line, access, now, act)
+            }
         };
         let count = u64::from(sectors.count_ones());
         self.stats.fills += count;
@@ -358,7 +369,7 @@ impl Slice {
         let entry = self.tags.entry_mut(id);
         entry.valid |= sectors;
         entry.partial &= !sectors;
-        let Some(mshr) = self.mshrs.find(line) else {
+        let Some(mshr) = mshr else {
             return;
         };
         let before = self.mshrs.in_use();

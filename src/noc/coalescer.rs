@@ -7,7 +7,7 @@
 
 use crate::config::NocSpec;
 use crate::config::noc::COALESCER_JOINS_MAX;
-use crate::mem::{Reply, Request, RequestKind};
+use crate::mem::{Reply, ReplyTo, Request, RequestKind};
 
 const JOINED_MAX: usize = COALESCER_JOINS_MAX as usize;
 
@@ -16,14 +16,14 @@ const JOINED_MAX: usize = COALESCER_JOINS_MAX as usize;
 struct Joined {
     sm: u16,
     sectors: u8,
-    tag: u32,
+    to: ReplyTo,
 }
 
 /// A read on its way and those that joined it. Free while `sectors` is 0.
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     line: u64,
-    tag: u32,
+    to: ReplyTo,
     sm: u16,
     sectors: u8,
     count: u8,
@@ -76,7 +76,7 @@ impl Coalescer {
                 entry.joined[usize::from(entry.count)] = Joined {
                     sm: request.source,
                     sectors: request.sectors,
-                    tag: request.tag,
+                    to: request.to,
                 };
                 entry.count += 1;
                 return true;
@@ -84,7 +84,7 @@ impl Coalescer {
         }
         if let Some(entry) = free {
             entry.line = request.line;
-            entry.tag = request.tag;
+            entry.to = request.to;
             entry.sm = request.source;
             entry.sectors = request.sectors;
             entry.count = 0;
@@ -98,8 +98,8 @@ impl Coalescer {
             return;
         }
         let answered = |e: &&mut Entry| {
-            // Two reads of an SM for different sectors of a line have the same tag.
-            e.sectors == reply.sectors && (e.line, e.sm, e.tag) == (reply.line, reply.sm, reply.tag)
+            // Two reads of an SM for different sectors of a line are both for its L1.
+            e.sectors == reply.sectors && (e.line, e.sm, e.to) == (reply.line, reply.sm, reply.to)
         };
         let Some(entry) = self.set(reply.line).iter_mut().find(answered) else {
             return;
@@ -109,7 +109,7 @@ impl Coalescer {
             each(Reply {
                 sm: joined.sm,
                 sectors: joined.sectors,
-                tag: joined.tag,
+                to: joined.to,
                 ..*reply
             });
         }
@@ -119,6 +119,7 @@ impl Coalescer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mem::FlightId;
 
     fn coalescer(entries: u16, joins: u16) -> Coalescer {
         let mut spec = crate::config::load("h100-pcie", &[]).unwrap().spec;
@@ -128,16 +129,10 @@ mod tests {
     }
 
     fn read(sm: u16, line: u64, sectors: u8) -> Request {
+        let to = ReplyTo::Flight(FlightId::new(u32::from(sm) + 100));
         Request {
-            at: 0,
-            line,
-            tag: u32::from(sm) + 100,
             source: sm,
-            kind: RequestKind::Read,
-            sectors,
-            full: 0,
-            atomic_cycles: 0,
-            slice: 0,
+            ..Request::new(RequestKind::Read, line, sectors, to)
         }
     }
 
@@ -145,7 +140,7 @@ mod tests {
         Reply {
             at: 500,
             line: to.line,
-            tag: to.tag,
+            to: to.to,
             sm: to.source,
             slice: 0,
             kind: to.kind,
@@ -155,7 +150,12 @@ mod tests {
 
     fn delivered(coalescer: &mut Coalescer, to: &Request) -> Vec<(u16, u32, u8)> {
         let mut all = Vec::new();
-        coalescer.deliver(&reply(to), |r| all.push((r.sm, r.tag, r.sectors)));
+        coalescer.deliver(&reply(to), |r| {
+            let ReplyTo::Flight(flight) = r.to else {
+                panic!("{r:?} has another target")
+            };
+            all.push((r.sm, flight.number(), r.sectors));
+        });
         all
     }
 

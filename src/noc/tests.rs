@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config;
+use crate::mem::ReplyTo;
 use crate::probe::NoProbe;
 
 /// The first GPC of a PCIe H100, and the topology.
@@ -16,14 +17,8 @@ fn gpc(overrides: &[&str]) -> (GpcPorts, Topology) {
 fn read(topology: &Topology, position: usize, line: u64) -> Request {
     Request {
         at: 100,
-        line,
-        tag: 1,
         source: topology.sms_of[0][position],
-        kind: RequestKind::Read,
-        sectors: 0b1111,
-        full: 0,
-        atomic_cycles: 0,
-        slice: 0,
+        ..Request::new(RequestKind::Read, line, 0b1111, ReplyTo::Fill)
     }
 }
 
@@ -39,7 +34,7 @@ fn round_trip(ports: &mut GpcPorts, topology: &Topology, reads: &[Request]) -> (
         .map(|request| Reply {
             at: 1000,
             line: request.line,
-            tag: request.tag,
+            to: request.to,
             sm: request.source,
             slice: request.slice,
             kind: request.kind,

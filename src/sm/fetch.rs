@@ -7,7 +7,7 @@
 
 use super::warp::{Local, PENDING};
 use crate::config::{ConstCacheSpec, FetchSpec};
-use crate::mem::cache::Tags;
+use crate::mem::cache::SmallTags;
 use crate::stats::FetchStats;
 use std::collections::VecDeque;
 
@@ -16,7 +16,7 @@ pub type CodeLine = u64;
 
 #[derive(Clone, Debug)]
 struct SubCoreFetch {
-    l0: Tags,
+    l0: SmallTags,
     ready: Vec<Local>,
     last: Option<(CodeLine, Local)>,
     stream_first: CodeLine,
@@ -31,28 +31,22 @@ pub struct InstCaches {
     stream_lines: usize,
     stream_latency: u32,
     subs: Vec<SubCoreFetch>,
-    l1: Tags,
+    l1: SmallTags,
     l1_free: Local,
     in_flight: Vec<CodeLine>,
-    l0_ways: u32,
-    l1_ways: u32,
     /// Lines to request from L2: (line, not before).
     pub requests: Vec<(CodeLine, Local)>,
 }
 
-fn sets(bytes: u32, line: u32, ways: u16) -> u32 {
-    (bytes / line / u32::from(ways)).max(1)
+fn tags(bytes: u32, line_bytes: u32, ways: u16) -> SmallTags {
+    let ways = u32::from(ways);
+    SmallTags::new((bytes / line_bytes / ways).max(1), ways)
 }
 
 impl InstCaches {
     /// Empty caches for `sub_cores` sub-cores.
     pub fn new(spec: &FetchSpec, sub_cores: usize) -> Self {
-        let (l0_ways, l1_ways) = (u32::from(spec.l0_ways), u32::from(spec.l1_ways));
-        let l0 = Tags::new(
-            sets(spec.l0_bytes, spec.line_bytes, spec.l0_ways),
-            l0_ways,
-            false,
-        );
+        let l0 = tags(spec.l0_bytes, spec.line_bytes, spec.l0_ways);
         let l0_lines = (spec.l0_bytes / spec.line_bytes) as usize;
         InstCaches {
             perfect: spec.perfect,
@@ -69,15 +63,9 @@ impl InstCaches {
                 };
                 sub_cores
             ],
-            l1: Tags::new(
-                sets(spec.l1_bytes, spec.line_bytes, spec.l1_ways),
-                l1_ways,
-                false,
-            ),
+            l1: tags(spec.l1_bytes, spec.line_bytes, spec.l1_ways),
             l1_free: 0,
             in_flight: Vec::new(),
-            l0_ways,
-            l1_ways,
             requests: Vec::new(),
         }
     }
@@ -85,11 +73,11 @@ impl InstCaches {
     /// Kernel boundary: everything is invalid. No line may be in flight.
     pub fn invalidate(&mut self) {
         for sub in &mut self.subs {
-            sub.l0.reset(self.l0_ways);
+            sub.l0.reset();
             sub.last = None;
             sub.stream.clear();
         }
-        self.l1.reset(self.l1_ways);
+        self.l1.reset();
     }
 
     /// When `line` is in the L0 of sub-core `k` for a fetch at `now`; [`PENDING`] when it comes from
@@ -115,13 +103,13 @@ impl InstCaches {
         let ready = match self.subs[k].l0.find(line) {
             Some(entry) => {
                 self.subs[k].l0.touch(entry);
-                self.subs[k].ready[entry as usize]
+                self.subs[k].ready[entry]
             }
             None => {
                 stats.l0_misses += 1;
                 let ready = self.fill_l0(k, line, end, now, stats);
-                let (entry, _) = self.subs[k].l0.insert(line);
-                self.subs[k].ready[entry as usize] = ready;
+                let entry = self.subs[k].l0.insert(line);
+                self.subs[k].ready[entry] = ready;
                 ready
             }
         };
@@ -186,7 +174,7 @@ impl InstCaches {
         let ready = now + self.l1_latency;
         for sub in &mut self.subs {
             if let Some(entry) = sub.l0.find(line) {
-                sub.ready[entry as usize] = sub.ready[entry as usize].min(ready);
+                sub.ready[entry] = sub.ready[entry].min(ready);
             }
             if let Some((last, at)) = &mut sub.last
                 && *last == line
@@ -227,9 +215,8 @@ const PARAMETER_BYTES: u32 = 0x210 + 4096;
 pub struct ConstCaches {
     perfect: bool,
     l15_latency: u32,
-    l1: Tags,
-    l15: Tags,
-    ways: (u32, u32),
+    l1: SmallTags,
+    l15: SmallTags,
     /// First line of the launch that was loaded last.
     launched: CodeLine,
     launch_lines: u32,
@@ -241,21 +228,11 @@ pub struct ConstCaches {
 impl ConstCaches {
     /// Empty caches.
     pub fn new(spec: &ConstCacheSpec) -> Self {
-        let ways = (u32::from(spec.l1_ways), u32::from(spec.l15_ways));
         ConstCaches {
             perfect: spec.perfect,
             l15_latency: u32::from(spec.l15_latency),
-            l1: Tags::new(
-                sets(spec.l1_bytes, spec.line_bytes, spec.l1_ways),
-                ways.0,
-                false,
-            ),
-            l15: Tags::new(
-                sets(spec.l15_bytes, spec.line_bytes, spec.l15_ways),
-                ways.1,
-                false,
-            ),
-            ways,
+            l1: tags(spec.l1_bytes, spec.line_bytes, spec.l1_ways),
+            l15: tags(spec.l15_bytes, spec.line_bytes, spec.l15_ways),
             launched: 0,
             launch_lines: if spec.launch_fills {
                 PARAMETER_BYTES.div_ceil(spec.line_bytes)
@@ -283,8 +260,8 @@ impl ConstCaches {
     /// Kernel boundary.
     pub fn invalidate(&mut self) {
         self.launched = 0;
-        self.l1.reset(self.ways.0);
-        self.l15.reset(self.ways.1);
+        self.l1.reset();
+        self.l15.reset();
     }
 
     /// When `line` is in the first level for an access at `now`.

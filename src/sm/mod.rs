@@ -30,7 +30,7 @@ use crate::engine::{Calendar, Cycle};
 use crate::error::Error;
 use crate::ids::SmId;
 use crate::mem::l1::L1;
-use crate::mem::{Reply, Request, RequestKind};
+use crate::mem::{FlightId, Reply, Request, RequestKind};
 use crate::probe::Probe;
 use crate::stats::{FetchStats, IssueStats, Label, SmStats};
 use crate::trace::{CtaEncoder, Kernel, WarpStream};
@@ -82,7 +82,7 @@ pub struct Sm {
     inst: InstCaches,
     consts: ConstCaches,
     lsu: Lsu,
-    l1: L1<u32>,
+    l1: L1<FlightId>,
     releases: Vec<(Local, u8)>,
     inbox: Calendar<Reply>,
     starts: Calendar<CtaStart>,
@@ -119,7 +119,7 @@ impl Sm {
             ctas: vec![Cta::default(); usize::from(spec.sm.ctas_max)],
             inst: InstCaches::new(&spec.fetch, SUB_CORES),
             consts: ConstCaches::new(&spec.const_cache),
-            lsu: Lsu::new(spec),
+            lsu: Lsu::new(id, spec),
             l1: L1::new(&spec.l1),
             releases: Vec::new(),
             inbox: Calendar::new(quantum),

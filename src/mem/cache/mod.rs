@@ -2,8 +2,14 @@
 
 pub mod mshr;
 #[cfg(test)]
+mod naive;
+#[cfg(test)]
 mod pair_test;
+pub mod replace;
+pub mod small;
 pub mod tags;
 
 pub use mshr::{MshrId, MshrTable};
+pub use replace::Access;
+pub use small::{SmallId, SmallTags};
 pub use tags::{Entry, EntryId, Tags, Victim};

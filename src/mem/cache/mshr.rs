@@ -99,6 +99,12 @@ impl<W: Copy> MshrTable<W> {
         self.registers[id as usize].requested
     }
 
+    /// Who has waited longest for register `id`.
+    pub fn first(&self, id: MshrId) -> Option<&W> {
+        let at = self.registers[id as usize].waiters;
+        self.waiters.get(at as usize).map(|waiter| &waiter.who)
+    }
+
     /// The line of register `id`.
     pub fn line(&self, id: MshrId) -> u64 {
         self.registers[id as usize].line
@@ -232,8 +238,10 @@ mod tests {
         assert_eq!((found, mshrs.check(found)), (Some(id), Ok(())));
         assert_eq!(mshrs.wait(found, 7, 0b0110, 'b'), (id, 0b0100));
         assert_eq!(mshrs.check(found), Err(Refusal::Merges));
+        assert_eq!(mshrs.first(id), Some(&'a'));
         let mut seen = Vec::new();
         mshrs.arrive(id, 0b0011, |w| seen.push(w));
+        assert_eq!(mshrs.first(id), Some(&'b'));
         assert_eq!((&seen[..], mshrs.in_use()), (&['a'][..], 1));
         mshrs.arrive(id, 0b0100, |w| seen.push(w));
         assert_eq!((&seen[..], mshrs.in_use()), (&['a', 'b'][..], 0));

@@ -1,6 +1,7 @@
 //! MSHRs and tags together, as every cache here uses them, against a model without structure.
 
-use super::{MshrTable, Tags};
+use super::{Access, MshrTable, Tags};
+use crate::config::Replacement;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -20,7 +21,7 @@ struct Pair {
 impl Pair {
     fn new(sets: u32, ways: u32, entries: u32, merges: u16) -> Self {
         Pair {
-            tags: Tags::new(sets, ways, false),
+            tags: Tags::new(sets, ways, false, Replacement::Lru),
             mshrs: MshrTable::new(entries, merges),
             below: VecDeque::new(),
             waits: BTreeMap::new(),
@@ -66,7 +67,7 @@ impl Pair {
         };
         let id = match self.tags.find(line) {
             Some(id) => id,
-            None => self.tags.insert(line).0,
+            None => self.tags.insert(line, Access::default()).0,
         };
         self.tags.entry_mut(id).valid |= sectors;
         let mut woken = Vec::new();

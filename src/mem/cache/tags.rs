@@ -1,8 +1,11 @@
-//! Sectored, set-associative tags with LRU replacement.
+//! Sectored, set-associative tags.
 //!
-//! A lookup finds its entry through an index over all lines instead of comparing every way, and LRU
-//! order is a list per set, so that the host's cost does not depend on associativity. The behaviour
-//! is that of a plain set-associative array; a property test holds it against one.
+//! A lookup finds its entry through an index over all lines instead of comparing every way, so that the host's
+//! cost does not depend on associativity. Which line makes room is decided by a policy ([`Replace`]). The
+//! behaviour is that of a plain set-associative array; a property test holds it against one.
+
+use super::replace::{Access, Replace};
+use crate::config::Replacement;
 
 /// Number of an entry (set × ways + way).
 pub type EntryId = u32;
@@ -15,8 +18,6 @@ pub struct Entry {
     /// Line number.
     pub line: u64,
     chain: u32,
-    newer: u32,
-    older: u32,
     /// Sectors with all bytes valid.
     pub valid: u8,
     /// Sectors that differ from the level below.
@@ -24,14 +25,6 @@ pub struct Entry {
     /// Dirty sectors of which only some bytes are valid.
     pub partial: u8,
     in_use: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Set {
-    newest: u32,
-    oldest: u32,
-    /// Ways that may be used (a carve-out takes the rest).
-    used: u32,
 }
 
 /// What fell out to make room.
@@ -53,22 +46,22 @@ pub struct Tags {
     ways_allowed: u32,
     hashed_sets: bool,
     entries: Vec<Entry>,
-    set_state: Vec<Set>,
+    /// Ways in use of each set.
+    used: Vec<u16>,
+    replace: Replace,
     index: Vec<u32>,
     index_shift: u32,
 }
 
 impl Tags {
     /// `sets` × `ways` empty entries. With `hashed_sets` the set is a hash of the line, else the
-    /// line number modulo the sets.
-    pub fn new(sets: u32, ways: u32, hashed_sets: bool) -> Self {
+    /// line number modulo the sets. At most 65,535 ways.
+    pub fn new(sets: u32, ways: u32, hashed_sets: bool, policy: Replacement) -> Self {
         let lines = sets * ways;
         let buckets = (lines.max(1) * 2).next_power_of_two();
         let empty = Entry {
             line: 0,
             chain: NONE,
-            newer: NONE,
-            older: NONE,
             valid: 0,
             dirty: 0,
             partial: 0,
@@ -80,14 +73,8 @@ impl Tags {
             ways_allowed: ways,
             hashed_sets,
             entries: vec![empty; lines as usize],
-            set_state: vec![
-                Set {
-                    newest: NONE,
-                    oldest: NONE,
-                    used: 0
-                };
-                sets as usize
-            ],
+            used: vec![0; sets as usize],
+            replace: Replace::new(policy, sets, ways),
             index: vec![NONE; buckets as usize],
             index_shift: 64 - buckets.trailing_zeros(),
         }
@@ -100,11 +87,8 @@ impl Tags {
             entry.in_use = false;
         }
         self.index.fill(NONE);
-        self.set_state.fill(Set {
-            newest: NONE,
-            oldest: NONE,
-            used: 0,
-        });
+        self.used.fill(0);
+        self.replace.reset(self.ways_allowed);
     }
 
     /// Ways of each set in use at most.
@@ -151,9 +135,9 @@ impl Tags {
     #[inline(always)]
     pub fn warm(&self, set: u32, line: u64) {
         let content = |id: u32| self.entries.get(id as usize).map_or(0, |e| e.line);
-        let oldest = content(self.set_state[set as usize].oldest);
+        let leaving = content(set * self.ways + self.replace.likely_victim(set));
         let present = content(self.index[self.bucket(line)]);
-        std::hint::black_box(present ^ u64::from(self.index[self.bucket(oldest)]));
+        std::hint::black_box(present ^ u64::from(self.index[self.bucket(leaving)]));
     }
 
     /// An entry's content.
@@ -168,32 +152,29 @@ impl Tags {
         &mut self.entries[id as usize]
     }
 
-    /// Makes `id` the most recently used of its set.
+    /// `access` uses the line of `id`.
     #[inline]
-    pub fn touch(&mut self, id: EntryId) {
-        let set = (id / self.ways) as usize;
-        if self.set_state[set].newest != id {
-            self.unlink(set, id);
-            self.link_newest(set, id);
-        }
+    pub fn hit(&mut self, id: EntryId, access: Access) {
+        let set = id / self.ways;
+        self.replace.hit(set, id - set * self.ways, access);
     }
 
     /// Takes an entry of the line's own set; see [`Tags::insert_in`].
-    pub fn insert(&mut self, line: u64) -> (EntryId, Option<Victim>) {
-        self.insert_in(self.set_of(line), line)
+    pub fn insert(&mut self, line: u64, access: Access) -> (EntryId, Option<Victim>) {
+        self.insert_in(self.set_of(line), line, access)
     }
 
-    /// Takes an entry of set `set_number` for `line`, which must not be present: an unused way, else
-    /// the least recently used. The new entry has no valid sector and is the most recently used.
-    pub fn insert_in(&mut self, set_number: u32, line: u64) -> (EntryId, Option<Victim>) {
-        let set = set_number as usize;
+    /// Takes an entry of set `set` for `line`, which must not be present and which `access` brings in: an unused
+    /// way, else the one that the policy names. The new entry has no valid sector.
+    pub fn insert_in(&mut self, set: u32, line: u64, access: Access) -> (EntryId, Option<Victim>) {
         let mut victim = None;
-        let id = if self.set_state[set].used < self.ways_allowed {
-            let id = set_number * self.ways + self.set_state[set].used;
-            self.set_state[set].used += 1;
-            id
+        let used = &mut self.used[set as usize];
+        let way = if u32::from(*used) < self.ways_allowed {
+            *used += 1;
+            u32::from(*used) - 1
         } else {
-            let id = self.set_state[set].oldest;
+            let way = self.replace.victim(set);
+            let id = set * self.ways + way;
             let old = self.entries[id as usize];
             victim = Some(Victim {
                 line: old.line,
@@ -201,22 +182,20 @@ impl Tags {
                 partial: old.partial,
             });
             self.unindex(old.line, id);
-            self.unlink(set, id);
-            id
+            way
         };
+        let id = set * self.ways + way;
         let bucket = self.bucket(line);
         self.entries[id as usize] = Entry {
             line,
             chain: self.index[bucket],
-            newer: NONE,
-            older: NONE,
             valid: 0,
             dirty: 0,
             partial: 0,
             in_use: true,
         };
         self.index[bucket] = id;
-        self.link_newest(set, id);
+        self.replace.fill(set, way, access);
         (id, victim)
     }
 
@@ -238,77 +217,31 @@ impl Tags {
         }
         self.entries[at as usize].chain = next;
     }
-
-    fn unlink(&mut self, set: usize, id: EntryId) {
-        let (newer, older) = (
-            self.entries[id as usize].newer,
-            self.entries[id as usize].older,
-        );
-        match newer {
-            NONE => self.set_state[set].newest = older,
-            n => self.entries[n as usize].older = older,
-        }
-        match older {
-            NONE => self.set_state[set].oldest = newer,
-            o => self.entries[o as usize].newer = newer,
-        }
-    }
-
-    fn link_newest(&mut self, set: usize, id: EntryId) {
-        let head = self.set_state[set].newest;
-        self.entries[id as usize].newer = NONE;
-        self.entries[id as usize].older = head;
-        match head {
-            NONE => self.set_state[set].oldest = id,
-            h => self.entries[h as usize].newer = id,
-        }
-        self.set_state[set].newest = id;
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::naive::NaiveLru;
     use super::*;
     use proptest::prelude::*;
-
-    /// The obvious model: a vector per set in LRU order.
-    struct Naive {
-        sets: Vec<Vec<u64>>,
-        ways: usize,
-    }
-
-    impl Naive {
-        fn access(&mut self, line: u64) -> (bool, Option<u64>) {
-            let count = self.sets.len() as u64;
-            let set = &mut self.sets[(line % count) as usize];
-            if let Some(at) = set.iter().position(|&l| l == line) {
-                set.remove(at);
-                set.push(line);
-                return (true, None);
-            }
-            let victim = (set.len() == self.ways).then(|| set.remove(0));
-            set.push(line);
-            (false, victim)
-        }
-    }
 
     proptest! {
         #[test]
         fn behaves_like_a_plain_lru_array(
             sets in 1u32..9, ways in 1u32..6, lines in prop::collection::vec(0u64..64, 1..400)
         ) {
-            let mut tags = Tags::new(sets, ways, false);
-            let mut naive = Naive { sets: vec![Vec::new(); sets as usize], ways: ways as usize };
+            let mut tags = Tags::new(sets, ways, false, Replacement::Lru);
+            let mut naive = NaiveLru::new(sets, ways);
             for line in lines {
                 let (hit, victim) = naive.access(line);
                 match tags.find(line) {
                     Some(id) => {
                         prop_assert!(hit);
-                        tags.touch(id);
+                        tags.hit(id, Access::default());
                     }
                     None => {
                         prop_assert!(!hit);
-                        let (_, out) = tags.insert(line);
+                        let (_, out) = tags.insert(line, Access::default());
                         prop_assert_eq!(out.map(|v| v.line), victim);
                     }
                 }

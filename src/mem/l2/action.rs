@@ -1,7 +1,8 @@
 //! What a slice remembers of those who wait, and what it asks its shard to do.
 
 use crate::engine::Cycle;
-use crate::mem::RequestKind;
+use crate::isa::CacheOp;
+use crate::mem::{ReplyTo, RequestKind};
 
 /// Who waits for sectors of a line.
 #[derive(Clone, Copy, Debug)]
@@ -10,18 +11,20 @@ pub struct Waiter {
     pub kind: RequestKind,
     /// SM, or slice for forwards.
     pub source: u16,
-    /// The sender's tag.
-    pub tag: u32,
+    /// Whom the reply is for.
+    pub to: ReplyTo,
     /// Sectors.
     pub sectors: u8,
     /// Cycles of the atomic unit.
     pub atomic_cycles: u8,
+    /// Cache operator.
+    pub cache: CacheOp,
 }
 
 /// What the slice wants done; the shard does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Answer `to` at `at`.
+    /// Answer `source` at `at`.
     Reply {
         /// Leaves the slice.
         at: Cycle,
@@ -29,8 +32,8 @@ pub enum Action {
         kind: RequestKind,
         /// SM or slice.
         source: u16,
-        /// Its tag.
-        tag: u32,
+        /// Whom there the reply is for.
+        to: ReplyTo,
         /// Line.
         line: u64,
         /// Sectors with data.
@@ -44,6 +47,8 @@ pub enum Action {
         line: u64,
         /// Sectors.
         sectors: u8,
+        /// Cache operator of the access that asks.
+        cache: CacheOp,
     },
     /// Write sectors of a line back.
     WriteBack {

@@ -1,6 +1,8 @@
 //! One slice: hits, misses, byte masks, atomics, MSHRs.
 
 use super::*;
+use crate::isa::CacheOp;
+use crate::mem::ReplyTo;
 
 fn spec() -> L2Spec {
     let mut spec = crate::config::load("v100", &[]).unwrap().spec.l2;
@@ -20,15 +22,10 @@ fn spec() -> L2Spec {
 
 fn request(kind: RequestKind, line: u64, sectors: u8, full: u8) -> Request {
     Request {
-        at: 0,
-        line,
-        tag: 9,
         source: 3,
-        kind,
-        sectors,
         full,
         atomic_cycles: 4,
-        slice: 0,
+        ..Request::new(kind, line, sectors, ReplyTo::Fill)
     }
 }
 
@@ -82,7 +79,8 @@ fn a_miss_fetches_only_missing_sectors_and_answers_at_the_fill() {
         [Action::Fetch {
             at: 110,
             line: 5,
-            sectors: 0b0110
+            sectors: 0b0110,
+            cache: CacheOp::All,
         }]
     );
     act.clear();
@@ -231,4 +229,36 @@ fn atomics_of_one_address_go_one_after_the_other() {
         slice.serve(&request(RequestKind::Atomic, 5, 1, 0), 100, true, &mut act);
     }
     assert_eq!(reply_at(&act), [154, 158, 162]);
+}
+
+#[test]
+fn the_policy_sees_the_cache_operator_of_reads_and_writes() {
+    let spec = L2Spec {
+        replacement: crate::config::Replacement::EvictFirst,
+        ways: 4,
+        ..spec()
+    };
+    for kind in [RequestKind::Read, RequestKind::Write] {
+        let mut slice = Slice::new(&spec, 8);
+        let mut act = Vec::new();
+        let mut access = |line, cache| {
+            let request = Request {
+                cache,
+                ..request(kind, line, 0b1111, 0b1111)
+            };
+            slice.serve(&request, 0, true, &mut act);
+            slice.arrived(line, 0b1111, 0, true, &mut act);
+        };
+        // The slice is one set of four ways. Three lines in use, then a stream of forty.
+        (0..3).for_each(|line| access(line, CacheOp::All));
+        (100..140).for_each(|line| access(line, CacheOp::Streaming));
+        let hits = |slice: &mut Slice| {
+            let found = (0..3).filter(|&line| {
+                let read = request(RequestKind::Read, line, 0b1111, 0);
+                slice.serve(&read, 0, true, &mut Vec::new()) == Some(0b1111)
+            });
+            found.count()
+        };
+        assert_eq!(hits(&mut slice), 3, "{kind:?}: the stream takes one way");
+    }
 }

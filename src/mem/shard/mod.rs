@@ -9,9 +9,10 @@ use super::dram::{
     grade,
 };
 use super::l2::{Action, Slice};
-use super::{LINE_BYTES, Reply, Request, RequestKind, SECTOR_BYTES};
+use super::{LINE_BYTES, Reply, ReplyTo, Request, RequestKind, SECTOR_BYTES};
 use crate::config::{GpuSpec, MemorySpec};
 use crate::engine::{Calendar, ClockRatio, Cycle};
+use crate::ids::SliceId;
 use crate::probe::Probe;
 use crate::stats::L2Stats;
 use std::collections::VecDeque;
@@ -240,18 +241,40 @@ impl MemShard {
                     at,
                     kind,
                     source,
-                    tag,
+                    to,
                     line,
                     sectors,
-                } => {
-                    self.reply(slice, at, kind, source, tag, line, sectors, gpc_of);
-                }
-                Action::Fetch { at, line, sectors } if home => {
+                } => self.reply(
+                    Reply {
+                        at,
+                        line,
+                        to,
+                        sm: source,
+                        slice,
+                        kind,
+                        sectors,
+                    },
+                    gpc_of,
+                ),
+                Action::Fetch {
+                    at, line, sectors, ..
+                } if home => {
                     self.read_bursts(slice, at, line, sectors);
                 }
-                Action::Fetch { at, line, sectors } => {
-                    let to = self.map.home(line);
-                    self.forward(RequestKind::Forward, slice, to, at, line, sectors);
+                Action::Fetch {
+                    at,
+                    line,
+                    sectors,
+                    cache,
+                } => {
+                    let from = ReplyTo::Slice(SliceId(slice));
+                    let forward = Request {
+                        at,
+                        slice: self.map.home(line),
+                        cache,
+                        ..Request::new(RequestKind::Forward, line, sectors, from)
+                    };
+                    self.forward(slice, forward);
                 }
                 Action::WriteBack { at, line, sectors } if self.is_home(slice, line) => {
                     let base = self.map.local(line, slice);
@@ -269,60 +292,39 @@ impl MemShard {
                 Action::WriteBack { .. } => {}
                 Action::Invalidate { at, line } => {
                     let other = 1 - self.map.partition(slice);
-                    let to = self.map.mirror(slice, other);
-                    self.forward(RequestKind::Invalidate, slice, to, at, line, 0);
+                    let from = ReplyTo::Slice(SliceId(slice));
+                    let invalidate = Request {
+                        at,
+                        slice: self.map.mirror(slice, other),
+                        ..Request::new(RequestKind::Invalidate, line, 0, from)
+                    };
+                    self.forward(slice, invalidate);
                 }
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
-    fn reply(
-        &mut self,
-        slice: u16,
-        at: Cycle,
-        kind: RequestKind,
-        source: u16,
-        tag: u32,
-        line: u64,
-        sectors: u8,
-        gpc_of: &[u16],
-    ) {
-        if kind == RequestKind::Forward {
-            self.forward(RequestKind::ForwardReply, slice, source, at, line, sectors);
-            return;
+    /// Sends a reply of a slice, to an SM or to the slice of the other partition that forwarded the read.
+    fn reply(&mut self, reply: Reply, gpc_of: &[u16]) {
+        if let ReplyTo::Slice(to) = reply.to {
+            let from = ReplyTo::Slice(SliceId(reply.slice));
+            let data = Request {
+                at: reply.at,
+                slice: to.0,
+                ..Request::new(RequestKind::ForwardReply, reply.line, reply.sectors, from)
+            };
+            return self.forward(reply.slice, data);
         }
-        let gpc = usize::from(gpc_of[usize::from(source)]);
-        self.replies[gpc].push(Reply {
-            at,
-            line,
-            tag,
-            sm: source,
-            slice,
-            kind,
-            sectors,
-        });
+        let gpc = usize::from(gpc_of[usize::from(reply.sm)]);
+        self.replies[gpc].push(reply);
     }
 
-    fn forward(
-        &mut self,
-        kind: RequestKind,
-        from: u16,
-        to: u16,
-        at: Cycle,
-        line: u64,
-        sectors: u8,
-    ) {
+    /// Sends `message`, which leaves slice `from` at its `at`, to its slice in the other partition.
+    fn forward(&mut self, from: u16, message: Request) {
         self.forwards.push(Request {
-            at: at + self.far_one_way,
-            line,
-            tag: 0,
+            at: message.at + self.far_one_way,
             source: from,
-            kind,
-            sectors,
-            full: 0,
-            atomic_cycles: 0,
-            slice: to,
+            ..message
         });
     }
 

@@ -1,11 +1,12 @@
 //! The lines of a global access: L1, store credits, requests to L2.
 
-use super::{BYPASS, Flight, NO_FLIGHT, Space, Stuck, WRITEBACK, l1_sector};
+use super::{Flight, NO_FLIGHT, Space, Stuck};
+use crate::engine::Cycle;
 use crate::isa::{CacheOp, MemKind, MemOp};
 use crate::mem::cache::Victim;
 use crate::mem::l1::ReservationFail;
 use crate::mem::space::sectors_of;
-use crate::mem::{Request, RequestKind};
+use crate::mem::{CodeCache, FlightId, ReplyTo, Request, RequestKind};
 use crate::probe::Probe;
 use crate::sm::program::Op;
 use crate::sm::warp::{Local, PENDING, Queued};
@@ -51,32 +52,34 @@ impl Sm {
             self.lsu.flights[flight as usize].left += 1;
             self.l1.stats.sector_reads += u64::from(line.sectors.count_ones());
             self.l1.stats.sector_misses += u64::from(line.sectors.count_ones());
-            let tag = flight | BYPASS;
-            self.send(
-                RequestKind::Read,
-                line.line,
-                line.sectors,
-                0,
-                tag,
-                0,
-                miss_at,
-                cx,
-            );
+            let to = ReplyTo::Flight(FlightId::new(flight));
+            self.send(Request {
+                at: self.cycle(miss_at),
+                cache: mem.cache,
+                ..Request::new(RequestKind::Read, line.line, line.sectors, to)
+            });
             return Ok(());
         }
-        let queue_limit = Local::from(cx.spec.l1.miss_queue_entries);
-        if self.lsu.port_free > miss_at + queue_limit
+        if let Some(room) = self.lsu.port.full_until(self.cycle(miss_at))
             && self.l1.would_request(line.line, line.sectors)
         {
             self.l1.stats.reservation_fails += 1;
-            let until = self.lsu.port_free - queue_limit - (miss_at - at);
+            let until = match room {
+                Cycle::MAX => PENDING,
+                room => (room - self.cycle(miss_at - at)) as Local,
+            };
             let now = self.epoch + u64::from(at);
             cx.probe
                 .l1_refused(now, self.id, line.line, ReservationFail::MissQueue);
             return Err((Stuck::Reservation(ReservationFail::MissQueue), until));
         }
         let flight = self.flight_of(entry, mem);
-        let result = match self.l1.read(line.line, line.sectors, flight) {
+        let result = match self.l1.read(
+            line.line,
+            line.sectors,
+            FlightId::new(flight),
+            mem.cache.into(),
+        ) {
             Ok(result) => result,
             Err(fail) => {
                 self.l1.stats.reservation_fails += 1;
@@ -100,16 +103,12 @@ impl Sm {
         }
         entry.misses += u8::from(result.waits);
         if result.request != 0 {
-            self.send(
-                RequestKind::Read,
-                line.line,
-                result.request,
-                0,
-                0,
-                0,
-                miss_at,
-                cx,
-            );
+            let sectors = result.request;
+            self.send(Request {
+                at: self.cycle(miss_at),
+                cache: mem.cache,
+                ..Request::new(RequestKind::Read, line.line, sectors, ReplyTo::Fill)
+            });
         }
         Ok(())
     }
@@ -135,8 +134,10 @@ impl Sm {
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
         if entry.space == Space::Local && cx.spec.l1.enabled && self.l1.keeps_local() {
-            let dirty = self.l1.store_local(line.line, line.sectors, line.full);
-            self.write_back(dirty, miss_at, cx);
+            let dirty = self
+                .l1
+                .store_local(line.line, line.sectors, line.full, mem.cache.into());
+            self.write_back(dirty, miss_at);
             return Ok(());
         }
         self.lsu.store_credits -= 1;
@@ -145,41 +146,34 @@ impl Sm {
             self.l1.atomic(line.line, line.sectors);
             RequestKind::Reduction
         } else {
-            let dirty = self.l1.store(line.line, line.sectors, line.full);
-            self.write_back(dirty, miss_at, cx);
+            let dirty = self
+                .l1
+                .store(line.line, line.sectors, line.full, mem.cache.into());
+            self.write_back(dirty, miss_at);
             RequestKind::Write
         };
         self.warps[usize::from(entry.warp)].stores += 1;
-        let tag = u32::from(entry.warp);
-        self.send(
-            kind,
-            line.line,
-            line.sectors,
-            line.full,
-            tag,
-            cycles,
-            miss_at,
-            cx,
-        );
+        self.send(Request {
+            at: self.cycle(miss_at),
+            full: line.full,
+            atomic_cycles: cycles,
+            cache: mem.cache,
+            ..Request::new(kind, line.line, line.sectors, ReplyTo::Warp(entry.warp))
+        });
         Ok(())
     }
 
     /// Sends the line that an allocation in L1 evicted, if it was dirty.
     #[inline]
-    pub(super) fn write_back<P>(&mut self, dirty: Option<Victim>, at: Local, cx: &Cx<P>) {
+    pub(super) fn write_back(&mut self, dirty: Option<Victim>, at: Local) {
         let Some(victim) = dirty else { return };
         self.lsu.store_credits -= 1;
-        let full = victim.dirty & !victim.partial;
-        self.send(
-            RequestKind::Write,
-            victim.line,
-            victim.dirty,
-            full,
-            WRITEBACK,
-            0,
-            at,
-            cx,
-        );
+        let (line, sectors) = (victim.line, victim.dirty);
+        self.send(Request {
+            at: self.cycle(at),
+            full: victim.dirty & !victim.partial,
+            ..Request::new(RequestKind::Write, line, sectors, ReplyTo::WriteBack)
+        });
     }
 
     /// Cycles of the slice's atomic unit for the entry's next line.
@@ -207,63 +201,53 @@ impl Sm {
         self.lsu.flights[flight as usize].left += 1;
         let cycles = self.atomic_cycles(entry, &mem, cx);
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
-        self.send(
-            RequestKind::Atomic,
-            line.line,
-            line.sectors,
-            0,
-            flight,
-            cycles,
-            miss_at,
-            cx,
-        );
+        let to = ReplyTo::Flight(FlightId::new(flight));
+        self.send(Request {
+            at: self.cycle(miss_at),
+            atomic_cycles: cycles,
+            cache: mem.cache,
+            ..Request::new(RequestKind::Atomic, line.line, line.sectors, to)
+        });
     }
 
-    /// Sends a request through the SM's crossbar port at `at` or when the port is free.
-    #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
-    pub(in crate::sm) fn send<P>(
-        &mut self,
-        kind: RequestKind,
-        line: u64,
-        sectors: u8,
-        full: u8,
-        tag: u32,
-        atomic_cycles: u8,
-        at: Local,
-        cx: &Cx<P>,
-    ) {
-        let noc = &cx.spec.noc;
-        let data = match kind {
-            RequestKind::Read | RequestKind::ReadInst => 0,
-            _ => sectors.count_ones() * l1_sector(cx),
-        };
-        let bytes = u32::from(noc.header_bytes) + data;
-        let leave = at.max(self.lsu.port_free);
-        self.lsu.port_free = leave + bytes.div_ceil(u32::from(noc.sm_request_bytes_per_cycle));
-        self.requests.push(Request {
-            at: self.epoch + u64::from(leave),
-            line,
-            tag,
-            source: self.id.0,
-            kind,
-            sectors,
-            full,
-            atomic_cycles,
-            slice: 0,
-        });
+    /// The cycle of the chip at local time `at`.
+    #[inline(always)]
+    pub(super) fn cycle(&self, at: Local) -> Cycle {
+        self.epoch + Cycle::from(at)
+    }
+
+    /// Hands `request` to the miss port at its `at`.
+    #[inline]
+    pub(super) fn send(&mut self, request: Request) {
+        self.lsu.port.send(request, &mut self.requests);
+        self.plan_port();
+    }
+
+    /// Makes sure that the memory path is visited when a request that the miss port holds may go on.
+    #[inline(always)]
+    pub(super) fn plan_port(&mut self) {
+        let wake = self.lsu.port.wake();
+        if wake != Cycle::MAX {
+            self.lsu.next = self.lsu.next.min((wake - self.epoch) as Local);
+        }
     }
 
     /// Sends the lines that the instruction and constant caches missed.
     pub(in crate::sm) fn send_fetches<P>(&mut self, cx: &Cx<P>) {
         for (line, at) in std::mem::take(&mut self.inst.requests) {
-            let (line, sectors) = sectors_of(line, cx.spec.fetch.line_bytes);
-            self.fetch_stats.sector_requests += u64::from(sectors.count_ones());
-            self.send(RequestKind::ReadInst, line, sectors, 0, 0, 0, at, cx);
+            self.send_fetch(CodeCache::Inst, line, cx.spec.fetch.line_bytes, at);
         }
         for (line, at) in std::mem::take(&mut self.consts.requests) {
-            let (line, sectors) = sectors_of(line, cx.spec.const_cache.line_bytes);
-            self.fetch_stats.sector_requests += u64::from(sectors.count_ones());
-            self.send(RequestKind::ReadInst, line, sectors, 0, 1, 0, at, cx);
+            self.send_fetch(CodeCache::Const, line, cx.spec.const_cache.line_bytes, at);
         }
+    }
+
+    fn send_fetch(&mut self, cache: CodeCache, line: u64, line_bytes: u32, at: Local) {
+        let (line, sectors) = sectors_of(line, line_bytes);
+        self.fetch_stats.sector_requests += u64::from(sectors.count_ones());
+        self.send(Request {
+            at: self.cycle(at),
+            ..Request::new(RequestKind::ReadInst, line, sectors, ReplyTo::Fetch(cache))
+        });
     }
 }

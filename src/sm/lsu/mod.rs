@@ -6,6 +6,7 @@
 //! miss leaves a *flight* that replies complete (`reply`).
 
 mod lines;
+pub mod miss_port;
 mod pipe;
 mod queue;
 mod reply;
@@ -16,8 +17,10 @@ use super::subcore::SubCore;
 use super::warp::{Local, PENDING};
 use crate::config::GpuSpec;
 use crate::ids::SmId;
+use crate::mem::FlightId;
 use crate::mem::l1::ReservationFail;
 use crate::stats::LsuStats;
+use miss_port::{MissPort, PassThrough};
 
 /// Where an access goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +48,6 @@ pub(in crate::sm) struct Flight {
 }
 
 const NO_FLIGHT: u32 = u32::MAX;
-/// Marks the tag of a read that bypasses L1: the rest is a flight number.
-const BYPASS: u32 = 1 << 31;
-
-/// The tag of a line that is written back: no warp waits for it.
-const WRITEBACK: u32 = u32::MAX;
 
 /// The part of an SM that its sub-cores share for memory.
 #[derive(Clone, Debug)]
@@ -66,7 +64,7 @@ pub struct Lsu {
     stuck_on: Stuck,
     flights: Vec<Flight>,
     free_flights: Vec<u32>,
-    port_free: Local,
+    port: MissPort,
     bypass_left: u16,
     /// Below zero while lines are written back that a fill evicted: a fill cannot wait.
     store_credits: i32,
@@ -91,8 +89,8 @@ enum Progress {
 }
 
 impl Lsu {
-    /// An idle path.
-    pub fn new(spec: &GpuSpec) -> Self {
+    /// The idle path of SM `id`.
+    pub fn new(id: SmId, spec: &GpuSpec) -> Self {
         Lsu {
             next: PENDING,
             stats: LsuStats::default(),
@@ -103,7 +101,7 @@ impl Lsu {
             stuck_on: Stuck::StoreCredit,
             flights: Vec::new(),
             free_flights: Vec::new(),
-            port_free: 0,
+            port: MissPort::new(id, spec, PassThrough),
             bypass_left: spec.l1.mshrs,
             store_credits: i32::from(spec.lsu.store_credits),
             store_credits_max: i32::from(spec.lsu.store_credits),
@@ -115,6 +113,7 @@ impl Lsu {
     /// Nothing waits and no reply is expected.
     pub fn idle(&self) -> bool {
         self.next == PENDING
+            && !self.port.holds()
             && self.flights.len() == self.free_flights.len()
             && self.store_credits == self.store_credits_max
     }
@@ -122,7 +121,6 @@ impl Lsu {
     /// All times move back by `by`; only while idle.
     pub fn rebase(&mut self, by: Local) {
         self.free = self.free.saturating_sub(by);
-        self.port_free = self.port_free.saturating_sub(by);
     }
 
     /// For the wait-for graph.
@@ -141,6 +139,13 @@ impl Lsu {
                 }
             ));
         }
+        if self.port.holds() {
+            out.push(format!(
+                "SM {}: {} requests wait in front of the crossbar port",
+                sm.0,
+                self.port.held()
+            ));
+        }
     }
 
     fn take_flight(&mut self, flight: Flight) -> u32 {
@@ -150,6 +155,10 @@ impl Lsu {
                 id
             }
             None => {
+                assert!(
+                    self.flights.len() < FlightId::MAX as usize,
+                    "flight numbers"
+                );
                 self.flights.push(flight);
                 self.flights.len() as u32 - 1
             }

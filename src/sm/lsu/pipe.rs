@@ -11,8 +11,18 @@ use crate::sm::warp::{Local, PENDING, Queued, raw};
 use crate::sm::{Cx, SUB_CORES, Sm};
 
 impl Sm {
-    /// One visit of the shared pipe: takes the next instruction, or goes on with a stuck one.
+    /// One cycle of the memory path: requests that the miss port held go on, then the shared pipe.
     pub(in crate::sm) fn memory_pipe<P: Probe>(&mut self, now: Local, cx: &mut Cx<P>) {
+        if self.lsu.port.holds() {
+            let at = self.cycle(now);
+            self.lsu.port.resume(at, &mut self.requests);
+        }
+        self.shared_pipe(now, cx);
+        self.plan_port();
+    }
+
+    /// One visit of the shared pipe: takes the next instruction, or goes on with a stuck one.
+    fn shared_pipe<P: Probe>(&mut self, now: Local, cx: &mut Cx<P>) {
         let k = match self.lsu.stuck {
             Some(k) => k,
             None => {

@@ -1,8 +1,8 @@
 //! Replies from L2, and what they complete.
 
-use super::{BYPASS, Flight, WRITEBACK};
+use super::Flight;
 use crate::mem::space::line_of;
-use crate::mem::{Reply, RequestKind};
+use crate::mem::{CodeCache, Reply, ReplyTo, RequestKind};
 use crate::probe::Probe;
 use crate::sm::program::{Op, flag};
 use crate::sm::warp::{Hold, Local, PENDING, raw};
@@ -13,26 +13,25 @@ impl Sm {
     pub(in crate::sm) fn reply<P: Probe>(&mut self, reply: Reply, now: Local, cx: &mut Cx<P>) {
         let ready = now + Local::from(cx.spec.l1.fill_latency);
         self.last_reply = reply.at;
-        match reply.kind {
-            RequestKind::Read if reply.tag & BYPASS != 0 => {
-                self.lsu.bypass_left += 1;
-                self.one_landed(reply.tag & !BYPASS, ready, now, cx);
+        match reply.to {
+            ReplyTo::Fill => self.fill(&reply, ready, now, cx),
+            ReplyTo::Flight(id) => {
+                self.lsu.bypass_left += u16::from(reply.kind == RequestKind::Read);
+                self.one_landed(id.number(), ready, now, cx);
             }
-            RequestKind::Read => self.fill(&reply, ready, now, cx),
-            RequestKind::Atomic => self.one_landed(reply.tag, ready, now, cx),
-            RequestKind::ReadInst => self.code_arrived(&reply, now, cx),
-            _ => {
+            ReplyTo::Fetch(cache) => self.code_arrived(cache, &reply, now, cx),
+            ReplyTo::WriteBack => self.lsu.store_credits += 1,
+            ReplyTo::Warp(slot) => {
                 self.lsu.store_credits += 1;
-                if reply.tag != WRITEBACK {
-                    let slot = reply.tag as usize;
-                    self.warps[slot].stores -= 1;
-                    if self.warps[slot].hold == Hold::Membar {
-                        self.check_hold(slot, now, cx);
-                    }
+                let slot = usize::from(slot);
+                self.warps[slot].stores -= 1;
+                if self.warps[slot].hold == Hold::Membar {
+                    self.check_hold(slot, now, cx);
                 }
             }
+            ReplyTo::Slice(slice) => unreachable!("a reply for {slice:?} came to an SM"),
         }
-        if self.lsu.stuck.is_some() {
+        if self.lsu.stuck.is_some() || self.lsu.port.holds() {
             self.lsu.next = self.lsu.next.min(now);
         }
     }
@@ -48,6 +47,7 @@ impl Sm {
         let keep = landed.len();
         let flights = &mut self.lsu.flights;
         let dirty = self.l1.fill(reply.line, reply.sectors, |id| {
+            let id = id.number();
             let flight = &mut flights[id as usize];
             flight.done = flight.done.max(ready);
             flight.left -= 1;
@@ -59,7 +59,7 @@ impl Sm {
         let mshrs = self.l1.in_flight();
         cx.probe
             .l1_filled(at, self.id, reply.line, reply.sectors, mshrs);
-        self.write_back(dirty, now, cx);
+        self.write_back(dirty, now);
         // Landed flights are the free ones at once; each is read before it can be reused.
         let count = landed.len();
         self.lsu.free_flights = landed;
@@ -137,11 +137,12 @@ impl Sm {
 
     pub(in crate::sm) fn code_arrived<P: Probe>(
         &mut self,
+        cache: CodeCache,
         reply: &Reply,
         now: Local,
         cx: &mut Cx<P>,
     ) {
-        let constant = reply.tag == 1;
+        let constant = cache == CodeCache::Const;
         let line_bytes = match constant {
             true => cx.spec.const_cache.line_bytes,
             false => cx.spec.fetch.line_bytes,

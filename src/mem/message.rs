@@ -1,0 +1,186 @@
+//! The messages between SMs and L2 slices, and between slices.
+
+use crate::engine::{Cycle, Timed};
+use crate::ids::SliceId;
+use crate::isa::CacheOp;
+
+/// What a request asks of a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RequestKind {
+    /// Sectors for L1.
+    Read,
+    /// Sectors for the instruction or constant cache.
+    ReadInst,
+    /// Posted write.
+    Write,
+    /// Read-modify-write that returns data.
+    Atomic,
+    /// Read-modify-write that returns an acknowledgement.
+    Reduction,
+    /// A read forwarded by a slice of the other partition.
+    Forward,
+    /// Data for a forwarded read.
+    ForwardReply,
+    /// The line was written at home: drop the copy.
+    Invalidate,
+}
+
+impl RequestKind {
+    /// News from the other partition: no access of its own, and never waits for an MSHR.
+    pub fn is_news(self) -> bool {
+        matches!(self, RequestKind::ForwardReply | RequestKind::Invalidate)
+    }
+}
+
+/// Number of a memory instruction that waits for replies, within its SM. It has 24 bits, so that a [`ReplyTo`]
+/// takes four bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlightId([u8; 3]);
+
+impl FlightId {
+    /// The largest number.
+    pub const MAX: u32 = (1 << 24) - 1;
+
+    /// Flight number `number`, at most [`FlightId::MAX`].
+    #[inline(always)]
+    pub fn new(number: u32) -> Self {
+        debug_assert!(number <= Self::MAX);
+        let [low, middle, high, _] = number.to_le_bytes();
+        FlightId([low, middle, high])
+    }
+
+    /// Its number.
+    #[inline(always)]
+    pub fn number(self) -> u32 {
+        let [low, middle, high] = self.0;
+        u32::from_le_bytes([low, middle, high, 0])
+    }
+}
+
+/// A cache of an SM that reads code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeCache {
+    /// Instructions.
+    Inst,
+    /// Constants.
+    Const,
+}
+
+/// Whom the reply to a request is for, at its sender.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyTo {
+    /// The L1 line, and whatever waits in its MSHR.
+    #[default]
+    Fill,
+    /// A memory instruction that waits for this reply itself: reads past L1, atomics.
+    Flight(FlightId),
+    /// A warp slot whose store or reduction is acknowledged.
+    Warp(u8),
+    /// Nobody: the acknowledgement of a written-back line only returns its store credit.
+    WriteBack,
+    /// A line of the instruction or constant caches.
+    Fetch(CodeCache),
+    /// The slice that sent this to another slice.
+    Slice(SliceId),
+}
+
+/// A message towards a slice. `at` is when it reaches the SM's port, then when it leaves that port, then when it
+/// arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Cycle.
+    pub at: Cycle,
+    /// Line number.
+    pub line: u64,
+    /// Whom the reply is for.
+    pub to: ReplyTo,
+    /// SM (or slice, where [`Request::to`] is one); written by the port that sends it.
+    pub source: u16,
+    /// Destination slice; written by the crossbar.
+    pub slice: u16,
+    /// What is asked.
+    pub kind: RequestKind,
+    /// Sectors, bit i for bytes `32 i`..`32 i + 31` of the line.
+    pub sectors: u8,
+    /// Of those, the ones that are written in full.
+    pub full: u8,
+    /// Atomic: cycles that the slice's atomic unit needs.
+    pub atomic_cycles: u8,
+    /// Cache operator of the access, for the slice's replacement policy.
+    pub cache: CacheOp,
+}
+
+impl Request {
+    /// A request of `kind` for `sectors` of `line`, whose reply is for `to`; what else it has is zero, and its
+    /// cache operator the ordinary one.
+    #[inline(always)]
+    pub fn new(kind: RequestKind, line: u64, sectors: u8, to: ReplyTo) -> Self {
+        Request {
+            at: 0,
+            line,
+            to,
+            source: 0,
+            slice: 0,
+            kind,
+            sectors,
+            full: 0,
+            atomic_cycles: 0,
+            cache: CacheOp::All,
+        }
+    }
+}
+
+/// A message towards an SM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Cycle at which it leaves the slice, then of its arrival at the SM.
+    pub at: Cycle,
+    /// Line number.
+    pub line: u64,
+    /// Whom it is for, as the request said.
+    pub to: ReplyTo,
+    /// Destination SM.
+    pub sm: u16,
+    /// Sending slice.
+    pub slice: u16,
+    /// What was asked.
+    pub kind: RequestKind,
+    /// Sectors with data; none for acknowledgements.
+    pub sectors: u8,
+}
+
+const _: () = assert!(size_of::<Request>() <= 32 && size_of::<Reply>() <= 32);
+const _: () = assert!(size_of::<ReplyTo>() == 4);
+
+impl Timed for Request {
+    fn at(&self) -> Cycle {
+        self.at
+    }
+    /// Slices come after SMs.
+    fn rank(&self) -> u32 {
+        let internal = u32::from(self.kind as u8 >= RequestKind::Forward as u8);
+        internal << 16 | u32::from(self.source)
+    }
+}
+
+impl Timed for Reply {
+    fn at(&self) -> Cycle {
+        self.at
+    }
+    fn rank(&self) -> u32 {
+        u32::from(self.slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flight_numbers_of_24_bits_come_back() {
+        for number in [0, 1, 255, 256, 0x12_3456, FlightId::MAX] {
+            assert_eq!(FlightId::new(number).number(), number);
+        }
+    }
+}

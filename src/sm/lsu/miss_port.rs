@@ -1,0 +1,255 @@
+//! The way from an SM to the crossbar: everything that the SM asks of L2 passes here.
+//!
+//! Reads that missed L1 or pass it by, atomics, stores, written-back lines and instruction and constant fetches
+//! enter as typed requests, each at the cycle in its `at`, and leave one after the other through a port of a given
+//! width. Before the port lies a [`Stage`], which may hold a request for a time that nobody knows yet: the place
+//! of an address translation. What comes behind a held request waits for it, so that requests leave in the order
+//! in which they came.
+
+use crate::config::GpuSpec;
+use crate::engine::Cycle;
+use crate::ids::SmId;
+use crate::mem::{Request, RequestKind};
+use std::collections::VecDeque;
+use std::task::Poll;
+
+/// What lies between the caches of an SM and its port, such as a TLB.
+pub trait Stage {
+    /// `request` stands before the stage at `at`. The answer is when it leaves the stage, not before `at`, or
+    /// `Pending` while that is not known. Every request is asked about once when it comes, in order, and while it
+    /// is pending again at each [`MissPort::resume`]. Asking again earlier than needed must change nothing.
+    fn pass(&mut self, request: &Request, at: Cycle) -> Poll<Cycle>;
+
+    /// The first cycle at which a pending request may have another answer, after the one of the last question;
+    /// `Cycle::MAX` when only a reply can bring it. The port asks again then, and after each reply to the SM.
+    fn wake(&self) -> Cycle;
+}
+
+/// No stage: addresses are physical.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PassThrough;
+
+impl Stage for PassThrough {
+    #[inline(always)]
+    fn pass(&mut self, _: &Request, at: Cycle) -> Poll<Cycle> {
+        Poll::Ready(at)
+    }
+
+    #[inline(always)]
+    fn wake(&self) -> Cycle {
+        Cycle::MAX
+    }
+}
+
+/// The port of one SM into the crossbar, with the stage in front of it.
+#[derive(Clone, Debug)]
+pub struct MissPort<S = PassThrough> {
+    stage: S,
+    /// Requests that the stage holds, and those behind them, with the stage's answer.
+    waiting: VecDeque<(Request, Poll<Cycle>)>,
+    free_at: Cycle,
+    source: u16,
+    header_bytes: u32,
+    sector_bytes: u32,
+    bytes_per_cycle: u32,
+    queue_entries: usize,
+}
+
+impl<S: Stage> MissPort<S> {
+    /// The idle port of SM `id`.
+    pub fn new(id: SmId, spec: &GpuSpec, stage: S) -> Self {
+        MissPort {
+            stage,
+            waiting: VecDeque::new(),
+            free_at: 0,
+            source: id.0,
+            header_bytes: u32::from(spec.noc.header_bytes),
+            sector_bytes: spec.l1.sector_bytes,
+            bytes_per_cycle: u32::from(spec.noc.sm_request_bytes_per_cycle),
+            queue_entries: usize::from(spec.l1.miss_queue_entries),
+        }
+    }
+
+    /// `request` comes at its `at`; it is appended to `out` when it leaves the port, now or by a later
+    /// [`MissPort::resume`].
+    #[inline]
+    pub fn send(&mut self, request: Request, out: &mut Vec<Request>) {
+        let passage = self.stage.pass(&request, request.at);
+        match passage {
+            Poll::Ready(at) if self.waiting.is_empty() => self.leave(request, at, out),
+            _ => self.waiting.push_back((request, passage)),
+        }
+    }
+
+    /// Asks the stage about pending requests again at `now`, and lets go what may go.
+    pub fn resume(&mut self, now: Cycle, out: &mut Vec<Request>) {
+        for (request, passage) in &mut self.waiting {
+            if passage.is_pending() {
+                *passage = self.stage.pass(request, request.at.max(now));
+            }
+        }
+        while let Some(&(request, Poll::Ready(at))) = self.waiting.front() {
+            self.waiting.pop_front();
+            self.leave(request, at.max(now), out);
+        }
+    }
+
+    #[inline(always)]
+    fn leave(&mut self, request: Request, at: Cycle, out: &mut Vec<Request>) {
+        let data = match request.kind {
+            RequestKind::Read | RequestKind::ReadInst => 0,
+            _ => request.sectors.count_ones() * self.sector_bytes,
+        };
+        let at = at.max(self.free_at);
+        let cycles = (self.header_bytes + data).div_ceil(self.bytes_per_cycle);
+        self.free_at = at + Cycle::from(cycles);
+        out.push(Request {
+            at,
+            source: self.source,
+            ..request
+        });
+    }
+
+    /// Nothing when a load that comes at `at` finds room in the queue before the port; else the cycle at which
+    /// there will be room, `Cycle::MAX` while held requests fill the queue.
+    #[inline]
+    pub fn full_until(&self, at: Cycle) -> Option<Cycle> {
+        if self.waiting.len() >= self.queue_entries {
+            return Some(Cycle::MAX);
+        }
+        let entries = self.queue_entries as Cycle;
+        (self.free_at > at + entries).then(|| self.free_at - entries)
+    }
+
+    /// Whether requests wait for the stage.
+    #[inline(always)]
+    pub fn holds(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Requests that wait for the stage.
+    pub fn held(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// When [`MissPort::resume`] should be called at the latest; `Cycle::MAX` when only a reply can help.
+    #[inline(always)]
+    pub fn wake(&self) -> Cycle {
+        match self.holds() {
+            true => self.stage.wake(),
+            false => Cycle::MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mem::ReplyTo;
+
+    /// A translation that walks for the pages it does not know: one walk at a time, as long as it takes.
+    #[derive(Default)]
+    struct Walker {
+        known: Vec<u64>,
+        walk: Option<(u64, Cycle)>,
+    }
+
+    const WALK: Cycle = 100;
+
+    fn page(line: u64) -> u64 {
+        line / 32
+    }
+
+    impl Stage for Walker {
+        fn pass(&mut self, request: &Request, at: Cycle) -> Poll<Cycle> {
+            if let Some((page, end)) = self.walk
+                && end <= at
+            {
+                self.known.push(page);
+                self.walk = None;
+            }
+            let page = page(request.line);
+            if self.known.contains(&page) {
+                return Poll::Ready(at + 1);
+            }
+            self.walk.get_or_insert((page, at + WALK));
+            Poll::Pending
+        }
+
+        fn wake(&self) -> Cycle {
+            self.walk.map_or(Cycle::MAX, |(_, end)| end)
+        }
+    }
+
+    fn port<S: Stage>(stage: S) -> MissPort<S> {
+        let mut spec = crate::config::load("v100", &[]).unwrap().spec;
+        spec.l1.miss_queue_entries = 3;
+        spec.noc.header_bytes = 16;
+        spec.noc.sm_request_bytes_per_cycle = 32;
+        MissPort::new(SmId(7), &spec, stage)
+    }
+
+    fn read(at: Cycle, line: u64) -> Request {
+        Request {
+            at,
+            ..Request::new(RequestKind::Read, line, 0b1111, ReplyTo::Fill)
+        }
+    }
+
+    fn left(out: &[Request]) -> Vec<(u64, Cycle)> {
+        out.iter().map(|r| (r.line, r.at)).collect()
+    }
+
+    #[test]
+    fn without_a_stage_requests_take_turns_at_the_port() {
+        let (mut port, mut out) = (port(PassThrough), Vec::new());
+        // A header takes a cycle, a whole line of data with its header 4.5, rounded up.
+        port.send(read(10, 1), &mut out);
+        let write = Request::new(RequestKind::Write, 2, 0b1111, ReplyTo::WriteBack);
+        port.send(Request { at: 10, ..write }, &mut out);
+        port.send(read(10, 3), &mut out);
+        port.send(read(50, 4), &mut out);
+        assert_eq!(left(&out), [(1, 10), (2, 11), (3, 16), (4, 50)]);
+        assert!(out.iter().all(|r| r.source == 7));
+        assert!(!port.holds() && port.wake() == Cycle::MAX);
+        // Full when the port is busy for more cycles than the queue has entries.
+        for _ in 0..4 {
+            port.send(read(60, 5), &mut out);
+        }
+        assert_eq!((port.full_until(60), port.full_until(61)), (Some(61), None));
+    }
+
+    #[test]
+    fn a_held_request_keeps_those_behind_it_in_order_and_fills_the_queue() {
+        let (mut port, mut out) = (port(Walker::default()), Vec::new());
+        port.stage.known.push(page(0));
+        port.send(read(10, 0), &mut out);
+        assert_eq!(left(&out), [(0, 11)], "a known page costs a cycle");
+        port.send(read(12, 32), &mut out);
+        port.send(read(13, 1), &mut out);
+        assert_eq!(
+            left(&out),
+            [(0, 11)],
+            "the known page waits behind the walk"
+        );
+        assert_eq!(
+            (port.held(), port.wake(), port.full_until(14)),
+            (2, 112, None)
+        );
+        port.send(read(14, 64), &mut out);
+        assert_eq!(port.full_until(15), Some(Cycle::MAX), "three are held");
+        // Asking too early changes nothing.
+        port.resume(60, &mut out);
+        assert_eq!((port.held(), port.wake()), (3, 112));
+        // The first walk ends; the request behind it goes in the next cycle, the third begins a walk.
+        port.resume(112, &mut out);
+        assert_eq!(left(&out), [(0, 11), (32, 113), (1, 114)]);
+        assert_eq!(
+            (port.held(), port.wake(), port.full_until(115)),
+            (1, 212, None)
+        );
+        port.resume(212, &mut out);
+        assert_eq!(left(&out)[3..], [(64, 213)]);
+        assert!(!port.holds());
+    }
+}
