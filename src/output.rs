@@ -207,10 +207,10 @@ pub fn print(body: impl FnOnce(&mut Sink<'_>) -> Result<()>) -> Result<()> {
     fill(target, Path::new("standard output"), body).map(|_| ())
 }
 
-/// Prints `text` to standard output as [`print`] does.
+/// Prints `text` to standard output as [`print()`] does.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_text(text: &str) -> Result<()> {
     print(|out| {
         out.write_all(text.as_bytes())
