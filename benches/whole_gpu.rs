@@ -2,12 +2,11 @@
 //! change of speed is not taken for one when it is a change of work.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use phantom_gpu::cli::simulate::open;
-use phantom_gpu::config;
 use phantom_gpu::hash::ContentHash;
 use phantom_gpu::probe::{BuildProbe, NoProbe, Probe};
 use phantom_gpu::report::Report;
-use phantom_gpu::simulation::{self, Options};
+use phantom_gpu::session::Session;
+use phantom_gpu::simulation::Options;
 
 const INPUTS: &[&str] = &[
     "synth:ffma?grid=160&block=256&iters=4",
@@ -18,11 +17,10 @@ const INPUTS: &[&str] = &[
 ];
 
 fn report<P: Probe + Sync>(input: &str) -> Report {
-    let config = config::load("v100", &[]).expect("a built-in GPU");
-    let workload = open(input, &config).expect("a built-in workload");
-    let result = simulation::run::<P>(&workload, &config.spec, &Options::default())
-        .expect("a kernel that fits");
-    Report::new(&config, &workload, &result, 1)
+    let session = Session::new::<&str>("v100", &[]).expect("a built-in GPU");
+    let workload = session.open(&[input]).expect("a built-in workload");
+    let outcome = session.run_with::<P>(&workload, &Options::default());
+    outcome.expect("a kernel that fits").report
 }
 
 /// Hash of what a report says about the simulated machine.

@@ -23,3 +23,7 @@ index!(
     /// An L2 slice.
     SliceId(u16)
 );
+index!(
+    /// A layer of the model that a workload was made from.
+    LayerId(u32)
+);

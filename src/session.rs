@@ -3,12 +3,14 @@
 //! The command line, the micro-benchmark suite, benches and tests all go through here, so that an input is
 //! opened in one place and a report is made in one place.
 
-use crate::config::{self, Resolved};
+use crate::config::{self, GpuSpec, Resolved};
 use crate::error::{Error, Result};
+use crate::kernels::synth;
 use crate::probe::{NoProbe, Probe};
 use crate::report::Report;
 use crate::simulation::{self, Options, RunResult};
 use crate::trace::Workload;
+use std::path::Path;
 
 /// Version of the machine's behaviour. It rises with every change that moves a number of a report of any
 /// configuration; `validation/golden` proves that it did.
@@ -59,6 +61,11 @@ impl Session {
         &self.config
     }
 
+    /// The machine, as its parts see it.
+    pub fn spec(&self) -> &GpuSpec {
+        &self.config.spec
+    }
+
     /// One workload of all `inputs` in order: generated kernels (`synth:...`) or trace files.
     ///
     /// # Errors
@@ -76,10 +83,10 @@ impl Session {
     }
 
     fn open_one(&self, input: &str) -> Result<Workload> {
-        if input.starts_with(crate::workload::synthetic::PREFIX) {
-            crate::workload::synthetic::parse(input, &self.config.spec)
+        if synth::is_synth(input) {
+            synth::parse(input, &self.config.spec)
         } else {
-            crate::trace::open::open(input)
+            open_trace(input)
         }
     }
 
@@ -103,5 +110,58 @@ impl Session {
         let run = simulation::run::<P>(workload, &self.config.spec, options)?;
         let report = Report::new(&self.config, workload, &run, options.threads);
         Ok(Outcome { report, run })
+    }
+}
+
+/// Opens a trace file, which no machine is needed for. PTX is no trace, and the message says how to make one of it.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn open_trace(input: &str) -> Result<Workload> {
+    let path = Path::new(input);
+    if crate::ptx::is_ptx(path) {
+        return Err(Error::input(
+            input,
+            "whole file",
+            "this is PTX, not a trace of a run",
+            format!(
+                "record one first: phantom-gpu trace record {input} --launch LAUNCH.toml -o {}",
+                path.with_extension("pgt").display()
+            ),
+        ));
+    }
+    crate::trace::open::open(input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Command;
+
+    /// `input` with all its kernels in one layer.
+    fn layer_of(session: &Session, input: &str, name: &str) -> Workload {
+        let mut workload = session.open(&[input]).unwrap();
+        let layer = workload.add_layer(name);
+        for command in &mut workload.commands {
+            if let Command::Launch(kernel) = command {
+                kernel.layer = Some(layer);
+            }
+        }
+        workload
+    }
+
+    #[test]
+    fn a_report_names_the_layer_of_each_kernel_that_has_one() {
+        let session = Session::new::<&str>("v100", &[]).unwrap();
+        let mut all = layer_of(&session, "synth:empty?launches=2", "embedding");
+        all.append(session.open(&["synth:empty"]).unwrap());
+        all.append(layer_of(&session, "synth:copy?bytes=4KiB", "block.0"));
+        let report = session.run(&all, &Options::default()).unwrap().report;
+        let json = serde_json::to_value(&report).unwrap();
+        let layers: Vec<_> = (0..4).map(|k| json["kernels"][k].get("layer")).collect();
+        let name = |n: &str| Some(serde_json::Value::from(n));
+        let expected = [name("embedding"), name("embedding"), None, name("block.0")];
+        assert_eq!(layers, expected.each_ref().map(Option::as_ref));
+        assert_eq!(json["kernels"][0]["provenance"]["kind"], "full");
     }
 }

@@ -1,25 +1,23 @@
 //! What can be derived by hand or was measured on silicon, on synthetic kernels: latencies of dependent
 //! chains, peaks of independent ones, memory plateaus, launch and dispatch.
 
-use phantom_gpu::config::{self, GpuSpec};
-use phantom_gpu::probe::NoProbe;
-use phantom_gpu::simulation::{Options, run};
-use phantom_gpu::workload::synthetic;
+use phantom_gpu::session::Session;
+use phantom_gpu::simulation::Options;
 
-fn gpu(name: &str) -> GpuSpec {
-    config::load(name, &[]).unwrap().spec
+fn gpu(name: &str) -> Session {
+    Session::new::<&str>(name, &[]).unwrap()
 }
 
 /// Cycles of the one kernel of `workload`.
-fn cycles(spec: &GpuSpec, workload: &str) -> u64 {
-    let workload = synthetic::parse(workload, spec).unwrap();
-    let result = run::<NoProbe>(&workload, spec, &Options::default()).unwrap();
-    result.kernels[0].end - result.kernels[0].start
+fn cycles(session: &Session, workload: &str) -> u64 {
+    let workload = session.open(&[workload]).unwrap();
+    let outcome = session.run(&workload, &Options::default()).unwrap();
+    outcome.report.kernels[0].cycles
 }
 
 /// Cycles of one iteration: the difference of two runs, so that launch and warm-up drop out.
-fn per_iteration(spec: &GpuSpec, workload: &str, few: u64, many: u64) -> f64 {
-    let run = |iters: u64| cycles(spec, &format!("{workload}&iters={iters}"));
+fn per_iteration(session: &Session, workload: &str, few: u64, many: u64) -> f64 {
+    let run = |iters: u64| cycles(session, &format!("{workload}&iters={iters}"));
     (run(many) - run(few)) as f64 / (many - few) as f64
 }
 
@@ -44,9 +42,9 @@ const PLATEAUS: [(&str, f64, f64, f64); 3] = [
 #[test]
 fn pointer_chases_meet_the_measured_plateaus() {
     for (name, l1, l2, dram) in PLATEAUS {
-        let spec = gpu(name);
+        let session = gpu(name);
         let chase = |what: &str, shape: &str, expected, tolerance| {
-            let got = per_iteration(&spec, &format!("synth:pchase?{shape}"), 64, 576);
+            let got = per_iteration(&session, &format!("synth:pchase?{shape}"), 64, 576);
             assert_within(&format!("{name} {what}"), got, expected, tolerance);
         };
         chase("L1", "bytes=8KiB", l1, 0.05);
@@ -80,11 +78,11 @@ fn a_dependent_ffma_takes_four_cycles_and_the_loop_twelve() {
 #[test]
 fn independent_ffma_reach_the_peak_of_the_pipe() {
     for name in ["v100", "a100-80", "rtx3070", "h100-pcie"] {
-        let spec = gpu(name);
-        let got = per_iteration(&spec, "synth:ffma_ilp?block=1024&ilp=8", 4, 24);
+        let session = gpu(name);
+        let got = per_iteration(&session, "synth:ffma_ilp?block=1024&ilp=8", 4, 24);
         // 8 warps a sub-core, 120 FFMA each; the loop's other three instructions run beside them
         // where FFMA takes two cycles, and cost a slot each where it takes one.
-        let interval = f64::from(spec.sm.pipes.fp32_interval);
+        let interval = f64::from(session.spec().sm.pipes.fp32_interval);
         let slots = 8.0 * (120.0 * interval).max(123.0);
         assert_within(name, got, slots, 0.02);
     }
@@ -93,7 +91,7 @@ fn independent_ffma_reach_the_peak_of_the_pipe() {
 #[test]
 fn an_n_way_conflict_adds_two_cycles_a_way() {
     // TU102 (connollydavid/tu102): 22, 24, 28, 36, 52, 84 cycles for 1, 2, 4, 8, 16, 32 ways.
-    let spec = gpu("quadro-rtx6000");
+    let session = gpu("quadro-rtx6000");
     for (ways, measured) in [
         (1, 22.0),
         (2, 24.0),
@@ -102,7 +100,7 @@ fn an_n_way_conflict_adds_two_cycles_a_way() {
         (16, 52.0),
         (32, 84.0),
     ] {
-        let got = per_iteration(&spec, &format!("synth:smem?ways={ways}"), 8, 40) / 16.0;
+        let got = per_iteration(&session, &format!("synth:smem?ways={ways}"), 8, 40) / 16.0;
         assert_within(&format!("{ways} ways"), got, measured, 0.05);
     }
 }
@@ -110,7 +108,7 @@ fn an_n_way_conflict_adds_two_cycles_a_way() {
 /// sarchlab/mgpusim, H100 PCIe, nsys: empty kernels; microseconds at 1755 MHz as cycles.
 #[test]
 fn empty_kernels_meet_the_measured_launch_and_dispatch() {
-    let spec = gpu("h100-pcie");
+    let session = gpu("h100-pcie");
     for (grid, block, measured, tolerance) in [
         (1, 256, 2358.0, 0.10),
         (1, 1024, 2472.0, 0.10),
@@ -121,7 +119,7 @@ fn empty_kernels_meet_the_measured_launch_and_dispatch() {
         (1024, 1024, 5027.0, 0.20),
         (8192, 1024, 25721.0, 0.20),
     ] {
-        let got = cycles(&spec, &format!("synth:empty?grid={grid}&block={block}"));
+        let got = cycles(&session, &format!("synth:empty?grid={grid}&block={block}"));
         assert_within(
             &format!("{grid} x {block}"),
             got as f64,

@@ -10,11 +10,11 @@ mod leaves;
 
 use leaves::{leaves, name_of};
 use phantom_gpu::hash::ContentHash;
+use phantom_gpu::kernels::synth;
 use phantom_gpu::ptx::record::record;
 use phantom_gpu::session::{MODEL_VERSION, Session};
 use phantom_gpu::simulation::Options;
 use phantom_gpu::trace::Workload;
-use phantom_gpu::workload::synthetic;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -302,7 +302,7 @@ fn the_history_ends_with_this_model_and_these_digests() {
 
 #[test]
 fn every_generator_has_a_case() {
-    for name in synthetic::catalogue().iter().map(|entry| entry.name) {
+    for name in synth::catalogue().iter().map(|entry| entry.name) {
         let with = format!("synth:{name}");
         let named = |input: &&&str| input.split('?').next() == Some(with.as_str());
         assert!(

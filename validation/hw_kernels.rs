@@ -1,11 +1,10 @@
 //! The kernels of the hardware kit, executed from their PTX, recorded, and run on the machine: they measure what the
 //! suite's own kernels, built instruction by instruction, measure.
 
-use phantom_gpu::config;
-use phantom_gpu::probe::NoProbe;
+use phantom_gpu::microbench::{definition, reference::Reference, suite};
 use phantom_gpu::ptx::record::record;
-use phantom_gpu::simulation::{Options, run};
-use phantom_gpu::validate::{definition, reference::Reference, suite};
+use phantom_gpu::session::Session;
+use phantom_gpu::simulation::Options;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -50,18 +49,18 @@ fn cycles(gpu: &str, kernel: &Kernel, trips: u32) -> u64 {
         .join("microbench/ptx")
         .join(kernel.file);
     let (workload, _) = record(&ptx, &launch, false, 1).unwrap_or_else(|e| panic!("{e}"));
-    let spec = config::load(gpu, &[]).unwrap().spec;
-    let result = run::<NoProbe>(&workload, &spec, &Options::default()).unwrap();
-    result.kernels[0].end - result.kernels[0].start
+    let session = Session::new::<&str>(gpu, &[]).unwrap();
+    let outcome = session.run(&workload, &Options::default()).unwrap();
+    outcome.report.kernels[0].cycles
 }
 
 /// What the suite says of `name` at `parameter`.
 fn of_suite(gpu: &str, name: &str, parameter: &str) -> f64 {
-    let spec = config::load(gpu, &[]).unwrap().spec;
+    let session = Session::new::<&str>(gpu, &[]).unwrap();
     let all = definition::all().unwrap();
     let definitions = definition::select(all, &[name.to_owned()]).unwrap();
     let reference = Reference::of(gpu).unwrap();
-    let results = suite::run(&definitions, &spec, &reference, 12, 1).unwrap();
+    let results = suite::run(&definitions, &session, &reference, 12, 1).unwrap();
     let point = results.results.iter().find(|p| p.parameter == parameter);
     point.and_then(|p| p.simulated).expect("the suite has it")
 }

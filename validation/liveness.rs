@@ -1,12 +1,11 @@
 //! Every key of the configuration does something: two legal values of it make the machine do different things on some
 //! small workload, or `config::inert` says why not.
 
-use phantom_gpu::cli::simulate::open;
 use phantom_gpu::config::field::Kind;
-use phantom_gpu::config::{self, KeyDoc, Resolved};
+use phantom_gpu::config::{self, KeyDoc};
 use phantom_gpu::error::Result;
-use phantom_gpu::probe::NoProbe;
-use phantom_gpu::simulation::{self, Options};
+use phantom_gpu::session::Session;
+use phantom_gpu::simulation::Options;
 use phantom_gpu::trace::{Command, Workload};
 use rayon::prelude::*;
 use serde_json::Value;
@@ -349,7 +348,7 @@ fn traced(ops: &[&str]) -> Workload {
 }
 
 /// The workload of a probe: a generated kernel, or one of the kinds that generators do not make.
-fn workload(input: &str, config: &Resolved) -> Result<Workload> {
+fn workload(input: &str, session: &Session) -> Result<Workload> {
     let (kind, rest) = input.split_once(':').unwrap();
     Ok(match kind {
         "opcodes" => {
@@ -379,37 +378,41 @@ fn workload(input: &str, config: &Resolved) -> Result<Workload> {
         // Sectors are written in part and never read.
         "partial" => traced(&["ffffffff 0 STG.E.U8 2 R2 R6 1 1 0x7f4040000000 64"]),
         "memcpy" => {
-            let mut made = open(rest, config)?;
+            let mut made = session.open(&[rest])?;
             let (address, bytes) = (0x7f00_0000_0000, 1 << 20);
             made.commands
                 .insert(0, Command::MemcpyHtoD { address, bytes });
             made
         }
         "twice" | "streams" => {
-            let mut made = open(rest, config)?;
-            made.append(open(rest, config)?);
+            let mut made = session.open(&[rest])?;
+            made.append(session.open(&[rest])?);
             if let ("streams", Some(Command::Launch(kernel))) = (kind, made.commands.last_mut()) {
                 kernel.header.stream = 1;
             }
             made
         }
-        _ => return open(input, config),
+        _ => return session.open(&[input]),
     })
 }
 
 /// All that the machine did: times and counters of each kernel, or why it refused the kernel.
-fn behaviour(input: &str, config: &Resolved) -> String {
+fn behaviour(input: &str, session: &Session) -> String {
     let options = Options {
         max_cycles: Some(400_000),
         ..Options::default()
     };
-    let made = workload(input, config);
-    match made.and_then(|made| simulation::run::<NoProbe>(&made, &config.spec, &options)) {
-        Ok(run) => run.kernels.iter().fold(String::new(), |mut text, k| {
-            let facts = (k.start, k.end, k.warp_instructions, k.occupancy);
-            write!(text, "{facts:?} {:?}", k.counters).unwrap();
-            text
-        }),
+    let made = workload(input, session);
+    match made.and_then(|made| session.run(&made, &options)) {
+        Ok(outcome) => outcome
+            .run
+            .kernels
+            .iter()
+            .fold(String::new(), |mut text, k| {
+                let facts = (k.start, k.end, k.warp_instructions, k.occupancy);
+                write!(text, "{facts:?} {:?}", k.counters).unwrap();
+                text
+            }),
         Err(error) => error.to_string(),
     }
 }
@@ -463,14 +466,14 @@ fn settings(list: &[&str]) -> Vec<String> {
 }
 
 /// The other machines that differ in `doc` alone.
-fn others(doc: &KeyDoc, probe: &Probe, base: &Resolved) -> Vec<Resolved> {
+fn others(doc: &KeyDoc, probe: &Probe, base: &Session) -> Vec<Session> {
     let pointer = format!("/{}", doc.key.replace('.', "/"));
-    let value = base.echo.pointer(&pointer).unwrap();
+    let value = base.config().echo.pointer(&pointer).unwrap();
     let set = |values: &[String]| {
         let mut all = settings(probe.both);
         all.extend(settings(probe.other));
         all.extend_from_slice(values);
-        config::load(probe.gpu, &all).ok()
+        Session::new(probe.gpu, &all).ok()
     };
     match doc.kind {
         Kind::OpcodeCycles(..) => {
@@ -492,7 +495,7 @@ fn others(doc: &KeyDoc, probe: &Probe, base: &Resolved) -> Vec<Resolved> {
 /// Whether some value of the key makes a difference, and how many legal values were tried.
 fn alive(doc: &KeyDoc) -> (bool, usize) {
     let probe = probe_of(&doc.key);
-    let base = config::load(probe.gpu, &settings(probe.both)).unwrap();
+    let base = Session::new(probe.gpu, &settings(probe.both)).unwrap();
     let others = others(doc, probe, &base);
     let tells = |input: &&str| {
         let before = behaviour(input, &base);

@@ -1,16 +1,16 @@
 //! A few micro-benchmarks against the references, and the known misses of `DEVIATIONS.md` at the values
 //! that they have: a change of the machine that moves one says so here.
 
-use phantom_gpu::config;
-use phantom_gpu::validate::results::{Point, Results};
-use phantom_gpu::validate::{definition, reference::Reference, suite};
+use phantom_gpu::microbench::results::{Point, Results};
+use phantom_gpu::microbench::{definition, reference::Reference, suite};
+use phantom_gpu::session::Session;
 
 fn results(gpu: &str, only: &[&str]) -> Results {
-    let spec = config::load(gpu, &[]).unwrap().spec;
+    let session = Session::new::<&str>(gpu, &[]).unwrap();
     let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
     let definitions = definition::select(definition::all().unwrap(), &only).unwrap();
     let reference = Reference::of(gpu).unwrap();
-    suite::run(&definitions, &spec, &reference, 3, 2).unwrap()
+    suite::run(&definitions, &session, &reference, 3, 2).unwrap()
 }
 
 fn assert_all_ok(results: &Results) {

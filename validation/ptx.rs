@@ -1,13 +1,12 @@
 //! The PTX corpus: every kernel of every architecture runs and computes what it should.
 
-use phantom_gpu::config;
 use phantom_gpu::isa::OpClass;
-use phantom_gpu::probe::NoProbe;
 use phantom_gpu::ptx::exec::observe::Unobserved;
 use phantom_gpu::ptx::launch::{Launch, check, run};
 use phantom_gpu::ptx::parse;
 use phantom_gpu::ptx::record::record;
-use phantom_gpu::simulation::{self, Options};
+use phantom_gpu::session::Session;
+use phantom_gpu::simulation::Options;
 use phantom_gpu::trace::pgt::encoded::EncodedCtas;
 use phantom_gpu::trace::pgt::write_pgt;
 use phantom_gpu::trace::{Command, WarpStream};
@@ -271,9 +270,9 @@ fn local_memory_lies_as_the_hardware_lays_it_out() {
     let text = "kernel = \"spill\"\ngrid = 4\nblock = 128\n[[args]]\nname = \"out\"\ntype = \"u32\"\ncount = 128\n";
     std::fs::write(&launch, text).expect("a writable folder");
     let (workload, _) = record(&ptx, &launch, false, 1).unwrap_or_else(|e| panic!("{e}"));
-    let spec = config::load("v100", &[]).expect("a built-in GPU").spec;
-    let run = simulation::run::<NoProbe>(&workload, &spec, &Options::default()).expect("a run");
-    let l1 = run.kernels[0].counters.sm.l1;
+    let session = Session::new::<&str>("v100", &[]).expect("a built-in GPU");
+    let outcome = session.run(&workload, &Options::default()).expect("a run");
+    let l1 = outcome.run.kernels[0].counters.sm.l1;
     // 16 warps: 64 stores of four sectors, 32 sectors of loads, four sectors of results.
     assert_eq!(l1.sector_local_writes, 16 * 64 * 4);
     assert_eq!((l1.sector_reads, l1.sector_hits), (16 * 32, 16 * 32));

@@ -147,6 +147,7 @@ fn kernel(name: &str, start: u64, cycles: u64) -> KernelRun {
     c.dram.bus.idle = 2_951_424;
     KernelRun {
         occupancy: Occupancy::new(&header, &spec).unwrap(),
+        layer: None,
         header,
         start,
         end: start + cycles,

@@ -250,13 +250,13 @@ proptest! {
 #[test]
 fn generated_workloads_are_written_and_read_back() {
     let dir = tempfile::tempdir().unwrap();
-    let gpu = phantom_gpu::config::load("v100", &[]).unwrap().spec;
+    let session = phantom_gpu::session::Session::new::<&str>("v100", &[]).unwrap();
     for spec in [
         "synth:stream?bytes=256KiB",
         "synth:ffma?grid=3&iters=4",
         "synth:empty?grid=5&block=96",
     ] {
-        let made = phantom_gpu::workload::synthetic::parse(spec, &gpu).unwrap();
+        let made = session.open(&[spec]).unwrap();
         let pgt = dir.path().join("s.pgt");
         write_pgt(&made, &pgt).unwrap();
         let stored = load(&pgt).unwrap();

@@ -1,8 +1,9 @@
 //! What commands share: groups of arguments, and how signals end them.
 
-use crate::config::{self, Resolved, registry};
+use crate::config::{self, registry};
 use crate::error::{Error, Result};
 use crate::output;
+use crate::session::Session;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::PathBuf;
@@ -20,11 +21,11 @@ pub struct MachineArgs {
 }
 
 impl MachineArgs {
-    /// The checked configuration. A name that means several GPUs is taken as one of them, with a note.
+    /// The checked machine. A name that means several GPUs is taken as one of them, with a note.
     ///
     /// # Errors
     /// A missing or unknown name, and everything that is wrong with the configuration.
-    pub fn load(&self) -> Result<Resolved> {
+    pub fn load(&self) -> Result<Session> {
         let gpu = self.gpu.as_deref().ok_or_else(|| {
             Error::Usage("--gpu is missing; `phantom-gpu list-gpus` lists the names".into())
         })?;
@@ -32,7 +33,7 @@ impl MachineArgs {
         if let Some(note) = registry::note(gpu) {
             output::note(note);
         }
-        Ok(config)
+        Ok(Session::of(config))
     }
 }
 

@@ -1,11 +1,11 @@
 //! `correlate`: simulated results against measured ones.
 
 use crate::error::{Error, Result};
+use crate::microbench::chart;
+use crate::microbench::correlate::{join, read, summary};
+use crate::microbench::results::Results;
 use crate::output;
 use crate::report::table::table;
-use crate::validate::chart;
-use crate::validate::correlate::{join, read, summary};
-use crate::validate::results::Results;
 use comfy_table::CellAlignment;
 use std::path::PathBuf;
 

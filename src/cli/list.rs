@@ -4,8 +4,8 @@
 use super::common::{JsonFlag, MachineArgs};
 use crate::config::{self, KeyDoc, Resolved, field::Kind, registry, units};
 use crate::error::Result;
+use crate::kernels::synth;
 use crate::report::table::table;
-use crate::workload::synthetic;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -63,8 +63,8 @@ impl ListWorkloads {
     /// Every generator with its parameters, their defaults and ranges.
     pub fn text(&self) -> String {
         match self.json.json {
-            true => json_text(&synthetic::catalogue()),
-            false => synthetic::help(),
+            true => json_text(&synth::catalogue()),
+            false => synth::help(),
         }
     }
 }
@@ -195,7 +195,7 @@ impl ListHardware {
     pub fn text(&self) -> Result<String> {
         let docs = config::key_docs();
         if self.machine.gpu.is_some() {
-            return Ok(self.values(&docs, &self.machine.load()?));
+            return Ok(self.values(&docs, self.machine.load()?.config()));
         }
         if self.json.json {
             return Ok(json_text(&docs.iter().map(key_json).collect::<Vec<_>>()));

@@ -2,7 +2,7 @@
 
 use super::common::{JsonFile, MachineArgs, winds_up};
 use crate::error::Result;
-use crate::validate::{self, Request};
+use crate::microbench::{self, Request};
 use std::path::PathBuf;
 
 /// `phantom-gpu micro-benchmark`.
@@ -54,11 +54,11 @@ pub struct Args {
 /// Bad input, a failed run, a gate that does not hold, a build without the suite.
 pub fn run(args: &Args) -> Result<()> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let machine = match (args.list, validate::ENABLED) {
+    let machine = match (args.list, microbench::ENABLED) {
         (false, true) => Some(args.machine.load()?),
         _ => None,
     };
-    validate::run(&Request {
+    microbench::run(&Request {
         machine,
         only: args.only.clone(),
         cache_analysis: args.cache_analysis,

@@ -1,17 +1,15 @@
 //! `simulate`: kernels on a GPU, as a table for people and JSON for machines.
 
 use super::common::{JsonFile, MachineArgs, ThreadArgs, winds_up};
-use super::record::info::is_ptx;
-use crate::config::Resolved;
 use crate::error::{Error, Result};
 use crate::output;
 use crate::probe::BuildProbe;
 use crate::progress::{self, Progress};
-use crate::report::{self, Report};
-use crate::simulation::{self, Options};
+use crate::report;
+use crate::simulation::Options;
 use crate::trace::Workload;
 use regex::Regex;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// `phantom-gpu simulate`.
 #[derive(clap::Args, Clone, Debug)]
@@ -60,51 +58,6 @@ pub struct Args {
     pub no_skip: bool,
 }
 
-/// Opens an input: a generated kernel or any trace file.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn open(input: &str, config: &Resolved) -> Result<Workload> {
-    if input.starts_with("synth:") {
-        crate::workload::synthetic::parse(input, &config.spec)
-    } else {
-        open_trace(input)
-    }
-}
-
-/// Opens a trace file. PTX is no trace, and the message says how to make one of it.
-///
-/// # Errors
-/// What is wrong with the file.
-pub fn open_trace(input: &str) -> Result<Workload> {
-    if is_ptx(Path::new(input)) {
-        let trace = Path::new(input).with_extension("pgt");
-        return Err(Error::input(
-            input,
-            "whole file",
-            "this is PTX, not a trace of a run",
-            format!(
-                "record one first: phantom-gpu trace record {input} --launch LAUNCH.toml -o {}",
-                trace.display()
-            ),
-        ));
-    }
-    crate::trace::open::open(input)
-}
-
-/// One workload of all inputs, in order.
-fn open_all(inputs: &[String], config: &Resolved) -> Result<Workload> {
-    let mut all: Option<Workload> = None;
-    for input in inputs {
-        let more = open(input, config)?;
-        match &mut all {
-            None => all = Some(more),
-            Some(all) => all.append(more),
-        }
-    }
-    all.ok_or_else(|| Error::Usage("no input".into()))
-}
-
 /// CTAs that the run will have.
 fn cta_count(workload: &Workload, kernel: Option<&Regex>) -> u64 {
     workload
@@ -120,8 +73,8 @@ fn cta_count(workload: &Workload, kernel: Option<&Regex>) -> u64 {
 /// Bad input, or a run that failed.
 pub fn run(args: &Args) -> Result<()> {
     let tables = output::check_all(&[("--json", &args.json.json), ("--timeline", &args.timeline)])?;
-    let config = args.machine.load()?;
-    let workload = open_all(&args.inputs, &config)?;
+    let session = args.machine.load()?;
+    let workload = session.open(&args.inputs)?;
     if workload.launches().next().is_none() {
         return Err(Error::input(
             &workload.source,
@@ -151,18 +104,18 @@ pub fn run(args: &Args) -> Result<()> {
         timeline: args.timeline.is_some().then_some(report::TIMELINE_INTERVAL),
         ..Options::default()
     };
-    let result = progress::watch(&progress, "CTAs", || {
-        simulation::run::<BuildProbe>(&workload, &config.spec, &options)
+    let outcome = progress::watch(&progress, "CTAs", || {
+        session.run_with::<BuildProbe>(&workload, &options)
     })?;
-    let report = Report::new(&config, &workload, &result, options.threads);
-    for warning in report::validity::warnings(&report) {
-        eprintln!("warning: {warning}");
+    let report = &outcome.report;
+    for warning in report::validity::warnings(report) {
+        output::note(format_args!("warning: {warning}"));
     }
     if let Some(file) = &args.timeline {
-        report::timeline::write(file, &report, &result, &config.spec)?;
+        report::timeline::write(file, report, &outcome.run, session.spec())?;
     }
     if let Some(file) = &args.json.json {
-        report::json::write(file, &report)?;
+        report::json::write(file, report)?;
     }
-    tables.print(&report::table::render(&report))
+    tables.print(&report::table::render(report))
 }

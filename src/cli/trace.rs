@@ -7,10 +7,11 @@ mod info;
 
 use super::common::MachineArgs;
 use super::record;
-use super::simulate::{open, open_trace};
 use crate::error::{Error, Result};
+use crate::kernels::synth::is_synth;
+use crate::ptx::is_ptx;
+use crate::session::open_trace;
 use crate::trace::{Command, Kernel, Workload};
-use crate::workload::synthetic;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +40,7 @@ pub enum Action {
 pub fn run(args: &Args) -> Result<()> {
     match &args.action {
         Action::Record(args) => record::run(args),
-        Action::Info(args) if record::info::is_ptx(Path::new(&args.input.name)) => {
+        Action::Info(args) if is_ptx(Path::new(&args.input.name)) => {
             let text =
                 record::info::describe(Path::new(&args.input.name), args.json.json, args.top)?;
             output(args.output.as_ref(), |out| {
@@ -70,8 +71,8 @@ pub struct Input {
 impl Input {
     /// Opens the input.
     pub fn open(&self) -> Result<Workload> {
-        if self.name.starts_with(synthetic::PREFIX) {
-            return open(&self.name, &self.machine.load()?);
+        if is_synth(&self.name) {
+            return self.machine.load()?.open(&[&self.name]);
         }
         open_trace(&self.name)
     }

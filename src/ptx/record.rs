@@ -359,6 +359,7 @@ fn run(
         code: Arc::new(code),
         ctas: CtaSource::File(Arc::new(stored)),
         totals: Some(body.totals),
+        layer: None,
     };
     Ok((kernel, executed))
 }

@@ -21,7 +21,7 @@ impl Report {
             .kernels
             .iter()
             .enumerate()
-            .map(|(index, run)| kernel(index, run, &config.spec))
+            .map(|(index, run)| kernel(index, run, workload, &config.spec))
             .collect();
         let totals = Totals {
             cycles: result.cycles,
@@ -108,7 +108,7 @@ fn counted_cycles(run: &KernelRun, spec: &GpuSpec) -> u64 {
     counted
 }
 
-fn kernel(index: usize, run: &KernelRun, spec: &GpuSpec) -> Kernel {
+fn kernel(index: usize, run: &KernelRun, workload: &Workload, spec: &GpuSpec) -> Kernel {
     let cycles = run.end - run.start;
     let window = Window {
         cycles: counted_cycles(run, spec),
@@ -118,6 +118,7 @@ fn kernel(index: usize, run: &KernelRun, spec: &GpuSpec) -> Kernel {
     Kernel {
         index,
         name: run.header.name.clone(),
+        layer: run.layer.map(|l| workload.layers[l.index()].clone()),
         grid: run.header.grid,
         block: run.header.block,
         cluster: run.header.cluster,
@@ -138,7 +139,7 @@ fn kernel(index: usize, run: &KernelRun, spec: &GpuSpec) -> Kernel {
         sections: Sections::of(&window),
         metrics: metrics::metrics(&window),
         provenance: Provenance {
-            kind: "full",
+            kind: ProvenanceKind::Full,
             ci_rel: 0.0,
             partial: run.partial,
         },

@@ -96,6 +96,9 @@ record! {
         pub index: usize,
         /// Function name.
         pub name: String,
+        /// Layer of the model that it computes a part of; absent when no model is behind the run.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub layer: Option<String>,
         /// CTAs: x, y, z.
         pub grid: [u32; 3] = "CTAs",
         /// Threads of a CTA: x, y, z.
@@ -170,13 +173,27 @@ record! {
 record! {
     /// How a kernel's numbers came about.
     pub struct Provenance {
-        /// `full`: every cycle was simulated.
-        pub kind: &'static str,
+        /// `full`: every cycle was simulated; `memo`: taken from an equal run; `sampled`: extrapolated from a part; `roofline`: a bound, not simulated.
+        pub kind: ProvenanceKind,
         /// Relative half width of the confidence interval of `cycles`; 0 when nothing is estimated.
         pub ci_rel: f64 = "ratio",
         /// The kernel did not run to its end.
         pub partial: bool,
     }
+}
+
+/// Where a kernel's numbers come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProvenanceKind {
+    /// Every cycle was simulated.
+    Full,
+    /// Taken from a run of the same kernel on the same machine in the same state.
+    Memo,
+    /// Part of it was simulated, and the rest extrapolated.
+    Sampled,
+    /// A bound from peak rates; nothing was simulated.
+    Roofline,
 }
 
 record! {

@@ -278,6 +278,7 @@ impl<'a> Host<'a> {
         self.kernels.push(KernelRun {
             unknown: kernel.code.unknown.clone(),
             header: kernel.header,
+            layer: kernel.layer,
             start,
             end: start,
             warp_instructions: 0,

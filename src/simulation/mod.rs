@@ -6,6 +6,7 @@ use crate::engine::{Cycle, Team};
 use crate::error::Result;
 use crate::gpu::ChipCounters;
 use crate::gpu::Gpu;
+use crate::ids::LayerId;
 use crate::memory_limit;
 use crate::occupancy::Occupancy;
 use crate::probe::Probe;
@@ -72,6 +73,8 @@ pub enum Stopped {
 pub struct KernelRun {
     /// Launch.
     pub header: KernelHeader,
+    /// The layer of the workload that it belongs to.
+    pub layer: Option<LayerId>,
     /// Start, as a profiler sees it.
     pub start: Cycle,
     /// End.

@@ -121,6 +121,7 @@ impl Bench {
             code: Arc::new(self.code),
             ctas: CtaSource::Memory(Arc::new(vec![cta.finish().clone()])),
             totals: None::<Totals>,
+            layer: None,
         };
         let workload = Workload {
             commands: vec![Command::Launch(Box::new(kernel))],
@@ -421,8 +422,7 @@ fn four_dependent_warps_fill_a_greedy_scheduler_and_the_fifth_waits() {
 fn a_machine_without_progress_is_stopped_with_a_wait_for_graph() {
     let spec = config::load("v100", &[]).unwrap().spec;
     let workload =
-        crate::workload::synthetic::parse("synth:pchase?bytes=64MiB&warmup=0&iters=20", &spec)
-            .unwrap();
+        crate::kernels::synth::parse("synth:pchase?bytes=64MiB&warmup=0&iters=20", &spec).unwrap();
     let run = |watchdog_cycles| {
         let options = Options {
             watchdog_cycles,

@@ -4,6 +4,7 @@ use super::pattern::LanePattern;
 use super::source::Source;
 use super::stream::{EncodedCta, WarpStream};
 use crate::error::Result;
+use crate::ids::LayerId;
 use crate::isa::StaticInst;
 use bincode::{Decode, Encode};
 use std::sync::Arc;
@@ -166,6 +167,8 @@ pub struct Kernel {
     pub ctas: CtaSource,
     /// Dynamic totals, when the source has them.
     pub totals: Option<Totals>,
+    /// The layer that it computes a part of, by its place in [`Workload::layers`]. Trace files have no layers.
+    pub layer: Option<LayerId>,
 }
 
 /// One command of a workload, in program order.
@@ -191,6 +194,8 @@ pub struct Workload {
     pub hash: String,
     /// Commands in program order.
     pub commands: Vec<Command>,
+    /// Names of the layers that kernels belong to; empty when no model is behind them.
+    pub layers: Vec<String>,
     /// What reading a foreign format took.
     pub import: ImportCost,
     /// Things in the input that were passed over, one sentence each.
@@ -215,8 +220,23 @@ impl Workload {
         })
     }
 
+    /// A new layer. Two layers of one name stay two.
+    pub fn add_layer(&mut self, name: impl Into<String>) -> LayerId {
+        self.layers.push(name.into());
+        LayerId(self.layers.len() as u32 - 1)
+    }
+
     /// Runs `more` after this one.
-    pub fn append(&mut self, more: Workload) {
+    pub fn append(&mut self, mut more: Workload) {
+        let before = self.layers.len() as u32;
+        for command in &mut more.commands {
+            if let Command::Launch(kernel) = command
+                && let Some(layer) = &mut kernel.layer
+            {
+                layer.0 += before;
+            }
+        }
+        self.layers.append(&mut more.layers);
         self.source = format!("{} {}", self.source, more.source);
         let joined = format!("{} {}", self.hash, more.hash);
         self.hash = crate::hash::ContentHash::of(joined.as_bytes()).hex();

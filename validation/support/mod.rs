@@ -2,11 +2,11 @@
 
 #![allow(dead_code, reason = "each test target uses its part")]
 
-use phantom_gpu::cli::simulate::open;
-use phantom_gpu::config::{self, Resolved};
+use phantom_gpu::config::Resolved;
 use phantom_gpu::probe::NoProbe;
 use phantom_gpu::report::Report;
-use phantom_gpu::simulation::{self, Options, RunResult};
+use phantom_gpu::session::Session;
+use phantom_gpu::simulation::{Options, RunResult};
 use serde_json::Value;
 
 /// A finished run.
@@ -18,15 +18,13 @@ pub struct Run {
 
 /// Runs `input` on `gpu`.
 pub fn run_with(input: &str, gpu: &str, sets: &[&str], options: &Options) -> Run {
-    let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
-    let config = config::load(gpu, &sets).unwrap();
-    let workload = open(input, &config).unwrap();
-    let result = simulation::run::<NoProbe>(&workload, &config.spec, options).unwrap();
-    let report = Report::new(&config, &workload, &result, options.threads);
+    let session = Session::new(gpu, sets).unwrap();
+    let workload = session.open(&[input]).unwrap();
+    let outcome = session.run(&workload, options).unwrap();
     Run {
-        config,
-        result,
-        report,
+        config: session.config().clone(),
+        result: outcome.run,
+        report: outcome.report,
     }
 }
 

@@ -44,20 +44,6 @@ struct Unsupported {
     why: String,
 }
 
-/// Whether a file that starts like this is PTX: its first word is `.version`.
-pub fn is_ptx(path: &Path) -> bool {
-    use std::io::Read;
-    let mut start = Vec::new();
-    let read = std::fs::File::open(path).and_then(|f| f.take(1 << 16).read_to_end(&mut start));
-    if read.is_err() {
-        return false;
-    }
-    let text = String::from_utf8_lossy(&start);
-    let first = crate::ptx::lex::Lexer::new(&text).take();
-    let named = path.extension().is_some_and(|e| e == "ptx");
-    named || first.kind == crate::ptx::lex::Kind::Dot && first.text == "version"
-}
-
 /// Reads `path` and says what it holds, as JSON or as text.
 ///
 /// # Errors

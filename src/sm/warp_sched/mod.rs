@@ -9,6 +9,7 @@
 //! To add a policy: a file with its `pick`, a variant of `SchedulerPolicy` (`config/sm.rs`), a line in
 //! [`Scheduler::pick`].
 
+mod ages;
 mod barrier_aware;
 mod cggty;
 mod gto;
@@ -19,6 +20,7 @@ mod tests;
 mod two_level;
 
 use crate::config::{SchedulerPolicy, SmSpec};
+use ages::Ages;
 
 /// Warps of a sub-core at most; the masks are `u16`.
 pub const WARPS_MAX: usize = crate::config::sm::WARPS_PER_SUB_CORE_MAX as usize;
@@ -30,10 +32,8 @@ pub struct Scheduler {
     policy: SchedulerPolicy,
     /// The warp that issued last.
     last: u8,
-    /// Live warps, oldest first.
-    by_age: [u8; WARPS_MAX],
-    /// How many of them.
-    live: u8,
+    live: u16,
+    ages: Ages,
     /// Two-level: the active set, and how many warps it has at most.
     active: u16,
     active_max: u8,
@@ -49,8 +49,8 @@ impl Scheduler {
         Scheduler {
             policy: spec.scheduler,
             last: 0,
-            by_age: [0; WARPS_MAX],
             live: 0,
+            ages: Ages::new(),
             active: 0,
             active_max: spec.two_level_active_warps,
             misses: [0; WARPS_MAX],
@@ -60,18 +60,15 @@ impl Scheduler {
 
     /// A new, youngest warp; `mates_waiting` warps of its CTA wait at a barrier.
     pub fn launched(&mut self, warp: u8, mates_waiting: u8) {
-        self.by_age[usize::from(self.live)] = warp;
-        self.live += 1;
+        self.live |= 1 << warp;
+        self.ages.launched(warp);
         self.mates_waiting[usize::from(warp)] = mates_waiting;
     }
 
     /// A warp issued its last instruction.
     pub fn exited(&mut self, warp: u8) {
-        let live = usize::from(self.live);
-        if let Some(at) = self.by_age[..live].iter().position(|&w| w == warp) {
-            self.by_age.copy_within(at + 1..live, at);
-            self.live -= 1;
-        }
+        self.live &= !(1 << warp);
+        self.ages.exited(warp);
         self.active &= !(1 << warp);
     }
 
@@ -104,9 +101,9 @@ impl Scheduler {
         self.mates_waiting[usize::from(warp)] = mates_waiting;
     }
 
-    /// The oldest live warp.
+    /// The oldest live warp; there is one.
     pub fn first(&self) -> u8 {
-        self.by_age[0]
+        self.ages.oldest(self.live)
     }
 
     /// Picks one of `candidates` (not empty).
@@ -124,21 +121,12 @@ impl Scheduler {
 
     #[inline(always)]
     fn oldest(&self, candidates: u16) -> u8 {
-        let ages = &self.by_age[..usize::from(self.live)];
-        ages.iter()
-            .copied()
-            .find(|&w| candidates >> w & 1 == 1)
-            .unwrap_or(0)
+        self.ages.oldest(candidates)
     }
 
     #[inline(always)]
     fn youngest(&self, candidates: u16) -> u8 {
-        let ages = &self.by_age[..usize::from(self.live)];
-        ages.iter()
-            .rev()
-            .copied()
-            .find(|&w| candidates >> w & 1 == 1)
-            .unwrap_or(0)
+        self.ages.youngest(candidates)
     }
 }
 

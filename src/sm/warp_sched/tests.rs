@@ -1,3 +1,5 @@
+//! Each scheduler's choice, worked out by hand.
+
 use super::*;
 
 fn scheduler(policy: SchedulerPolicy, ages: &[u8], last: u8) -> Scheduler {

@@ -84,6 +84,7 @@ pub fn import_list(path: &Path) -> Result<Workload> {
             text_bytes,
         },
         notes,
+        layers: Vec::new(),
     })
 }
 
@@ -101,6 +102,7 @@ pub fn import_single(path: &Path) -> Result<Workload> {
             text_bytes: imported.text_bytes,
         },
         notes: imported.note.into_iter().collect(),
+        layers: Vec::new(),
     })
 }
 

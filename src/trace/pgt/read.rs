@@ -49,6 +49,7 @@ pub fn read_pgt(path: &Path) -> Result<Workload> {
             code,
             ctas: CtaSource::File(Arc::new(stored)),
             totals: Some(entry.totals),
+            layer: None,
         });
     }
     let mut commands = Vec::with_capacity(index.commands.len());
@@ -70,6 +71,7 @@ pub fn read_pgt(path: &Path) -> Result<Workload> {
         commands,
         import: ImportCost::default(),
         notes: index.notes,
+        layers: Vec::new(),
     })
 }
 

@@ -1,0 +1,175 @@
+//! What can be named: each family's members with their tables.
+
+use super::Entry;
+use crate::config::GpuSpec;
+use crate::kernels::KernelGenerator;
+use crate::kernels::fields::Param;
+use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm, Numbers};
+use crate::kernels::stream::{Stream, StreamOp};
+use crate::kernels::{
+    chase, compute, gather, local, micro_bandwidth, micro_cache, micro_ops, micro_ring,
+    micro_sweep, micro_wmma, shared,
+};
+
+/// An entry whose value is made of the family's own fields.
+macro_rules! entry {
+    ($name:literal, $family:ty, $doc:literal) => {
+        entry($name, $doc, <$family>::FIELDS, |values, _| {
+            Box::new(<$family>::of(values))
+        })
+    };
+}
+
+const fn entry(
+    name: &'static str,
+    doc: &'static str,
+    params: &'static [Param],
+    make: fn(&[u64], &GpuSpec) -> Box<dyn KernelGenerator>,
+) -> Entry {
+    Entry {
+        name,
+        doc,
+        params,
+        make,
+    }
+}
+
+pub(super) const CATALOGUE: &[Entry] = &[
+    entry!(
+        "empty",
+        compute::Empty,
+        "a kernel that returns at once: 2 instructions a warp"
+    ),
+    entry!(
+        "ffma",
+        compute::FfmaChain,
+        "one dependent FFMA chain a thread: 8 instructions, and 132 (128 FFMA) an iteration"
+    ),
+    entry!(
+        "ffma_ilp",
+        compute::FfmaChains,
+        "independent FFMA chains: 6 instructions and 2 a chain, and 123 (120 FFMA) an iteration"
+    ),
+    entry!(
+        "barrier",
+        compute::BarrierLoop,
+        "CTA barriers in a loop: 3 instructions, and 4 (one BAR) an iteration"
+    ),
+    entry(
+        "stream",
+        "c = a + b, 15 instructions a warp",
+        Stream::FIELDS,
+        |values, _| Box::new(Stream::of(StreamOp::Add, values)),
+    ),
+    entry("copy", "c = a", Stream::FIELDS, |values, _| {
+        Box::new(Stream::of(StreamOp::Copy, values))
+    }),
+    entry("scale", "c = s * a", Stream::FIELDS, |values, _| {
+        Box::new(Stream::of(StreamOp::Scale, values))
+    }),
+    entry("triad", "c = a + s * b", Stream::FIELDS, |values, _| {
+        Box::new(Stream::of(StreamOp::Triad, values))
+    }),
+    entry(
+        "read",
+        "sums a; the store is never executed",
+        Stream::FIELDS,
+        |values, _| Box::new(Stream::of(StreamOp::Read, values)),
+    ),
+    entry("init", "c = s", Stream::FIELDS, |values, _| {
+        Box::new(Stream::of(StreamOp::Init, values))
+    }),
+    entry(
+        "sgemm",
+        "C = A x B in FP32, tiles of 128 x 128 x 8",
+        F32_FIELDS,
+        |values, gpu| Box::new(Gemm::of(Numbers::F32, values, gpu)),
+    ),
+    entry(
+        "hgemm",
+        "C = A x B on tensor cores, FP16 in, FP32 out, tiles of 128 x 128 (cp.async from Ampere on)",
+        F16_FIELDS,
+        |values, gpu| Box::new(Gemm::of(Numbers::F16, values, gpu)),
+    ),
+    entry!(
+        "gather",
+        gather::Gather,
+        "independent random loads: 6 instructions a warp, and 4 for each load"
+    ),
+    entry!(
+        "pchase",
+        chase::Chase,
+        "one thread, dependent loads along a random ring; cycles an iteration = latency of a load \
+         (subtract a run with fewer iterations)"
+    ),
+    entry!(
+        "smem",
+        shared::SharedAccesses,
+        "shared-memory accesses with n-way bank conflicts, 16 an iteration"
+    ),
+    entry!(
+        "atomics",
+        shared::Atomics,
+        "atomic additions, 16 an iteration"
+    ),
+    entry!(
+        "local",
+        local::Spills,
+        "register spills: `words` stores to local memory and as many loads, an iteration"
+    ),
+    entry!(
+        "ops",
+        micro_ops::Operations,
+        "128 operations an iteration, in dependent chains"
+    ),
+    entry!(
+        "wmma",
+        micro_wmma::Wmma,
+        "loop of wmma 16x16x16 as Volta issues them: 16 HMMA.884 each with f32, 8 with f16"
+    ),
+    entry!(
+        "ring",
+        micro_ring::Ring,
+        "one thread, dependent 64-bit loads along a ring: warm laps, then loads"
+    ),
+    entry!(
+        "lap",
+        micro_ring::Lap,
+        "one CTA of 1024 threads reads every element of a ring once, in its order"
+    ),
+    entry!(
+        "elementwise",
+        micro_bandwidth::Elementwise,
+        "doubles, one element a thread, with at most so many CTAs on an SM"
+    ),
+    entry!(
+        "sweep",
+        micro_sweep::Sweep,
+        "every CTA reads the same buffer round and round, 32 loads unrolled"
+    ),
+    entry!(
+        "chunks",
+        micro_bandwidth::Chunks,
+        "1024 threads a CTA read chunk (CTA mod chunks) in 32 steps of 16 KiB; chunks are interleaved"
+    ),
+    entry!(
+        "strides",
+        micro_cache::Strides,
+        "one CTA of 1024 threads, 8 loads an iteration that hit L1, strided or as 2-D tiles"
+    ),
+    entry!(
+        "code",
+        micro_cache::CodeLoop,
+        "a loop of so many bytes of FFMA in 8 chains"
+    ),
+    entry!(
+        "constant",
+        micro_cache::Constants,
+        "FFMA with a constant operand, each in the next line of so many bytes of constants"
+    ),
+    entry!(
+        "barriers",
+        micro_cache::Barriers,
+        "16 CTA barriers an iteration"
+    ),
+];

@@ -1,3 +1,0 @@
-//! Workloads that are made here rather than recorded.
-
-pub mod synthetic;
