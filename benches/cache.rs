@@ -6,7 +6,8 @@ use phantom_gpu::mem::cache::Access;
 use phantom_gpu::mem::l1::L1;
 use phantom_gpu::mem::l2::{Action, Slice};
 use phantom_gpu::mem::{ReplyTo, Request, RequestKind};
-use phantom_gpu::sm::coalesce::{Banks, Lines, bank_passes, coalesce};
+use phantom_gpu::sm::memory::banks::{Banks, bank_passes};
+use phantom_gpu::sm::memory::coalesce::{Lines, coalesce};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 

@@ -206,6 +206,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "error",
             "ids",
             "isa",
+            "mem::FlightId",
             "mem::cache",
             "mem::l1",
             "mem::space",

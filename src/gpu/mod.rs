@@ -205,8 +205,7 @@ impl<P: Probe + Sync> Gpu<P> {
         for reply in &gpcs[number % count].ports.to_sms[number / count] {
             unit.sm.deliver(*reply);
         }
-        unit.sm.requests.clear();
-        unit.sm.done.clear();
+        unit.sm.begin_quantum();
         if unit.sm.idle() && !no_skip {
             return;
         }
@@ -256,8 +255,8 @@ impl<P: Probe + Sync> Gpu<P> {
         (gpc.resident_warps, gpc.active, gpc.progress) = (0, false, 0);
         for &sm in &self.topology.sms_of[number] {
             let mut unit = write(&self.sms[usize::from(sm)]);
-            gpc.ports.collect(&unit.sm.requests);
-            gpc.done.extend_from_slice(&unit.sm.done);
+            gpc.ports.collect(unit.sm.requests());
+            gpc.done.extend_from_slice(unit.sm.done());
             gpc.resident_warps += unit.sm.resident_warps();
             gpc.active |= !unit.sm.idle();
             gpc.progress += unit.sm.progress();

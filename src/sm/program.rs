@@ -1,9 +1,10 @@
 //! A kernel's code as the SM executes it: [`Op`]s with pipes, latencies and register lists resolved
 //! for one GPU. Built once per launch; the hot loop sees nothing else of the code.
 
-use super::coalesce::{Banks, PatternSet};
+use super::cores::regfile::{ReuseCache, bank_reads};
 use super::latency::{self, Timing};
-use super::reuse::{ReuseCache, bank_reads};
+use super::memory::banks::Banks;
+use super::memory::coalesce::PatternSet;
 use crate::config::{DependencePolicy, GpuSpec};
 use crate::isa::opcode::BARRIER_ARRIVE_ONLY;
 use crate::isa::{Control, MemOp, MemSpace, OpClass, RegFile, RegRange, StaticInst};
