@@ -105,11 +105,6 @@ impl CtaScheduler {
         self.ends.push((done.at + self.cta_end, done));
     }
 
-    /// Whether some kernel is not finished.
-    pub fn busy(&self) -> bool {
-        !self.active.is_empty()
-    }
-
     /// The earliest cycle at which a CTA could start or a kernel finish, given what is known.
     pub fn next_at(&self) -> Cycle {
         let ends = self

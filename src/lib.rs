@@ -5,9 +5,7 @@
 //! writes. The same input on the same configuration gives the same report for any number of threads.
 //!
 //! ```
-//! use phantom_gpu::session::Session;
-//! use phantom_gpu::simulation::Options;
-//! use phantom_gpu::stats::Label;
+//! use phantom_gpu::session::{Options, Session};
 //!
 //! // The same kernel on a V100 and on one with half as many ways in L2.
 //! for sets in [&[][..], &["l2.ways=8"]] {
@@ -18,7 +16,7 @@
 //!
 //!     let kernel = &report.kernels[0];
 //!     assert_eq!(kernel.name, "copy");
-//!     assert!(kernel.cycles > 0 && kernel.issue.get(Label::Issued) > 0);
+//!     assert!(kernel.cycles > 0 && kernel.ipc > 0.0);
 //! }
 //! # Ok::<(), phantom_gpu::error::Error>(())
 //! ```
@@ -29,11 +27,11 @@
 //! |---|---|
 //! | [`session`] | the one way to run |
 //! | [`config`] | TOML files and `--set` to a checked, immutable specification |
-//! | [`trace`], [`kernels`], [`ptx`] | where kernels come from: files, generators, PTX that is executed and recorded |
-//! | [`simulation`] | the host side: launches, quanta, stop conditions |
-//! | [`gpu`], [`sm`], [`noc`], [`mem`] | the chip: all wiring, one SM, the crossbar, caches and DRAM |
-//! | [`stats`], [`report`] | what is counted, and what readers see of it |
-//! | [`probe`] | what can be observed without changing a cycle |
+//! | [`trace`] | kernels and their files; generators (`synth:`) and recorded PTX end here too |
+//! | [`report`] | what a run found: counters, rates, tables, JSON, timeline |
+//! | [`error`] | every error, with the exit status that it asks for |
+//!
+//! The machine itself (SMs, crossbar, caches, DRAM, host side) is private; `ARCHITECTURE.md` has its map.
 //!
 //! # Invariants
 //!
@@ -46,28 +44,76 @@
 //!
 //! `ARCHITECTURE.md` in the repository has the whole of it, `CONTRIBUTING.md` how to add something.
 
-pub mod cli;
+pub(crate) mod cli;
 pub mod config;
-pub mod cta_scheduler;
-pub mod engine;
+pub(crate) mod cta_scheduler;
+pub(crate) mod engine;
 pub mod error;
-pub mod gpu;
-pub mod hash;
-pub mod ids;
-pub mod isa;
-pub mod kernels;
-pub mod mem;
-pub mod memory_limit;
-pub mod microbench;
-pub mod noc;
-pub mod occupancy;
-pub mod output;
-pub mod probe;
-pub mod progress;
-pub mod ptx;
+pub(crate) mod gpu;
+pub(crate) mod hash;
+pub(crate) mod ids;
+pub(crate) mod isa;
+pub(crate) mod kernels;
+pub(crate) mod mem;
+pub(crate) mod memory_limit;
+pub(crate) mod microbench;
+pub(crate) mod noc;
+pub(crate) mod occupancy;
+pub(crate) mod output;
+pub(crate) mod probe;
+pub(crate) mod progress;
+pub(crate) mod ptx;
 pub mod report;
 pub mod session;
-pub mod simulation;
-pub mod sm;
-pub mod stats;
+pub(crate) mod simulation;
+pub(crate) mod sm;
+pub(crate) mod stats;
 pub mod trace;
+
+/// Not part of the API: what the binary, benches, tests and fuzz targets of this repository need besides it.
+/// It changes without notice.
+#[doc(hidden)]
+pub mod internals {
+    pub mod cli {
+        pub use crate::cli::*;
+    }
+    pub mod engine {
+        pub use crate::engine::*;
+    }
+    pub mod gpu {
+        pub use crate::gpu::*;
+    }
+    pub mod hash {
+        pub use crate::hash::*;
+    }
+    pub mod isa {
+        pub use crate::isa::*;
+    }
+    pub mod kernels {
+        pub use crate::kernels::*;
+    }
+    pub mod mem {
+        pub use crate::mem::*;
+    }
+    pub mod microbench {
+        pub use crate::microbench::*;
+    }
+    pub mod occupancy {
+        pub use crate::occupancy::*;
+    }
+    pub mod probe {
+        pub use crate::probe::*;
+    }
+    pub mod ptx {
+        pub use crate::ptx::*;
+    }
+    pub mod simulation {
+        pub use crate::simulation::*;
+    }
+    pub mod sm {
+        pub use crate::sm::*;
+    }
+    pub mod stats {
+        pub use crate::stats::*;
+    }
+}
