@@ -18,7 +18,7 @@ use phantom_gpu::trace::Workload;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const FILE: &str = "validation/golden.toml";
 /// GPUs, and the compute capability whose PTX each runs.
@@ -165,6 +165,55 @@ struct Case {
     open: Box<dyn Fn(&Session) -> Workload + Send + Sync>,
 }
 
+/// The `.toml` files of a folder of the PTX corpus, in order.
+fn launch_files(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the corpus is part of the repository");
+    let mut files: Vec<PathBuf> = entries
+        .map(|e| e.expect("a readable folder").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// The kernels of the PTX corpus that the GPU for `target` runs: those compiled for it, and what other compilers
+/// made, each on one GPU.
+fn kernels_of(target: &str) -> Vec<(String, PathBuf)> {
+    let mut kernels = Vec::new();
+    for launch in launch_files("traces/ptx/launch") {
+        let text = std::fs::read_to_string(&launch).expect("a readable file");
+        let stem = launch.file_stem().unwrap_or_default().to_string_lossy();
+        let source = text.lines().next().and_then(|l| l.strip_prefix("# "));
+        let ptx = match (stem.strip_prefix("triton_"), source) {
+            (Some("matmul"), _) => "triton_sm_80/matmul_fp16_128x128x32.ptx".to_owned(),
+            (Some(triton), _) => format!("triton_sm_80/{triton}.ptx"),
+            (None, Some(source)) => format!("{target}/{}.ptx", source.trim_end_matches(".cu")),
+            (None, None) => panic!("{}: no source in line 1", launch.display()),
+        };
+        let ptx = format!("traces/ptx/{ptx}");
+        if ptx.contains(target) && Path::new(&ptx).is_file() {
+            kernels.push((ptx, launch));
+        }
+    }
+    for launch in launch_files("traces/ptx/dialects") {
+        let name = launch
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let stem = name.split('.').next().unwrap_or_default();
+        let on = if stem.ends_with("_sm_90") {
+            "sm_90"
+        } else {
+            "sm_80"
+        };
+        if on == target {
+            kernels.push((format!("traces/ptx/dialects/{stem}.ptx"), launch));
+        }
+    }
+    kernels
+}
+
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for &(gpu, target) in GPUS {
@@ -174,20 +223,7 @@ fn cases() -> Vec<Case> {
                 Box::new(move |s: &Session| s.open(&[input]).unwrap_or_else(|e| panic!("{e}")));
             cases.push(Case { name, gpu, open });
         }
-        let mut launches: Vec<_> = std::fs::read_dir("traces/ptx/launch")
-            .expect("the corpus is part of the repository")
-            .map(|e| e.expect("a readable folder").path())
-            .collect();
-        launches.sort();
-        for launch in launches {
-            let text = std::fs::read_to_string(&launch).expect("a readable file");
-            let Some(source) = text.lines().next().and_then(|l| l.strip_prefix("# ")) else {
-                continue;
-            };
-            let ptx = format!("traces/ptx/{target}/{}.ptx", source.trim_end_matches(".cu"));
-            if !Path::new(&ptx).is_file() {
-                continue;
-            }
+        for (ptx, launch) in kernels_of(target) {
             let name = format!("{ptx} {} on {gpu}", launch.display());
             let open = Box::new(move |_: &Session| {
                 let made = record(Path::new(&ptx), &launch, false, 1);
