@@ -243,7 +243,7 @@ fn crossed_borders(name: &str, code: &str) -> Vec<String> {
             .collect();
         let may =
             |a: &&str| *a == "*" || rest.starts_with(*a) && (a.contains("::") || *a == module);
-        module != own && !allowed.iter().any(|a| may(&a))
+        module != own && !allowed.iter().any(|a| may(a))
     });
     let mut lines: Vec<String> = foreign
         .map(|rest| {

@@ -439,8 +439,8 @@ mod tests {
             assert_eq!(l1.fill(16, 1, |_| {}), None);
             l1.read(32, 1, 3, ANY).unwrap();
             assert_eq!(l1.fill(32, 1, |_| {}), None);
-            assert_eq!(l1.would_request(gone, 1), true, "{first:?} then {second:?}");
-            assert_eq!(l1.would_request(16 - gone, 1), false);
+            assert!(l1.would_request(gone, 1), "{first:?} then {second:?}");
+            assert!(!l1.would_request(16 - gone, 1));
         }
     }
 }
