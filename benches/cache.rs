@@ -2,11 +2,12 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use phantom_gpu::config::{self, GpuSpec};
-use phantom_gpu::mem::cache::Access;
-use phantom_gpu::mem::l1::L1;
-use phantom_gpu::mem::l2::{Action, Slice};
-use phantom_gpu::mem::{ReplyTo, Request, RequestKind};
-use phantom_gpu::sm::coalesce::{Banks, Lines, bank_passes, coalesce};
+use phantom_gpu::internals::mem::cache::Access;
+use phantom_gpu::internals::mem::l1::L1;
+use phantom_gpu::internals::mem::l2::{Action, Slice};
+use phantom_gpu::internals::mem::{ReplyTo, Request, RequestKind};
+use phantom_gpu::internals::sm::memory::banks::{Banks, bank_passes};
+use phantom_gpu::internals::sm::memory::coalesce::{Lines, coalesce};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 

@@ -1,8 +1,8 @@
 //! Requests per second of one DRAM channel, one thread. Targets: 5 M/s sequential, 1.5 M/s random reads on HBM2_2000.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use phantom_gpu::mem::dram::replay::{Pattern, Replay, generate};
-use phantom_gpu::mem::dram::{ChannelSpec, NoDramProbe, standard};
+use phantom_gpu::internals::mem::dram::replay::{Pattern, Replay, generate};
+use phantom_gpu::internals::mem::dram::{ChannelSpec, NoDramProbe, standard};
 
 fn channel(c: &mut Criterion) {
     let mut group = c.benchmark_group("dram");

@@ -1,8 +1,8 @@
 //! The calendar: messages in and sorted out again, in quanta of 20 cycles.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use phantom_gpu::engine::Calendar;
-use phantom_gpu::mem::{ReplyTo, Request, RequestKind};
+use phantom_gpu::internals::engine::Calendar;
+use phantom_gpu::internals::mem::{ReplyTo, Request, RequestKind};
 
 /// Requests of a quantum.
 const MESSAGES: u64 = 256;

@@ -2,11 +2,11 @@
 //! change of speed is not taken for one when it is a change of work.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use phantom_gpu::hash::ContentHash;
-use phantom_gpu::probe::{BuildProbe, NoProbe, Probe};
+use phantom_gpu::internals::hash::ContentHash;
+use phantom_gpu::internals::probe::{BuildProbe, NoProbe, Probe};
+use phantom_gpu::internals::simulation::Options;
 use phantom_gpu::report::Report;
 use phantom_gpu::session::Session;
-use phantom_gpu::simulation::Options;
 
 const INPUTS: &[&str] = &[
     "synth:ffma?grid=160&block=256&iters=4",

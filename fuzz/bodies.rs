@@ -3,8 +3,8 @@
 //! What is accepted is simulated for some thousand cycles: refusing it is fine, as is a run that stands still,
 //! but not a panic, a hang or a huge allocation.
 
+use phantom_gpu::internals::simulation::Options;
 use phantom_gpu::session::Session;
-use phantom_gpu::simulation::Options;
 use phantom_gpu::trace::pgt::blocks::crc32;
 use phantom_gpu::trace::pgt::format::{FOOTER_BYTES, Footer};
 use std::io::Write;

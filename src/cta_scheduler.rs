@@ -1,22 +1,27 @@
 //! The CTA scheduler: which kernel runs, and where each CTA goes.
 //!
-//! Works once a quantum, between the SMs' quanta, on what is known by then. The end of a CTA becomes
-//! known `cta_end` cycles later and a start takes `cta_start` cycles, together at least a quantum, so
-//! its decisions are the same as if it had watched every cycle.
+//! It works once per quantum, between two quanta of the SMs, on what is known by then. Its decisions are the same as
+//! if it watched every cycle: the end of a CTA becomes known `cta_end` cycles after it, a start takes `cta_start`
+//! cycles, and together these are at least a quantum. A start that answers an end is therefore never due within the
+//! quantum of that end.
 
 use crate::config::LaunchSpec;
 use crate::engine::Cycle;
 use crate::occupancy::Occupancy;
 use crate::sm::{CtaDone, CtaStart};
 
-/// A kernel that is being dispatched.
+/// A kernel with CTAs that have not started or not ended.
 #[derive(Clone, Debug)]
 struct Active {
     program: u8,
     occupancy: Occupancy,
+    /// The next CTA to start.
     next: u64,
+    /// CTAs of its grid.
     ctas: u64,
+    /// CTAs whose end is not known yet.
     unfinished: u64,
+    /// The first cycle at which a CTA of it may be dispatched.
     not_before: Cycle,
 }
 
@@ -38,14 +43,17 @@ pub struct Finished {
     pub at: Cycle,
 }
 
-/// Dispatcher state.
+/// The scheduler: kernels in order of their launch, and what is free on each SM.
 #[derive(Clone, Debug)]
 pub struct CtaScheduler {
+    /// What is free on each SM.
     room: Vec<Room>,
     active: Vec<Active>,
     /// CTA ends by the cycle at which they become known.
     ends: Vec<(Cycle, CtaDone)>,
+    /// Thousandths of a cycle between two dispatches.
     interval_milli: u64,
+    /// When the dispatcher is free for the next CTA, in thousandths of a cycle.
     free_milli: u64,
     cta_start: Cycle,
     cta_end: Cycle,
@@ -53,7 +61,7 @@ pub struct CtaScheduler {
 }
 
 impl CtaScheduler {
-    /// For `sms` SMs with the given limits.
+    /// A scheduler without kernels for the chip of `spec`, all of whose SMs are empty.
     pub fn new(spec: &crate::config::GpuSpec) -> Self {
         let LaunchSpec {
             cta_interval_milli,
@@ -92,14 +100,9 @@ impl CtaScheduler {
         });
     }
 
-    /// A CTA ended.
+    /// Tells the scheduler that a CTA ended; it acts on that from `cta_end` cycles after the end on.
     pub fn ended(&mut self, done: CtaDone) {
         self.ends.push((done.at + self.cta_end, done));
-    }
-
-    /// Kernels that are not finished.
-    pub fn busy(&self) -> bool {
-        !self.active.is_empty()
     }
 
     /// The earliest cycle at which a CTA could start or a kernel finish, given what is known.
@@ -117,8 +120,9 @@ impl CtaScheduler {
         ends.min(begins.unwrap_or(Cycle::MAX))
     }
 
-    /// Decides everything before the quantum that begins at `begin` needs it: all CTA ends before
-    /// `begin` are known. Starts arrive at `begin` or later.
+    /// Makes all decisions that the quantum beginning at `begin` needs. All CTA ends before `begin` must have been
+    /// told. Adds to `starts` the CTAs to start, with their SMs, at `begin` or later, and to `finished` the kernels
+    /// that ended.
     pub fn run(
         &mut self,
         begin: Cycle,
@@ -138,7 +142,9 @@ impl CtaScheduler {
             if now < limit
                 && let Some(at) = self.dispatch(now, limit, starts)
             {
-                // A dispatcher that did not idle keeps the fraction of its interval.
+                // The dispatch interval is in thousandths of a cycle, and CTAs start at whole cycles. While the
+                // dispatcher is busy, the fraction left over from rounding up counts towards the next CTA; after a
+                // pause it starts again at a whole cycle.
                 if self.free_milli + 1000 <= at * 1000 {
                     self.free_milli = at * 1000;
                 }

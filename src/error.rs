@@ -9,7 +9,7 @@
 //! read or does not parse (a configuration file that is no TOML among them), an output cannot be written, or
 //! the run failed.
 
-pub mod input;
+pub(crate) mod input;
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! Everything that phantom-gpu writes: files, standard output, notes on standard error.
 //!
-//! A file is complete or not there, also when a signal ends the process. `-` is standard output. A pipe whose
-//! reader has gone is no error, wherever it is: who reads `| head -1` has what they wanted.
+//! A file is complete or does not exist, even when a signal ends the process. `-` is standard output. A pipe whose
+//! reader has gone is never an error: the reader of `| head -1` has got what it wanted.
 
 use crate::error::{Error, Result};
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::NamedTempFile;
 
-/// Bytes collected before they go to the system.
+/// Bytes that are buffered before they are handed to the operating system.
 const BUFFER_BYTES: usize = 1 << 18;
 
 /// What the body of an output writes to.
@@ -50,7 +50,7 @@ fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
 
 /// Ends the process with `status`; files that are not complete yet are removed first.
 pub fn abandon(status: i32) -> ! {
-    // The lock is never given back: no other thread starts a file or completes one meanwhile.
+    // The lock is kept until the process ends, so that no other thread starts or completes a file meanwhile.
     let parts = unfinished();
     for part in parts.iter() {
         let _ = std::fs::remove_file(part);
@@ -71,8 +71,8 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-/// Whether `path` can be written later, as far as that can be told now: so that a long run does not end in
-/// an error that was there before it began.
+/// Checks before a run that its output can be written after it, as far as that can be known: a long run must not
+/// fail at its end because of a path that was wrong from the start.
 ///
 /// # Errors
 /// When its folder does not exist, or it is a folder itself.
@@ -188,7 +188,7 @@ impl Tables {
         match self {
             Tables::StandardOutput => print_text(text),
             Tables::StandardError => {
-                // Standard error is where a fault would be told: there is nobody left to tell.
+                // A failure here would itself be reported on standard error, so it cannot be reported.
                 let _ = io::stderr().write_all(text.as_bytes());
                 Ok(())
             }
@@ -215,7 +215,7 @@ fn fill<T>(
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) => {
-            // What is collected belongs to an output that will not be.
+            // The output will not be made: what is still buffered must not be written when the buffer is dropped.
             let _ = out.into_parts();
             match error {
                 Error::Io { source, .. } if source.kind() == ErrorKind::BrokenPipe => Ok(None),
@@ -234,10 +234,10 @@ pub fn print(body: impl FnOnce(&mut Sink<'_>) -> Result<()>) -> Result<()> {
     fill(target, Path::new("standard output"), body).map(|_| ())
 }
 
-/// Prints `text` to standard output as [`print`] does.
+/// Prints `text` to standard output as [`print()`] does.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_text(text: &str) -> Result<()> {
     print(|out| {
         out.write_all(text.as_bytes())

@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::kernels::synth;
 use crate::probe::{NoProbe, Probe};
 use crate::report::Report;
-use crate::simulation::{self, Options, RunResult};
+pub use crate::simulation::Options;
+use crate::simulation::{self, RunResult};
 use crate::trace::Workload;
 use std::path::Path;
 
@@ -19,8 +20,7 @@ pub const MODEL_VERSION: u32 = 2;
 /// A checked machine, ready to run workloads.
 ///
 /// ```
-/// use phantom_gpu::session::Session;
-/// use phantom_gpu::simulation::Options;
+/// use phantom_gpu::session::{Options, Session};
 ///
 /// let session = Session::new("v100", &["l2.ways=8"])?;
 /// let workload = session.open(&["synth:copy?bytes=64KiB"])?;

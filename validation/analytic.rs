@@ -1,8 +1,8 @@
 //! What can be derived by hand or was measured on silicon, on synthetic kernels: latencies of dependent
 //! chains, peaks of independent ones, memory plateaus, launch and dispatch.
 
+use phantom_gpu::internals::simulation::Options;
 use phantom_gpu::session::Session;
-use phantom_gpu::simulation::Options;
 
 fn gpu(name: &str) -> Session {
     Session::new::<&str>(name, &[]).unwrap()

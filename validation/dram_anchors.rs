@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use phantom_gpu::mem::dram::replay::{self, Pattern, Record, Replay, Report};
-use phantom_gpu::mem::dram::{
+use phantom_gpu::internals::mem::dram::replay::{self, Pattern, Record, Replay, Report};
+use phantom_gpu::internals::mem::dram::{
     ChannelSpec, Kind, Map, NoDramProbe, PagePolicy, Policy, RefreshMode, standard,
 };
 

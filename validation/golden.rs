@@ -9,11 +9,11 @@
 mod leaves;
 
 use leaves::{leaves, name_of};
-use phantom_gpu::hash::ContentHash;
-use phantom_gpu::kernels::synth;
-use phantom_gpu::ptx::record::record;
+use phantom_gpu::internals::hash::ContentHash;
+use phantom_gpu::internals::kernels::synth;
+use phantom_gpu::internals::ptx::record::record;
+use phantom_gpu::internals::simulation::Options;
 use phantom_gpu::session::{MODEL_VERSION, Session};
-use phantom_gpu::simulation::Options;
 use phantom_gpu::trace::Workload;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

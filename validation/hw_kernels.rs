@@ -1,10 +1,10 @@
 //! The kernels of the hardware kit, executed from their PTX, recorded, and run on the machine: they measure what the
 //! suite's own kernels, built instruction by instruction, measure.
 
-use phantom_gpu::microbench::{definition, reference::Reference, suite};
-use phantom_gpu::ptx::record::record;
+use phantom_gpu::internals::microbench::{definition, reference::Reference, suite};
+use phantom_gpu::internals::ptx::record::record;
+use phantom_gpu::internals::simulation::Options;
 use phantom_gpu::session::Session;
-use phantom_gpu::simulation::Options;
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -4,8 +4,8 @@
 use phantom_gpu::config::field::Kind;
 use phantom_gpu::config::{self, KeyDoc};
 use phantom_gpu::error::Result;
+use phantom_gpu::internals::simulation::Options;
 use phantom_gpu::session::Session;
-use phantom_gpu::simulation::Options;
 use phantom_gpu::trace::{Command, Workload};
 use rayon::prelude::*;
 use serde_json::Value;

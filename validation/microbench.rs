@@ -1,8 +1,8 @@
 //! A few micro-benchmarks against the references, and the known misses of `DEVIATIONS.md` at the values
 //! that they have: a change of the machine that moves one says so here.
 
-use phantom_gpu::microbench::results::{Point, Results};
-use phantom_gpu::microbench::{definition, reference::Reference, suite};
+use phantom_gpu::internals::microbench::results::{Point, Results};
+use phantom_gpu::internals::microbench::{definition, reference::Reference, suite};
 use phantom_gpu::session::Session;
 
 fn results(gpu: &str, only: &[&str]) -> Results {

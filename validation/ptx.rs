@@ -1,12 +1,12 @@
 //! The PTX corpus: every kernel of every architecture runs and computes what it should.
 
-use phantom_gpu::isa::OpClass;
-use phantom_gpu::ptx::exec::observe::Unobserved;
-use phantom_gpu::ptx::launch::{Launch, check, run};
-use phantom_gpu::ptx::parse;
-use phantom_gpu::ptx::record::record;
+use phantom_gpu::internals::isa::OpClass;
+use phantom_gpu::internals::ptx::exec::observe::Unobserved;
+use phantom_gpu::internals::ptx::launch::{Launch, check, run};
+use phantom_gpu::internals::ptx::parse;
+use phantom_gpu::internals::ptx::record::record;
+use phantom_gpu::internals::simulation::Options;
 use phantom_gpu::session::Session;
-use phantom_gpu::simulation::Options;
 use phantom_gpu::trace::pgt::encoded::EncodedCtas;
 use phantom_gpu::trace::pgt::write_pgt;
 use phantom_gpu::trace::{Command, WarpStream};

@@ -1,9 +1,9 @@
 //! What goes wrong in PTX files, launch files and kernels is reported with its place.
 
-use phantom_gpu::ptx::exec::decode::{Bindings, decode};
-use phantom_gpu::ptx::flat::{entries, flatten};
-use phantom_gpu::ptx::record::record;
-use phantom_gpu::ptx::{lower, parse};
+use phantom_gpu::internals::ptx::exec::decode::{Bindings, decode};
+use phantom_gpu::internals::ptx::flat::{entries, flatten};
+use phantom_gpu::internals::ptx::record::record;
+use phantom_gpu::internals::ptx::{lower, parse};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 

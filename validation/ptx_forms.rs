@@ -1,9 +1,9 @@
 //! Forms that compilers write and the corpus does not hold: each kernel traps where the result is
 //! not the one that the language defines.
 
-use phantom_gpu::ptx::flat::flatten;
-use phantom_gpu::ptx::parse;
-use phantom_gpu::ptx::record::record;
+use phantom_gpu::internals::ptx::flat::flatten;
+use phantom_gpu::internals::ptx::parse;
+use phantom_gpu::internals::ptx::record::record;
 
 /// The message of recording `body`, two warps of it, after `items` of the module; nothing for
 /// success.

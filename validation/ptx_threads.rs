@@ -1,10 +1,10 @@
 //! CTAs on several threads: the memory, the trace, the fault and the count of one thread.
 
-use phantom_gpu::ptx::exec::observe::{Observer, Parallel};
-use phantom_gpu::ptx::exec::regs::Lanes;
-use phantom_gpu::ptx::launch::{Launch, run};
-use phantom_gpu::ptx::parse;
-use phantom_gpu::ptx::record::record;
+use phantom_gpu::internals::ptx::exec::observe::{Observer, Parallel};
+use phantom_gpu::internals::ptx::exec::regs::Lanes;
+use phantom_gpu::internals::ptx::launch::{Launch, run};
+use phantom_gpu::internals::ptx::parse;
+use phantom_gpu::internals::ptx::record::record;
 use phantom_gpu::trace::pgt::write_pgt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -3,14 +3,14 @@
 mod support;
 
 use phantom_gpu::config;
-use phantom_gpu::gpu::ChipCounters;
-use phantom_gpu::occupancy::Occupancy;
-use phantom_gpu::probe::NoProbe;
+use phantom_gpu::internals::gpu::ChipCounters;
+use phantom_gpu::internals::occupancy::Occupancy;
+use phantom_gpu::internals::probe::NoProbe;
+use phantom_gpu::internals::simulation::{KernelRun, RunResult, Timeline};
+use phantom_gpu::internals::stats::{Label, Pipe};
 use phantom_gpu::report::explain::{catalogue, find};
 use phantom_gpu::report::metrics::METRICS;
 use phantom_gpu::report::{Report, table};
-use phantom_gpu::simulation::{KernelRun, RunResult, Timeline};
-use phantom_gpu::stats::{Label, Pipe};
 use phantom_gpu::trace::{KernelHeader, Workload};
 use serde_json::Value;
 use std::process::{Command, Output};

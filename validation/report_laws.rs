@@ -3,12 +3,12 @@
 
 mod support;
 
-use phantom_gpu::mem::{LINE_BYTES, SECTOR_BYTES};
+use phantom_gpu::internals::mem::{LINE_BYTES, SECTOR_BYTES};
+use phantom_gpu::internals::simulation::Options;
+use phantom_gpu::internals::stats::Label;
 use phantom_gpu::report::metrics::Number;
 use phantom_gpu::report::schema::{Kernel, Status};
 use phantom_gpu::report::timeline;
-use phantom_gpu::simulation::Options;
-use phantom_gpu::stats::Label;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use support::{Run, json, run, run_with};

@@ -5,8 +5,8 @@
 
 use phantom_gpu::config::registry;
 use phantom_gpu::error::Error;
+use phantom_gpu::internals::simulation::Options;
 use phantom_gpu::session::Session;
-use phantom_gpu::simulation::Options;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;

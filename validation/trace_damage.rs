@@ -2,7 +2,7 @@
 
 use super::trace_text::{Style, file, sample};
 use super::{drain, load, packed};
-use phantom_gpu::isa::RegRange;
+use phantom_gpu::internals::isa::RegRange;
 use phantom_gpu::trace::pgt::write_pgt;
 use phantom_gpu::trace::{Code, Command};
 use std::path::Path;

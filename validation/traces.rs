@@ -5,7 +5,7 @@ mod trace_damage;
 mod trace_text;
 
 use phantom_gpu::error::Result;
-use phantom_gpu::isa::StaticInst;
+use phantom_gpu::internals::isa::StaticInst;
 use phantom_gpu::trace::accelsim::export::{ExportPacking, export};
 use phantom_gpu::trace::open::open;
 use phantom_gpu::trace::pgt::encoded::EncodedCtas;

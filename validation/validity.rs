@@ -2,11 +2,11 @@
 
 mod support;
 
-use phantom_gpu::ptx::record::record;
+use phantom_gpu::internals::ptx::record::record;
+use phantom_gpu::internals::simulation::Options;
 use phantom_gpu::report::schema::Status;
 use phantom_gpu::report::validity::warnings;
 use phantom_gpu::session::Session;
-use phantom_gpu::simulation::Options;
 use phantom_gpu::trace::Command;
 use phantom_gpu::trace::pgt::write_pgt;
 use std::path::{Path, PathBuf};

@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use phantom_gpu::ptx::exec::decode::{Bindings, decode};
-use phantom_gpu::ptx::flat::{entries, flatten};
-use phantom_gpu::ptx::{lower, parse};
+use phantom_gpu::internals::ptx::exec::decode::{Bindings, decode};
+use phantom_gpu::internals::ptx::flat::{entries, flatten};
+use phantom_gpu::internals::ptx::{lower, parse};
 
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);

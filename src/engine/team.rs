@@ -6,20 +6,22 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 
-/// A reusable barrier that spins for a while and then sleeps, and a work counter per phase.
+/// A barrier that the same threads use again and again. A waiting thread spins for a while and then sleeps.
 pub struct Team {
     threads: usize,
+    /// Threads that wait at the barrier now.
     arrived: AtomicUsize,
+    /// How often the barrier has opened. A waiting thread goes on when this number changes.
     generation: AtomicUsize,
-    /// Threads that gave their processor away.
+    /// Threads that sleep because spinning took too long.
     sleepers: Mutex<usize>,
     wake: Condvar,
     broken: AtomicBool,
     spins: u32,
 }
 
-/// Set while a thread runs its shards; breaks the barrier when the thread panics, so that the
-/// others stop instead of waiting for ever.
+/// Held by each thread of a team while it works. If the thread panics, dropping this guard breaks the barrier, so
+/// that the other threads stop too instead of waiting for ever.
 pub struct Member<'a>(&'a Team);
 
 impl Drop for Member<'_> {
@@ -32,10 +34,12 @@ impl Drop for Member<'_> {
     }
 }
 
-/// Tasks of one phase, dealt to the threads of a team: each has its own share, always the same one so
-/// that its state stays in that processor's cache, and helps the others when it is done.
+/// How the tasks of one phase are dealt to the threads of a team. Each thread has a share of its own, the same one
+/// in every phase, so that the state behind its tasks stays in its processor's cache. A thread that has finished its
+/// share takes tasks from the shares of the others.
 pub struct Deal {
     tasks: usize,
+    /// The next task of each share that nobody has taken.
     next: Vec<AtomicUsize>,
 }
 
@@ -48,7 +52,7 @@ impl Deal {
         }
     }
 
-    /// Makes all tasks open again. Alone.
+    /// Makes all tasks open again, for the next phase. To be called by one thread, while no other works.
     pub fn reset(&self) {
         for (share, next) in self.next.iter().enumerate() {
             next.store(self.start(share), Ordering::Relaxed);
@@ -75,7 +79,7 @@ impl Deal {
     }
 }
 
-/// Spins before a waiting thread gives its processor away, when each thread can have one.
+/// How often a waiting thread looks at the barrier before it sleeps, when there is a processor for each thread.
 const SPINS: u32 = 4000;
 
 impl Team {
@@ -96,7 +100,7 @@ impl Team {
         }
     }
 
-    /// Threads.
+    /// How many threads have to meet at the barrier.
     pub fn threads(&self) -> usize {
         self.threads
     }
@@ -106,8 +110,8 @@ impl Team {
         Member(self)
     }
 
-    /// Waits until every thread is here. The last to arrive runs `serial` alone before the others go
-    /// on.
+    /// Waits until every thread of the team has called this. The last one to arrive runs `serial` while all
+    /// others wait; then all go on.
     pub fn barrier(&self, serial: impl FnOnce()) {
         let generation = self.generation.load(Ordering::Acquire);
         if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
@@ -117,7 +121,7 @@ impl Team {
             self.generation.fetch_add(1, Ordering::Release);
             let anybody = *sleepers > 0;
             drop(sleepers);
-            // Waking is a system call, also for nobody.
+            // Waking is a system call even when no thread sleeps.
             if anybody {
                 self.wake.notify_all();
             }

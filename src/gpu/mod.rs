@@ -1,10 +1,13 @@
 //! The chip: owns every unit and moves messages between them. All wiring is here.
 //!
-//! Time goes in quanta. In phase A every SM and every memory shard runs one quantum alone, on the
-//! messages that were routed to it before. In phase B every GPC puts the messages of its SMs, and
-//! those for them, through its ports, and a bridge sorts what shards send each other. A message needs
-//! at least a quantum from end to end, so nothing that is sent in a quantum can matter within it,
-//! and the order in which shards are run, or by which thread, cannot either.
+//! Time goes in quanta. In phase A every SM and every memory shard runs one quantum by itself, on the messages
+//! that were routed to it before. In phase B every GPC puts the messages from and to its SMs through its ports, and
+//! a bridge sorts the messages that shards send to each other. A message takes at least a quantum from end to end.
+//! What is sent in a quantum therefore cannot have an effect within it, and the result depends neither on the order
+//! in which the shards are run nor on the thread that runs them.
+//!
+//! Threads: [`Gpu::phase_a`] and [`Gpu::phase_b`] are called by all threads of the team at once. Every other method
+//! is for one thread while the rest waits at the barrier (see [`crate::engine::Team::barrier`]); it says "serial".
 
 use crate::config::GpuSpec;
 use crate::engine::{Cycle, Deal};
@@ -40,10 +43,12 @@ struct GpcUnit<P> {
     probe: P,
 }
 
-/// Messages between shards.
+/// What memory shards send to each other: reads forwarded to the other partition, their replies, invalidations.
 #[derive(Default)]
 struct Bridge {
+    /// Messages of the last quantum, by destination.
     to_shards: Vec<Vec<Request>>,
+    /// Some shard has work, or has sent something.
     active: bool,
 }
 
@@ -64,15 +69,15 @@ pub struct Gpu<P> {
 /// What happened on the chip in a quantum, for the host side.
 #[derive(Default)]
 pub struct Quantum {
-    /// CTAs that ended.
+    /// CTAs that ended in it.
     pub done: Vec<CtaDone>,
-    /// The first stream that could not be read.
+    /// The first error in reading an instruction stream.
     pub error: Option<Error>,
     /// Warps resident at its end.
     pub resident_warps: u32,
-    /// Something is in flight or resident.
+    /// A warp is resident, or a message in flight.
     pub active: bool,
-    /// Warp instructions so far.
+    /// Warp instructions issued since the start of the run: the watchdog's sign of life.
     pub progress: u64,
 }
 
@@ -164,18 +169,19 @@ impl<P: Probe + Sync> Gpu<P> {
         self.quantum
     }
 
-    /// Starts the distribution of phase A anew. Alone.
+    /// Opens the tasks of phase A for the next quantum. Serial.
     pub fn begin_phase_a(&self) {
         self.sm_tasks.reset();
         self.shard_tasks.reset();
     }
 
-    /// Starts the distribution of phase B anew. Alone.
+    /// Opens the tasks of phase B for the next quantum. Serial.
     pub fn begin_phase_b(&self) {
         self.routes.reset();
     }
 
-    /// Phase A of quantum `index` on thread `thread`, as far as it gets shards.
+    /// The part of thread `thread` in phase A of quantum `index`: it takes SMs and memory shards until none is left,
+    /// and runs each of them for the quantum.
     pub fn phase_a(&self, thread: usize, index: u64, programs: &[Launched], no_skip: bool) {
         let gpcs: Vec<_> = self.gpcs.iter().map(read).collect();
         let bridge = read(&self.bridge);
@@ -199,8 +205,7 @@ impl<P: Probe + Sync> Gpu<P> {
         for reply in &gpcs[number % count].ports.to_sms[number / count] {
             unit.sm.deliver(*reply);
         }
-        unit.sm.requests.clear();
-        unit.sm.done.clear();
+        unit.sm.begin_quantum();
         if unit.sm.idle() && !no_skip {
             return;
         }
@@ -232,7 +237,8 @@ impl<P: Probe + Sync> Gpu<P> {
         unit.shard.run(index, self.quantum, &mut cx);
     }
 
-    /// Phase B on thread `thread`: one GPC, or the bridge, at a time, as far as it gets them.
+    /// The part of thread `thread` in phase B: it takes GPCs, and the bridge, until none is left, and routes the
+    /// messages of each of them.
     pub fn phase_b(&self, thread: usize) {
         let shards: Vec<_> = self.shards.iter().map(read).collect();
         self.routes
@@ -249,8 +255,8 @@ impl<P: Probe + Sync> Gpu<P> {
         (gpc.resident_warps, gpc.active, gpc.progress) = (0, false, 0);
         for &sm in &self.topology.sms_of[number] {
             let mut unit = write(&self.sms[usize::from(sm)]);
-            gpc.ports.collect(&unit.sm.requests);
-            gpc.done.extend_from_slice(&unit.sm.done);
+            gpc.ports.collect(unit.sm.requests());
+            gpc.done.extend_from_slice(unit.sm.done());
             gpc.resident_warps += unit.sm.resident_warps();
             gpc.active |= !unit.sm.idle();
             gpc.progress += unit.sm.progress();
@@ -277,7 +283,7 @@ impl<P: Probe + Sync> Gpu<P> {
         }
     }
 
-    /// What happened in the quantum that is over. Alone.
+    /// Collects in `out` what the host side has to know of the quantum that is over. Serial.
     pub fn report(&self, out: &mut Quantum) {
         out.done.clear();
         out.resident_warps = 0;
@@ -298,26 +304,27 @@ impl<P: Probe + Sync> Gpu<P> {
         }
     }
 
-    /// Starts a CTA on an SM. Alone.
+    /// Hands a CTA to SM number `sm`, which starts it at the cycle in `start`. Serial.
     pub fn start_cta(&self, sm: usize, start: crate::sm::CtaStart) {
         write(&self.sms[sm]).sm.start(start);
     }
 
-    /// Kernel boundary on every SM. Alone; the SMs must be idle.
+    /// Prepares every SM for a kernel with `smem_bytes` of shared memory: caches are emptied. The SMs must be idle.
+    /// Serial.
     pub fn begin_kernel(&self, smem_bytes: u32) {
         for unit in &self.sms {
             write(unit).sm.begin_kernel(smem_bytes);
         }
     }
 
-    /// No SM has work and no request is on its way; write-backs may be. Alone.
+    /// Whether no SM has work and no request is on its way. Lines may still be on their way from L2 to DRAM. Serial.
     pub fn quiet(&self) -> bool {
         self.sms.iter().all(|u| read(u).sm.idle())
             && self.shards.iter().all(|u| read(u).shard.quiet())
             && read(&self.bridge).to_shards.iter().all(Vec::is_empty)
     }
 
-    /// When the last reply of any kind reached an SM. Alone.
+    /// The cycle at which the last reply of any kind reached an SM. Serial.
     pub fn last_reply(&self) -> Cycle {
         self.sms
             .iter()
@@ -326,8 +333,8 @@ impl<P: Probe + Sync> Gpu<P> {
             .unwrap_or(0)
     }
 
-    /// A host copy: its sectors are in L2 afterwards, as far as they fit; with `everywhere` in every
-    /// partition. Alone.
+    /// A host copy: afterwards its sectors are in L2, the last ones if not all fit; with `everywhere` in every
+    /// partition. Takes no simulated time. Serial.
     pub fn preload(&self, address: u64, bytes: u64, everywhere: bool) {
         // Only the last bytes can stay; the rest would fall out again.
         let keep = self.spec.l2.bytes.saturating_mul(2).min(bytes);
@@ -347,8 +354,8 @@ impl<P: Probe + Sync> Gpu<P> {
         }
     }
 
-    /// All counters at cycle `at`, which is not before the last thing that happened. With `closing`
-    /// every issue slot before `at` has its label. Alone.
+    /// All counters at cycle `at`, which must not lie before anything that has been simulated. With `closing`
+    /// every issue slot before `at` gets its label, even in the middle of a wait. Serial.
     pub fn counters(&self, at: Cycle, closing: bool) -> ChipCounters {
         let mut total = ChipCounters::default();
         for unit in &self.sms {
@@ -367,7 +374,7 @@ impl<P: Probe + Sync> Gpu<P> {
         total
     }
 
-    /// Warp and thread instructions of program slot `slot`, which start again at zero. Alone.
+    /// Warp and thread instructions of program slot `slot` since the last call, for the whole chip. Serial.
     pub fn take_program_counts(&self, slot: usize) -> (u64, u64) {
         self.sms.iter().fold((0, 0), |sum, unit| {
             let (warp, thread) = write(unit).sm.take_program_counts(slot);
@@ -375,7 +382,7 @@ impl<P: Probe + Sync> Gpu<P> {
         })
     }
 
-    /// What everything waits for. Alone.
+    /// What each warp and each queue waits for, a line each, for the watchdog's message. Serial.
     pub fn wait_graph(&self, programs: &[Launched]) -> Vec<String> {
         let mut out = Vec::new();
         for unit in &self.sms {

@@ -54,7 +54,7 @@ pub enum OpClass {
     Exit,
     /// CTA barrier; the number of the barrier is in `StaticInst::imm`.
     Barrier,
-    /// Memory fence; scope in [`MemOp`]-less `imm`: 0 CTA, 1 GPU, 2 system.
+    /// Memory fence. It has no [`MemOp`]; its scope is in `StaticInst::imm`: 0 CTA, 1 GPU, 2 system.
     Membar,
     /// `DEPBAR`: waits for scoreboards or cp.async groups.
     DepBar,
@@ -93,7 +93,7 @@ pub enum RegFile {
 /// `URZ`, `PT`) are dropped by the reader, since nothing depends on them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct RegRange {
-    /// Which file.
+    /// The register file.
     pub file: RegFile,
     /// Number of the first register.
     pub first: u8,
@@ -166,7 +166,7 @@ pub enum CacheOp {
     Global,
     /// Streaming, evict first (`.EF`).
     Streaming,
-    /// Last use.
+    /// Last use (`ld.lu`): the line is not needed afterwards.
     LastUse,
     /// Volatile or system-coherent.
     Volatile,
@@ -175,9 +175,9 @@ pub enum CacheOp {
 /// The memory side of a static instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct MemOp {
-    /// What it does.
+    /// Load, store, atomic, ...
     pub kind: MemKind,
-    /// Where.
+    /// The address space that it accesses.
     pub space: MemSpace,
     /// Bytes per lane: 1, 2, 4, 8, 16 (`LDSM.x4`: 16).
     pub width_bytes: u8,
@@ -215,13 +215,13 @@ pub enum TensorType {
 /// that is 256 multiply-adds a warp instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct TensorOp {
-    /// Rows.
+    /// Rows of the result.
     pub m: u16,
-    /// Columns.
+    /// Columns of the result.
     pub n: u16,
-    /// Depth.
+    /// Length of the dot products.
     pub k: u16,
-    /// Input type.
+    /// Element type of both inputs.
     pub input: TensorType,
     /// Accumulates in 32 bits (or wider).
     pub wide_accumulate: bool,
@@ -253,7 +253,7 @@ pub struct StaticInst {
     pub pc: u32,
     /// Index into `Code::mnemonics`: full text with modifiers.
     pub mnemonic: u16,
-    /// Timing class.
+    /// What it does, which decides its timing.
     pub class: OpClass,
     /// Destination registers.
     pub dst: [RegRange; 2],
@@ -265,7 +265,7 @@ pub struct StaticInst {
     pub tensor: Option<TensorOp>,
     /// Constant-bank operand: byte offset in bank 0, when known.
     pub constant: Option<u32>,
-    /// Immediate, or class-specific number.
+    /// Its immediate, or a number that depends on the class: see [`OpClass::Barrier`], [`OpClass::Membar`].
     pub imm: u64,
     /// Control bits, when the source has them.
     pub control: Option<Control>,

@@ -6,10 +6,9 @@
 //! number, so that a grid of any size needs no more memory than its resident CTAs, and two runs are equal.
 //!
 //! ```
-//! use phantom_gpu::kernels::gemm::{Gemm, Numbers, Shape};
-//! use phantom_gpu::kernels::KernelGenerator;
-//! use phantom_gpu::session::Session;
-//! use phantom_gpu::simulation::Options;
+//! use phantom_gpu::internals::kernels::gemm::{Gemm, Numbers, Shape};
+//! use phantom_gpu::internals::kernels::KernelGenerator;
+//! use phantom_gpu::session::{Options, Session};
 //! use phantom_gpu::trace::{Command, Workload};
 //!
 //! let session = Session::new::<&str>("a100-80", &[])?;

@@ -21,7 +21,7 @@ use crate::mem::dram::{DramProbe, NoDramProbe};
 use crate::mem::l1::ReservationFail;
 use crate::mem::{Reply, Request};
 use crate::sm::CtaDone;
-use crate::sm::lsu::Space;
+use crate::sm::memory::Space;
 use crate::stats::Label;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub struct MemoryInst<'a> {
     /// Where it goes.
     pub space: Space,
     /// Lines that it touches with their sectors; none for shared memory and shuffles.
-    pub lines: &'a [crate::sm::coalesce::LineAccess],
+    pub lines: &'a [crate::sm::memory::coalesce::LineAccess],
     /// Passes over the shared-memory banks.
     pub passes: u8,
 }

@@ -5,41 +5,36 @@
 //! Everything that happens at a known later time (fixed latencies, cache hits, bank conflicts) is a
 //! time stored with the register or the warp, not an event.
 
-mod advance;
-pub mod coalesce;
-mod cta;
-pub mod fetch;
-mod issue;
+pub mod async_side;
+pub mod cores;
+mod ctas;
+pub mod front;
 pub mod latency;
-pub mod lsu;
+pub mod memory;
 pub mod program;
-mod readiness;
-mod reuse;
-pub mod subcore;
 #[cfg(test)]
 mod tests;
-pub mod warp;
-pub mod warp_sched;
 
-pub use crate::stats::SmCounters;
-pub use cta::{CtaDone, CtaStart};
+pub use ctas::{CtaDone, CtaStart};
 pub use program::Program;
 
 use crate::config::GpuSpec;
 use crate::engine::{Calendar, Cycle};
 use crate::error::Error;
 use crate::ids::SmId;
-use crate::mem::l1::L1;
-use crate::mem::{FlightId, Reply, Request, RequestKind};
+use crate::mem::{Reply, Request, RequestKind};
 use crate::probe::Probe;
-use crate::stats::{FetchStats, IssueStats, Label, SmStats};
-use crate::trace::{CtaEncoder, Kernel, WarpStream};
-use cta::Cta;
-use fetch::{ConstCaches, InstCaches};
-use lsu::Lsu;
-use program::{Pipe, REGS};
-use subcore::SubCore;
-use warp::{Local, PENDING, Warp};
+use crate::stats::Label;
+use crate::trace::Kernel;
+use async_side::AsyncSide;
+use cores::Cores;
+use cores::warp::{Local, PENDING};
+use ctas::CtaTable;
+use front::Front;
+use memory::MemoryPath;
+use program::Pipe;
+
+pub use crate::stats::SmCounters;
 
 /// Sub-cores of an SM, the only number that the configuration allows.
 pub const SUB_CORES: usize = crate::config::sm::SUB_CORES as usize;
@@ -47,23 +42,23 @@ pub const SUB_CORES: usize = crate::config::sm::SUB_CORES as usize;
 /// A kernel that is running: what every SM needs of it.
 #[derive(Clone)]
 pub struct Launched {
-    /// Lowered code.
+    /// Its code, lowered for this GPU.
     pub program: Program,
-    /// Header and streams.
+    /// Its header, and where the streams of its CTAs come from.
     pub kernel: Kernel,
-    /// First instruction-cache line of the kernel.
+    /// Number of the first line of its code, in lines of the instruction caches.
     pub code_line: u64,
-    /// First constant-cache line.
+    /// Number of the first line of its constants, in lines of the constant caches.
     pub const_line: u64,
 }
 
 /// What an SM is handed for a quantum.
 pub struct Cx<'a, P> {
-    /// The chip.
+    /// Configuration of the chip.
     pub spec: &'a GpuSpec,
     /// Running kernels by program slot.
     pub programs: &'a [Launched],
-    /// Observer.
+    /// The probe that watches this SM.
     pub probe: &'a mut P,
     /// Debug mode: visit every cycle.
     pub no_skip: bool,
@@ -73,33 +68,14 @@ pub struct Cx<'a, P> {
 pub struct Sm {
     id: SmId,
     epoch: Cycle,
-    subs: [SubCore; SUB_CORES],
-    warps: Vec<Warp>,
-    regs: Vec<u32>,
-    streams: Vec<WarpStream>,
-    used: u64,
-    ctas: Vec<Cta>,
-    inst: InstCaches,
-    consts: ConstCaches,
-    lsu: Lsu,
-    l1: L1<FlightId>,
-    releases: Vec<(Local, u8)>,
+    front: Front,
+    cores: Cores,
+    memory: MemoryPath,
+    async_side: AsyncSide,
+    ctas: CtaTable,
     inbox: Calendar<Reply>,
-    starts: Calendar<CtaStart>,
     replies: Vec<Reply>,
-    starting: Vec<CtaStart>,
-    scratch_streams: Vec<WarpStream>,
-    scratch_encoder: CtaEncoder,
-    issue: IssueStats,
-    counters: SmStats,
-    fetch_stats: FetchStats,
-    resident_since: Local,
     last_reply: Cycle,
-    per_program: Vec<(u64, u64)>,
-    /// Requests of this quantum, in order of `at`.
-    pub requests: Vec<Request>,
-    /// CTAs that ended in this quantum.
-    pub done: Vec<CtaDone>,
     /// A stream that could not be read.
     pub error: Option<Error>,
 }
@@ -107,37 +83,35 @@ pub struct Sm {
 impl Sm {
     /// An idle SM for quanta of `quantum` cycles.
     pub fn new(id: SmId, spec: &GpuSpec, quantum: Cycle) -> Self {
-        let warps = usize::from(spec.sm.warps_max);
         Sm {
             id,
             epoch: 0,
-            subs: std::array::from_fn(|_| SubCore::new(&spec.sm)),
-            warps: vec![Warp::empty(); warps],
-            regs: vec![0; warps * REGS],
-            streams: vec![WarpStream::default(); warps],
-            used: 0,
-            ctas: vec![Cta::default(); usize::from(spec.sm.ctas_max)],
-            inst: InstCaches::new(&spec.fetch, SUB_CORES),
-            consts: ConstCaches::new(&spec.const_cache),
-            lsu: Lsu::new(id, spec),
-            l1: L1::new(&spec.l1),
-            releases: Vec::new(),
+            front: Front::new(spec),
+            cores: Cores::new(spec),
+            memory: MemoryPath::new(id, spec),
+            async_side: AsyncSide::new(usize::from(spec.sm.warps_max)),
+            ctas: CtaTable::new(spec.sm.ctas_max, quantum),
             inbox: Calendar::new(quantum),
-            starts: Calendar::new(quantum),
             replies: Vec::new(),
-            starting: Vec::new(),
-            scratch_streams: Vec::new(),
-            scratch_encoder: CtaEncoder::default(),
-            issue: IssueStats::default(),
-            counters: SmStats::default(),
-            fetch_stats: FetchStats::default(),
-            resident_since: 0,
             last_reply: 0,
-            per_program: Vec::new(),
-            requests: Vec::new(),
-            done: Vec::new(),
             error: None,
         }
+    }
+
+    /// Forgets what the last quantum sent and ended.
+    pub fn begin_quantum(&mut self) {
+        self.memory.requests.clear();
+        self.ctas.done.clear();
+    }
+
+    /// Requests of the last quantum, in order of `at`.
+    pub fn requests(&self) -> &[Request] {
+        &self.memory.requests
+    }
+
+    /// CTAs that ended in the last quantum.
+    pub fn done(&self) -> &[CtaDone] {
+        &self.ctas.done
     }
 
     /// Delivers a reply; it arrives in a later quantum.
@@ -147,36 +121,37 @@ impl Sm {
 
     /// Starts a CTA in a later quantum.
     pub fn start(&mut self, start: CtaStart) {
-        self.starts.push(start);
+        self.ctas.starts.push(start);
     }
 
     /// Kernel boundary: caches are invalid, `smem_bytes` of the unified memory are shared memory.
     /// The SM must be idle.
     pub fn begin_kernel(&mut self, smem_bytes: u32) {
-        self.inst.invalidate();
-        self.consts.invalidate();
-        self.l1.flush(smem_bytes);
+        self.front.invalidate();
+        self.memory.l1.flush(smem_bytes);
     }
 
     /// No warp is resident, nothing is in flight and nothing will arrive.
     pub fn idle(&self) -> bool {
-        self.used == 0
+        self.cores.used == 0
             && self.inbox.is_empty()
-            && self.starts.is_empty()
-            && self.l1.in_flight() == 0
-            && self.lsu.idle()
-            && self.inst.idle()
-            && self.consts.idle()
+            && self.ctas.starts.is_empty()
+            && self.memory.idle()
+            && self.front.idle()
     }
 
     /// Runs quantum number `index` of `quantum` cycles.
     pub fn run<P: Probe>(&mut self, index: u64, quantum: Cycle, cx: &mut Cx<P>) {
         self.inbox.take(index, &mut self.replies);
-        self.starts.take(index, &mut self.starting);
+        self.ctas.starts.take(index, &mut self.ctas.starting);
         let fills = self.replies.iter().filter(|r| r.kind == RequestKind::Read);
-        fills.for_each(|r| self.l1.warm(r.line));
+        fills.for_each(|r| self.memory.l1.warm(r.line));
         let begin = index * quantum;
-        if self.used == 0 && begin - self.epoch > 1 << 28 && self.lsu.idle() && self.inst.idle() {
+        if self.cores.used == 0
+            && begin - self.epoch > 1 << 28
+            && self.memory.lsu.idle()
+            && self.front.inst.idle()
+        {
             self.rebase(begin);
         }
         if begin - self.epoch > Cycle::from(PENDING) - (1 << 16) {
@@ -196,13 +171,16 @@ impl Sm {
             if let Some(r) = self.replies.get(reply) {
                 now = now.min((r.at - self.epoch) as Local);
             }
-            if let Some(s) = self.starting.get(start) {
+            if let Some(s) = self.ctas.starting.get(start) {
                 now = now.min((s.at - self.epoch) as Local);
             }
             if cx.no_skip {
                 now = tick;
                 tick += 1;
-                self.subs.iter_mut().for_each(|s| s.next = s.next.min(now));
+                self.cores
+                    .subs
+                    .iter_mut()
+                    .for_each(|s| s.next = s.next.min(now));
             }
             if now >= end {
                 break;
@@ -216,6 +194,7 @@ impl Sm {
                 self.reply(r, now, cx);
             }
             while let Some(&s) = self
+                .ctas
                 .starting
                 .get(start)
                 .filter(|s| s.at - self.epoch <= now.into())
@@ -229,11 +208,11 @@ impl Sm {
 
     #[inline(always)]
     fn next_local(&self) -> Local {
-        let mut next = self.lsu.next;
-        for sub in &self.subs {
+        let mut next = self.memory.lsu.next;
+        for sub in &self.cores.subs {
             next = next.min(sub.next);
         }
-        for release in &self.releases {
+        for release in &self.ctas.releases {
             next = next.min(release.0);
         }
         next
@@ -241,24 +220,25 @@ impl Sm {
 
     #[inline(always)]
     fn tick<P: Probe>(&mut self, now: Local, cx: &mut Cx<P>) {
-        if !self.releases.is_empty() {
+        if !self.ctas.releases.is_empty() {
             self.release_due(now, cx);
         }
-        if self.lsu.next <= now {
+        if self.memory.lsu.next <= now {
             self.memory_pipe(now, cx);
         }
         for k in 0..SUB_CORES {
-            if self.subs[k].next <= now {
+            if self.cores.subs[k].next <= now {
                 self.step(k, now, cx);
             }
         }
     }
 
-    /// Moves the epoch to `to`; every stored time is in the past, so it becomes zero.
+    /// Moves the epoch, from which local times are counted, to `to`. Every stored time lies before it, so all become
+    /// zero.
     fn rebase(&mut self, to: Cycle) {
         let by = (to - self.epoch) as Local;
         self.charge_all(by, false);
-        for sub in &mut self.subs {
+        for sub in &mut self.cores.subs {
             sub.pipe_free = [0; Pipe::COUNT];
             sub.issue_free = 0;
             sub.next = PENDING;
@@ -267,16 +247,16 @@ impl Sm {
             sub.ports_at = 0;
             sub.agu_free = 0;
         }
-        self.inst.rebase(by);
-        self.lsu.rebase(by);
+        self.front.inst.rebase(by);
+        self.memory.lsu.rebase(by);
         self.epoch = to;
     }
 
-    /// Gives the issue slots before `now` of sub-cores without live warps their label; with `all`
-    /// also those of the others, which are cut off in the middle of a wait.
+    /// Labels the issue slots before `now` of every sub-core without live warps. With `all` also those of the other
+    /// sub-cores: their warps are in the middle of a wait whose reason is not known yet, so that the label is `misc`.
     fn charge_all(&mut self, now: Local, all: bool) {
         for k in 0..SUB_CORES {
-            if all || self.subs[k].live == 0 {
+            if all || self.cores.subs[k].live == 0 {
                 self.charge_idle(k, now);
             }
         }
@@ -284,29 +264,30 @@ impl Sm {
 
     /// Labels the slots of an idle sub-core up to `now`.
     fn charge_idle(&mut self, k: usize, now: Local) {
-        let sub = &mut self.subs[k];
+        let sub = &mut self.cores.subs[k];
         if now > sub.accounted {
             let label = match (sub.live, sub.draining) {
                 (0, 0) => Label::NoWarp,
                 (0, _) => Label::Drain,
                 _ => Label::Misc,
             };
-            self.issue.add(label, u64::from(now - sub.accounted));
+            self.cores.issue.add(label, u64::from(now - sub.accounted));
             sub.accounted = now;
         }
     }
 
-    /// Labels the slots of sub-core `k` up to `now`, when a new warp comes: with what the oldest
-    /// resident warp waits for, since the new one cannot have been waited for.
+    /// Labels the slots of sub-core `k` up to `now`, just before a new warp is added. These slots passed while only
+    /// the older warps were there, so they get the label of the oldest one, never of the new warp.
     fn charge_wait(&mut self, k: usize, now: Local) {
-        if self.subs[k].live == 0 {
+        if self.cores.subs[k].live == 0 {
             return self.charge_idle(k, now);
         }
-        let sub = &mut self.subs[k];
+        let sub = &mut self.cores.subs[k];
         if now > sub.accounted {
             let oldest = usize::from(sub.scheduler.first()) * SUB_CORES + k;
-            self.issue
-                .add(self.warps[oldest].why, u64::from(now - sub.accounted));
+            self.cores
+                .issue
+                .add(self.cores.warps[oldest].why, u64::from(now - sub.accounted));
             sub.accounted = now;
         }
     }
@@ -316,46 +297,47 @@ impl Sm {
     pub fn counters(&mut self, at: Cycle, closing: bool) -> SmCounters {
         let now = (at - self.epoch) as Local;
         self.charge_all(now, closing);
-        let mut sm = self.counters;
+        let mut sm = self.cores.counters;
         self.count_residents(now, &mut sm);
         SmCounters {
-            issue: self.issue,
+            issue: self.cores.issue,
             sm,
-            fetch: self.fetch_stats,
-            lsu: self.lsu.stats,
-            l1: self.l1.stats,
+            fetch: self.front.stats,
+            lsu: self.memory.lsu.stats,
+            l1: self.memory.l1.stats,
         }
     }
 
     /// Warp and thread instructions issued so far for program slot `slot`, which start again at zero.
     pub fn take_program_counts(&mut self, slot: usize) -> (u64, u64) {
-        self.per_program
+        self.cores
+            .per_program
             .get_mut(slot)
             .map_or((0, 0), std::mem::take)
     }
 
-    /// Warp instructions so far.
+    /// Warp instructions issued since the start of the run.
     pub fn progress(&self) -> u64 {
-        self.counters.warp_instructions
+        self.cores.counters.warp_instructions
     }
 
-    /// When the last reply arrived.
+    /// The cycle at which the last reply from L2 arrived.
     pub fn last_reply(&self) -> Cycle {
         self.last_reply
     }
 
     /// Warps that are resident now.
     pub fn resident_warps(&self) -> u32 {
-        self.used.count_ones()
+        self.cores.used.count_ones()
     }
 
     /// What each resident warp waits for, for people: the watchdog's wait-for graph.
     pub fn wait_graph(&self, programs: &[Launched], out: &mut Vec<String>) {
-        for slot in 0..self.warps.len() {
-            if self.used >> slot & 1 == 0 {
+        for slot in 0..self.cores.warps.len() {
+            if self.cores.used >> slot & 1 == 0 {
                 continue;
             }
-            let warp = &self.warps[slot];
+            let warp = &self.cores.warps[slot];
             let pc = programs
                 .get(usize::from(warp.program))
                 .and_then(|l| l.program.ops.get(warp.op as usize))
@@ -364,7 +346,7 @@ impl Sm {
                 "SM {} warp slot {slot} (CTA {}, warp {}) at pc {pc:#06x}: {:?}, {} memory \
                  instructions and {} stores in flight, {} in the local queue, hold {:?}",
                 self.id.0,
-                self.ctas[usize::from(warp.cta)].number,
+                self.ctas.table[usize::from(warp.cta)].number,
                 warp.in_cta,
                 warp.why.name(),
                 warp.pending,
@@ -373,6 +355,8 @@ impl Sm {
                 warp.hold
             ));
         }
-        self.lsu.describe(self.id, self.l1.in_flight(), out);
+        self.memory
+            .lsu
+            .describe(self.id, self.memory.l1.in_flight(), out);
     }
 }

@@ -1,9 +1,10 @@
 //! A kernel's code as the SM executes it: [`Op`]s with pipes, latencies and register lists resolved
 //! for one GPU. Built once per launch; the hot loop sees nothing else of the code.
 
-use super::coalesce::{Banks, PatternSet};
+use super::cores::regfile::{ReuseCache, bank_reads};
 use super::latency::{self, Timing};
-use super::reuse::{ReuseCache, bank_reads};
+use super::memory::banks::Banks;
+use super::memory::coalesce::PatternSet;
 use crate::config::{DependencePolicy, GpuSpec};
 use crate::isa::opcode::BARRIER_ARRIVE_ONLY;
 use crate::isa::{Control, MemOp, MemSpace, OpClass, RegFile, RegRange, StaticInst};
@@ -11,13 +12,14 @@ pub use crate::stats::Pipe;
 use crate::trace::Code;
 use crate::trace::stream::has_access;
 
-/// Registers of each file that an instruction can name.
+/// How many registers of each file an instruction can name.
 const GENERAL: u16 = 256;
 const UNIFORM: u16 = 64;
 const PREDICATES: u16 = 8;
-/// The first uniform register of the scoreboard; general ones come before.
+/// The scoreboard numbers all registers of a warp in one row: general, uniform, predicates, uniform predicates.
+/// This is the number of the first uniform one.
 const FIRST_UNIFORM: u16 = GENERAL;
-/// The first predicate register.
+/// Scoreboard number of the first predicate register.
 pub const FIRST_PREDICATE: u16 = FIRST_UNIFORM + UNIFORM;
 const FIRST_UNIFORM_PREDICATE: u16 = FIRST_PREDICATE + PREDICATES;
 /// Stands for the predicate between a compare and a branch, which traces without predicate registers
@@ -38,13 +40,13 @@ pub enum OpKind {
     Shuffle,
     /// Constant load.
     ConstLoad,
-    /// Branch or convergence.
+    /// Branch, call or return: the warp's next instruction may lie elsewhere.
     Branch,
-    /// CTA barrier.
+    /// Arrival at a CTA barrier, and waiting there until it opens.
     Barrier,
     /// Arrival at a CTA barrier without waiting there.
     BarrierArrive,
-    /// Memory fence.
+    /// Memory fence: the warp waits until its loads have their data and its stores are acknowledged.
     Membar,
     /// Waits for cp.async groups.
     DepBar,
@@ -60,7 +62,7 @@ pub enum OpKind {
 pub mod flag {
     /// The instruction lies in another instruction-cache line than its predecessor in the table.
     pub const NEW_LINE: u8 = 1;
-    /// The instruction does not follow its predecessor in the table without a jump.
+    /// The instruction before it in the table is not the one before it in memory, so it was reached by a jump.
     pub const JUMPED_TO: u8 = 2;
     /// Reads the implied (or a named) predicate as a guard: the longer predicate latency holds.
     pub const GUARDED: u8 = 4;
@@ -97,37 +99,40 @@ pub struct Op {
     pub regs: u32,
     /// Instruction-cache line (kernel-relative).
     pub line: u32,
-    /// Issue to dependent issue.
+    /// Cycles from its issue to the issue of an instruction that needs its result.
     pub latency: u16,
     /// Constant-cache line (kernel-relative), with [`flag::CONSTANT`].
     pub const_line: u16,
     /// Index into [`Program::mems`].
     pub mem: u16,
-    /// Registers to check; sources that come from the other pipe first.
+    /// How many registers of its list must be ready before it issues. Those that another pipe
+    /// writes come first.
     pub checks: u8,
-    /// How many of them come from the other pipe.
+    /// How many of them another pipe writes: they take `Program::cross_extra` longer.
     pub cross: u8,
-    /// Registers to write (the list's last).
+    /// How many registers it writes; they end the list.
     pub dsts: u8,
     /// Cycles that the pipe is held.
     pub interval: u8,
-    /// Pipe.
+    /// The pipe to which it issues.
     pub pipe: Pipe,
-    /// Special handling.
+    /// What issue must do beyond taking the pipe.
     pub kind: OpKind,
-    /// See [`flag`].
+    /// Bits of [`flag`].
     pub flags: u8,
-    /// See [`source`].
+    /// What a dependent waits for, one of [`source`].
     pub source: u8,
-    /// Reads of bank 0 and bank 1.
+    /// Operands read from register banks 0 and 1.
     pub bank_reads: [u8; 2],
-    /// The same when the reuse cache holds what the instructions before it left there.
+    /// The same when the reuse cache supplies the operands that earlier instructions left in it.
     pub reuse_reads: [u8; 2],
-    /// How many instructions before it must have issued without a break for that; 0 = never.
+    /// It supplies them if the warp has issued at least this many instructions in a row before it, without another
+    /// warp or a jump in between; 0 = it never does.
     pub reuse_back: u8,
-    /// Control bits.
+    /// The compiler's control bits, or bits that demand nothing.
     pub control: Control,
-    /// Barrier number, fence scope, allowed groups.
+    /// Depends on the kind: the number of the barrier, the scope of the fence, or how many cp.async groups may stay
+    /// open.
     pub number: u8,
 }
 
@@ -138,24 +143,25 @@ const _: () = assert!(size_of::<Op>() <= 52);
 pub struct Program {
     /// One for each instruction of the code table.
     pub ops: Vec<Op>,
-    /// Register lists.
+    /// Register lists of all instructions, one after the other, in scoreboard numbers.
     pub regs: Vec<u16>,
-    /// Parts of the scoreboard that the kernel uses: general registers, and all the others.
+    /// Parts of the scoreboard that the kernel uses: general registers, and all the others. Only these are cleared
+    /// when a warp starts.
     pub used: [std::ops::Range<usize>; 2],
-    /// Memory operations.
+    /// Memory operations, to which [`Op::mem`] points.
     pub mems: Vec<MemOp>,
     /// Which registers each instruction checks and which it writes, as bits modulo 64: disjoint
     /// signatures mean disjoint registers.
     pub signatures: Vec<(u64, u64)>,
-    /// Lane patterns.
+    /// The lane patterns of the kernel with their lines and bank passes, worked out once.
     pub patterns: PatternSet,
     /// Instruction-cache lines of the kernel.
     pub lines: u32,
-    /// Constant-cache lines.
+    /// Constant-cache lines of the kernel.
     pub const_lines: u32,
-    /// Added to the predicate's ready time for guards.
+    /// Cycles by which a predicate is later for a branch or guard than for other readers.
     pub guard_extra: u32,
-    /// Added when producer and consumer are on different pipes.
+    /// Cycles by which a result is later for an instruction on another pipe.
     pub cross_extra: u32,
 }
 

@@ -12,24 +12,24 @@ use std::sync::Arc;
 /// Grid, block or cluster dimensions: x, y, z.
 pub type Dim3 = [u32; 3];
 
-/// What a launch says about a kernel.
+/// What is said about a kernel at its launch.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct KernelHeader {
     /// Function name, mangled or not.
     pub name: String,
-    /// Number in the source, from 1.
+    /// Its number in the source, from 1.
     pub id: u32,
-    /// CTAs.
+    /// CTAs of the grid in each dimension.
     pub grid: Dim3,
-    /// Threads of a CTA.
+    /// Threads of a CTA in each dimension.
     pub block: Dim3,
-    /// CTAs of a cluster; all ones without clusters.
+    /// CTAs of a cluster in each dimension; all ones without clusters.
     pub cluster: Dim3,
     /// Registers per thread as allocated.
     pub registers_per_thread: u16,
     /// Static plus dynamic shared memory of a CTA, bytes.
     pub smem_bytes: u32,
-    /// CUDA stream.
+    /// The CUDA stream of the launch; 0 is the default stream.
     pub stream: u64,
     /// SASS version, e.g. 70, 75, 80, 86, 89, 90.
     pub sm_version: u16,
@@ -37,7 +37,7 @@ pub struct KernelHeader {
     pub shared_base: u64,
     /// Base of the local window in the generic address space; 0 = unknown.
     pub local_base: u64,
-    /// Where it came from.
+    /// Which tool or format the kernel comes from; what a report may assume follows from it.
     pub source: Source,
 }
 
@@ -77,9 +77,11 @@ pub trait CtaGenerator: Send + Sync {
     /// Appends all warps of CTA number `cta` (x fastest) to `out`.
     fn generate(&self, cta: u64, out: &mut super::stream::CtaEncoder);
 
-    /// Appends at least warp number `warp` of the CTA under its number; warps before it may be
-    /// left empty. Later chunks of a warp come this way, so that its neighbours need not be made
-    /// again.
+    /// Appends the streams of the CTA's warps up to number `warp` or further. The reader looks at that warp only, so
+    /// the streams before it may be left empty; but they must be there, because a stream's place is its number.
+    ///
+    /// A long stream is read in chunks. The second chunk and the following ones come from here, so that the other
+    /// warps of the CTA need not be generated again.
     fn generate_warp(&self, cta: u64, _warp: u32, out: &mut super::stream::CtaEncoder) {
         self.generate(cta, out);
     }
@@ -96,11 +98,11 @@ pub trait CtaReader: Send + Sync {
 /// Where the CTA streams of a kernel come from.
 #[derive(Clone)]
 pub enum CtaSource {
-    /// Encoded in memory, one entry per CTA.
+    /// All CTAs, encoded, in memory: entry `i` is CTA number `i`.
     Memory(Arc<Vec<EncodedCta>>),
-    /// Made on demand.
+    /// Made by a generator when a CTA is dispatched.
     Generated(Arc<dyn CtaGenerator>),
-    /// Read from a file on demand.
+    /// Read from a trace file when a CTA is dispatched.
     File(Arc<dyn CtaReader>),
 }
 
@@ -152,18 +154,18 @@ pub struct Totals {
     pub warp_insts: u64,
     /// Thread instructions: active lanes of each warp instruction, summed.
     pub thread_insts: u64,
-    /// Hash of the streams.
+    /// Content hash of all streams.
     pub content: u128,
 }
 
 /// One kernel launch.
 #[derive(Clone)]
 pub struct Kernel {
-    /// What the launch says.
+    /// Name, shape, registers, shared memory and stream of the launch.
     pub header: KernelHeader,
-    /// Static code.
+    /// The table of its distinct instructions.
     pub code: Arc<Code>,
-    /// Streams.
+    /// What each warp executed, CTA by CTA.
     pub ctas: CtaSource,
     /// Dynamic totals, when the source has them.
     pub totals: Option<Totals>,

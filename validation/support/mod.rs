@@ -3,10 +3,10 @@
 #![allow(dead_code, reason = "each test target uses its part")]
 
 use phantom_gpu::config::Resolved;
-use phantom_gpu::probe::NoProbe;
+use phantom_gpu::internals::probe::NoProbe;
+use phantom_gpu::internals::simulation::{Options, RunResult};
 use phantom_gpu::report::Report;
 use phantom_gpu::session::Session;
-use phantom_gpu::simulation::{Options, RunResult};
 use serde_json::Value;
 
 /// A finished run.

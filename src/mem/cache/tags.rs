@@ -130,8 +130,8 @@ impl Tags {
         None
     }
 
-    /// Loads what a lookup of `line`, and its insertion into set `set`, will read, and does nothing with it: called
-    /// for several lines in a row it lets the host wait for memory once instead of line by line.
+    /// Software prefetch: touches the host memory that a lookup of `line`, and its insertion into `set`, will read.
+    /// Called for several lines in a row, it overlaps their host cache misses. Changes nothing.
     #[inline(always)]
     pub fn warm(&self, set: u32, line: u64) {
         let content = |id: u32| self.entries.get(id as usize).map_or(0, |e| e.line);

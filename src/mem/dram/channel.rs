@@ -67,9 +67,10 @@ pub struct Channel {
     pub(super) mode: Kind,
     /// Last tick at which a queue changed length; the drain mode is decided on the tick after it.
     pub(super) changed_at: u64,
-    /// No read has been queued for `write_idle` ticks.
+    /// The read queue has been empty for `write_idle` ticks, so writes may be drained below their watermark.
     pub(super) reads_gone: bool,
-    /// The slot in which that becomes true; `u64::MAX` while it is, or while reads are queued.
+    /// The slot in which `reads_gone` will turn true: set when the last read leaves the queue. `u64::MAX` when it
+    /// is true already, or while reads are queued.
     pub(super) reads_gone_at: u64,
     pub(super) refresh: Refresh,
     pub(super) memory: Memory,
@@ -87,7 +88,7 @@ pub struct Channel {
     pub(super) row_free: u64,
     pub(super) column_pick: Pick,
     pub(super) row_pick: Pick,
-    /// Direction for which the plan was made.
+    /// Direction (reads or writes) for which the plan was made.
     pub(super) planned_mode: Kind,
     /// Banks that a refresh held up when the plan was made.
     pub(super) planned_held: u64,
@@ -318,7 +319,8 @@ impl Channel {
         self.deliver(until, done);
     }
 
-    /// As [`Channel::advance`], but looks at every slot anew and trusts no cached plan: slow, for tests.
+    /// As [`Channel::advance`], but plans again in every slot instead of skipping to the next planned command: slow,
+    /// for tests.
     pub fn advance_every_cycle<P: DramProbe>(
         &mut self,
         until: u64,

@@ -1,16 +1,24 @@
-//! What one CTA reads and writes of global memory, byte by byte, so that CTAs can run at once.
+//! The journal of a CTA: what it read and wrote of global memory, byte by byte, so that CTAs can run at the same
+//! time with the result of running one after the other.
 //!
-//! A CTA ahead of its turn sees memory as it was before its batch, and what it wrote itself. Its
-//! effects are what it read and did not write before, what it wrote, and the updates that can be
-//! done once more. They stand if no earlier CTA of the batch wrote what it read; otherwise it runs
-//! again, in its turn (see [`super::grid`]).
+//! **The rule.** CTAs have an order: their numbers. Those of a batch run at the same time. A CTA whose turn has not
+//! come sees memory as it was before the batch, with its own writes on top. When its turn comes, its journal says
+//! which bytes it read before it wrote them. If no earlier CTA of the batch wrote any of these, it saw what it would
+//! have seen in order: its journal is applied to memory. Otherwise the journal is thrown away and the CTA runs again,
+//! now in its turn (see [`super::grid`]).
 //!
-//! An update whose old value nobody sees neither reads nor writes here: it is kept, and done to
-//! memory as it is when the CTA's turn has come. That is right only as long as the same CTA does
-//! nothing to those bytes that is not such an update. A read of them is one of the value that all
-//! earlier CTAs left, so it counts as a read and changes nothing else. With a write the kept updates
-//! become what they would have been without being kept, reads followed by writes, and later updates
-//! of those bytes are no longer kept.
+//! **Deferred updates.** Many CTAs add to the same counter (`red`, or `atom` whose result nobody uses). Taken as a
+//! read and a write, every such update would depend on all earlier CTAs, and nothing could run at the same time. But
+//! if nobody looks at the old value, the CTA's run does not depend on it. So the update is *deferred*: it is logged
+//! as "add 3 to this word", counts neither as a read nor as a write, and is carried out in the CTA's turn, on what
+//! memory holds then.
+//!
+//! This is right while the CTA does nothing else to the bytes that it updates. If it does:
+//!
+//! - A **read** of updated bytes needs the value that all earlier CTAs left. The bytes are marked as read, so an
+//!   earlier write makes the CTA run again. The updates stay deferred.
+//! - A **write** over updated bytes makes their order matter. The deferred updates are turned back into what they
+//!   would have been otherwise, reads followed by writes, and later updates of these bytes are not deferred.
 
 pub mod blocks;
 pub mod deferred;
@@ -20,25 +28,26 @@ use super::bytes;
 use blocks::{BLOCK_BYTES, Block, Each, PAGE_BLOCKS, PAGE_BYTES, Pages, Part, Range, number};
 use deferred::{Deferred, Log, WORD_BYTES};
 
-/// Marks of a page.
+/// What the CTA did to a page: a bit for each byte, by block.
 #[derive(Clone, Debug, Default)]
 struct Page {
+    // Read before the CTA wrote them.
     read: Each<u32>,
     written: Each<u32>,
-    // Bytes of kept updates; none of them is among the written ones.
+    // Targets of deferred updates. Never bytes that are also marked as written.
     updated: Each<u32>,
-    // Number of the page's content, plus one.
+    // Where the page's content is: its place in `Journal::contents` plus one; 0 without any.
     content: u32,
 }
 
 impl Page {
-    /// Whether the CTA has a block of its own.
+    /// Whether the CTA has a copy of its own of a block, because it changed some of it.
     fn owns(&self, block: usize) -> bool {
         self.written[block] | self.updated[block] != 0
     }
 }
 
-/// What the CTA sees in a page, where it differs from memory. Blocks are filled when they begin to.
+/// The CTA's own copies of the blocks of a page. A block is copied from memory when the CTA first changes it.
 #[derive(Clone, Debug)]
 struct Content {
     blocks: Each<Block>,
@@ -51,43 +60,43 @@ const EMPTY: Content = Content {
     last: [0; PAGE_BYTES as usize / WORD_BYTES],
 };
 
-/// Bytes of a block that were written.
+/// Bytes of a block that a CTA wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patch {
     /// Number of the block.
     pub block: u32,
-    /// A bit for each byte.
+    /// Which of its bytes were written: bit `i` for byte `i`.
     pub mask: u32,
-    /// Content.
+    /// The block as the CTA left it; only bytes of the mask count.
     pub bytes: Block,
 }
 
-/// What a CTA did.
+/// The journal of a CTA that has ended.
 #[derive(Clone, Debug, Default)]
 pub struct Effects {
-    /// Blocks and bytes in them that it read before it wrote them.
+    /// What it read before it wrote it: numbers of blocks, each with a bit for each byte.
     pub reads: Vec<(u32, u32)>,
     /// What it wrote.
     pub writes: Vec<Patch>,
-    /// What it updated, in order.
+    /// Its deferred updates, in order.
     pub updates: Vec<Deferred>,
-    /// Blocks and bytes in them that it updated.
+    /// The targets of these: numbers of blocks, each with a bit for each byte.
     pub updated: Vec<(u32, u32)>,
 }
 
-/// Notes of what the running CTA does.
+/// The journal of the CTA that is running.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
     pages: Pages<Page>,
     contents: Vec<Content>,
     contents_used: usize,
     log: Log,
-    // Some kept update has become a read and a write.
+    // Some deferred update has been turned back into a read and a write.
     taken_back: bool,
 }
 
 impl Journal {
-    /// For so many bytes of memory. Keeps no updates until told to.
+    /// A journal for `bytes` of memory. It defers no updates until [`Journal::keep_updates`] is called.
     pub fn new(bytes: usize) -> Self {
         Journal {
             pages: Pages::new(bytes),
@@ -95,12 +104,13 @@ impl Journal {
         }
     }
 
-    /// From now on keeps up to so many updates of a CTA.
+    /// From now on defers up to `most` updates of each CTA.
     pub fn keep_updates(&mut self, most: usize) {
         self.log.keep(most);
     }
 
-    /// Offsets are read. More may be noted than is read. False if the CTA itself changed some.
+    /// Notes a read of `range`; it may mark more bytes than these. Returns whether memory can answer: false if the
+    /// CTA has changed one of the blocks itself, see [`Journal::overlay`].
     pub fn read(&mut self, range: Range) -> bool {
         let mut same = true;
         for part in range.parts() {
@@ -115,7 +125,7 @@ impl Journal {
         same
     }
 
-    /// What the CTA sees of up to 8 bytes from an offset on, where memory has `below`.
+    /// The value of up to 8 `bytes` at `offset` as the CTA sees it, where memory holds `below`.
     pub fn overlay(&self, offset: u64, bytes: usize, below: u64) -> u64 {
         let mut seen = below;
         let mut at = 0;
@@ -141,7 +151,8 @@ impl Journal {
         })
     }
 
-    /// Marks and content of the block of a part, made its own; `before` gives what was there.
+    /// The marks and the CTA's own copy of the block of `part`; the copy is made if there is none yet, of the
+    /// content that `before` gives.
     fn own(&mut self, part: Part, before: impl Fn(u32) -> Block) -> Option<Owned<'_>> {
         let page = self.pages.touch(part.page)?;
         if page.content == 0 {
@@ -162,7 +173,7 @@ impl Journal {
         })
     }
 
-    /// Bytes are written from an offset on; `before` gives the content of a block.
+    /// Notes a write of `bytes` at `offset`; `before` gives the content of a block as it was before the batch.
     pub fn write(&mut self, offset: u64, bytes: &[u8], before: impl Fn(u32) -> Block) {
         let mut rest = bytes;
         for part in Range::new(offset, bytes.len() as u64).parts() {
@@ -180,8 +191,8 @@ impl Journal {
         }
     }
 
-    /// Does and keeps an update of a value at a multiple of its size; returns the old one. `None` if
-    /// it cannot be kept, so that it has to be a read and a write.
+    /// Defers an update of an aligned value, and carries it out on the CTA's own copy; returns the old value there.
+    /// `None` if it cannot be deferred: the caller then has to treat it as a read and a write.
     pub fn update(&mut self, update: Deferred, before: impl Fn(u32) -> Block) -> Option<u64> {
         let size = update.update.bytes();
         let part = Range::new(u64::from(update.offset), size).parts().next();
@@ -201,7 +212,7 @@ impl Journal {
         Some(old)
     }
 
-    /// Ends the CTA: what it did.
+    /// Ends the CTA: returns what it did and clears the journal for the next one.
     pub fn finish(&mut self) -> Effects {
         let mut effects = Effects::default();
         for (number_of_page, page) in self.pages.all() {
@@ -236,7 +247,7 @@ impl Journal {
     }
 }
 
-/// A block of the CTA's own.
+/// Where the CTA's own copy of a block is.
 struct Owned<'a> {
     page: &'a mut Page,
     content: &'a mut Content,

@@ -48,7 +48,7 @@ impl Policy for Random {
     }
 
     fn likely_victim(&self, set: u32) -> u32 {
-        let drawn = mix(u64::from(set) << 32 | u64::from(self.victims[set as usize])) >> 32;
+        let drawn = mix((u64::from(set) << 32) | u64::from(self.victims[set as usize])) >> 32;
         ((drawn * u64::from(self.allowed)) >> 32) as u32
     }
 }

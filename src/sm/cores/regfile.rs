@@ -1,21 +1,21 @@
 //! Register-file reads of an instruction, and those that the reuse cache saves.
 
-use super::program::Op;
 use crate::config::GpuSpec;
 use crate::isa::{RegFile, StaticInst};
+use crate::sm::program::Op;
 
 /// The register-file reuse cache of a sub-core, followed along straight-line code: one entry for each
 /// bank and operand slot, filled by an operand with its `.reuse` bit set, gone at the next read of
 /// that bank and slot without it (Huerta et al., MICRO'25, 5.3).
 #[derive(Default)]
-pub(super) struct ReuseCache {
+pub(in crate::sm) struct ReuseCache {
     /// Register and the instruction that left it, by bank and operand slot.
     entries: [[Option<(u8, u32)>; 3]; 2],
 }
 
 impl ReuseCache {
     /// The reads of instruction number `index`, and what it leaves for those after it.
-    pub(super) fn read(&mut self, inst: &StaticInst, index: u32, banks: u8, op: &mut Op) {
+    pub(in crate::sm) fn read(&mut self, inst: &StaticInst, index: u32, banks: u8, op: &mut Op) {
         if inst.mem.is_some() {
             return;
         }
@@ -37,7 +37,7 @@ impl ReuseCache {
 }
 
 /// Register-file reads by bank. A wide operand reads one register a port each.
-pub(super) fn bank_reads(inst: &StaticInst, spec: &GpuSpec) -> [u8; 2] {
+pub(in crate::sm) fn bank_reads(inst: &StaticInst, spec: &GpuSpec) -> [u8; 2] {
     let mut reads = [0u8; 2];
     if inst.mem.is_some() {
         // Memory operands are read through the leftover ports, after issue.

@@ -1,9 +1,9 @@
 //! A sub-core: one issue slot, its pipes, the wake wheel of its warps and its local memory queue.
 
-use super::program::Pipe;
 use super::warp::{Local, PENDING, Queued};
 use super::warp_sched::Scheduler;
 use crate::config::SmSpec;
+use crate::sm::program::Pipe;
 use std::collections::VecDeque;
 
 const WHEEL: u32 = 64;

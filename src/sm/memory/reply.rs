@@ -4,8 +4,8 @@ use super::Flight;
 use crate::mem::space::line_of;
 use crate::mem::{CodeCache, Reply, ReplyTo, RequestKind};
 use crate::probe::Probe;
+use crate::sm::cores::warp::{Hold, Local, PENDING, raw};
 use crate::sm::program::{Op, flag};
-use crate::sm::warp::{Hold, Local, PENDING, raw};
 use crate::sm::{Cx, SUB_CORES, Sm};
 
 impl Sm {
@@ -16,23 +16,23 @@ impl Sm {
         match reply.to {
             ReplyTo::Fill => self.fill(&reply, ready, now, cx),
             ReplyTo::Flight(id) => {
-                self.lsu.bypass_left += u16::from(reply.kind == RequestKind::Read);
+                self.memory.lsu.bypass_left += u16::from(reply.kind == RequestKind::Read);
                 self.one_landed(id.number(), ready, now, cx);
             }
             ReplyTo::Fetch(cache) => self.code_arrived(cache, &reply, now, cx),
-            ReplyTo::WriteBack => self.lsu.store_credits += 1,
+            ReplyTo::WriteBack => self.memory.lsu.store_credits += 1,
             ReplyTo::Warp(slot) => {
-                self.lsu.store_credits += 1;
+                self.memory.lsu.store_credits += 1;
                 let slot = usize::from(slot);
-                self.warps[slot].stores -= 1;
-                if self.warps[slot].hold == Hold::Membar {
+                self.cores.warps[slot].stores -= 1;
+                if self.cores.warps[slot].hold == Hold::Membar {
                     self.check_hold(slot, now, cx);
                 }
             }
             ReplyTo::Slice(slice) => unreachable!("a reply for {slice:?} came to an SM"),
         }
-        if self.lsu.stuck.is_some() || self.lsu.port.holds() {
-            self.lsu.next = self.lsu.next.min(now);
+        if self.memory.lsu.stuck.is_some() || self.memory.lsu.port.holds() {
+            self.memory.lsu.next = self.memory.lsu.next.min(now);
         }
     }
 
@@ -43,10 +43,10 @@ impl Sm {
         now: Local,
         cx: &mut Cx<P>,
     ) {
-        let mut landed = std::mem::take(&mut self.lsu.free_flights);
+        let mut landed = std::mem::take(&mut self.memory.lsu.free_flights);
         let keep = landed.len();
-        let flights = &mut self.lsu.flights;
-        let dirty = self.l1.fill(reply.line, reply.sectors, |id| {
+        let flights = &mut self.memory.lsu.flights;
+        let dirty = self.memory.l1.fill(reply.line, reply.sectors, |id| {
             let id = id.number();
             let flight = &mut flights[id as usize];
             flight.done = flight.done.max(ready);
@@ -56,15 +56,15 @@ impl Sm {
             }
         });
         let at = self.epoch + u64::from(now);
-        let mshrs = self.l1.in_flight();
+        let mshrs = self.memory.l1.in_flight();
         cx.probe
             .l1_filled(at, self.id, reply.line, reply.sectors, mshrs);
         self.write_back(dirty, now);
         // Landed flights are the free ones at once; each is read before it can be reused.
         let count = landed.len();
-        self.lsu.free_flights = landed;
+        self.memory.lsu.free_flights = landed;
         for at in keep..count {
-            let flight = self.lsu.flights[self.lsu.free_flights[at] as usize];
+            let flight = self.memory.lsu.flights[self.memory.lsu.free_flights[at] as usize];
             self.landed(flight, now, cx);
         }
     }
@@ -76,7 +76,7 @@ impl Sm {
         now: Local,
         cx: &mut Cx<P>,
     ) {
-        let flight = &mut self.lsu.flights[id as usize];
+        let flight = &mut self.memory.lsu.flights[id as usize];
         flight.done = flight.done.max(ready);
         flight.left -= 1;
         if flight.left == 0 {
@@ -85,15 +85,15 @@ impl Sm {
     }
 
     pub(in crate::sm) fn land<P: Probe>(&mut self, id: u32, now: Local, cx: &mut Cx<P>) {
-        self.lsu.free_flights.push(id);
-        self.landed(self.lsu.flights[id as usize], now, cx);
+        self.memory.lsu.free_flights.push(id);
+        self.landed(self.memory.lsu.flights[id as usize], now, cx);
     }
 
     pub(in crate::sm) fn landed<P: Probe>(&mut self, flight: Flight, now: Local, cx: &mut Cx<P>) {
         let program = &cx.programs[usize::from(flight.program)].program;
         let op = program.ops[flight.op as usize];
         let slot = usize::from(flight.warp);
-        self.subs[slot % SUB_CORES]
+        self.cores.subs[slot % SUB_CORES]
             .scheduler
             .served((slot / SUB_CORES) as u8);
         self.complete(
@@ -117,11 +117,11 @@ impl Sm {
         cx: &mut Cx<P>,
     ) {
         let value = raw(done, op.source);
-        let warp = &mut self.warps[slot];
+        let warp = &mut self.cores.warps[slot];
         warp.pending -= 1;
         warp.memory_done = warp.memory_done.max(done);
         if group != u32::MAX {
-            warp.groups.complete(group, done);
+            self.async_side.groups[slot].complete(group, done);
         }
         if op.flags & flag::CONTROL != 0 {
             let barrier = usize::from(op.control.write_barrier);
@@ -149,20 +149,20 @@ impl Sm {
         };
         let line = line_of(reply.line, reply.sectors, line_bytes);
         let ready = if constant {
-            self.consts.arrived(line, now)
+            self.front.consts.arrived(line, now)
         } else {
-            self.inst.arrived(line, now)
+            self.front.inst.arrived(line, now)
         };
-        for slot in 0..self.warps.len() {
-            let warp = &self.warps[slot];
-            if self.used >> slot & 1 == 0 || warp.hold == Hold::Drain {
+        for slot in 0..self.cores.warps.len() {
+            let warp = &self.cores.warps[slot];
+            if self.cores.used >> slot & 1 == 0 || warp.hold == Hold::Drain {
                 continue;
             }
             let launched = &cx.programs[usize::from(warp.program)];
             let Some(op) = launched.program.ops.get(warp.op as usize) else {
                 continue;
             };
-            let warp = &mut self.warps[slot];
+            let warp = &mut self.cores.warps[slot];
             let waits = if constant {
                 warp.constant_at == PENDING
                     && op.flags & flag::CONSTANT != 0

@@ -5,11 +5,10 @@ use crate::engine::Cycle;
 use crate::isa::{CacheOp, MemKind, MemOp};
 use crate::mem::cache::Victim;
 use crate::mem::l1::ReservationFail;
-use crate::mem::space::sectors_of;
-use crate::mem::{CodeCache, FlightId, ReplyTo, Request, RequestKind};
+use crate::mem::{FlightId, ReplyTo, Request, RequestKind};
 use crate::probe::Probe;
+use crate::sm::cores::warp::{Local, PENDING, Queued};
 use crate::sm::program::Op;
-use crate::sm::warp::{Local, PENDING, Queued};
 use crate::sm::{Cx, Sm};
 
 impl Sm {
@@ -18,10 +17,10 @@ impl Sm {
     pub(in crate::sm) fn flight_of(&mut self, entry: &mut Queued, mem: &MemOp) -> u32 {
         if entry.flight == NO_FLIGHT {
             let group = match mem.kind {
-                MemKind::CpAsync => self.warps[usize::from(entry.warp)].groups.join(),
+                MemKind::CpAsync => self.async_side.groups[usize::from(entry.warp)].join(),
                 _ => u32::MAX,
             };
-            entry.flight = self.lsu.take_flight(Flight {
+            entry.flight = self.memory.lsu.take_flight(Flight {
                 warp: entry.warp,
                 program: entry.program,
                 op: entry.op,
@@ -44,14 +43,14 @@ impl Sm {
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
         let coherent = matches!(mem.cache, CacheOp::Global | CacheOp::Volatile);
         if !cx.spec.l1.enabled || coherent && entry.space != Space::Local {
-            if self.lsu.bypass_left == 0 {
+            if self.memory.lsu.bypass_left == 0 {
                 return Err((Stuck::Reservation(ReservationFail::MshrEntries), PENDING));
             }
-            self.lsu.bypass_left -= 1;
+            self.memory.lsu.bypass_left -= 1;
             let flight = self.flight_of(entry, mem);
-            self.lsu.flights[flight as usize].left += 1;
-            self.l1.stats.sector_reads += u64::from(line.sectors.count_ones());
-            self.l1.stats.sector_misses += u64::from(line.sectors.count_ones());
+            self.memory.lsu.flights[flight as usize].left += 1;
+            self.memory.l1.stats.sector_reads += u64::from(line.sectors.count_ones());
+            self.memory.l1.stats.sector_misses += u64::from(line.sectors.count_ones());
             let to = ReplyTo::Flight(FlightId::new(flight));
             self.send(Request {
                 at: self.cycle(miss_at),
@@ -60,10 +59,10 @@ impl Sm {
             });
             return Ok(());
         }
-        if let Some(room) = self.lsu.port.full_until(self.cycle(miss_at))
-            && self.l1.would_request(line.line, line.sectors)
+        if let Some(room) = self.memory.lsu.port.full_until(self.cycle(miss_at))
+            && self.memory.l1.would_request(line.line, line.sectors)
         {
-            self.l1.stats.reservation_fails += 1;
+            self.memory.l1.stats.reservation_fails += 1;
             let until = match room {
                 Cycle::MAX => PENDING,
                 room => (room - self.cycle(miss_at - at)) as Local,
@@ -74,7 +73,7 @@ impl Sm {
             return Err((Stuck::Reservation(ReservationFail::MissQueue), until));
         }
         let flight = self.flight_of(entry, mem);
-        let result = match self.l1.read(
+        let result = match self.memory.l1.read(
             line.line,
             line.sectors,
             FlightId::new(flight),
@@ -82,7 +81,7 @@ impl Sm {
         ) {
             Ok(result) => result,
             Err(fail) => {
-                self.l1.stats.reservation_fails += 1;
+                self.memory.l1.stats.reservation_fails += 1;
                 let now = self.epoch + u64::from(at);
                 cx.probe.l1_refused(now, self.id, line.line, fail);
                 return Err((Stuck::Reservation(fail), PENDING));
@@ -96,8 +95,8 @@ impl Sm {
             line.sectors & !result.hit,
         );
         if result.waits {
-            self.lsu.flights[flight as usize].left += 1;
-        } else if self.lsu.flights[flight as usize].left == 1 && entry.misses == 0 {
+            self.memory.lsu.flights[flight as usize].left += 1;
+        } else if self.memory.lsu.flights[flight as usize].left == 1 && entry.misses == 0 {
             // Nothing missed so far: a hit needs no flight.
             self.drop_unused_flight(entry, mem);
         }
@@ -117,7 +116,7 @@ impl Sm {
         if mem.kind == MemKind::CpAsync {
             return;
         }
-        self.lsu.free_flights.push(entry.flight);
+        self.memory.lsu.free_flights.push(entry.flight);
         entry.flight = NO_FLIGHT;
     }
 
@@ -128,31 +127,33 @@ impl Sm {
         at: Local,
         cx: &mut Cx<P>,
     ) -> Result<(), (Stuck, Local)> {
-        if self.lsu.store_credits <= 0 {
+        if self.memory.lsu.store_credits <= 0 {
             return Err((Stuck::StoreCredit, PENDING));
         }
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
-        if entry.space == Space::Local && cx.spec.l1.enabled && self.l1.keeps_local() {
-            let dirty = self
-                .l1
-                .store_local(line.line, line.sectors, line.full, mem.cache.into());
+        if entry.space == Space::Local && cx.spec.l1.enabled && self.memory.l1.keeps_local() {
+            let dirty =
+                self.memory
+                    .l1
+                    .store_local(line.line, line.sectors, line.full, mem.cache.into());
             self.write_back(dirty, miss_at);
             return Ok(());
         }
-        self.lsu.store_credits -= 1;
+        self.memory.lsu.store_credits -= 1;
         let cycles = self.atomic_cycles(entry, mem, cx);
         let kind = if mem.kind == MemKind::Reduction {
-            self.l1.atomic(line.line, line.sectors);
+            self.memory.l1.atomic(line.line, line.sectors);
             RequestKind::Reduction
         } else {
             let dirty = self
+                .memory
                 .l1
                 .store(line.line, line.sectors, line.full, mem.cache.into());
             self.write_back(dirty, miss_at);
             RequestKind::Write
         };
-        self.warps[usize::from(entry.warp)].stores += 1;
+        self.cores.warps[usize::from(entry.warp)].stores += 1;
         self.send(Request {
             at: self.cycle(miss_at),
             full: line.full,
@@ -167,7 +168,7 @@ impl Sm {
     #[inline]
     pub(super) fn write_back(&mut self, dirty: Option<Victim>, at: Local) {
         let Some(victim) = dirty else { return };
-        self.lsu.store_credits -= 1;
+        self.memory.lsu.store_credits -= 1;
         let (line, sectors) = (victim.line, victim.dirty);
         self.send(Request {
             at: self.cycle(at),
@@ -196,9 +197,9 @@ impl Sm {
     ) {
         let mem = cx.programs[usize::from(entry.program)].program.mems[usize::from(op.mem)];
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
-        self.l1.atomic(line.line, line.sectors);
+        self.memory.l1.atomic(line.line, line.sectors);
         let flight = self.flight_of(entry, &mem);
-        self.lsu.flights[flight as usize].left += 1;
+        self.memory.lsu.flights[flight as usize].left += 1;
         let cycles = self.atomic_cycles(entry, &mem, cx);
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
         let to = ReplyTo::Flight(FlightId::new(flight));
@@ -212,42 +213,26 @@ impl Sm {
 
     /// The cycle of the chip at local time `at`.
     #[inline(always)]
-    pub(super) fn cycle(&self, at: Local) -> Cycle {
+    pub(in crate::sm) fn cycle(&self, at: Local) -> Cycle {
         self.epoch + Cycle::from(at)
     }
 
     /// Hands `request` to the miss port at its `at`.
     #[inline]
-    pub(super) fn send(&mut self, request: Request) {
-        self.lsu.port.send(request, &mut self.requests);
+    pub(in crate::sm) fn send(&mut self, request: Request) {
+        self.memory
+            .lsu
+            .port
+            .send(request, &mut self.memory.requests);
         self.plan_port();
     }
 
     /// Makes sure that the memory path is visited when a request that the miss port holds may go on.
     #[inline(always)]
     pub(super) fn plan_port(&mut self) {
-        let wake = self.lsu.port.wake();
+        let wake = self.memory.lsu.port.wake();
         if wake != Cycle::MAX {
-            self.lsu.next = self.lsu.next.min((wake - self.epoch) as Local);
+            self.memory.lsu.next = self.memory.lsu.next.min((wake - self.epoch) as Local);
         }
-    }
-
-    /// Sends the lines that the instruction and constant caches missed.
-    pub(in crate::sm) fn send_fetches<P>(&mut self, cx: &Cx<P>) {
-        for (line, at) in std::mem::take(&mut self.inst.requests) {
-            self.send_fetch(CodeCache::Inst, line, cx.spec.fetch.line_bytes, at);
-        }
-        for (line, at) in std::mem::take(&mut self.consts.requests) {
-            self.send_fetch(CodeCache::Const, line, cx.spec.const_cache.line_bytes, at);
-        }
-    }
-
-    fn send_fetch(&mut self, cache: CodeCache, line: u64, line_bytes: u32, at: Local) {
-        let (line, sectors) = sectors_of(line, line_bytes);
-        self.fetch_stats.sector_requests += u64::from(sectors.count_ones());
-        self.send(Request {
-            at: self.cycle(at),
-            ..Request::new(RequestKind::ReadInst, line, sectors, ReplyTo::Fetch(cache))
-        });
     }
 }

@@ -1,21 +1,27 @@
 //! When a warp may issue its next instruction, and what it waits for until then.
 
-use super::program::{FIRST_PREDICATE, Op, OpKind, Pipe, Program, REGS, flag};
 use super::warp::{Hold, Local, PENDING, Warp, raw};
-use super::{Cx, SUB_CORES, Sm};
 use crate::probe::Probe;
+use crate::sm::program::{FIRST_PREDICATE, Op, OpKind, Pipe, Program, REGS, flag};
+use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::Label;
 
 impl Sm {
     /// Decides when a warp may issue its next instruction, seen at `now`, and files it.
     #[inline(always)]
-    pub(super) fn evaluate<P: Probe>(&mut self, k: usize, slot: usize, now: Local, cx: &Cx<P>) {
+    pub(in crate::sm) fn evaluate<P: Probe>(
+        &mut self,
+        k: usize,
+        slot: usize,
+        now: Local,
+        cx: &Cx<P>,
+    ) {
         let index = (slot / SUB_CORES) as u8;
-        let program = &cx.programs[usize::from(self.warps[slot].program)].program;
+        let program = &cx.programs[usize::from(self.cores.warps[slot].program)].program;
         let (ready, why) = self.readiness(k, slot, program);
-        let warp = &mut self.warps[slot];
+        let warp = &mut self.cores.warps[slot];
         warp.why = why;
-        let sub = &mut self.subs[k];
+        let sub = &mut self.cores.subs[k];
         if ready >= PENDING {
             sub.blocked |= 1 << index;
             return;
@@ -33,17 +39,17 @@ impl Sm {
     }
 
     /// Files a blocked warp anew after something it may wait for happened at `now`.
-    pub(super) fn rewake<P: Probe>(&mut self, slot: usize, now: Local, cx: &Cx<P>) {
+    pub(in crate::sm) fn rewake<P: Probe>(&mut self, slot: usize, now: Local, cx: &Cx<P>) {
         let (k, index) = (slot % SUB_CORES, slot / SUB_CORES);
-        if self.subs[k].blocked >> index & 1 == 1 {
-            self.subs[k].blocked &= !(1 << index);
+        if self.cores.subs[k].blocked >> index & 1 == 1 {
+            self.cores.subs[k].blocked &= !(1 << index);
             self.evaluate(k, slot, now.max(1), cx);
         }
     }
 
     #[inline(always)]
     fn readiness(&self, k: usize, slot: usize, program: &Program) -> (Local, Label) {
-        let warp = &self.warps[slot];
+        let warp = &self.cores.warps[slot];
         if warp.hold != Hold::None {
             let why = match warp.hold {
                 Hold::Barrier => Label::Barrier,
@@ -79,7 +85,7 @@ impl Sm {
     /// Ready time (raw) of all registers that `op` reads or writes.
     #[inline(always)]
     fn scoreboard(&self, k: usize, slot: usize, op: &Op, program: &Program) -> u32 {
-        let regs = &self.regs[slot * REGS..][..REGS];
+        let regs = &self.cores.regs[slot * REGS..][..REGS];
         let (cross, same) = program.checks(op).split_at(usize::from(op.cross));
         let mut latest = 0;
         for &register in same {
@@ -93,8 +99,11 @@ impl Sm {
                 latest = latest.max(later(regs[usize::from(register)], program.guard_extra));
             }
         }
-        if self.warps[slot].queued > 0 && op.dsts > 0 && self.overwrites_queued(k, slot, program) {
-            latest = latest.max(raw(PENDING, super::program::source::SHORT as u8));
+        if self.cores.warps[slot].queued > 0
+            && op.dsts > 0
+            && self.overwrites_queued(k, slot, program)
+        {
+            latest = latest.max(raw(PENDING, crate::sm::program::source::SHORT as u8));
         }
         latest
     }
@@ -102,9 +111,9 @@ impl Sm {
     /// Write after read: a queued memory instruction of the warp has not read an operand yet that
     /// `op` overwrites.
     fn overwrites_queued(&self, k: usize, slot: usize, program: &Program) -> bool {
-        let index = self.warps[slot].op as usize;
+        let index = self.cores.warps[slot].op as usize;
         let writes = program.signatures[index].1;
-        self.subs[k].queue.iter().any(|entry| {
+        self.cores.subs[k].queue.iter().any(|entry| {
             usize::from(entry.warp) == slot
                 && program.signatures[entry.op as usize].0 & writes != 0
                 && program.overlap(entry.op as usize, index)
@@ -134,10 +143,10 @@ fn waited_scoreboards(warp: &Warp, mask: u8) -> u32 {
 }
 
 /// The label of a slot lost because the pipe of `op` was busy.
-pub(super) fn throttle(op: &Op) -> Label {
+pub(in crate::sm) fn throttle(op: &Op) -> Label {
     match (op.pipe, op.kind) {
         (Pipe::None, _) => Label::DispatchStall,
-        (Pipe::Lsu, OpKind::Memory) if op.source == super::program::source::LONG as u8 => {
+        (Pipe::Lsu, OpKind::Memory) if op.source == crate::sm::program::source::LONG as u8 => {
             Label::LgThrottle
         }
         (Pipe::Lsu, _) => Label::MioThrottle,

@@ -1,24 +1,26 @@
 //! The memory path of an SM: local queues, address generation, the shared pipe, L1, and replies.
 //!
 //! A memory instruction waits in its sub-core's queue until address generation is done
-//! ([`queue`](self)), then enters the pipe that all sub-cores share, one at a time (`pipe`), which
+//! (`agu`), then enters the pipe that all sub-cores share, one at a time (`pipe`), which
 //! looks up its lines (`lines`). A hit or a bank conflict has a known completion from there on; a
 //! miss leaves a *flight* that replies complete (`reply`).
 
+mod agu;
+pub mod banks;
+pub mod coalesce;
 mod lines;
 pub mod miss_port;
 mod pipe;
-mod queue;
 mod reply;
 
-use super::Cx;
-use super::SUB_CORES;
-use super::subcore::SubCore;
-use super::warp::{Local, PENDING};
 use crate::config::GpuSpec;
 use crate::ids::SmId;
-use crate::mem::FlightId;
-use crate::mem::l1::ReservationFail;
+use crate::mem::l1::{L1, ReservationFail};
+use crate::mem::{FlightId, Request};
+use crate::sm::Cx;
+use crate::sm::SUB_CORES;
+use crate::sm::cores::subcore::SubCore;
+use crate::sm::cores::warp::{Local, PENDING};
 use crate::stats::LsuStats;
 use miss_port::{MissPort, PassThrough};
 
@@ -48,6 +50,31 @@ pub(in crate::sm) struct Flight {
 }
 
 const NO_FLIGHT: u32 = u32::MAX;
+
+/// The memory path of an SM: pipe, L1, and what leaves for L2.
+#[derive(Clone, Debug)]
+pub struct MemoryPath {
+    pub(in crate::sm) lsu: Lsu,
+    pub(in crate::sm) l1: L1<FlightId>,
+    /// Requests of this quantum, in order of `at`.
+    pub(in crate::sm) requests: Vec<Request>,
+}
+
+impl MemoryPath {
+    /// The idle path of SM `id`.
+    pub fn new(id: SmId, spec: &GpuSpec) -> Self {
+        MemoryPath {
+            lsu: Lsu::new(id, spec),
+            l1: L1::new(&spec.l1),
+            requests: Vec::new(),
+        }
+    }
+
+    /// Nothing waits, nothing is in flight.
+    pub fn idle(&self) -> bool {
+        self.l1.in_flight() == 0 && self.lsu.idle()
+    }
+}
 
 /// The part of an SM that its sub-cores share for memory.
 #[derive(Clone, Debug)]

@@ -1,21 +1,21 @@
 //! The issue slot of a sub-core: wake, pick, issue, and what the warp waits for next.
 
-use super::program::{Op, OpKind, Pipe, REGS, flag};
-use super::readiness::throttle;
+use super::scoreboard::throttle;
 use super::warp::{Hold, Local, PENDING, raw};
-use super::{Cx, SUB_CORES, Sm};
 use crate::probe::Probe;
+use crate::sm::program::{Op, OpKind, Pipe, REGS, flag};
+use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::Label;
 
 impl Sm {
     /// One cycle of sub-core `k`.
     #[inline(always)]
-    pub(super) fn step<P: Probe>(&mut self, k: usize, now: Local, cx: &mut Cx<P>) {
-        let woken = self.subs[k].woken(now);
+    pub(in crate::sm) fn step<P: Probe>(&mut self, k: usize, now: Local, cx: &mut Cx<P>) {
+        let woken = self.cores.subs[k].woken(now);
         if woken != 0 {
             self.wake(k, woken, now);
         }
-        let sub = &mut self.subs[k];
+        let sub = &mut self.cores.subs[k];
         if sub.issue_free > now {
             sub.next = if sub.ready != 0 {
                 sub.issue_free
@@ -29,7 +29,7 @@ impl Sm {
         while candidates != 0 {
             let index = sub.scheduler.pick(candidates);
             let slot = usize::from(index) * SUB_CORES + k;
-            let warp = &self.warps[slot];
+            let warp = &self.cores.warps[slot];
             let op = &cx.programs[usize::from(warp.program)].program.ops[warp.op as usize];
             if sub.pipe_free[op.pipe as usize] > now {
                 candidates &= !sub.class[op.pipe as usize];
@@ -48,11 +48,11 @@ impl Sm {
         while left != 0 {
             let index = left.trailing_zeros() as u8;
             left &= left - 1;
-            let at = self.warps[usize::from(index) * SUB_CORES + k].ready_at;
+            let at = self.cores.warps[usize::from(index) * SUB_CORES + k].ready_at;
             if at > now {
-                self.subs[k].wake_at(index, now, at);
+                self.cores.subs[k].wake_at(index, now, at);
             } else {
-                self.subs[k].ready |= 1 << index;
+                self.cores.subs[k].ready |= 1 << index;
             }
         }
     }
@@ -60,7 +60,7 @@ impl Sm {
     /// When sub-core `k` must look again after `now`.
     #[inline(always)]
     fn plan(&mut self, k: usize, now: Local) {
-        let sub = &mut self.subs[k];
+        let sub = &mut self.cores.subs[k];
         let mut next = sub.next_wake(now);
         let mut waiting = sub.ready;
         for pipe in 0..Pipe::COUNT {
@@ -79,7 +79,7 @@ impl Sm {
     fn issue<P: Probe>(&mut self, k: usize, slot: usize, op: Op, now: Local, cx: &mut Cx<P>) {
         self.account(k, slot, &op, now, cx);
         let index = (slot / SUB_CORES) as u8;
-        let sub = &mut self.subs[k];
+        let sub = &mut self.cores.subs[k];
         let in_a_row = match sub.scheduler.issued(index) {
             true => sub.streak,
             false => 0,
@@ -99,17 +99,17 @@ impl Sm {
             let mut reads = op.bank_reads;
             if op.reuse_back != 0 && in_a_row >= op.reuse_back {
                 let saved = reads[0] + reads[1] - op.reuse_reads[0] - op.reuse_reads[1];
-                self.counters.regfile_reuse_hits += u64::from(saved);
+                self.cores.counters.regfile_reuse_hits += u64::from(saved);
                 reads = op.reuse_reads;
             }
-            let late = self.subs[k].read_operands(now, reads, ports);
+            let late = self.cores.subs[k].read_operands(now, reads, ports);
             if late > 0 {
                 latency += late;
-                self.subs[k].issue_free = now + 1 + late;
-                self.counters.regfile_conflict_cycles += u64::from(late);
+                self.cores.subs[k].issue_free = now + 1 + late;
+                self.cores.counters.regfile_conflict_cycles += u64::from(late);
             }
         }
-        let warp = &mut self.warps[slot];
+        let warp = &mut self.cores.warps[slot];
         warp.floor = now + 1;
         warp.floor_why = Label::Wait;
         if op.flags & flag::CONTROL != 0 {
@@ -126,7 +126,7 @@ impl Sm {
 
     #[cold]
     fn hold_sm_wide(&mut self, pipe: Pipe, until: Local) {
-        for sub in &mut self.subs {
+        for sub in &mut self.cores.subs {
             sub.pipe_free[pipe as usize] = until;
         }
     }
@@ -135,20 +135,20 @@ impl Sm {
     /// for.
     #[inline(always)]
     fn account<P: Probe>(&mut self, k: usize, slot: usize, op: &Op, now: Local, cx: &mut Cx<P>) {
-        let warp = &self.warps[slot];
+        let warp = &self.cores.warps[slot];
         let counts = usize::from(warp.program);
-        if self.per_program.len() <= counts {
-            self.per_program.resize(counts + 1, (0, 0));
+        if self.cores.per_program.len() <= counts {
+            self.cores.per_program.resize(counts + 1, (0, 0));
         }
         let lanes = u64::from(warp.lanes);
-        self.per_program[counts].0 += 1;
-        self.per_program[counts].1 += lanes;
-        self.counters.warp_instructions += 1;
-        self.counters.thread_instructions += lanes;
-        self.counters.pipes.add(op.pipe, 1);
+        self.cores.per_program[counts].0 += 1;
+        self.cores.per_program[counts].1 += lanes;
+        self.cores.counters.warp_instructions += 1;
+        self.cores.counters.thread_instructions += lanes;
+        self.cores.counters.pipes.add(op.pipe, 1);
         match op.pipe {
-            Pipe::Tensor => self.counters.tensor_busy_cycles += u64::from(op.interval),
-            Pipe::Fma => self.counters.fma_busy_cycles += u64::from(op.interval),
+            Pipe::Tensor => self.cores.counters.tensor_busy_cycles += u64::from(op.interval),
+            Pipe::Fma => self.cores.counters.fma_busy_cycles += u64::from(op.interval),
             _ => {}
         }
         cx.probe.warp_issued(
@@ -158,31 +158,31 @@ impl Sm {
             op.pc,
             warp.mask,
         );
-        let from = self.subs[k].accounted;
+        let from = self.cores.subs[k].accounted;
         if now > from {
             let ready = warp.ready_at.clamp(from, now);
             let at = self.epoch + u64::from(now);
             let lost = [(warp.why, ready - from), (throttle(op), now - ready)];
             for (label, slots) in lost.map(|(label, slots)| (label, u64::from(slots))) {
-                self.issue.add(label, slots);
+                self.cores.issue.add(label, slots);
                 cx.probe
                     .slots_lost(at, self.id, slot as u8, op.pc, label, slots);
             }
         }
-        self.issue.add(Label::Issued, 1);
-        self.subs[k].accounted = now + 1;
+        self.cores.issue.add(Label::Issued, 1);
+        self.cores.subs[k].accounted = now + 1;
     }
 
     #[inline(always)]
-    pub(super) fn write_registers<P: Probe>(
+    pub(in crate::sm) fn write_registers<P: Probe>(
         &mut self,
         slot: usize,
         op: &Op,
         value: u32,
         cx: &Cx<P>,
     ) {
-        let program = &cx.programs[usize::from(self.warps[slot].program)].program;
-        let regs = &mut self.regs[slot * REGS..][..REGS];
+        let program = &cx.programs[usize::from(self.cores.warps[slot].program)].program;
+        let regs = &mut self.cores.regs[slot * REGS..][..REGS];
         for &register in program.dsts(op) {
             regs[usize::from(register)] = value;
         }
@@ -198,7 +198,7 @@ impl Sm {
         cx: &mut Cx<P>,
     ) {
         match op.kind {
-            OpKind::Memory if self.warps[slot].mask == 0 => {}
+            OpKind::Memory if self.cores.warps[slot].mask == 0 => {}
             OpKind::Memory | OpKind::Shuffle => self.enqueue(k, slot, op, now, cx),
             OpKind::ConstLoad => {
                 let value = raw(now + Local::from(op.latency), op.source);
@@ -208,10 +208,10 @@ impl Sm {
             OpKind::Barrier => self.arrive(slot, op.number, true, now, cx),
             OpKind::BarrierArrive => self.arrive(slot, op.number, false, now, cx),
             OpKind::Membar => self.fence(slot, op, now, cx),
-            OpKind::CpAsyncCommit => self.warps[slot].groups.commit(),
+            OpKind::CpAsyncCommit => self.async_side.groups[slot].commit(),
             OpKind::DepBar => {
-                let warp = &mut self.warps[slot];
-                match warp.groups.ready(op.number) {
+                let warp = &mut self.cores.warps[slot];
+                match self.async_side.groups[slot].ready(op.number) {
                     Some(ready) => warp.floor = warp.floor.max(ready),
                     None => {
                         warp.hold = Hold::Groups;
@@ -221,13 +221,13 @@ impl Sm {
                 warp.floor_why = Label::LongScoreboard;
             }
             OpKind::Sleep => {
-                let warp = &mut self.warps[slot];
+                let warp = &mut self.cores.warps[slot];
                 warp.floor = warp.floor.max(now + Local::from(op.latency));
                 warp.floor_why = Label::Sleeping;
             }
             OpKind::Branch | OpKind::Fixed | OpKind::Unmodelled => {
                 let unmodelled = op.kind == OpKind::Unmodelled;
-                self.counters.unmodelled_instructions += u64::from(unmodelled);
+                self.cores.counters.unmodelled_instructions += u64::from(unmodelled);
                 let value = raw(now + Local::from(op.latency), op.source);
                 self.write_registers(slot, op, value, cx);
             }
@@ -238,7 +238,10 @@ impl Sm {
     fn known_completion(&mut self, slot: usize, op: &Op, at: Local) {
         if op.flags & flag::CONTROL != 0 {
             for barrier in [op.control.write_barrier, op.control.read_barrier] {
-                if let Some(ready) = self.warps[slot].sb_ready.get_mut(usize::from(barrier)) {
+                if let Some(ready) = self.cores.warps[slot]
+                    .sb_ready
+                    .get_mut(usize::from(barrier))
+                {
                     *ready = (*ready).max(raw(at, op.source));
                 }
             }
@@ -246,7 +249,7 @@ impl Sm {
     }
 
     fn fence<P: Probe>(&mut self, slot: usize, op: &Op, now: Local, cx: &Cx<P>) {
-        let warp = &mut self.warps[slot];
+        let warp = &mut self.cores.warps[slot];
         warp.floor_why = Label::Membar;
         warp.held_by = op.number;
         if warp.pending == 0 && warp.stores == 0 && warp.queued == 0 {
@@ -257,15 +260,15 @@ impl Sm {
     }
 
     /// A memory event of the warp happened: ends holds whose condition is now met.
-    pub(super) fn check_hold<P: Probe>(&mut self, slot: usize, now: Local, cx: &mut Cx<P>) {
-        let warp = &mut self.warps[slot];
+    pub(in crate::sm) fn check_hold<P: Probe>(&mut self, slot: usize, now: Local, cx: &mut Cx<P>) {
+        let warp = &mut self.cores.warps[slot];
         match warp.hold {
             Hold::Membar if warp.pending == 0 && warp.stores == 0 && warp.queued == 0 => {
                 warp.hold = Hold::None;
                 warp.floor = warp.memory_done.max(now) + fence_cycles(warp.held_by, cx);
             }
             Hold::Groups => {
-                if let Some(ready) = warp.groups.ready(warp.held_by) {
+                if let Some(ready) = self.async_side.groups[slot].ready(warp.held_by) {
                     warp.hold = Hold::None;
                     warp.floor = ready.max(now);
                 }

@@ -1,15 +1,15 @@
 //! A warp's way through its stream: next instruction, run, chunk, and the fetch of what comes.
 
-use super::program::{Op, flag};
 use super::warp::Local;
-use super::{Cx, SUB_CORES, Sm};
 use crate::probe::Probe;
+use crate::sm::program::{Op, flag};
+use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::Label;
 
 impl Sm {
     /// Moves a warp to its next instruction after `op` issued at `now`.
     #[inline(always)]
-    pub(super) fn advance<P: Probe>(
+    pub(in crate::sm) fn advance<P: Probe>(
         &mut self,
         k: usize,
         slot: usize,
@@ -17,7 +17,7 @@ impl Sm {
         now: Local,
         cx: &mut Cx<P>,
     ) {
-        let warp = &mut self.warps[slot];
+        let warp = &mut self.cores.warps[slot];
         warp.op += 1;
         let mut jumped = false;
         if warp.op == warp.run_end {
@@ -27,7 +27,7 @@ impl Sm {
             }
             jumped = true;
         }
-        let warp = &mut self.warps[slot];
+        let warp = &mut self.cores.warps[slot];
         let program = &cx.programs[usize::from(warp.program)].program;
         let next = &program.ops[warp.op as usize];
         if jumped {
@@ -46,27 +46,27 @@ impl Sm {
             warp.floor_why = Label::BranchResolving;
         }
         if jumped {
-            self.subs[k].streak = 0;
+            self.cores.subs[k].streak = 0;
         }
         if jumped || next.flags & (flag::NEW_LINE | flag::CONSTANT) != 0 {
             self.look_up(k, slot, jumped, now, cx);
         }
         let index = (slot / SUB_CORES) as u8;
-        self.subs[k].class[next.pipe as usize] |= 1 << index;
+        self.cores.subs[k].class[next.pipe as usize] |= 1 << index;
         self.evaluate(k, slot, now + 1, cx);
     }
 
     /// The first instruction of a new warp.
-    pub(super) fn first_op<P: Probe>(&mut self, slot: usize, now: Local, cx: &mut Cx<P>) {
+    pub(in crate::sm) fn first_op<P: Probe>(&mut self, slot: usize, now: Local, cx: &mut Cx<P>) {
         let (k, index) = (slot % SUB_CORES, (slot / SUB_CORES) as u8);
         if !self.next_run(slot, cx) {
             self.exit_warp(slot, now, cx);
             return;
         }
-        let warp = &self.warps[slot];
+        let warp = &self.cores.warps[slot];
         let program = &cx.programs[usize::from(warp.program)].program;
         let pipe = program.ops[warp.op as usize].pipe;
-        self.subs[k].class[pipe as usize] |= 1 << index;
+        self.cores.subs[k].class[pipe as usize] |= 1 << index;
         self.look_up(k, slot, true, now, cx);
         self.evaluate(k, slot, now, cx);
     }
@@ -74,9 +74,9 @@ impl Sm {
     /// Takes the next run from the warp's stream; false at its end.
     #[inline(always)]
     fn next_run<P: Probe>(&mut self, slot: usize, cx: &Cx<P>) -> bool {
-        match self.streams[slot].next_run() {
+        match self.cores.streams[slot].next_run() {
             Some(run) => {
-                let warp = &mut self.warps[slot];
+                let warp = &mut self.cores.warps[slot];
                 warp.op = run.start;
                 warp.run_end = run.start + run.length;
                 warp.mask = run.mask;
@@ -89,43 +89,17 @@ impl Sm {
 
     #[cold]
     fn next_chunk<P: Probe>(&mut self, slot: usize, cx: &Cx<P>) -> bool {
-        let Some(chunk) = self.streams[slot].next_chunk() else {
+        let Some(chunk) = self.cores.streams[slot].next_chunk() else {
             return false;
         };
-        let warp = &self.warps[slot];
+        let warp = &self.cores.warps[slot];
         let source = &cx.programs[usize::from(warp.program)].kernel.ctas;
-        let cta = self.ctas[usize::from(warp.cta)].number;
-        let stream = &mut self.streams[slot];
+        let cta = self.ctas.table[usize::from(warp.cta)].number;
+        let stream = &mut self.cores.streams[slot];
         if let Err(error) = source.load_chunk(cta, u32::from(warp.in_cta), chunk, stream) {
             self.error.get_or_insert(error);
             return false;
         }
         self.next_run(slot, cx)
-    }
-
-    /// Instruction and constant caches for the warp's next instruction.
-    fn look_up<P: Probe>(
-        &mut self,
-        k: usize,
-        slot: usize,
-        jumped: bool,
-        now: Local,
-        cx: &mut Cx<P>,
-    ) {
-        let warp = &mut self.warps[slot];
-        let launched = &cx.programs[usize::from(warp.program)];
-        let op = &launched.program.ops[warp.op as usize];
-        if jumped || op.flags & flag::NEW_LINE != 0 {
-            let end = launched.code_line + u64::from(launched.program.lines);
-            let line = launched.code_line + u64::from(op.line);
-            warp.fetched_at = self.inst.fetch(k, line, end, now, &mut self.fetch_stats);
-        }
-        if op.flags & flag::CONSTANT != 0 {
-            let line = launched.const_line + u64::from(op.const_line);
-            warp.constant_at = self.consts.access(line, now, &mut self.fetch_stats);
-        }
-        if !self.inst.requests.is_empty() || !self.consts.requests.is_empty() {
-            self.send_fetches(cx);
-        }
     }
 }

@@ -5,17 +5,17 @@ use crate::isa::{MemKind, MemOp};
 use crate::mem::LINE_BYTES;
 use crate::mem::l1::ReservationFail;
 use crate::probe::{MemoryInst, Probe};
+use crate::sm::cores::subcore::SubCore;
+use crate::sm::cores::warp::{Local, PENDING, Queued, raw};
 use crate::sm::program::{Op, OpKind, Pipe, flag};
-use crate::sm::subcore::SubCore;
-use crate::sm::warp::{Local, PENDING, Queued, raw};
 use crate::sm::{Cx, SUB_CORES, Sm};
 
 impl Sm {
     /// One cycle of the memory path: requests that the miss port held go on, then the shared pipe.
     pub(in crate::sm) fn memory_pipe<P: Probe>(&mut self, now: Local, cx: &mut Cx<P>) {
-        if self.lsu.port.holds() {
+        if self.memory.lsu.port.holds() {
             let at = self.cycle(now);
-            self.lsu.port.resume(at, &mut self.requests);
+            self.memory.lsu.port.resume(at, &mut self.memory.requests);
         }
         self.shared_pipe(now, cx);
         self.plan_port();
@@ -23,41 +23,50 @@ impl Sm {
 
     /// One visit of the shared pipe: takes the next instruction, or goes on with a stuck one.
     fn shared_pipe<P: Probe>(&mut self, now: Local, cx: &mut Cx<P>) {
-        let k = match self.lsu.stuck {
+        let k = match self.memory.lsu.stuck {
             Some(k) => k,
             None => {
-                let from = self.lsu.last + 1;
+                let from = self.memory.lsu.last + 1;
                 let ready = |s: &SubCore| s.queue.front().is_some_and(|q| q.ready <= now);
-                match (from..from + SUB_CORES).find(|k| ready(&self.subs[k % SUB_CORES])) {
-                    Some(k) if self.lsu.free <= now => k % SUB_CORES,
-                    _ => return self.lsu.plan(&self.subs),
+                match (from..from + SUB_CORES).find(|k| ready(&self.cores.subs[k % SUB_CORES])) {
+                    Some(k) if self.memory.lsu.free <= now => k % SUB_CORES,
+                    _ => return self.memory.lsu.plan(&self.cores.subs),
                 }
             }
         };
-        let mut entry = self.subs[k].queue.pop_front().expect("a head was found");
-        if self.lsu.stuck.is_none() {
+        let mut entry = self.cores.subs[k]
+            .queue
+            .pop_front()
+            .expect("a head was found");
+        if self.memory.lsu.stuck.is_none() {
             self.observe_entry(&entry, now, cx);
         }
         let progress = match entry.space {
             Space::Global | Space::Local => self.global_access(&mut entry, now, cx),
             _ => self.shared_access(&entry, now, cx),
         };
-        if let Some(since) = self.lsu.stuck.take().map(|_| self.lsu.stuck_since) {
+        if let Some(since) = self
+            .memory
+            .lsu
+            .stuck
+            .take()
+            .map(|_| self.memory.lsu.stuck_since)
+        {
             self.count_stall(now - since);
         }
         match progress {
             Progress::Done(hold) => {
-                self.lsu.free = now + hold;
-                self.lsu.last = k;
+                self.memory.lsu.free = now + hold;
+                self.memory.lsu.last = k;
                 self.left_queue(k, entry, now, cx);
-                self.lsu.plan(&self.subs);
+                self.memory.lsu.plan(&self.cores.subs);
             }
             Progress::Stuck(on, until) => {
-                self.subs[k].queue.push_front(entry);
-                self.lsu.stuck = Some(k);
-                self.lsu.stuck_on = on;
-                self.lsu.stuck_since = now;
-                self.lsu.next = until.max(now + 1);
+                self.cores.subs[k].queue.push_front(entry);
+                self.memory.lsu.stuck = Some(k);
+                self.memory.lsu.stuck_on = on;
+                self.memory.lsu.stuck_since = now;
+                self.memory.lsu.next = until.max(now + 1);
             }
         }
     }
@@ -81,13 +90,13 @@ impl Sm {
     }
 
     pub(in crate::sm) fn count_stall(&mut self, cycles: Local) {
-        let stats = &mut self.l1.stats;
-        let counter = match self.lsu.stuck_on {
+        let stats = &mut self.memory.l1.stats;
+        let counter = match self.memory.lsu.stuck_on {
             Stuck::Reservation(ReservationFail::MshrEntries) => &mut stats.fail_mshr_entries_cycles,
             Stuck::Reservation(ReservationFail::MshrMerges) => &mut stats.fail_mshr_merges_cycles,
             Stuck::Reservation(ReservationFail::LineAlloc) => &mut stats.fail_line_alloc_cycles,
             Stuck::Reservation(ReservationFail::MissQueue) => &mut stats.fail_miss_queue_cycles,
-            Stuck::StoreCredit => &mut self.lsu.stats.store_credit_stall_cycles,
+            Stuck::StoreCredit => &mut self.memory.lsu.stats.store_credit_stall_cycles,
         };
         *counter += u64::from(cycles);
     }
@@ -103,7 +112,7 @@ impl Sm {
         let slot = usize::from(entry.warp);
         let program = &cx.programs[usize::from(entry.program)].program;
         let op = program.ops[entry.op as usize];
-        let sub = &mut self.subs[k];
+        let sub = &mut self.cores.subs[k];
         if sub.pipe_free[Pipe::Lsu as usize] == PENDING {
             sub.pipe_free[Pipe::Lsu as usize] = now;
             sub.next = sub.next.min(now);
@@ -116,8 +125,8 @@ impl Sm {
         } else {
             cx.spec.lsu.load_read_cycles
         };
-        let read_at = now + Local::from(read).saturating_sub(self.lsu.frontend);
-        let warp = &mut self.warps[slot];
+        let read_at = now + Local::from(read).saturating_sub(self.memory.lsu.frontend);
+        let warp = &mut self.cores.warps[slot];
         warp.queued -= 1;
         if op.flags & flag::CONTROL != 0 {
             let barrier = usize::from(op.control.read_barrier);
@@ -140,16 +149,16 @@ impl Sm {
         let interval = Local::from(cx.spec.lsu.issue_interval);
         let hold = interval.max(passes * Local::from(smem.pass_interval));
         if entry.space == Space::Shuffle {
-            self.lsu.stats.shuffle_instructions += 1;
-            let done = now + Local::from(op.latency).saturating_sub(self.lsu.frontend);
+            self.memory.lsu.stats.shuffle_instructions += 1;
+            let done = now + Local::from(op.latency).saturating_sub(self.memory.lsu.frontend);
             self.complete(slot, &op, done, now, u32::MAX, cx);
             return Progress::Done(interval);
         }
         let mem = launched.program.mems[usize::from(op.mem)];
         let extra = passes - Local::from(entry.least_passes);
-        self.lsu.stats.shared_instructions += 1;
-        self.lsu.stats.shared_passes += u64::from(passes);
-        self.lsu.stats.shared_conflict_passes += u64::from(extra);
+        self.memory.lsu.stats.shared_instructions += 1;
+        self.memory.lsu.stats.shared_passes += u64::from(passes);
+        self.memory.lsu.stats.shared_conflict_passes += u64::from(extra);
         let wide = Local::from(entry.least_passes).saturating_sub(2);
         let latency = match mem.kind {
             MemKind::Atomic | MemKind::Reduction => {
@@ -158,10 +167,10 @@ impl Sm {
                     + extra * Local::from(smem.atomic_serial)
                     + Local::from(cas)
             }
-            MemKind::Store | MemKind::StoreMatrix => hold + self.lsu.frontend,
+            MemKind::Store | MemKind::StoreMatrix => hold + self.memory.lsu.frontend,
             _ => Local::from(smem.load_latency) + extra * Local::from(smem.conflict_latency) + wide,
         };
-        let done = now + latency.saturating_sub(self.lsu.frontend);
+        let done = now + latency.saturating_sub(self.memory.lsu.frontend);
         self.complete(slot, &op, done, now, u32::MAX, cx);
         Progress::Done(hold)
     }
@@ -178,21 +187,21 @@ impl Sm {
         let mem = launched.program.mems[usize::from(op.mem)];
         let l1 = &cx.spec.l1;
         let lines = entry.lines.as_slice().len();
-        if entry.next_line == 0 && self.lsu.stuck.is_none() {
-            self.lsu.stats.global_instructions += 1;
-            self.lsu.stats.line_requests += lines as u64;
+        if entry.next_line == 0 && self.memory.lsu.stuck.is_none() {
+            self.memory.lsu.stats.global_instructions += 1;
+            self.memory.lsu.stats.line_requests += lines as u64;
             let sectors = entry
                 .lines
                 .as_slice()
                 .iter()
                 .map(|l| l.sectors.count_ones());
-            self.lsu.stats.sector_requests += u64::from(sectors.sum::<u32>());
+            self.memory.lsu.stats.sector_requests += u64::from(sectors.sum::<u32>());
             if lines > 4 {
                 entry
                     .lines
                     .as_slice()
                     .iter()
-                    .for_each(|l| self.l1.warm(l.line));
+                    .for_each(|l| self.memory.l1.warm(l.line));
             }
         }
         while usize::from(entry.next_line) < lines {
@@ -255,20 +264,20 @@ impl Sm {
         let latency = match mem.kind {
             MemKind::CpAsync => Local::from(l1.cp_async_latency),
             MemKind::Load => Local::from(l1.hit_latency) + return_extra(entry, cx),
-            _ => self.lsu.frontend,
+            _ => self.memory.lsu.frontend,
         };
-        let hit_done = last + latency.saturating_sub(self.lsu.frontend);
+        let hit_done = last + latency.saturating_sub(self.memory.lsu.frontend);
         if entry.flight == NO_FLIGHT {
             let group = match mem.kind {
-                MemKind::CpAsync => self.warps[slot].groups.join(),
+                MemKind::CpAsync => self.async_side.groups[slot].join(),
                 _ => u32::MAX,
             };
             self.complete(slot, op, hit_done, now, group, cx);
         } else {
-            self.subs[slot % SUB_CORES]
+            self.cores.subs[slot % SUB_CORES]
                 .scheduler
                 .missed((slot / SUB_CORES) as u8);
-            let flight = &mut self.lsu.flights[entry.flight as usize];
+            let flight = &mut self.memory.lsu.flights[entry.flight as usize];
             flight.done = flight.done.max(hit_done);
             flight.left -= 1;
             if flight.left == 0 {

@@ -3,11 +3,12 @@
 use super::{NO_FLIGHT, Space};
 use crate::isa::{MemKind, MemOp, MemSpace};
 use crate::probe::Probe;
-use crate::sm::coalesce::{
-    Banks, LINES_MAX, Lines, Passes, atomic_weight, bank_passes, coalesce, is_atomic, local_lines,
+use crate::sm::cores::warp::{Local, PENDING, Queued, raw};
+use crate::sm::memory::banks::{Banks, Passes, bank_passes};
+use crate::sm::memory::coalesce::{
+    LINES_MAX, Lines, atomic_weight, coalesce, is_atomic, local_lines,
 };
 use crate::sm::program::{Op, OpKind, Pipe, flag};
-use crate::sm::warp::{Local, PENDING, Queued, raw};
 use crate::sm::{Cx, Sm};
 use crate::trace::Addresses;
 
@@ -38,8 +39,8 @@ impl Sm {
         now: Local,
         cx: &mut Cx<P>,
     ) {
-        let mut entry = self.subs[k].spare.pop().unwrap_or_else(new_entry);
-        let warp = &mut self.warps[slot];
+        let mut entry = self.cores.subs[k].spare.pop().unwrap_or_else(new_entry);
+        let warp = &mut self.cores.warps[slot];
         entry.warp = slot as u8;
         entry.program = warp.program;
         entry.op = warp.op;
@@ -63,15 +64,19 @@ impl Sm {
         } else {
             cx.spec.lsu.agu_interval
         };
-        let sub = &mut self.subs[k];
-        entry.ready = (now + self.lsu.frontend).max(sub.agu_free);
+        let sub = &mut self.cores.subs[k];
+        entry.ready = (now + self.memory.lsu.frontend).max(sub.agu_free);
         sub.agu_free = entry.ready + Local::from(interval);
-        self.lsu.next = match self.lsu.stuck {
-            Some(_) => self.lsu.next,
-            None => self.lsu.next.min(entry.ready.max(self.lsu.free)),
+        self.memory.lsu.next = match self.memory.lsu.stuck {
+            Some(_) => self.memory.lsu.next,
+            None => self
+                .memory
+                .lsu
+                .next
+                .min(entry.ready.max(self.memory.lsu.free)),
         };
         sub.queue.push_back(entry);
-        if sub.queue.len() >= self.lsu.queue_entries {
+        if sub.queue.len() >= self.memory.lsu.queue_entries {
             sub.pipe_free[Pipe::Lsu as usize] = PENDING;
         }
     }
@@ -79,7 +84,7 @@ impl Sm {
     /// Marks what the instruction will deliver as pending.
     pub(in crate::sm) fn begin_wait<P: Probe>(&mut self, slot: usize, op: &Op, cx: &Cx<P>) {
         if op.flags & flag::CONTROL != 0 {
-            let warp = &mut self.warps[slot];
+            let warp = &mut self.cores.warps[slot];
             for barrier in [op.control.write_barrier, op.control.read_barrier] {
                 if let Some(pending) = warp.sb_pending.get_mut(usize::from(barrier)) {
                     *pending += 1;
@@ -100,10 +105,10 @@ impl Sm {
         entry: &mut Queued,
         cx: &Cx<P>,
     ) {
-        let warp = &self.warps[slot];
+        let warp = &self.cores.warps[slot];
         let launched = &cx.programs[usize::from(warp.program)];
         let mut list = [0u64; 32];
-        let access = self.streams[slot].next_access(warp.op, warp.mask, &mut list);
+        let access = self.cores.streams[slot].next_access(warp.op, warp.mask, &mut list);
         let header = &launched.kernel.header;
         let (mut base, mut count) = (list[0], usize::from(warp.mask.count_ones() as u8));
         let pattern = match access {
