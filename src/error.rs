@@ -9,6 +9,8 @@
 //! read or does not parse (a configuration file that is no TOML among them), an output cannot be written, or
 //! the run failed.
 
+pub(crate) mod input;
+
 use std::path::{Path, PathBuf};
 
 /// Everything that a user's input or environment can get wrong.

@@ -77,7 +77,7 @@ impl Occupancy {
                     "{} registers per thread, {} has at most {}",
                     header.registers_per_thread, spec.name, sm.registers_per_thread_max
                 ),
-                "check the register count in the trace's header",
+                "run it on a GPU that allows as many",
             ));
         }
         let warps = header.warps_per_cta();
@@ -88,13 +88,6 @@ impl Occupancy {
         );
         let registers = per_warp * granule(warps, u32::from(sm.warp_alloc_unit));
         let smem = &spec.smem;
-        let smem_bytes = match header
-            .smem_bytes
-            .saturating_add(smem.reserved_per_cta_bytes)
-        {
-            0 => 0,
-            bytes => granule(bytes, smem.alloc_unit_bytes),
-        };
         if header.smem_bytes > smem.per_cta_bytes_max {
             return Err(refuse(
                 format!(
@@ -104,6 +97,10 @@ impl Occupancy {
                 "run it on a GPU with more shared memory",
             ));
         }
+        let smem_bytes = match header.smem_bytes + smem.reserved_per_cta_bytes {
+            0 => 0,
+            bytes => granule(bytes, smem.alloc_unit_bytes),
+        };
         let largest = spec.l1.carveouts_kib.last().copied().unwrap_or(0) * 1024;
         let limits = [
             (u32::from(sm.warps_max) / warps, Limit::Warps),
@@ -161,6 +158,16 @@ mod tests {
             local_base: 0,
             source: "test".into(),
         }
+    }
+
+    #[test]
+    fn any_size_of_shared_memory_is_refused_in_words() {
+        let spec = crate::config::load("v100", &[]).unwrap().spec;
+        let refused = Occupancy::new(&header(32, 16, u32::MAX), &spec).unwrap_err();
+        assert!(
+            refused.to_string().contains("bytes of shared memory"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -126,6 +126,33 @@ pub fn check_all(asked: &[(&str, &Option<PathBuf>)]) -> Result<Tables> {
     }
 }
 
+/// Refuses an output, named by its option, that would take the place of one of the `inputs`.
+///
+/// # Errors
+/// [`Error::Usage`] when there is one.
+pub fn spare<'a>(
+    asked: &[(&str, Option<&Path>)],
+    inputs: impl IntoIterator<Item = &'a Path>,
+) -> Result<()> {
+    let inputs: Vec<PathBuf> = inputs
+        .into_iter()
+        .filter(|input| !is_device(input))
+        .map(identity)
+        .collect();
+    for (option, file) in asked {
+        let Some(file) = file.filter(|f| !is_standard(f)) else {
+            continue;
+        };
+        if inputs.contains(&identity(file)) {
+            return Err(Error::Usage(format!(
+                "{option} {}: this is an input, which it would replace; name another file",
+                file.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// `path` without links, `.` and `..`, whether the file is there or not.
 fn identity(path: &Path) -> PathBuf {
     if is_standard(path) {

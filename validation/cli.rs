@@ -581,3 +581,109 @@ fn nothing_is_drawn_where_nobody_watches() {
     assert!(child.wait().unwrap().success());
     assert_eq!(stderr, "");
 }
+
+#[cfg(unix)]
+#[test]
+fn an_input_without_an_end_is_refused() {
+    let files = folder(&[("a.csv", "name,value\nx,1\n")]);
+    let endless = |name: &str| {
+        let link = path(&files, name);
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        link
+    };
+    let (gpu, list, table) = (
+        endless("z.toml"),
+        endless("kernelslist.g"),
+        endless("z.csv"),
+    );
+    let (standard, ptx, measured) = (endless("z.json"), endless("z.ptx"), path(&files, "a.csv"));
+    let record = |ptx, launch| vec!["trace", "record", ptx, "--launch", launch, "-o", "none.pgt"];
+    let cases = [
+        vec!["simulate", "synth:empty", "--gpu", &gpu],
+        vec!["simulate", &list, "--gpu", "v100"],
+        vec!["correlate", &measured, &table],
+        vec!["dram", "--standard", &standard, "--trace", "none"],
+        vec!["trace", "info", &ptx],
+        record(PTX, &gpu),
+        record(&ptx, &gpu),
+    ];
+    for case in cases {
+        let message = fails(&case, 1);
+        assert!(message.contains("longer than the"), "{case:?}: {message}");
+    }
+}
+
+#[test]
+fn a_generated_kernel_that_cannot_be_on_a_machine_is_bad_usage() {
+    let copy = [
+        "simulate",
+        "synth:copy?bytes=64KiB",
+        "--gpu",
+        "v100",
+        "--set",
+    ];
+    for (key, needs) in [
+        (
+            "sm.registers_per_thread_max=16",
+            "24 registers a thread, at most 16",
+        ),
+        ("sm.threads_per_cta_max=32", "256 threads a CTA, at most 32"),
+    ] {
+        let message = fails(&[&copy[..], &[key]].concat(), 2);
+        assert!(message.contains(needs), "{message}");
+    }
+}
+
+#[test]
+fn measured_zeros_are_not_called_names() {
+    let files = folder(&[
+        ("a.csv", "name,value\nx,1\n"),
+        ("b.csv", "name,value\nx,0\n"),
+    ]);
+    let message = fails(
+        &["correlate", &path(&files, "a.csv"), &path(&files, "b.csv")],
+        1,
+    );
+    assert!(message.contains("every measured number is 0"), "{message}");
+}
+
+#[test]
+fn an_output_does_not_replace_an_input() {
+    let files = folder(&[
+        ("k.ptx", ""),
+        ("gpu.toml", "base = \"v100\"\n"),
+        ("launch.toml", "kernel = \"k\"\n"),
+        ("a.csv", "name,value\nx,1\n"),
+        ("m.txt", "0 0x0 R\n"),
+    ]);
+    let trace = path(&files, "t.pgt");
+    fs::copy("traces/tiny.pgt", &trace).unwrap();
+    let file = |name| path(&files, name);
+    let (gpu, table, requests) = (file("gpu.toml"), file("a.csv"), file("m.txt"));
+    let (ptx, launch) = (file("k.ptx"), file("launch.toml"));
+    let other_way = format!("{}/./t.pgt", files.path().display());
+    let cases = [
+        vec!["simulate", &trace, "--gpu", "v100", "--json", &other_way],
+        vec!["simulate", &trace, "--gpu", "v100", "--timeline", &trace],
+        vec!["simulate", "synth:empty", "--gpu", &gpu, "--json", &gpu],
+        vec!["correlate", &table, &table, "--html", &table],
+        vec![
+            "dram",
+            "--standard",
+            "HBM2_2000",
+            "--trace",
+            &requests,
+            "--json",
+            &requests,
+        ],
+        vec!["trace", "record", &ptx, "--launch", &launch, "-o", &launch],
+    ];
+    for case in cases {
+        let message = fails(&case, 2);
+        assert!(message.contains("this is an input"), "{case:?}: {message}");
+    }
+    assert_eq!(
+        fs::read(&trace).unwrap(),
+        fs::read("traces/tiny.pgt").unwrap()
+    );
+}

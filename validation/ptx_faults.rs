@@ -249,8 +249,13 @@ fn a_reference_of_another_size_than_its_buffer_is_refused() {
     let whole: Vec<u8> = (0u32..65).flat_map(u32::to_le_bytes).collect();
     for bytes in [0, 1, 4, 252, 255, 257, 260] {
         let text = compared(FILL, ARGS, &whole[..bytes], "");
+        // A file that is too long is not read to its end.
+        let found = match bytes > 256 {
+            true => "more than 256".to_owned(),
+            false => bytes.to_string(),
+        };
         assert!(
-            text.contains(&format!("has {bytes} bytes, expected the 256 bytes of `p`"))
+            text.contains(&format!("has {found} bytes, expected the 256 bytes of `p`"))
                 && text.contains("want.bin"),
             "{text}"
         );
@@ -293,6 +298,27 @@ fn what_nobody_compared_is_not_verified() {
     assert!(vecadd("init = \"zeros\"\n", 1).is_empty());
     let empty = message("", &format!("{LAUNCH}[check]\n"), false);
     assert!(empty.contains("either `name`, or `buffer`"), "{empty}");
+}
+
+#[test]
+fn initial_content_that_cannot_be_is_refused() {
+    let launch = |init: &str| {
+        let args = format!("[[args]]\nname = \"c\"\ntype = \"u8\"\ncount = 300\n{init}\n");
+        message(FILL, &format!("grid = 1\nblock = 64\n{args}"), false)
+    };
+    let ring = launch("init = \"ring\"\nstride = 0");
+    assert!(ring.contains("stride = 0: at least 1"), "{ring}");
+    let iota = launch("init = \"iota\"");
+    assert!(iota.contains("0 to 299 is more than u8 can hold"), "{iota}");
+}
+
+#[test]
+fn a_result_without_a_finite_number_is_not_verified() {
+    // All ones are the bits of a NaN, which both sides have.
+    let fill = FILL.replace("], %r1", "], -1");
+    let floats = ARGS.replacen("u32", "f32", 1);
+    let text = compared(&fill, &floats, &[0xff; 256], "");
+    assert!(text.contains("is expected to be finite"), "{text}");
 }
 
 #[test]

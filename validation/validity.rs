@@ -7,6 +7,7 @@ use phantom_gpu::internals::simulation::Options;
 use phantom_gpu::report::schema::Status;
 use phantom_gpu::report::validity::warnings;
 use phantom_gpu::session::Session;
+use phantom_gpu::trace::Command;
 use phantom_gpu::trace::pgt::write_pgt;
 use std::path::{Path, PathBuf};
 use support::Run;
@@ -96,6 +97,23 @@ fn code_for_another_gpu_runs_with_a_warning() {
     assert!(other.report.validity.assumptions.contains(&said[0]));
     assert_eq!(other.report.status, Status::Complete);
     assert_eq!(other.report.validity.unmodelled_share, 0.0);
+}
+
+#[test]
+fn code_of_unknown_origin_is_an_assumption() {
+    let session = Session::new("v100", &[""; 0]).expect("a built-in GPU");
+    let mut workload = session
+        .open(&[root("traces/tiny.pgt")])
+        .expect("a sound file");
+    for command in &mut workload.commands {
+        if let Command::Launch(kernel) = command {
+            kernel.header.sm_version = 0;
+        }
+    }
+    let outcome = session.run(&workload, &Options::default()).expect("a run");
+    let all = outcome.report.validity.assumptions.join("\n");
+    assert!(all.contains("1 kernel(s) do not say"), "{all}");
+    assert_eq!(warnings(&outcome.report), [""; 0]);
 }
 
 #[test]

@@ -37,14 +37,26 @@ pub struct Args {
 /// Files that cannot be read, or have nothing in common.
 pub fn run(args: &Args) -> Result<()> {
     let tables = output::check_all(&[("--html", &args.html)])?;
+    output::spare(
+        &[("--html", args.html.as_deref())],
+        [&*args.simulated, &*args.hardware],
+    )?;
     let joined = join(&read(&args.simulated)?, &read(&args.hardware)?)?;
     let Some(summary) = summary(&joined.pairs) else {
-        return Err(Error::input(
-            args.hardware.display().to_string(),
-            "names",
-            format!("nothing in common with {}", args.simulated.display()),
-            "compare files of the same benchmarks or kernels",
-        ));
+        let (place, what, remedy) = match joined.pairs.is_empty() {
+            true => (
+                "names",
+                format!("nothing in common with {}", args.simulated.display()),
+                "compare files of the same benchmarks or kernels",
+            ),
+            false => (
+                "values",
+                "every measured number is 0, so that no error can be given".to_owned(),
+                "correct the measured numbers",
+            ),
+        };
+        let file = args.hardware.display().to_string();
+        return Err(Error::input(file, place, what, remedy));
     };
     let header = ["name", "point", "simulated", "measured", "error", "unit"];
     let mut table = table(&header, 1);

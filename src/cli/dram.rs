@@ -1,6 +1,5 @@
 //! `phantom-gpu dram`: one DRAM channel fed by a request trace, for comparison with DRAM simulators.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,7 +7,7 @@ use serde::Serialize;
 
 use super::common::JsonFile;
 use crate::config::{DramPage, DramRefresh, DramScheduler};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, input};
 use crate::mem::dram::replay::{self, CommandLog, Limits, Record, Replay, Report};
 use crate::mem::dram::{
     Channel, ChannelSpec, MAX_QUEUE, Map, PagePolicy, Policy, RefreshMode, StandardSpec, checker,
@@ -97,6 +96,16 @@ pub fn run(args: &Args) -> Result<()> {
         ("--json", &args.json.json),
         ("--command-log", &args.command_log),
     ])?;
+    output::spare(
+        &[
+            ("--json", args.json.json.as_deref()),
+            ("--command-log", args.command_log.as_deref()),
+        ],
+        [
+            path,
+            Path::new(args.standard.as_deref().unwrap_or_default()),
+        ],
+    )?;
     let mut limits = Limits::new(capacity, &spec.standard.name);
     if wants_commands(args) {
         let cycles = Channel::new(&spec).cycles_of_refreshes(REFRESHES_KEPT);
@@ -240,7 +249,8 @@ fn standard_from(args: &Args) -> Result<StandardSpec> {
     let found = match standard(name) {
         Some(known) => known.clone(),
         None if name.ends_with(".json") => {
-            let text = fs::read_to_string(name).map_err(|e| Error::io(name, e))?;
+            let what = "the parameters of a standard (JSON)";
+            let text = input::text(name.as_ref(), input::WRITTEN_MAX, what)?;
             spec::from_json(&text).map_err(|what| {
                 Error::input(
                     name,

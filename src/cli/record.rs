@@ -37,6 +37,7 @@ pub struct RecordArgs {
 pub fn run(args: &RecordArgs) -> Result<()> {
     refuse_standard("-o", &args.output, "a .pgt file is binary")?;
     output::check(&args.output)?;
+    output::spare(&[("-o", Some(&args.output))], [&*args.input, &*args.launch])?;
     let progress = Progress::default();
     let (workload, report) = progress::watch(&progress, "CTAs", || {
         record_watched(

@@ -9,7 +9,7 @@ use crate::report;
 use crate::simulation::Options;
 use crate::trace::Workload;
 use regex::Regex;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `phantom-gpu simulate`.
 #[derive(clap::Args, Clone, Debug)]
@@ -73,6 +73,13 @@ fn cta_count(workload: &Workload, kernel: Option<&Regex>) -> u64 {
 /// Bad input, or a run that failed.
 pub fn run(args: &Args) -> Result<()> {
     let tables = output::check_all(&[("--json", &args.json.json), ("--timeline", &args.timeline)])?;
+    output::spare(
+        &[
+            ("--json", args.json.json.as_deref()),
+            ("--timeline", args.timeline.as_deref()),
+        ],
+        args.inputs.iter().chain(&args.machine.gpu).map(Path::new),
+    )?;
     let session = args.machine.load()?;
     let workload = session.open(&args.inputs)?;
     if workload.launches().next().is_none() {

@@ -2,7 +2,7 @@
 
 use super::check::nearest;
 use super::raw::{Layer, RawConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, input};
 use std::path::{Path, PathBuf};
 
 /// A built-in file: its name (the file's stem) and text.
@@ -210,20 +210,7 @@ impl Chain {
 }
 
 fn read(path: &Path) -> Result<String> {
-    // A description is a few kilobytes; anything larger is the wrong file.
-    const BYTES_MAX: u64 = 1 << 20;
-    let bytes = std::fs::metadata(path)
-        .map_err(|e| Error::io(path, e))?
-        .len();
-    if bytes > BYTES_MAX {
-        return Err(Error::input(
-            path.display().to_string(),
-            "whole file",
-            format!("{bytes} bytes, at most {BYTES_MAX} are read"),
-            "name a GPU description (TOML)",
-        ));
-    }
-    std::fs::read_to_string(path).map_err(|e| Error::io(path, e))
+    input::text(path, input::WRITTEN_MAX, "a GPU description (TOML)")
 }
 
 fn unknown_gpu(gpu: &str) -> Error {

@@ -158,15 +158,17 @@ impl Assembly {
         let threads: u32 = self.block.iter().product();
         let registers = threads.next_multiple_of(32) * u32::from(self.registers);
         let (most_threads, most_bytes) = (gpu.sm.threads_per_cta_max, gpu.smem.per_cta_bytes_max);
+        let of_thread = u32::from(gpu.sm.registers_per_thread_max);
         let needs = [
-            (threads, "threads", most_threads),
-            (self.smem_bytes, "bytes of shared memory", most_bytes),
-            (registers, "registers", gpu.sm.registers),
+            (threads, "threads a CTA", most_threads),
+            (self.smem_bytes, "bytes of shared memory a CTA", most_bytes),
+            (registers, "registers a CTA", gpu.sm.registers),
+            (self.registers.into(), "registers a thread", of_thread),
         ];
         match needs.iter().find(|(needed, _, most)| needed > most) {
             None => Ok(()),
             Some((needed, what, most)) => Err(Fault::TooLarge {
-                what: format!("{needed} {what} a CTA, at most {most}"),
+                what: format!("{needed} {what}, at most {most}"),
                 gpu: gpu.name.clone(),
             }),
         }

@@ -3,7 +3,8 @@
 
 use super::results::{Point, Results};
 use super::units::factor;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, input};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A number with its name: benchmark and point, or kernel and occurrence.
@@ -19,6 +20,16 @@ pub struct Named {
     pub unit: String,
     /// Where it is in its file.
     pub place: String,
+}
+
+impl Named {
+    /// Point or launch. Who measured a kernel once gives none: the first launch is meant.
+    fn point(&self) -> &str {
+        match &*self.parameter {
+            "" => "1",
+            given => given,
+        }
+    }
 }
 
 /// The numbers of one file.
@@ -60,7 +71,7 @@ pub struct Summary {
 /// # Errors
 /// A file that is none of these.
 pub fn read(file: &Path) -> Result<Numbers> {
-    let text = std::fs::read_to_string(file).map_err(|e| Error::io(file, e))?;
+    let text = input::text(file, input::MADE_MAX, "results (JSON or CSV)")?;
     let shown = file.display().to_string();
     if file.extension().is_some_and(|e| e == "csv") {
         return csv(&text, &shown);
@@ -117,39 +128,45 @@ fn kernels(json: &serde_json::Value, file: String) -> Numbers {
     }
 }
 
+/// Rows of a table with a header; cells may be quoted (RFC 4180), lines that begin with `#` say something.
 fn csv(text: &str, file: &str) -> Result<Numbers> {
-    let mut lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, l)| !l.trim().is_empty() && !l.starts_with('#'));
-    let fault = |line: usize, what: &str| {
+    let fault = |place: &str, what: String| {
         let remedy =
             "the header is name,parameter,value[,unit], and every value is a finite number";
-        Error::input(file, format!("line {}", line + 1), what, remedy)
+        Error::input(file, place, what, remedy)
     };
-    let (at, header) = lines.next().ok_or_else(|| fault(0, "an empty file"))?;
-    let columns: Vec<&str> = header.split(',').map(str::trim).collect();
-    let column = |names: &[&str]| columns.iter().position(|c| names.contains(c));
-    let name = column(&["name", "kernel"]).ok_or_else(|| fault(at, "no column name"))?;
-    let value = column(&["value", "simulated", "cycles"]);
-    let value = value.ok_or_else(|| fault(at, "no column value"))?;
+    let mut rows = csv::ReaderBuilder::new()
+        .comment(Some(b'#'))
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
+    let columns = rows.headers().map_err(|e| fault("header", e.to_string()))?;
+    let column = |names: &[&str]| columns.iter().position(|c| names.contains(&c));
+    let missing = |name: &str| fault("header", format!("no column {name}"));
+    let name = column(&["name", "kernel"]).ok_or_else(|| missing("name"))?;
+    let value = column(&["value", "simulated", "cycles"]).ok_or_else(|| missing("value"))?;
     let (parameter, unit) = (column(&["parameter", "id"]), column(&["unit"]));
     // The name of the column may say the unit.
-    let default_unit = if columns[value] == "cycles" {
-        "cycles"
-    } else {
-        ""
+    let default_unit = match &columns[value] {
+        "cycles" => "cycles",
+        _ => "",
     };
     let mut all = Vec::new();
-    for (at, line) in lines {
-        let cells: Vec<&str> = line.split(',').map(str::trim).collect();
-        let cell = |column: Option<usize>| column.and_then(|c| cells.get(c)).copied().unwrap_or("");
+    for row in rows.into_records() {
+        let row = row.map_err(|e| fault("row", e.to_string()))?;
+        if row.iter().all(str::is_empty) {
+            continue;
+        }
+        let place = format!("line {}", row.position().map_or(0, |at| line(text, at)));
+        let cell = |column: Option<usize>| column.and_then(|c| row.get(c)).unwrap_or("");
         let given = cell(Some(value));
-        let number: f64 = given
-            .parse()
-            .ok()
-            .filter(|n: &f64| n.is_finite())
-            .ok_or_else(|| fault(at, &format!("the value {given:?} is not a finite number")))?;
+        let number = given.parse().ok().filter(|n: &f64| n.is_finite());
+        let number = number.ok_or_else(|| {
+            fault(
+                &place,
+                format!("the value {given:?} is not a finite number"),
+            )
+        })?;
         all.push(Named {
             name: cell(Some(name)).to_owned(),
             parameter: cell(parameter).to_owned(),
@@ -158,13 +175,38 @@ fn csv(text: &str, file: &str) -> Result<Numbers> {
                 "" => default_unit.to_owned(),
                 unit => unit.to_owned(),
             },
-            place: format!("line {}", at + 1),
+            place,
         });
+    }
+    if let Some((first, again)) = twice(&all) {
+        let what = format!(
+            "{} {} stands in {first} already",
+            again.name, again.parameter
+        );
+        return Err(fault(&again.place, what));
     }
     Ok(Numbers {
         file: file.to_owned(),
         all,
         clock_khz: None,
+    })
+}
+
+/// The line of the row that the reader found from `at` on: what it passes over before the row counts too.
+fn line(text: &str, at: &csv::Position) -> u64 {
+    let rest = text.get(at.byte() as usize..).unwrap_or("");
+    let passed = rest
+        .lines()
+        .take_while(|l| l.is_empty() || l.starts_with('#'));
+    at.line() + passed.count() as u64
+}
+
+/// The first number whose name and parameter an earlier one has, with the place of that.
+fn twice(all: &[Named]) -> Option<(&str, &Named)> {
+    let mut places: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    all.iter().find_map(|one| {
+        let known = places.insert((&one.name, one.point()), &one.place);
+        known.map(|first| (first, one))
     })
 }
 
@@ -176,7 +218,7 @@ pub fn join(simulated: &Numbers, measured: &Numbers) -> Result<Joined> {
     let mut joined = Joined::default();
     let clock = simulated.clock_khz.or(measured.clock_khz);
     for one in &simulated.all {
-        let same = |m: &&Named| m.name == one.name && m.parameter == one.parameter;
+        let same = |m: &&Named| m.name == one.name && m.point() == one.point();
         let Some(other) = measured.all.iter().find(same) else {
             joined.only_simulated += 1;
             continue;
@@ -319,6 +361,34 @@ mod tests {
             }]
         );
         assert!(csv("name,value\na,b\n", "x").is_err());
+    }
+
+    #[test]
+    fn quoted_names_keep_their_commas() {
+        let text = "kernel,cycles\r\n\"void gemm<float, 4>(\"\"a\"\", int)\",12\r\n\r\nb,3\r\n";
+        let read = csv(text, "x").unwrap();
+        let names: Vec<&str> = read.all.iter().map(|n| &*n.name).collect();
+        assert_eq!(names, ["void gemm<float, 4>(\"a\", int)", "b"]);
+        assert_eq!((read.all[0].value, &*read.all[1].place), (12.0, "line 4"));
+    }
+
+    #[test]
+    fn a_number_that_stands_twice_is_refused() {
+        let refused = csv("name,parameter,value\na,,1\nb,,2\na,1,3\n", "x").unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains("line 4: a 1 stands in line 2 already"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_kernel_without_a_number_is_its_first_launch() {
+        let report = serde_json::json!({ "kernels": [{ "name": "a", "cycles": 8 }] });
+        let measured = csv("name,cycles\na,10\n", "x").unwrap();
+        let joined = join(&kernels(&report, "r.json".into()), &measured).unwrap();
+        assert_eq!((joined.pairs.len(), joined.only_measured), (1, 0));
     }
 
     #[test]

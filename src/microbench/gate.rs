@@ -4,7 +4,7 @@
 //! the absolute error of every point of a benchmark.
 
 use super::results::Results;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, input};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub struct Gate {
 /// # Errors
 /// A file that cannot be read, or that bounds nothing.
 pub fn read(file: &Path) -> Result<Gate> {
-    let text = std::fs::read_to_string(file).map_err(|e| Error::io(file, e))?;
+    let text = input::text(file, input::WRITTEN_MAX, "a gate (TOML)")?;
     parse(&text, &file.display().to_string())
 }
 

@@ -10,7 +10,7 @@ mod fits;
 mod raw;
 pub mod run;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, input};
 use crate::memory_limit::Part;
 use data::{Element, Init};
 use std::collections::BTreeMap;
@@ -139,7 +139,7 @@ impl Launch {
     /// # Errors
     /// Every fault of the file.
     pub fn load(path: &Path) -> Result<Launch> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = input::text(path, input::MADE_MAX, "a launch file (TOML)")?;
         Launch::parse(path, &text)
     }
 

@@ -11,7 +11,7 @@ use super::launch::run::Prepared;
 use super::launch::{Launch, check};
 use super::lower::{self, Machine, Span};
 use super::parse;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, input};
 use crate::isa::{MemKind, MemSpace, SASS_VERSIONS, StaticInst, known_sass_versions};
 use crate::progress::Progress;
 use crate::trace::pgt::blocks::BlockWriter;
@@ -253,7 +253,7 @@ pub fn record_watched(
     progress: &Progress,
 ) -> Result<(Workload, Report)> {
     let file = ptx.display().to_string();
-    let bytes = std::fs::read(ptx).map_err(|e| Error::io(ptx, e))?;
+    let bytes = input::bytes(ptx, input::MADE_MAX, "a PTX file")?;
     let text = String::from_utf8_lossy(&bytes);
     let module = parse(&text).map_err(|e| {
         let text = e.to_string();

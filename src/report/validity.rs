@@ -177,9 +177,15 @@ fn of_other_architectures<P>(result: &RunResult<P>, spec: &GpuSpec, out: &mut Ve
     let mut kernels: BTreeMap<u16, usize> = BTreeMap::new();
     for run in &result.kernels {
         let version = run.header.sm_version;
-        if version != 0 && version != spec.compute_capability {
+        if version != spec.compute_capability {
             *kernels.entry(version).or_default() += 1;
         }
+    }
+    // What tracers write that do not know it.
+    if let Some(count) = kernels.remove(&0) {
+        out.push(format!(
+            "{count} kernel(s) do not say for which architecture they were made: taken to be for this GPU"
+        ));
     }
     out.extend(kernels.into_iter().map(|(version, count)| {
         format!(

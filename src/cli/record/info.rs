@@ -1,6 +1,6 @@
 //! `trace info` of a PTX file: kernels, parameters, opcodes, what could not be executed.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, input};
 use crate::ptx::ast::{Item, Linkage, Module, Space};
 use crate::ptx::exec::decode::{Bindings, decode};
 use crate::ptx::exec::op::Op;
@@ -50,7 +50,7 @@ struct Unsupported {
 /// The file cannot be read or is not PTX.
 pub fn describe(path: &Path, json: bool, top: usize) -> Result<String> {
     let file = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bytes = input::bytes(path, input::MADE_MAX, "a PTX file")?;
     let text = String::from_utf8_lossy(&bytes);
     let module = parse(&text).map_err(|e| {
         let text = e.to_string();

@@ -1,6 +1,6 @@
 //! Element types and initial content of buffers.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, input};
 use crate::ptx::exec::numeric::{Round, Small, from_small, to_small};
 use std::path::PathBuf;
 
@@ -262,12 +262,17 @@ pub fn content(element: Element, count: u64, init: &Init) -> Result<Option<Vec<u
             }
         }
         Init::File(path) => {
-            let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+            // One byte more than fits shows a file that is too long, without reading all of it.
+            let bytes = input::start(path, out.len() as u64 + 1)?;
             if bytes.len() != out.len() {
+                let found = match bytes.len() > out.len() {
+                    true => format!("more than {}", out.len()),
+                    false => bytes.len().to_string(),
+                };
                 return Err(Error::input(
                     path.display().to_string(),
                     "its size",
-                    format!("{} bytes where the buffer has {}", bytes.len(), out.len()),
+                    format!("{found} bytes where the buffer has {}", out.len()),
                     "make count and file agree",
                 ));
             }

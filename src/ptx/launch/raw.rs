@@ -260,6 +260,14 @@ impl Arg {
                     let name = element.name();
                     return Err(format!("start = {start}, step = {step} are no {name}"));
                 }
+                let last = start + step * (count - 1) as f64;
+                if [start, last]
+                    .iter()
+                    .any(|x| !x.is_finite() || !element.reaches(*x))
+                {
+                    let name = element.name();
+                    return Err(format!("{start} to {last} is more than {name} can hold"));
+                }
                 Init::Iota { start, step }
             }
             Some("random") => {
@@ -269,9 +277,12 @@ impl Arg {
                 }
                 Init::Random { seed, min, max }
             }
-            Some("ring") => Init::Ring {
-                seed,
-                stride: self.stride.unwrap_or(1).max(1),
+            Some("ring") => match self.stride {
+                Some(0) => return Err("stride = 0: at least 1 element".to_owned()),
+                stride => Init::Ring {
+                    seed,
+                    stride: stride.unwrap_or(1),
+                },
             },
             Some("file") => match &self.path {
                 Some(path) => Init::File(folder.join(path)),

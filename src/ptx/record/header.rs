@@ -1,6 +1,6 @@
 //! What a recording says of its kernel besides the streams.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, input};
 use crate::ptx::exec::{LOCAL_WINDOW, SHARED_WINDOW};
 use crate::ptx::launch::data::Init;
 use crate::ptx::launch::run::Prepared;
@@ -41,7 +41,7 @@ pub(super) fn header(
                         "{path} is neither beside {file} nor beside the launch file"
                     ))
                 })?;
-            let text = std::fs::read_to_string(&found).map_err(|e| Error::io(&found, e))?;
+            let text = input::text(&found, input::MADE_MAX, "what `ptxas -v` says")?;
             let usage = ptxas::usage(&text, &name)
                 .ok_or_else(|| fault(format!("{path} says nothing of `{name}` of {file}")))?;
             Some(usage)

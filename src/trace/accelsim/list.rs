@@ -1,7 +1,7 @@
 //! `kernelslist.g`: the commands of a run, and the import of every kernel that it names.
 
 use super::import::{Imported, import};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, input};
 use crate::trace::kernel::{Command, ImportCost, Kernel, Workload};
 use crate::trace::pgt::hash::workload_hash;
 use crate::trace::pgt::spool::{SPOOL_MEMORY_BYTES, SpoolSpace};
@@ -32,18 +32,8 @@ pub enum Entry {
 pub fn import_list(path: &Path) -> Result<Workload> {
     let started = Instant::now();
     let name = path.display().to_string();
-    let size = std::fs::metadata(path)
-        .map_err(|e| Error::io(path, e))?
-        .len();
-    if size > LIST_BYTES_MAX {
-        return Err(Error::input(
-            name,
-            "its size",
-            format!("{size} bytes, a list of kernels has at most {LIST_BYTES_MAX}"),
-            "name the kernelslist.g of an Accel-Sim trace",
-        ));
-    }
-    let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let what = "the kernelslist.g of an Accel-Sim trace";
+    let text = input::bytes(path, LIST_BYTES_MAX, what)?;
     let (entries, mut notes) = parse_list(&name, &text)?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut files: Vec<PathBuf> = Vec::new();
