@@ -58,9 +58,9 @@ pub fn abandon(status: i32) -> ! {
     std::process::exit(status)
 }
 
-/// Whether `path` is `-`, standard output.
+/// Whether `path` is standard output: `-`, or the name that the system has for it.
 pub fn is_standard(path: &Path) -> bool {
-    path.as_os_str() == "-"
+    path.as_os_str() == "-" || path.as_os_str() == "/dev/stdout"
 }
 
 /// The folder of `path`.
@@ -156,7 +156,7 @@ pub fn spare<'a>(
 /// `path` without links, `.` and `..`, whether the file is there or not.
 fn identity(path: &Path) -> PathBuf {
     if is_standard(path) {
-        return path.to_path_buf();
+        return PathBuf::from("-");
     }
     std::fs::canonicalize(path).unwrap_or_else(|_| {
         let folder = std::fs::canonicalize(folder(path)).unwrap_or_default();

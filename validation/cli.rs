@@ -634,6 +634,19 @@ fn a_generated_kernel_that_cannot_be_on_a_machine_is_bad_usage() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn the_name_of_standard_output_is_a_dash() {
+    let (json, tables) = succeeds(&empty(&["--json", "/dev/stdout"]));
+    assert!(
+        serde_json::from_str::<serde_json::Value>(&json).is_ok(),
+        "{json}"
+    );
+    assert!(tables.contains("issue slots"), "{tables}");
+    let twice = fails(&empty(&["--json", "-", "--timeline", "/dev/stdout"]), 2);
+    assert!(twice.contains("--json and --timeline both name"), "{twice}");
+}
+
 #[test]
 fn measured_zeros_are_not_called_names() {
     let files = folder(&[
