@@ -49,6 +49,9 @@ impl WarpGenerator for ChaseWarps {
         }
         let mut ring = self.ring.iter().cycle();
         for n in 0..self.loads {
+            if out.full() {
+                return;
+            }
             let at = self.body + (n % UNROLL) as u32;
             out.inst(at, 1);
             let element = ring.next().expect("the ring is not empty");

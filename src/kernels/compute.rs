@@ -106,6 +106,9 @@ impl WarpGenerator for Loop {
             out.inst(index, if taken { mask } else { 0 });
         }
         for iteration in 0..self.iterations {
+            if out.full() {
+                return;
+            }
             insts(out, self.prologue..self.body - 1, mask);
             // A branch that is not taken has no active lanes, as tracers record it.
             let taken = iteration + 1 < self.iterations;

@@ -61,6 +61,9 @@ impl WarpGenerator for GatherWarps {
         let mut addresses = [0; 32];
         let lanes = mask.count_ones() as usize;
         for n in 0..self.per {
+            if out.full() {
+                return;
+            }
             let at = self.body + (n % u64::from(UNROLL)) as u32 * STEP;
             for index in at..at + STEP {
                 out.inst(index, mask);

@@ -45,6 +45,9 @@ impl WarpGenerator for SpillWarps {
         let control = PROLOGUE + 2 * self.words;
         insts(out, 0..PROLOGUE, mask);
         for iteration in 0..self.iterations {
+            if out.full() {
+                return;
+            }
             for index in 0..2 * self.words {
                 let at = u64::from(index % self.words) * self.width;
                 access(out, PROLOGUE + index, mask, at, pattern);

@@ -220,6 +220,9 @@ impl WarpGenerator for ChunkWarps {
         }
         let turns = self.body + 2 * CHUNK_WINDOW as u32;
         for step in start..self.steps {
+            if out.full() {
+                return;
+            }
             let turn = turns + 3 * ((step - start) % CHUNK_WINDOW) as u32;
             out.inst(turn, FULL);
             if step + CHUNK_WINDOW < self.steps {

@@ -95,6 +95,9 @@ impl WarpGenerator for StrideWarps {
         insts(out, 0..self.body, FULL);
         let (first, pattern) = self.warps[warp as usize];
         for iteration in 0..self.iterations {
+            if out.full() {
+                return;
+            }
             for (n, offset) in OFFSETS.iter().enumerate() {
                 let at = self.body + n as u32;
                 out.inst(at, FULL);

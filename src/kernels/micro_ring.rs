@@ -127,6 +127,9 @@ impl WarpGenerator for RingWarps {
             return;
         }
         for n in 0..self.loads {
+            if out.full() {
+                return;
+            }
             let at = self.body + (n % UNROLL) as u32;
             out.inst(at, mask);
             let address = array(0) + self.order.element(self.start + n) * self.stride;
@@ -227,6 +230,9 @@ impl WarpGenerator for LapWarps {
         let mut first = u64::from(warp) * 32;
         let mut slot = 0;
         while first < self.order.count {
+            if out.full() {
+                return;
+            }
             let lanes = (self.order.count - first).min(32);
             for lane in 0..lanes {
                 let element = self.order.element(first + lane);

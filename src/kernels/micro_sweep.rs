@@ -65,6 +65,9 @@ impl WarpGenerator for SweepWarps {
         let branch = self.end - 2;
         let trips = (self.total / step).div_ceil(UNROLL).max(1);
         for trip in 0..trips {
+            if out.full() {
+                return;
+            }
             for (index, load) in (self.body..branch).zip(&self.loads) {
                 out.inst(index, FULL);
                 if let Some(load) = load {

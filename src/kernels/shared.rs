@@ -136,6 +136,9 @@ impl WarpGenerator for Repeat {
         let base = self.base + u64::from(warp) * self.warp_stride + cta * self.cta_stride;
         insts(out, 0..self.body, mask);
         for iteration in 0..self.iterations {
+            if out.full() {
+                return;
+            }
             for index in self.body..self.body + UNROLL {
                 access(out, index, mask, base, pattern);
             }

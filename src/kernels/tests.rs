@@ -376,3 +376,33 @@ fn launches_share_code_and_have_ids_and_streams() {
     let other = parse("synth:empty?streams=2&launches=3", &gpu("t4")).unwrap();
     assert_ne!(workload.hash, other.hash);
 }
+
+/// A warp of a billion instructions costs no more than the chunks that are asked for.
+#[test]
+fn a_long_warp_is_made_chunk_by_chunk() {
+    let spec = crate::config::load("v100", &[]).unwrap().spec;
+    for text in [
+        "synth:ffma?iters=10000000&block=1024",
+        "synth:hgemm?m=128&n=128&k=1048576",
+    ] {
+        let workload = synth::parse(text, &spec).unwrap();
+        let kernel = workload.launches().next().unwrap();
+        let warps = kernel.header.warps_per_cta() as usize;
+        let mut streams = vec![WarpStream::default(); warps];
+        let mut scratch = CtaEncoder::default();
+        kernel.ctas.load(0, &mut streams, &mut scratch).unwrap();
+        assert!(streams.iter().all(|s| s.next_chunk() == Some(1)), "{text}");
+        let (insts, _) = scratch.counts();
+        let chunk = u64::from(crate::trace::stream::CHUNK_INSTS);
+        assert_eq!(
+            insts,
+            warps as u64 * (chunk + 1),
+            "a chunk and the sign of more"
+        );
+        let mut one = WarpStream::default();
+        kernel.ctas.load_chunk(0, 1, 7, &mut one).unwrap();
+        assert_eq!(one.next_chunk(), Some(8));
+        one.validate(&kernel.code.insts, &kernel.code.patterns)
+            .unwrap();
+    }
+}

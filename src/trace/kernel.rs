@@ -121,6 +121,7 @@ impl CtaSource {
             }
             CtaSource::Generated(generator) => {
                 scratch.clear();
+                scratch.only(0..1);
                 generator.generate(cta, scratch);
                 scratch.load(warps);
                 Ok(())
@@ -138,6 +139,7 @@ impl CtaSource {
             }
             CtaSource::Generated(generator) => {
                 let mut encoder = super::stream::CtaEncoder::default();
+                encoder.only(chunk..chunk + 1);
                 generator.generate_warp(cta, warp, &mut encoder);
                 encoder.load_chunk(warp, chunk, into);
                 Ok(())

@@ -170,6 +170,9 @@ impl WarpGenerator for Sgemm {
         self.store(warp, 0, self.first.store, true, out);
         insts(out, self.first.store + 5..self.body, FULL);
         for tile in 0..tiles {
+            if out.full() {
+                return;
+            }
             let more = tile + 1 < tiles;
             match more {
                 true => self.load(cta, warp, tile + 1, self.next.load, out),

@@ -139,6 +139,9 @@ impl WarpGenerator for Hgemm {
         self.store(warp, 0, self.first_store, FULL, out);
         insts(out, self.first_store + 2..self.body, FULL);
         for tile in 0..tiles {
+            if out.full() {
+                return;
+            }
             let more = tile + 1 < tiles;
             match more {
                 true => self.load(cta, warp, tile + 1, self.body, out),

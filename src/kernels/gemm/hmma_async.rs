@@ -123,6 +123,9 @@ impl WarpGenerator for HgemmAsync {
             self.load(cta, warp, stage, self.prologue + stage as u32 * LOADS, out);
         }
         for tile in 0..tiles {
+            if out.full() {
+                return;
+            }
             insts(out, self.body..self.body + 2, FULL);
             self.load(cta, warp, tile + self.stages - 1, self.body + 2, out);
             let fragments = self.body + 2 + LOADS;

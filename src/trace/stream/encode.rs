@@ -2,6 +2,7 @@
 
 use super::varint::{put_varint, zigzag};
 use super::*;
+use std::ops::Range;
 
 /// Encodes the warps of one CTA; reusable.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,10 @@ pub struct CtaEncoder {
     history: [History; HISTORY],
     thread_insts: u64,
     warp_insts: u64,
+    /// The chunks of each warp that are wanted, when not all are.
+    wanted: Option<Range<u32>>,
+    /// Number of the present chunk within its warp.
+    chunk: u32,
 }
 
 impl CtaEncoder {
@@ -28,12 +33,28 @@ impl CtaEncoder {
         self.runs.clear();
         self.accesses.clear();
         self.warp = 0;
+        self.chunk = 0;
         self.in_warp = false;
         self.insts = 0;
         self.run = None;
         self.thread_insts = 0;
         self.warp_insts = 0;
         self.reset_chunk();
+    }
+
+    /// Keeps only the chunks `wanted` of each warp, so that a long warp costs no more memory than these. The
+    /// first instruction behind them is still taken, to know that there is more.
+    pub fn only(&mut self, wanted: Range<u32>) {
+        self.wanted = Some(wanted);
+    }
+
+    /// Whether the present warp has all that is wanted of it: more would be dropped.
+    #[inline(always)]
+    pub fn full(&self) -> bool {
+        match &self.wanted {
+            Some(wanted) => self.chunk >= wanted.end && self.insts > 0,
+            None => false,
+        }
     }
 
     /// Starts the next warp of the CTA (the first call starts warp 0).
@@ -46,12 +67,16 @@ impl CtaEncoder {
             self.reset_chunk();
         }
         self.in_warp = true;
+        self.chunk = 0;
     }
 
     /// Appends an instruction of the code table under `mask`.
     #[inline]
     pub fn inst(&mut self, index: u32, mask: u32) {
         debug_assert!(self.in_warp);
+        if self.full() {
+            return;
+        }
         if self.insts == CHUNK_INSTS {
             self.end_chunk();
         }
@@ -74,6 +99,9 @@ impl CtaEncoder {
     /// The access of the last instruction, as a pattern.
     #[inline]
     pub fn access_pattern(&mut self, index: u32, base: u64, pattern: PatternId) {
+        if self.full() {
+            return;
+        }
         let slot = &mut self.history[index as usize % HISTORY];
         let delta = base.wrapping_sub(slot.base) as i64;
         let same = slot.pattern == pattern;
@@ -88,6 +116,9 @@ impl CtaEncoder {
 
     /// The access of the last instruction, lane by lane (active lanes only).
     pub fn access_list(&mut self, index: u32, addresses: &[u64]) {
+        if self.full() {
+            return;
+        }
         let base = addresses[0];
         let slot = &mut self.history[index as usize % HISTORY];
         let delta = base.wrapping_sub(slot.base) as i64;
@@ -155,6 +186,15 @@ impl CtaEncoder {
 
     fn end_chunk(&mut self) {
         self.flush_run();
+        if self
+            .wanted
+            .as_ref()
+            .is_some_and(|w| !w.contains(&self.chunk))
+        {
+            self.runs.clear();
+            self.accesses.clear();
+        }
+        self.chunk += 1;
         self.out.chunks.push(ChunkExtent {
             warp: self.warp,
             offset: self.out.data.len() as u32,
