@@ -406,3 +406,24 @@ fn a_long_warp_is_made_chunk_by_chunk() {
             .unwrap();
     }
 }
+
+/// What is written to a file has every instruction, also of warps of many chunks.
+#[test]
+fn a_written_kernel_is_whole() {
+    use crate::trace::pgt::encoded::EncodedCtas;
+    for text in [
+        "synth:ffma?grid=2&iters=300",
+        "synth:gather?grid=2&per=5000",
+        "synth:sgemm?m=128&n=128&k=8192",
+    ] {
+        let kernel = kernel(text, "v100");
+        let mut whole = CtaEncoder::default();
+        generator(&kernel).generate(1, &mut whole);
+        let wanted = (whole.counts(), whole.finish().clone());
+        assert!(wanted.1.warp_chunks(0).len() > 2, "{text}");
+        let mut ctas = EncodedCtas::new(&kernel);
+        let (cta, counts) = ctas.get(1).unwrap();
+        assert_eq!(counts, wanted.0, "{text}");
+        assert_eq!(cta.data, wanted.1.data, "{text}");
+    }
+}

@@ -32,11 +32,17 @@ impl<'a> EncodedCtas<'a> {
         self.cta.data.clear();
         let mut counts = (0, 0);
         let source = &self.kernel.ctas;
-        source.load(cta, &mut self.stream, &mut self.encoder)?;
+        match source {
+            // Every chunk at once: asking for them one by one would be quadratic.
+            CtaSource::Generated(generator) => {
+                self.encoder.clear();
+                generator.generate(cta, &mut self.encoder);
+                self.encoder.load(&mut self.stream);
+            }
+            _ => source.load(cta, &mut self.stream, &mut self.encoder)?,
+        }
         for (warp, stream) in (0..self.warps).zip(&mut self.stream) {
             append(&mut self.cta, warp, stream, &mut counts);
-            // Generating a CTA makes every chunk at once; asking for them one by one would be
-            // quadratic.
             if let CtaSource::Generated(_) = source {
                 let rest = self.encoder.finish().warp_chunks(warp).len() as u32;
                 for chunk in 1..rest {
