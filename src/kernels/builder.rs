@@ -31,7 +31,7 @@ pub const fn p(number: u16) -> Operand {
     }
 }
 
-/// How a mnemonic says that an access has `width` bytes a lane; four go without saying.
+/// The suffix of a memory mnemonic for accesses of `width` bytes per lane; empty for four, the default.
 pub fn size_suffix(width: u64) -> &'static str {
     match width {
         8 => ".64",

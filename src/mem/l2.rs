@@ -34,9 +34,9 @@ pub struct Slice {
     atomic_free_at: Cycle,
     atomic_latency: Cycle,
     /// Requests that wait for an MSHR, in order; forwarded reads apart, so that they never wait for
-    /// registers that wait for the other partition.
+    /// MSHRs that wait for the other partition.
     waiting: [VecDeque<Request>; 2],
-    /// Lines in flight from the other partition; they take at most `remote_max` of the registers.
+    /// Lines in flight from the other partition; they take at most `remote_max` of the MSHRs.
     remote_in_flight: u32,
     remote_max: u32,
     waiting_since: Cycle,

@@ -39,7 +39,7 @@ pub struct Definition {
     /// Belongs to `--cache-analysis`.
     #[serde(default)]
     pub cache: bool,
-    /// Why the machine has no such thing, when it has not.
+    /// Why this machine cannot run the benchmark, if it cannot.
     #[serde(default)]
     pub not_modelled: Option<String>,
     /// PTX kernel of the hardware kit that measures the same.

@@ -60,7 +60,8 @@ impl Sm {
         cx.probe
             .l1_filled(at, self.id, reply.line, reply.sectors, mshrs);
         self.write_back(dirty, now);
-        // Landed flights are the free ones at once; each is read before it can be reused.
+        // The numbers of the completed flights are already in the free list. Each flight is read here before
+        // another instruction can take its number.
         let count = landed.len();
         self.memory.lsu.free_flights = landed;
         for at in keep..count {
