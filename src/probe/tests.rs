@@ -38,6 +38,7 @@ impl Probe for Counts {
         self.issued += 1;
     }
     fn slots_lost(&mut self, _: Cycle, _: SmId, _: u8, _: u32, _: Label, slots: u64) {
+        assert!(slots > 0, "an event without a slot");
         self.lost += slots;
     }
     fn memory_entered(&mut self, _: Cycle, inst: &MemoryInst) {

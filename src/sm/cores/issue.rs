@@ -161,16 +161,32 @@ impl Sm {
         let from = self.cores.subs[k].accounted;
         if now > from {
             let ready = warp.ready_at.clamp(from, now);
-            let at = self.epoch + u64::from(now);
-            let lost = [(warp.why, ready - from), (throttle(op), now - ready)];
-            for (label, slots) in lost.map(|(label, slots)| (label, u64::from(slots))) {
-                self.cores.issue.add(label, slots);
-                cx.probe
-                    .slots_lost(at, self.id, slot as u8, op.pc, label, slots);
+            let why = warp.why;
+            if ready > from {
+                self.lose(slot, op, (why, ready - from), now, cx);
+            }
+            if now > ready {
+                self.lose(slot, op, (throttle(op), now - ready), now, cx);
             }
         }
         self.cores.issue.add(Label::Issued, 1);
         self.cores.subs[k].accounted = now + 1;
+    }
+
+    /// Labels `slots` issue slots that were lost before `op` of warp `slot` issued at `now`.
+    #[inline(always)]
+    fn lose<P: Probe>(
+        &mut self,
+        slot: usize,
+        op: &Op,
+        (label, slots): (Label, Local),
+        now: Local,
+        cx: &mut Cx<P>,
+    ) {
+        let (at, slots) = (self.epoch + u64::from(now), u64::from(slots));
+        self.cores.issue.add(label, slots);
+        cx.probe
+            .slots_lost(at, self.id, slot as u8, op.pc, label, slots);
     }
 
     #[inline(always)]
