@@ -2,10 +2,12 @@
 # Host instructions and first-level cache misses per simulated warp instruction, on five traces, held against
 # benches/callgrind.toml.
 #
-#   scripts/callgrind.sh            fails when a number is more than 2 % above the file
+#   scripts/callgrind.sh            fails when instructions are more than 2 % above the file, or misses 25 %
 #   scripts/callgrind.sh --write    writes the file again: commit it with the change that explains it
 #
-# The counts do not depend on how busy the machine is; they do depend on the compiler. Needs valgrind.
+# The counts do not depend on how busy the machine is; they do depend on the compiler. Misses also depend on where
+# the machine's loader and the length of its environment put the stack and the heap: gather moves by 8 % between two
+# machines with the same instructions. They warn of a layout that went wrong. Needs valgrind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -54,13 +56,13 @@ awk '
     { gsub(/[{},]/, "") }
     FNR == NR { was[$1 " instructions"] = $5; was[$1 " misses"] = $8; next }
     {
-        check($1 " instructions", $5)
-        check($1 " misses", $8)
+        check($1 " instructions", $5, 1.02)
+        check($1 " misses", $8, 1.25)
     }
-    function check(what, is) {
+    function check(what, is, most) {
         printf "%-20s %10.2f -> %10.2f  %+.1f %%\n", what, was[what], is, 100 * (is / was[what] - 1)
-        if (is > 1.02 * was[what]) { worse = 1 }
+        if (is > most * was[what]) { worse = 1; print "  that is too much" }
     }
     END {
-        if (worse) { print "more than 2 % worse: find out why, or run scripts/callgrind.sh --write and say so"; exit 1 }
+        if (worse) { print "find out why, or run scripts/callgrind.sh --write and say so"; exit 1 }
     }' benches/callgrind.toml "$folder/now.toml"
