@@ -5,6 +5,7 @@
 
 use crate::config::{self, GpuSpec, Resolved};
 use crate::error::{Error, Result};
+use crate::kernels::choose::Algorithm;
 use crate::kernels::synth;
 use crate::probe::{NoProbe, Probe};
 use crate::report::Report;
@@ -71,9 +72,21 @@ impl Session {
     /// # Errors
     /// What is wrong with an input; no input at all.
     pub fn open<S: AsRef<str>>(&self, inputs: &[S]) -> Result<Workload> {
+        self.open_with(inputs, &Algorithm::Chosen)
+    }
+
+    /// The same, with the kernels of operators by `algorithm`.
+    ///
+    /// # Errors
+    /// As [`Session::open`]; an algorithm that an operator has not.
+    pub fn open_with<S: AsRef<str>>(
+        &self,
+        inputs: &[S],
+        algorithm: &Algorithm,
+    ) -> Result<Workload> {
         let mut all: Option<Workload> = None;
         for input in inputs {
-            let more = self.open_one(input.as_ref())?;
+            let more = self.open_one(input.as_ref(), algorithm)?;
             match &mut all {
                 None => all = Some(more),
                 Some(all) => all.append(more),
@@ -82,9 +95,9 @@ impl Session {
         all.ok_or_else(|| Error::Usage("no input".into()))
     }
 
-    fn open_one(&self, input: &str) -> Result<Workload> {
+    fn open_one(&self, input: &str, algorithm: &Algorithm) -> Result<Workload> {
         if synth::is_synth(input) {
-            synth::parse(input, &self.config.spec)
+            synth::parse_with(input, &self.config.spec, algorithm)
         } else {
             open_trace(input)
         }

@@ -7,6 +7,7 @@ use crate::config::GpuSpec;
 use crate::trace::{CtaEncoder, PatternId};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Loads of an unrolled loop iteration.
@@ -43,7 +44,7 @@ struct ChaseWarps {
 }
 
 impl WarpGenerator for ChaseWarps {
-    fn warp(&self, _cta: u64, _warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, _cta: u64, _warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         for index in 0..self.body {
             out.inst(index, 1);
         }

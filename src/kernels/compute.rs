@@ -5,6 +5,7 @@ use super::fields::family;
 use super::{Assembly, Fault, GRID_MAX, KernelGenerator, WarpGenerator, insts, line, per_warp};
 use crate::config::GpuSpec;
 use crate::trace::CtaEncoder;
+use std::ops::Range;
 
 family! {
     /// A kernel that returns at once: 2 instructions a warp.
@@ -99,7 +100,7 @@ impl Loop {
 }
 
 impl WarpGenerator for Loop {
-    fn warp(&self, _cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, _cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         let mask = warp_mask(self.threads, warp);
         for index in 0..self.prologue {
             let taken = self.untaken_exit != Some(index);

@@ -9,6 +9,7 @@ use crate::config::GpuSpec;
 use crate::trace::CtaEncoder;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use std::ops::Range;
 
 family! {
     /// Independent random loads: 6 instructions a warp, and 4 for each load.
@@ -44,7 +45,7 @@ const STEP: u32 = 4;
 const UNROLL: u32 = 8;
 
 impl WarpGenerator for GatherWarps {
-    fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         let mask = warp_mask(self.threads, warp);
         // The stream of a warp depends on nothing but its number and the seed.
         let number = cta * u64::from(self.threads.div_ceil(32)) + u64::from(warp);

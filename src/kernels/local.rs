@@ -7,6 +7,7 @@ use super::{
 };
 use crate::config::GpuSpec;
 use crate::trace::{CtaEncoder, PatternId};
+use std::ops::Range;
 
 /// Instructions before the loop.
 const PROLOGUE: u32 = 1;
@@ -39,7 +40,7 @@ struct SpillWarps {
 }
 
 impl WarpGenerator for SpillWarps {
-    fn warp(&self, _: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, _: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         let mask = warp_mask(self.threads, warp);
         let pattern = self.patterns[usize::from(mask != u32::MAX)];
         let control = PROLOGUE + 2 * self.words;

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::config::GpuSpec;
 use crate::trace::{CtaEncoder, PatternId};
+use std::ops::Range;
 
 names! {
     /// What is done to each element.
@@ -72,7 +73,7 @@ struct ElementWarps {
 }
 
 impl WarpGenerator for ElementWarps {
-    fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         let lanes = (self.threads - u64::from(warp) * 32).min(32);
         let mask = first_lanes(lanes);
         let first = (cta * self.threads + u64::from(warp) * 32) * 8;
@@ -210,7 +211,7 @@ impl ChunkWarps {
 }
 
 impl WarpGenerator for ChunkWarps {
-    fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         insts(out, 0..self.body, FULL);
         let first = cta % self.chunks * 2 * RUN + u64::from(warp) * 32;
         let start = self.steps - self.left(cta);

@@ -6,6 +6,7 @@ use super::fields::{family, names};
 use super::{Assembly, Fault, KernelGenerator, WarpGenerator, array, insts, line, per_warp};
 use crate::config::GpuSpec;
 use crate::trace::{CtaEncoder, PatternId};
+use std::ops::Range;
 
 names! {
     /// Type of an element.
@@ -91,7 +92,7 @@ struct StrideWarps {
 }
 
 impl WarpGenerator for StrideWarps {
-    fn warp(&self, _cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, _cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         insts(out, 0..self.body, FULL);
         let (first, pattern) = self.warps[warp as usize];
         for iteration in 0..self.iterations {

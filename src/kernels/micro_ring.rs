@@ -11,6 +11,7 @@ use super::{
 };
 use crate::config::GpuSpec;
 use crate::trace::{CtaEncoder, PatternId};
+use std::ops::Range;
 
 family! {
     /// One thread, dependent 64-bit loads along a ring: warm laps, then loads.
@@ -119,7 +120,7 @@ struct RingWarps {
 }
 
 impl WarpGenerator for RingWarps {
-    fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         let mask = super::builder::warp_mask(self.threads, warp);
         insts(out, 0..self.body, mask);
         if cta > 0 {
@@ -220,7 +221,7 @@ const LAP_THREADS: u64 = 1024;
 const LAP_EXIT: u32 = 16;
 
 impl WarpGenerator for LapWarps {
-    fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         insts(out, 0..self.body, FULL);
         if cta > 0 {
             out.inst(self.body + LAP_EXIT, FULL);

@@ -9,6 +9,7 @@ use super::{
 use crate::config::GpuSpec;
 use crate::isa::opcode::Operand;
 use crate::trace::{CtaEncoder, PatternId};
+use std::ops::Range;
 
 names! {
     /// What computes a load's address.
@@ -58,7 +59,7 @@ struct SweepWarps {
 }
 
 impl WarpGenerator for SweepWarps {
-    fn warp(&self, _cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, _cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         insts(out, 0..self.body, FULL);
         let step = self.threads * self.width;
         let first = u64::from(warp) * 32 * self.width;

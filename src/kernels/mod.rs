@@ -27,6 +27,7 @@
 
 pub mod builder;
 pub mod chase;
+pub mod choose;
 pub mod compute;
 mod control;
 pub mod fields;
@@ -39,6 +40,7 @@ pub mod micro_ops;
 pub mod micro_ring;
 pub mod micro_sweep;
 pub mod micro_wmma;
+pub mod operator;
 pub mod shared;
 pub mod stream;
 pub mod synth;
@@ -54,6 +56,7 @@ use crate::trace::{
 use builder::KernelBuilder;
 use fields::{Field, Fields, names};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Why a kernel cannot be made.
@@ -194,6 +197,7 @@ impl Assembly {
             ctas: CtaSource::Generated(self.generator),
             totals: None,
             layer: None,
+            reason: None,
         }
     }
 }
@@ -247,6 +251,33 @@ fn array(index: u64) -> u64 {
     0x7f00_0000_0000 + (index << 36)
 }
 
+/// Where the operands of a kernel lie: first bytes, in the order that its family gives them. Kernels that work on each
+/// other's results name the same places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrays([u64; Arrays::MOST]);
+
+impl Arrays {
+    /// Operands of a kernel at most.
+    pub const MOST: usize = 8;
+
+    /// First byte of operand `index`.
+    pub fn at(&self, index: usize) -> u64 {
+        self.0[index]
+    }
+
+    /// With operand `index` at `address`.
+    pub fn with(mut self, index: usize, address: u64) -> Self {
+        self.0[index] = address;
+        self
+    }
+}
+
+impl Default for Arrays {
+    fn default() -> Self {
+        Arrays(std::array::from_fn(|index| array(index as u64)))
+    }
+}
+
 /// The grid of `ctas` CTAs in x.
 fn line(ctas: u64) -> Dim3 {
     [
@@ -261,8 +292,14 @@ const GRID_MAX: u64 = (1 << 31) - 1;
 
 /// Makes one warp of a CTA.
 trait WarpGenerator: Send + Sync {
-    /// Appends the instructions of `warp` of CTA `cta`.
-    fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder);
+    /// How often CTA `cta` goes through the main loop; 1 for kernels without one.
+    fn iterations(&self, _cta: u64) -> u64 {
+        1
+    }
+
+    /// Appends the instructions of `warp` of CTA `cta`, with `iterations` of the main loop. What surrounds the loop is
+    /// always made.
+    fn warp(&self, cta: u64, warp: u32, iterations: Range<u64>, out: &mut CtaEncoder);
 }
 
 /// A CTA of warps that do not depend on each other.
@@ -272,18 +309,22 @@ struct PerWarp<G> {
 }
 
 impl<G: WarpGenerator> CtaGenerator for PerWarp<G> {
-    fn generate(&self, cta: u64, out: &mut CtaEncoder) {
+    fn iterations(&self, cta: u64) -> u64 {
+        self.generator.iterations(cta)
+    }
+
+    fn generate(&self, cta: u64, iterations: Range<u64>, out: &mut CtaEncoder) {
         for warp in 0..self.warps {
             out.begin_warp();
-            self.generator.warp(cta, warp, out);
+            self.generator.warp(cta, warp, iterations.clone(), out);
         }
     }
 
-    fn generate_warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn generate_warp(&self, cta: u64, warp: u32, iterations: Range<u64>, out: &mut CtaEncoder) {
         for _ in 0..=warp {
             out.begin_warp();
         }
-        self.generator.warp(cta, warp, out);
+        self.generator.warp(cta, warp, iterations, out);
     }
 }
 

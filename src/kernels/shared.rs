@@ -8,6 +8,7 @@ use super::{
 };
 use crate::config::GpuSpec;
 use crate::trace::{CtaEncoder, PatternId};
+use std::ops::Range;
 
 names! {
     /// What is done to shared memory.
@@ -129,7 +130,7 @@ struct Repeat {
 }
 
 impl WarpGenerator for Repeat {
-    fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         let mask = warp_mask(self.threads, warp);
         let partial = mask != u32::MAX;
         let pattern = self.patterns[usize::from(partial)];

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::config::GpuSpec;
 use crate::trace::{CtaEncoder, PatternId};
+use std::ops::Range;
 
 /// What is done for each element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +102,7 @@ impl StreamWarps {
 }
 
 impl WarpGenerator for StreamWarps {
-    fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         let full = first_lanes((self.threads - u64::from(warp) * 32).min(32));
         let (_, lanes) = self.lanes(cta, warp, 0);
         let mask = first_lanes(lanes);

@@ -31,7 +31,7 @@ fn generator(kernel: &Kernel) -> &Arc<dyn CtaGenerator> {
 /// Warp and thread instructions of one CTA.
 fn counts(kernel: &Kernel, cta: u64) -> (u64, u64) {
     let mut out = CtaEncoder::default();
-    generator(kernel).generate(cta, &mut out);
+    kernel.ctas.generate(cta, &mut out);
     out.counts()
 }
 
@@ -125,10 +125,10 @@ fn every_generator_is_pure_and_valid_on_every_architecture() {
             let kernel = kernel(&format!("synth:{spec}"), name);
             let last = kernel.header.cta_count() - 1;
             let (mut first, mut second) = (CtaEncoder::default(), CtaEncoder::default());
-            generator(&kernel).generate(last, &mut first);
-            generator(&kernel).generate(0, &mut second);
+            kernel.ctas.generate(last, &mut first);
+            kernel.ctas.generate(0, &mut second);
             second.clear();
-            generator(&kernel).generate(last, &mut second);
+            kernel.ctas.generate(last, &mut second);
             assert_eq!(first.finish(), second.finish(), "{spec} on {name}");
             walk(&kernel, last, |_, _, _| {});
             let unknown = kernel
@@ -163,11 +163,11 @@ fn control_bits_are_complete_and_legal() {
 fn a_single_warp_is_the_same_as_in_its_cta() {
     let kernel = kernel("synth:hgemm?k=4096", "a100-80");
     let mut all = CtaEncoder::default();
-    generator(&kernel).generate(5, &mut all);
+    kernel.ctas.generate(5, &mut all);
     let all = all.finish().clone();
     for warp in [0, 3, 7] {
         let mut one = CtaEncoder::default();
-        generator(&kernel).generate_warp(5, warp, &mut one);
+        generator(&kernel).generate_warp(5, warp, 0..generator(&kernel).iterations(5), &mut one);
         let one = one.finish();
         let chunks = all.warp_chunks(warp);
         assert!(chunks.len() > 1, "the test needs several chunks");
@@ -418,7 +418,7 @@ fn a_written_kernel_is_whole() {
     ] {
         let kernel = kernel(text, "v100");
         let mut whole = CtaEncoder::default();
-        generator(&kernel).generate(1, &mut whole);
+        kernel.ctas.generate(1, &mut whole);
         let wanted = (whole.counts(), whole.finish().clone());
         assert!(wanted.1.warp_chunks(0).len() > 2, "{text}");
         let mut ctas = EncodedCtas::new(&kernel);

@@ -360,6 +360,7 @@ fn run(
         ctas: CtaSource::File(Arc::new(stored)),
         totals: Some(body.totals),
         layer: None,
+        reason: None,
     };
     Ok((kernel, executed))
 }

@@ -119,6 +119,7 @@ fn kernel(index: usize, run: &KernelRun, workload: &Workload, spec: &GpuSpec) ->
         index,
         name: run.header.name.clone(),
         layer: run.layer.map(|l| workload.layers[l.index()].clone()),
+        reason: run.reason.as_deref().map(str::to_owned),
         grid: run.header.grid,
         block: run.header.block,
         cluster: run.header.cluster,

@@ -99,6 +99,9 @@ record! {
         /// Layer of the model that it computes a part of; absent when no model is behind the run.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub layer: Option<String>,
+        /// Why this kernel was chosen for its operator; absent for kernels that were named or recorded.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub reason: Option<String>,
         /// CTAs: x, y, z.
         pub grid: [u32; 3] = "CTAs",
         /// Threads of a CTA: x, y, z.

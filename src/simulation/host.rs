@@ -279,6 +279,7 @@ impl<'a> Host<'a> {
             unknown: kernel.code.unknown.clone(),
             header: kernel.header,
             layer: kernel.layer,
+            reason: kernel.reason,
             start,
             end: start,
             warp_instructions: 0,

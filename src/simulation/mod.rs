@@ -14,7 +14,7 @@ use crate::trace::{KernelHeader, Workload};
 use host::Host;
 use regex::Regex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 pub use timeline::{CtaSpan, Sample, Timeline};
 
@@ -75,6 +75,8 @@ pub struct KernelRun {
     pub header: KernelHeader,
     /// The layer of the workload that it belongs to.
     pub layer: Option<LayerId>,
+    /// Why it was chosen for its operator.
+    pub reason: Option<Arc<str>>,
     /// Start, as a profiler sees it.
     pub start: Cycle,
     /// End.

@@ -122,6 +122,7 @@ impl Bench {
             ctas: CtaSource::Memory(Arc::new(vec![cta.finish().clone()])),
             totals: None::<Totals>,
             layer: None,
+            reason: None,
         };
         let workload = Workload {
             commands: vec![Command::Launch(Box::new(kernel))],

@@ -2,11 +2,12 @@
 
 use super::pattern::LanePattern;
 use super::source::Source;
-use super::stream::{EncodedCta, WarpStream};
+use super::stream::{CtaEncoder, EncodedCta, WarpStream};
 use crate::error::Result;
 use crate::ids::LayerId;
 use crate::isa::StaticInst;
 use bincode::{Decode, Encode};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Grid, block or cluster dimensions: x, y, z.
@@ -74,16 +75,64 @@ pub struct Code {
 /// Makes the stream of any CTA of a synthetic kernel on demand. Pure: the same CTA gives the same
 /// stream, from any thread, in any order.
 pub trait CtaGenerator: Send + Sync {
-    /// Appends all warps of CTA number `cta` (x fastest) to `out`.
-    fn generate(&self, cta: u64, out: &mut super::stream::CtaEncoder);
+    /// How often CTA `cta` goes through the main loop of the kernel; 1 without such a loop. Iterations are alike but
+    /// for their addresses and masks, so that a part of them stands for all.
+    fn iterations(&self, _cta: u64) -> u64 {
+        1
+    }
+
+    /// Appends all warps of CTA number `cta` (x fastest) to `out`, with the `iterations` of the main loop, which are
+    /// among those that the CTA has.
+    fn generate(&self, cta: u64, iterations: Range<u64>, out: &mut CtaEncoder);
 
     /// Appends the streams of the CTA's warps up to number `warp` or further. The reader looks at that warp only, so
     /// the streams before it may be left empty; but they must be there, because a stream's place is its number.
     ///
     /// A long stream is read in chunks. The second chunk and the following ones come from here, so that the other
     /// warps of the CTA need not be generated again.
-    fn generate_warp(&self, cta: u64, _warp: u32, out: &mut super::stream::CtaEncoder) {
-        self.generate(cta, out);
+    fn generate_warp(&self, cta: u64, warp: u32, iterations: Range<u64>, out: &mut CtaEncoder);
+}
+
+/// The part of a kernel that is run in place of the whole: some CTAs, each with some iterations of its main loop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The first CTA; those behind it follow.
+    pub first_cta: u64,
+    /// Which iterations.
+    pub iterations: PartIterations,
+}
+
+/// Which iterations of its main loop each CTA makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartIterations {
+    /// All.
+    All,
+    /// `run` of `most`, the number of the CTA that has most; a CTA with fewer makes as much less. CTAs that run one
+    /// after the other, `wave` of them at once, begin where the ones before them ended, so that none finds in the
+    /// caches what only the shortening has put there.
+    Some {
+        /// Iterations of the longest CTA that are run.
+        run: u64,
+        /// Iterations that it has.
+        most: u64,
+        /// CTAs that the GPU runs at once.
+        wave: u64,
+    },
+}
+
+impl Part {
+    /// The iterations that CTA `cta` of the whole kernel makes, of the `total` that it has.
+    pub fn iterations(&self, cta: u64, total: u64) -> Range<u64> {
+        match self.iterations {
+            PartIterations::All => 0..total,
+            PartIterations::Some { run, most, wave } => {
+                let share = u128::from(run) * u128::from(total) / u128::from(most.max(1));
+                let run = (share as u64).clamp(1, total.max(1)).min(total);
+                let turns = (total / run.max(1)).max(1);
+                let first = cta / wave.max(1) % turns * run;
+                first..first + run
+            }
+        }
     }
 }
 
@@ -104,29 +153,70 @@ pub enum CtaSource {
     Generated(Arc<dyn CtaGenerator>),
     /// Read from a trace file when a CTA is dispatched.
     File(Arc<dyn CtaReader>),
+    /// A part of another source. CTA 0 is the first of the part. Only generated kernels can be cut within a CTA.
+    Part(Arc<(CtaSource, Part)>),
 }
 
 impl CtaSource {
+    /// Iterations of the main loop of CTA `cta`, as far as they can be told apart: 1 for recorded kernels.
+    pub fn iterations(&self, cta: u64) -> u64 {
+        match self {
+            CtaSource::Memory(_) | CtaSource::File(_) => 1,
+            CtaSource::Generated(generator) => generator.iterations(cta),
+            CtaSource::Part(part) => {
+                let (of, part) = &**part;
+                let cta = cta + part.first_cta;
+                let run = part.iterations(cta, of.iterations(cta));
+                run.end - run.start
+            }
+        }
+    }
+
+    /// Appends CTA `cta` as a generator makes it; nothing happens, and false is returned, for recorded kernels.
+    pub fn generate(&self, cta: u64, out: &mut CtaEncoder) -> bool {
+        match self.generator(cta) {
+            Some((generator, cta, iterations)) => {
+                generator.generate(cta, iterations, out);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The generator behind CTA `cta`, the number that it knows the CTA by, and the iterations to make.
+    fn generator(&self, cta: u64) -> Option<(&dyn CtaGenerator, u64, Range<u64>)> {
+        match self {
+            CtaSource::Memory(_) | CtaSource::File(_) => None,
+            CtaSource::Generated(generator) => {
+                Some((&**generator, cta, 0..generator.iterations(cta)))
+            }
+            CtaSource::Part(whole) => {
+                let (of, part) = &**whole;
+                let (generator, cta, all) = of.generator(cta + part.first_cta)?;
+                let cut = part.iterations(cta, all.end - all.start);
+                Some((generator, cta, all.start + cut.start..all.start + cut.end))
+            }
+        }
+    }
+
     /// Loads the first chunk of every warp of `cta`. `scratch` is reused between calls.
-    pub fn load(
-        &self,
-        cta: u64,
-        warps: &mut [WarpStream],
-        scratch: &mut super::stream::CtaEncoder,
-    ) -> Result<()> {
+    pub fn load(&self, cta: u64, warps: &mut [WarpStream], scratch: &mut CtaEncoder) -> Result<()> {
         match self {
             CtaSource::Memory(ctas) => {
                 ctas[cta as usize].load(warps);
                 Ok(())
             }
-            CtaSource::Generated(generator) => {
+            CtaSource::File(reader) => reader.load(cta, warps),
+            CtaSource::Generated(_) | CtaSource::Part(_) => {
                 scratch.clear();
                 scratch.only(0..1);
-                generator.generate(cta, scratch);
-                scratch.load(warps);
+                if self.generate(cta, scratch) {
+                    scratch.load(warps);
+                } else if let CtaSource::Part(part) = self {
+                    return part.0.load(cta + part.1.first_cta, warps, scratch);
+                }
                 Ok(())
             }
-            CtaSource::File(reader) => reader.load(cta, warps),
         }
     }
 
@@ -137,14 +227,18 @@ impl CtaSource {
                 ctas[cta as usize].load_chunk(warp, chunk, into);
                 Ok(())
             }
-            CtaSource::Generated(generator) => {
-                let mut encoder = super::stream::CtaEncoder::default();
-                encoder.only(chunk..chunk + 1);
-                generator.generate_warp(cta, warp, &mut encoder);
-                encoder.load_chunk(warp, chunk, into);
+            CtaSource::File(reader) => reader.load_chunk(cta, warp, chunk, into),
+            CtaSource::Generated(_) | CtaSource::Part(_) => {
+                if let Some((generator, cta, iterations)) = self.generator(cta) {
+                    let mut encoder = CtaEncoder::default();
+                    encoder.only(chunk..chunk + 1);
+                    generator.generate_warp(cta, warp, iterations, &mut encoder);
+                    encoder.load_chunk(warp, chunk, into);
+                } else if let CtaSource::Part(part) = self {
+                    return part.0.load_chunk(cta + part.1.first_cta, warp, chunk, into);
+                }
                 Ok(())
             }
-            CtaSource::File(reader) => reader.load_chunk(cta, warp, chunk, into),
         }
     }
 }
@@ -173,6 +267,26 @@ pub struct Kernel {
     pub totals: Option<Totals>,
     /// The layer that it computes a part of, by its place in [`Workload::layers`]. Trace files have no layers.
     pub layer: Option<LayerId>,
+    /// Why this kernel was taken for its operator, in a sentence; kernels that the user named have no reason.
+    pub reason: Option<Arc<str>>,
+}
+
+impl Kernel {
+    /// A part of this kernel as a kernel of its own, of `ctas` CTAs in x.
+    ///
+    /// # Panics
+    /// When the kernel has not so many CTAs behind the first of `part`.
+    pub fn part(&self, part: Part, ctas: u64) -> Kernel {
+        assert!(part.first_cta + ctas <= self.header.cta_count());
+        let mut header = self.header.clone();
+        header.grid = [u32::try_from(ctas).expect("a part has few CTAs"), 1, 1];
+        Kernel {
+            header,
+            ctas: CtaSource::Part(Arc::new((self.ctas.clone(), part))),
+            totals: None,
+            ..self.clone()
+        }
+    }
 }
 
 /// One command of a workload, in program order.

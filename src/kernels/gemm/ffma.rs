@@ -9,6 +9,7 @@ use crate::config::GpuSpec;
 use crate::kernels::builder::{FULL, KernelBuilder, first_lanes, pair_mask, r, two_row_mask};
 use crate::kernels::{Assembly, WarpGenerator, access, array, insts, per_warp};
 use crate::trace::{CtaEncoder, PatternId};
+use std::ops::Range;
 
 pub(super) const DEPTH: u64 = 8;
 const WORD: u64 = 4;
@@ -163,16 +164,18 @@ impl Sgemm {
 }
 
 impl WarpGenerator for Sgemm {
-    fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
-        let tiles = self.k.div_ceil(DEPTH);
+    fn iterations(&self, _cta: u64) -> u64 {
+        self.k.div_ceil(DEPTH)
+    }
+
+    fn warp(&self, cta: u64, warp: u32, iterations: Range<u64>, out: &mut CtaEncoder) {
+        let Range { start, end: tiles } = iterations;
         insts(out, 0..self.first.load, FULL);
-        self.load(cta, warp, 0, self.first.load, out);
-        self.store(warp, 0, self.first.store, true, out);
+        self.load(cta, warp, start, self.first.load, out);
+        self.store(warp, start, self.first.store, true, out);
         insts(out, self.first.store + 5..self.body, FULL);
-        for tile in 0..tiles {
-            if out.full() {
-                return;
-            }
+        let each = u64::from(self.body_end - self.body);
+        out.iterations(start..tiles, each, |tile, out| {
             let more = tile + 1 < tiles;
             match more {
                 true => self.load(cta, warp, tile + 1, self.next.load, out),
@@ -182,7 +185,7 @@ impl WarpGenerator for Sgemm {
             self.store(warp, tile + 1, self.next.store, more, out);
             insts(out, self.next.store + 5..self.body_end - 1, FULL);
             out.inst(self.body_end - 1, if more { FULL } else { 0 });
-        }
+        });
         insts(out, self.body_end..self.results, FULL);
         self.write(cta, warp, out);
         insts(out, self.results + 16..self.end, FULL);

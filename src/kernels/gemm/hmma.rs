@@ -9,6 +9,7 @@ use crate::config::GpuSpec;
 use crate::kernels::builder::{FULL, KernelBuilder, first_lanes, r, two_row_mask};
 use crate::kernels::{Assembly, WarpGenerator, access, array, insts, per_warp};
 use crate::trace::{CtaEncoder, PatternId};
+use std::ops::Range;
 
 pub(super) const DEPTH: u64 = 16;
 /// Bytes of a half.
@@ -132,7 +133,7 @@ impl Hgemm {
 }
 
 impl WarpGenerator for Hgemm {
-    fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         let tiles = self.shape.k.div_ceil(DEPTH);
         insts(out, 0..self.first_load, FULL);
         self.load(cta, warp, 0, self.first_load, out);

@@ -11,6 +11,7 @@ use crate::config::GpuSpec;
 use crate::kernels::builder::{FULL, KernelBuilder, r, two_row_mask};
 use crate::kernels::{Assembly, WarpGenerator, access, array, insts, per_warp};
 use crate::trace::{CtaEncoder, PatternId};
+use std::ops::Range;
 
 pub(super) const DEPTH: u64 = 32;
 const HALF: u64 = 2;
@@ -116,7 +117,7 @@ impl HgemmAsync {
 }
 
 impl WarpGenerator for HgemmAsync {
-    fn warp(&self, cta: u64, warp: u32, out: &mut CtaEncoder) {
+    fn warp(&self, cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         let tiles = self.shape.k.div_ceil(DEPTH);
         insts(out, 0..self.prologue, FULL);
         for stage in 0..self.stages - 1 {

@@ -1,10 +1,13 @@
 //! What can be named: each family's members with their tables.
 
-use super::Entry;
+use super::{Entry, Make};
 use crate::config::GpuSpec;
 use crate::kernels::KernelGenerator;
 use crate::kernels::fields::Param;
 use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm, Numbers};
+use crate::kernels::operator::{
+    AttentionOp, ConvOp, ElementwiseOp, EmbeddingOp, GemmOp, Operator, RopeOp, RowFunction, RowsOp,
+};
 use crate::kernels::stream::{Stream, StreamOp};
 use crate::kernels::{
     chase, compute, gather, local, micro_bandwidth, micro_cache, micro_ops, micro_ring,
@@ -30,7 +33,21 @@ const fn entry(
         name,
         doc,
         params,
-        make,
+        make: Make::Kernel(make),
+    }
+}
+
+const fn operator(
+    name: &'static str,
+    doc: &'static str,
+    params: &'static [Param],
+    make: fn(&[u64]) -> Operator,
+) -> Entry {
+    Entry {
+        name,
+        doc,
+        params,
+        make: Make::Operator(make),
     }
 }
 
@@ -171,5 +188,62 @@ pub(super) const CATALOGUE: &[Entry] = &[
         "barriers",
         micro_cache::Barriers,
         "16 CTA barriers an iteration"
+    ),
+    operator(
+        "gemm",
+        "C = A x B as libraries compute it: tile, split-K or GEMV by shape",
+        GemmOp::FIELDS,
+        |values| Operator::Gemm(GemmOp::of(values)),
+    ),
+    operator(
+        "elementwise",
+        "a function of every element",
+        ElementwiseOp::FIELDS,
+        |values| Operator::Elementwise(ElementwiseOp::of(values)),
+    ),
+    operator("softmax", "softmax of rows", RowsOp::FIELDS, |values| {
+        Operator::Rows(RowsOp::of(RowFunction::Softmax, values))
+    }),
+    operator(
+        "layernorm",
+        "layer norm of rows",
+        RowsOp::FIELDS,
+        |values| Operator::Rows(RowsOp::of(RowFunction::LayerNorm, values)),
+    ),
+    operator("rmsnorm", "RMS norm of rows", RowsOp::FIELDS, |values| {
+        Operator::Rows(RowsOp::of(RowFunction::RmsNorm, values))
+    }),
+    operator(
+        "add_rmsnorm",
+        "residual addition and RMS norm of rows",
+        RowsOp::FIELDS,
+        |values| Operator::Rows(RowsOp::of(RowFunction::AddRmsNorm, values)),
+    ),
+    operator("sum", "sum of rows", RowsOp::FIELDS, |values| {
+        Operator::Rows(RowsOp::of(RowFunction::Sum, values))
+    }),
+    operator("max", "maximum of rows", RowsOp::FIELDS, |values| {
+        Operator::Rows(RowsOp::of(RowFunction::Max, values))
+    }),
+    operator(
+        "rope",
+        "rotary position embedding of queries and keys, in place",
+        RopeOp::FIELDS,
+        |values| Operator::Rope(RopeOp::of(values)),
+    ),
+    operator(
+        "embedding",
+        "rows of a table by index",
+        EmbeddingOp::FIELDS,
+        |values| Operator::Embedding(EmbeddingOp::of(values)),
+    ),
+    operator("conv", "convolution of images", ConvOp::FIELDS, |values| {
+        Operator::Conv(ConvOp::of(values))
+    }),
+    operator(
+        "attention",
+        "softmax(Q K^T) V",
+        AttentionOp::FIELDS,
+        |values| Operator::Attention(AttentionOp::of(values)),
     ),
 ];

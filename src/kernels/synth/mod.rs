@@ -3,7 +3,9 @@
 mod catalogue;
 mod params;
 
+use super::choose::{Algorithm, choose};
 use super::fields::Param;
+use super::operator::Operator;
 use super::{Fault, KernelGenerator, set_control_bits};
 use crate::config::GpuSpec;
 use crate::config::check::nearest;
@@ -23,8 +25,31 @@ struct Entry {
     name: &'static str,
     doc: &'static str,
     params: &'static [Param],
-    /// The value that parameters say, in table order.
-    make: fn(&[u64], &GpuSpec) -> Box<dyn KernelGenerator>,
+    make: Make,
+}
+
+/// What the parameters of an entry say, given their values in table order.
+#[derive(Clone, Copy)]
+enum Make {
+    /// One kernel.
+    Kernel(fn(&[u64], &GpuSpec) -> Box<dyn KernelGenerator>),
+    /// An operator, whose kernels are chosen.
+    Operator(fn(&[u64]) -> Operator),
+}
+
+impl Make {
+    /// The kernels.
+    fn build(
+        self,
+        values: &[u64],
+        gpu: &GpuSpec,
+        algorithm: &Algorithm,
+    ) -> std::result::Result<Vec<Kernel>, Fault> {
+        match self {
+            Make::Kernel(make) => Ok(vec![make(values, gpu).build(gpu)?]),
+            Make::Operator(make) => choose(&make(values), gpu, algorithm)?.build(gpu),
+        }
+    }
 }
 
 /// Parameters that every workload has.
@@ -60,11 +85,19 @@ pub(super) fn text(name: &str, fields: Vec<(Param, u64)>) -> String {
     format!("{PREFIX}{name}?{}", canonical(fields))
 }
 
-/// Makes the workload that `spec` (`synth:...`) names, as code for `gpu`.
+/// [`parse_with`] the kernels that libraries would launch.
+///
+/// # Errors
+/// As [`parse_with`].
+pub fn parse(spec: &str, gpu: &GpuSpec) -> Result<Workload> {
+    parse_with(spec, gpu, &Algorithm::Chosen)
+}
+
+/// Makes the workload that `spec` (`synth:...`) names, as code for `gpu`; operators by `algorithm`.
 ///
 /// # Errors
 /// Unknown names or parameters, values out of range, kernels that the GPU cannot run.
-pub fn parse(spec: &str, gpu: &GpuSpec) -> Result<Workload> {
+pub fn parse_with(spec: &str, gpu: &GpuSpec, algorithm: &Algorithm) -> Result<Workload> {
     let rest = spec.strip_prefix(PREFIX).unwrap_or(spec);
     let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
     if name.is_empty() || name == "help" {
@@ -76,14 +109,21 @@ pub fn parse(spec: &str, gpu: &GpuSpec) -> Result<Workload> {
         .ok_or_else(|| unknown(spec, name))?;
     let table = entry.params.iter().chain(COMMON).copied().collect();
     let params = Params::parse(spec, query, table)?;
-    let kernel = (entry.make)(params.values(), gpu).build(gpu);
-    let kernel = kernel.map_err(|found| match found {
+    let kernels = entry.make.build(params.values(), gpu, algorithm);
+    let kernels = kernels.map_err(|found| match found {
         Fault::Field { .. } => fault(spec, found),
         Fault::TooLarge { .. } => Error::Usage(format!("{spec}: {found}")),
     })?;
     let source = format!("{PREFIX}{name}?{}", params.canonical());
-    let key = format!("{VERSION} sm_{} {source}", gpu.compute_capability);
-    let kernels = launches(kernel, &params, gpu, &source);
+    let key = format!(
+        "{VERSION} sm_{} {source} {algorithm:?}",
+        gpu.compute_capability
+    );
+    let key = match entry.make {
+        Make::Kernel(_) => format!("{VERSION} sm_{} {source}", gpu.compute_capability),
+        Make::Operator(_) => key,
+    };
+    let kernels = launches(kernels, entry.make, &params, gpu, &source);
     let commands = kernels.map(|k| Command::Launch(Box::new(k))).collect();
     Ok(Workload {
         source,
@@ -93,23 +133,32 @@ pub fn parse(spec: &str, gpu: &GpuSpec) -> Result<Workload> {
     })
 }
 
-/// The launches of a kernel, which share its code.
+/// The launches of the kernels, one sequence after the other; launches of a kernel share its code.
 fn launches(
-    mut kernel: Kernel,
+    mut kernels: Vec<Kernel>,
+    make: Make,
     params: &Params,
     gpu: &GpuSpec,
     source: &str,
 ) -> impl Iterator<Item = Kernel> {
     let streams = params.get("streams");
-    kernel.header.source = Source::Synthetic(source.to_owned());
-    if params.get("control") == 1 {
-        set_control_bits(&mut kernel, gpu);
+    let control = params.get("control") == 1;
+    for kernel in &mut kernels {
+        if let Make::Kernel(_) = make {
+            kernel.header.source = Source::Synthetic(source.to_owned());
+        }
+        if control {
+            set_control_bits(kernel, gpu);
+        }
     }
-    (0..params.get("launches")).map(move |launch| {
-        let mut kernel = kernel.clone();
-        kernel.header.id = launch as u32 + 1;
-        kernel.header.stream = launch % streams;
-        kernel
+    let count = kernels.len() as u32;
+    (0..params.get("launches")).flat_map(move |launch| {
+        let mut sequence = kernels.clone();
+        for (kernel, place) in sequence.iter_mut().zip(1..) {
+            kernel.header.id = launch as u32 * count + place;
+            kernel.header.stream = launch % streams;
+        }
+        sequence
     })
 }
 

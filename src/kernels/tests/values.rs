@@ -19,7 +19,7 @@ fn assert_same(value: &dyn KernelGenerator, text: &str, gpu_name: &str) {
     for cta in 0..made.header.cta_count() {
         let streams = [&made, &parsed].map(|kernel| {
             let mut out = CtaEncoder::default();
-            generator(kernel).generate(cta, &mut out);
+            kernel.ctas.generate(cta, &mut out);
             out.finish().clone()
         });
         assert_eq!(streams[0], streams[1], "{text}");

@@ -396,6 +396,7 @@ impl Parser {
             ctas: CtaSource::File(Arc::new(stored)),
             totals: Some(body.totals),
             layer: None,
+            reason: None,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Any CTA source, one encoded CTA at a time: what writers of trace files iterate over.
 
 use crate::error::Result;
-use crate::trace::kernel::{CtaSource, Kernel};
+use crate::trace::kernel::Kernel;
 use crate::trace::stream::{ChunkExtent, CtaEncoder, EncodedCta, WarpStream};
 
 /// Buffers for [`EncodedCtas::get`].
@@ -32,18 +32,16 @@ impl<'a> EncodedCtas<'a> {
         self.cta.data.clear();
         let mut counts = (0, 0);
         let source = &self.kernel.ctas;
-        match source {
-            // Every chunk at once: asking for them one by one would be quadratic.
-            CtaSource::Generated(generator) => {
-                self.encoder.clear();
-                generator.generate(cta, &mut self.encoder);
-                self.encoder.load(&mut self.stream);
-            }
-            _ => source.load(cta, &mut self.stream, &mut self.encoder)?,
+        // Every chunk at once: asking for them one by one would be quadratic.
+        self.encoder.clear();
+        let generated = source.generate(cta, &mut self.encoder);
+        match generated {
+            true => self.encoder.load(&mut self.stream),
+            false => source.load(cta, &mut self.stream, &mut self.encoder)?,
         }
         for (warp, stream) in (0..self.warps).zip(&mut self.stream) {
             append(&mut self.cta, warp, stream, &mut counts);
-            if let CtaSource::Generated(_) = source {
+            if generated {
                 let rest = self.encoder.finish().warp_chunks(warp).len() as u32;
                 for chunk in 1..rest {
                     self.encoder.load_chunk(warp, chunk, stream);

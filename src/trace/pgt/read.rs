@@ -50,6 +50,7 @@ pub fn read_pgt(path: &Path) -> Result<Workload> {
             ctas: CtaSource::File(Arc::new(stored)),
             totals: Some(entry.totals),
             layer: None,
+            reason: None,
         });
     }
     let mut commands = Vec::with_capacity(index.commands.len());

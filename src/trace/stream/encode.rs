@@ -57,6 +57,46 @@ impl CtaEncoder {
         }
     }
 
+    /// Makes `iterations` of a loop, each of exactly `each` instructions. Of a warp of which only some chunks are
+    /// wanted, the iterations before them are passed over, so that a long loop costs no more than what is wanted of
+    /// it; [`CtaEncoder::counts`] then misses their threads.
+    pub fn iterations(
+        &mut self,
+        iterations: Range<u64>,
+        each: u64,
+        mut make: impl FnMut(u64, &mut Self),
+    ) {
+        let mut first = iterations.start;
+        if let Some(wanted) = &self.wanted {
+            let wanted = u64::from(wanted.start) * u64::from(CHUNK_INSTS);
+            let here = u64::from(self.chunk) * u64::from(CHUNK_INSTS) + u64::from(self.insts);
+            let passed = (wanted.saturating_sub(here) / each.max(1)).min(iterations.end - first);
+            self.pass(passed * each);
+            first += passed;
+        }
+        for iteration in first..iterations.end {
+            if self.full() {
+                return;
+            }
+            let before = self.warp_insts;
+            make(iteration, self);
+            debug_assert!(self.full() || self.warp_insts - before == each);
+        }
+    }
+
+    /// Counts `insts` instructions of chunks that are not wanted.
+    fn pass(&mut self, mut insts: u64) {
+        self.warp_insts += insts;
+        while insts > 0 {
+            if self.insts == CHUNK_INSTS {
+                self.end_chunk();
+            }
+            let now = insts.min(u64::from(CHUNK_INSTS - self.insts));
+            self.insts += now as u32;
+            insts -= now;
+        }
+    }
+
     /// Starts the next warp of the CTA (the first call starts warp 0).
     pub fn begin_warp(&mut self) {
         if self.in_warp {

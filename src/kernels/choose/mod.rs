@@ -1,0 +1,120 @@
+//! From an operator to the kernels that a library launches for it.
+//!
+//! Each kind of operator has candidates: sequences of kernels, each with a reason, the best by the chooser's estimate
+//! first. Where the library's rule is known exactly there is one candidate; where it is not (tiles of matrix
+//! products), the estimate comes from the machine's own rates. Nothing here knows a measured time.
+
+use super::operator::Operator;
+use super::{Fault, KernelGenerator};
+use crate::config::GpuSpec;
+use crate::trace::{Dim3, Kernel};
+
+mod gemm;
+mod rows;
+
+/// One kernel of a candidate.
+pub struct Launch {
+    /// The kernel.
+    pub kernel: Box<dyn KernelGenerator>,
+    /// Why it looks as it does, in a sentence.
+    pub reason: String,
+}
+
+/// One way to compute an operator.
+pub struct Candidate {
+    /// What `--algo` calls it.
+    pub name: String,
+    /// The kernels in order.
+    pub launches: Vec<Launch>,
+    /// Core cycles by the chooser's estimate: good for comparing candidates, for nothing else.
+    pub estimate: f64,
+}
+
+impl Candidate {
+    /// Its kernels as code for `gpu`, numbered from 1, each with its reason.
+    ///
+    /// # Errors
+    /// A kernel that `gpu` cannot run.
+    pub fn build(&self, gpu: &GpuSpec) -> Result<Vec<Kernel>, Fault> {
+        let kernels = self.launches.iter().zip(1..).map(|(launch, id)| {
+            let mut kernel = launch.kernel.build(gpu)?;
+            kernel.header.id = id;
+            kernel.reason = Some(format!("{}: {}", self.name, launch.reason).into());
+            Ok(kernel)
+        });
+        kernels.collect()
+    }
+}
+
+/// What is known of the kernels that a library launched.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recorded {
+    /// Names of kernels, the one that did the work first.
+    pub kernels: Vec<String>,
+    /// Its grid.
+    pub grid: Option<Dim3>,
+    /// Its block.
+    pub block: Option<Dim3>,
+}
+
+/// Which candidate.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Algorithm {
+    /// The one with the best estimate.
+    #[default]
+    Chosen,
+    /// The one of this name.
+    Named(String),
+    /// The one that a library launched.
+    Recorded(Recorded),
+}
+
+/// All candidates for `operator` on `gpu`, the best estimate first.
+///
+/// # Errors
+/// Operators that no candidate can compute, with the reason.
+pub fn candidates(operator: &Operator, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
+    let mut all = match operator {
+        Operator::Gemm(op) => gemm::candidates(op, gpu)?,
+        Operator::Elementwise(op) => rows::elementwise(op, gpu)?,
+        Operator::Rows(op) => rows::rows(op, gpu)?,
+        Operator::Rope(op) => rows::rope(op, gpu)?,
+        Operator::Embedding(op) => rows::embedding(op, gpu)?,
+        Operator::Conv(_) => return Err(Fault::field("op", "conv", "no kernels for it yet")),
+        Operator::Attention(_) => {
+            return Err(Fault::field("op", "attention", "no kernels for it yet"));
+        }
+    };
+    all.sort_by(|a, b| a.estimate.total_cmp(&b.estimate));
+    Ok(all)
+}
+
+/// The candidate that `algorithm` asks for.
+///
+/// # Errors
+/// As [`candidates`]; a name that no candidate has. A recorded kernel that is not among the candidates is no error: the
+/// chosen one is taken and its reason says so.
+pub fn choose(
+    operator: &Operator,
+    gpu: &GpuSpec,
+    algorithm: &Algorithm,
+) -> Result<Candidate, Fault> {
+    if let (Algorithm::Recorded(recorded), Operator::Gemm(op)) = (algorithm, operator)
+        && let Some(candidate) = gemm::recorded(op, recorded, gpu)
+    {
+        return Ok(candidate);
+    }
+    let mut all = candidates(operator, gpu)?;
+    let at = match algorithm {
+        Algorithm::Named(name) => match all.iter().position(|c| c.name == *name) {
+            Some(at) => at,
+            None => {
+                let names: Vec<_> = all.iter().map(|c| c.name.as_str()).collect();
+                let what = format!("there are {}", names.join(", "));
+                return Err(Fault::field("algo", name, what));
+            }
+        },
+        Algorithm::Chosen | Algorithm::Recorded(_) => 0,
+    };
+    Ok(all.swap_remove(at))
+}
