@@ -195,6 +195,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "sm::CtaDone",
             "sm::CtaStart",
             "sm::{CtaDone",
+            "sm::{Footprint",
             "trace",
         ],
     ),

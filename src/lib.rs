@@ -64,6 +64,7 @@ pub(crate) mod probe;
 pub(crate) mod progress;
 pub(crate) mod ptx;
 pub mod report;
+pub(crate) mod sampling;
 pub mod session;
 pub(crate) mod simulation;
 pub(crate) mod sm;

@@ -104,6 +104,16 @@ impl Topology {
         (0..copies).map(move |k| map.mirror(home, (first + k) % partitions))
     }
 
+    /// The home of `line`, and the slice that a read of SM `sm` looks it up in first.
+    pub fn places(&self, sm: usize, line: u64) -> (u16, u16) {
+        let home = self.map.home(line);
+        let near = match self.partitions > 1 && self.replicate {
+            true => self.map.mirror(home, self.partition_of(self.gpc_of[sm])),
+            false => home,
+        };
+        (home, near)
+    }
+
     /// The slice that a request of GPC `gpc` goes to first: reads look up the copy in their own
     /// partition where the chip keeps one.
     fn destination(&self, gpc: u16, request: &Request) -> u16 {

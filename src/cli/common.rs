@@ -3,6 +3,7 @@
 use crate::config::{self, registry};
 use crate::error::{Error, Result};
 use crate::output;
+use crate::sampling::{Memo, Settings};
 use crate::session::Session;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -43,6 +44,56 @@ pub struct ThreadArgs {
     /// Threads; the result does not depend on them.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
+}
+
+/// How much of a kernel is simulated.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fidelity {
+    /// Every cycle.
+    Full,
+    /// A part of long kernels; the rest is extrapolated, with a confidence interval.
+    Sampled,
+    /// Nothing: the bound of peak rates.
+    Roofline,
+}
+
+/// How much is simulated, and what is remembered.
+#[derive(clap::Args, Clone, Debug)]
+pub struct FidelityArgs {
+    /// Widest confidence interval (half width, relative, 95 %) that a sampled kernel is extrapolated with; beyond it a
+    /// larger part is simulated.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
+    pub ci: f64,
+    /// Keep estimates in this folder, and take those that are there.
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+}
+
+impl FidelityArgs {
+    /// How kernels are sampled.
+    ///
+    /// # Errors
+    /// An interval that is none.
+    pub fn settings(&self) -> Result<Settings> {
+        if !(0.0001..=1.0).contains(&self.ci) {
+            return Err(Error::Usage(format!(
+                "--ci {}: expected a share from 0.0001 to 1",
+                self.ci
+            )));
+        }
+        Ok(Settings {
+            ci: self.ci,
+            ..Settings::default()
+        })
+    }
+
+    /// Estimates that were made before.
+    ///
+    /// # Errors
+    /// A folder that cannot be made.
+    pub fn memo(&self) -> Result<Memo> {
+        Memo::new(self.cache.as_deref())
+    }
 }
 
 /// `--json` of commands that print tables and can write their numbers besides.

@@ -1,11 +1,13 @@
 //! `simulate`: kernels on a GPU, as a table for people and JSON for machines.
 
-use super::common::{JsonFile, MachineArgs, ThreadArgs, winds_up};
+use super::common::{Fidelity, FidelityArgs, JsonFile, MachineArgs, ThreadArgs, winds_up};
 use crate::error::{Error, Result};
+use crate::kernels::choose::Algorithm;
 use crate::output;
 use crate::probe::BuildProbe;
 use crate::progress::{self, Progress};
 use crate::report;
+use crate::session::{Outcome, Session};
 use crate::simulation::Options;
 use crate::trace::Workload;
 use regex::Regex;
@@ -53,6 +55,16 @@ pub struct Args {
     /// Most memory that the simulated machine may take, e.g. 16GiB (default: half of the host's).
     #[arg(long, value_name = "SIZE", value_parser = crate::memory_limit::size)]
     pub memory_limit: Option<u64>,
+    /// How much of each kernel is simulated.
+    #[arg(long, value_enum, default_value_t = Fidelity::Full)]
+    pub fidelity: Fidelity,
+    /// How parts are chosen, and what is remembered.
+    #[command(flatten)]
+    pub sampling: FidelityArgs,
+    /// Which of the candidates for an operator (synth:gemm, ...) is run, by its name; without it the one with the best
+    /// estimate.
+    #[arg(long, value_name = "NAME")]
+    pub algo: Option<String>,
     /// Visit every cycle instead of skipping idle ones (slow; same result).
     #[arg(long)]
     pub no_skip: bool,
@@ -80,8 +92,19 @@ pub fn run(args: &Args) -> Result<()> {
         ],
         args.inputs.iter().chain(&args.machine.gpu).map(Path::new),
     )?;
+    let settings = args.sampling.settings()?;
+    if args.fidelity != Fidelity::Full && (args.timeline.is_some() || args.max_cycles.is_some()) {
+        return Err(Error::Usage(
+            "--timeline and --max-cycles need --fidelity full: nothing else has a course in time"
+                .into(),
+        ));
+    }
+    let algorithm = match &args.algo {
+        Some(name) => Algorithm::Named(name.clone()),
+        None => Algorithm::Chosen,
+    };
     let session = args.machine.load()?;
-    let workload = session.open(&args.inputs)?;
+    let workload = session.open_with(&args.inputs, &algorithm)?;
     if workload.launches().next().is_none() {
         return Err(Error::input(
             &workload.source,
@@ -111,9 +134,24 @@ pub fn run(args: &Args) -> Result<()> {
         timeline: args.timeline.is_some().then_some(report::TIMELINE_INTERVAL),
         ..Options::default()
     };
+    if args.fidelity == Fidelity::Sampled {
+        let memo = args.sampling.memo()?;
+        let outcome = session.sample(&workload, &options, settings, &memo)?;
+        return write(args, &session, &tables, &outcome);
+    }
     let outcome = progress::watch(&progress, "CTAs", || {
         session.run_with::<BuildProbe>(&workload, &options)
     })?;
+    write(args, &session, &tables, &outcome)
+}
+
+/// Writes everything that was asked for.
+fn write<P>(
+    args: &Args,
+    session: &Session,
+    tables: &output::Tables,
+    outcome: &Outcome<P>,
+) -> Result<()> {
     let report = &outcome.report;
     for warning in report::validity::warnings(report) {
         output::note(format_args!("warning: {warning}"));

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::kernels::synth::is_synth;
 use crate::ptx::is_ptx;
 use crate::session::open_trace;
-use crate::trace::{Command, Kernel, Workload};
+use crate::trace::{Kernel, Workload};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -80,10 +80,7 @@ impl Input {
 
 /// The launches of a workload in order.
 fn launches(workload: &Workload) -> impl Iterator<Item = &Kernel> {
-    workload.commands.iter().filter_map(|c| match c {
-        Command::Launch(kernel) => Some(&**kernel),
-        Command::MemcpyHtoD { .. } => None,
-    })
+    workload.launches()
 }
 
 /// Calls `write` with a writer to `file`, complete or not at all, or to standard output.

@@ -17,7 +17,7 @@ use crate::mem::Request;
 use crate::mem::shard::{MemShard, ShardCx};
 use crate::noc::{GpcPorts, Topology};
 use crate::probe::Probe;
-use crate::sm::{CtaDone, Cx, Launched, Sm};
+use crate::sm::{CtaDone, Cx, Launched, LineAccess, Sm};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use crate::stats::ChipCounters;
@@ -351,6 +351,23 @@ impl<P: Probe + Sync> Gpu<P> {
                 write(shard).shard.preload(slice, line, sectors);
             }
             at = line_end;
+        }
+    }
+
+    /// An access of SM `sm` to `line` that takes no time and is not counted: afterwards L2 is as it would be behind it.
+    /// A write leaves no copy in another partition. Serial.
+    pub fn touch(&self, sm: usize, line: LineAccess, write: bool) {
+        let touch = |slice: u16| {
+            let shard = &self.shards[usize::from(self.topology.map.channel(slice))];
+            let sectors = (line.sectors, line.full);
+            self::write(shard)
+                .shard
+                .touch(slice, line.line, sectors, write);
+        };
+        let (home, near) = self.topology.places(sm, line.line);
+        touch(home);
+        if near != home && !write {
+            touch(near);
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod action;
 mod set_map;
+mod touch;
 
 pub use action::Action;
 

@@ -140,9 +140,11 @@ fn kernel(index: usize, run: &KernelRun, workload: &Workload, spec: &GpuSpec) ->
         sections: Sections::of(&window),
         metrics: metrics::metrics(&window),
         provenance: Provenance {
-            kind: ProvenanceKind::Full,
-            ci_rel: 0.0,
+            kind: run.provenance.kind.name(),
+            simulated_fraction: run.provenance.simulated_fraction,
+            ci_rel: run.provenance.ci_rel,
             partial: run.partial,
+            note: run.provenance.note.clone(),
         },
     }
 }

@@ -177,26 +177,17 @@ record! {
     /// How a kernel's numbers came about.
     pub struct Provenance {
         /// `full`: every cycle was simulated; `memo`: taken from an equal run; `sampled`: extrapolated from a part; `roofline`: a bound, not simulated.
-        pub kind: ProvenanceKind,
+        pub kind: &'static str,
+        /// Warp instructions simulated, of those that the kernel has.
+        pub simulated_fraction: f64 = "ratio",
         /// Relative half width of the confidence interval of `cycles`; 0 when nothing is estimated.
         pub ci_rel: f64 = "ratio",
         /// The kernel did not run to its end.
         pub partial: bool,
+        /// What else should be known of the estimate; absent when there is nothing.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub note: Option<String>,
     }
-}
-
-/// Where a kernel's numbers come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProvenanceKind {
-    /// Every cycle was simulated.
-    Full,
-    /// Taken from a run of the same kernel on the same machine in the same state.
-    Memo,
-    /// Part of it was simulated, and the rest extrapolated.
-    Sampled,
-    /// A bound from peak rates; nothing was simulated.
-    Roofline,
 }
 
 record! {

@@ -1,7 +1,7 @@
 //! Between two quanta: commands in program order, kernels on and off the chip, and what stops a run.
 
 use super::timeline::{CtaSpan, Timeline};
-use super::{KernelRun, Options, Stopped};
+use super::{KernelRun, Options, Provenance, Stopped};
 use crate::config::GpuSpec;
 use crate::cta_scheduler::{CtaScheduler, Finished};
 use crate::engine::Cycle;
@@ -74,7 +74,7 @@ impl<'a> Host<'a> {
             starts: Vec::new(),
             finished: Vec::new(),
             watched: (0, 0),
-            timeline: Timeline::new(options.timeline),
+            timeline: Timeline::new(options.timeline, options.cta_times),
             memcpys: 0,
             stopped: None,
             error: None,
@@ -289,6 +289,7 @@ impl<'a> Host<'a> {
             overlapped,
             partial: false,
             control_bits,
+            provenance: Provenance::FULL,
         });
         Ok(())
     }

@@ -10,9 +10,10 @@ use crate::ids::LayerId;
 use crate::memory_limit;
 use crate::occupancy::Occupancy;
 use crate::probe::Probe;
-use crate::trace::{KernelHeader, Workload};
+use crate::trace::{Kernel, KernelHeader, Workload};
 use host::Host;
 use regex::Regex;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
@@ -20,6 +21,7 @@ pub use timeline::{CtaSpan, Sample, Timeline};
 
 mod host;
 mod timeline;
+mod warm;
 
 /// How to run.
 pub struct Options<'a> {
@@ -39,6 +41,10 @@ pub struct Options<'a> {
     pub timeline: Option<Cycle>,
     /// Most memory that the machine may take, bytes; by default half of the host's.
     pub memory_limit: Option<u64>,
+    /// CTAs whose accesses are in L2 when the run begins, kernel after kernel, as if they had been run before.
+    pub warm: Vec<Warm<'a>>,
+    /// Record when CTAs start and end, and nothing else of a timeline.
+    pub cta_times: bool,
     /// Cycles without progress after which the run is declared stuck.
     pub watchdog_cycles: Cycle,
 }
@@ -54,9 +60,20 @@ impl Default for Options<'_> {
             progress: None,
             timeline: None,
             memory_limit: None,
+            warm: Vec::new(),
+            cta_times: false,
             watchdog_cycles: 4_000_000,
         }
     }
+}
+
+/// CTAs of a kernel.
+#[derive(Clone)]
+pub struct Warm<'a> {
+    /// The kernel.
+    pub kernel: &'a Kernel,
+    /// Which.
+    pub ctas: Range<u64>,
 }
 
 /// Why a run ended before its workload did.
@@ -97,6 +114,56 @@ pub struct KernelRun {
     pub unknown: Vec<(String, u64)>,
     /// The code has control bits.
     pub control_bits: bool,
+    /// How much of it was simulated.
+    pub provenance: Provenance,
+}
+
+/// Where a kernel's numbers come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provenance {
+    /// How they were made.
+    pub kind: ProvenanceKind,
+    /// Warp instructions simulated, of those that it has.
+    pub simulated_fraction: f64,
+    /// Relative half width of the confidence interval of its cycles; 0 when nothing is estimated.
+    pub ci_rel: f64,
+    /// What else should be known, in a sentence.
+    pub note: Option<String>,
+}
+
+impl Provenance {
+    /// Every cycle was simulated.
+    pub const FULL: Provenance = Provenance {
+        kind: ProvenanceKind::Full,
+        simulated_fraction: 1.0,
+        ci_rel: 0.0,
+        note: None,
+    };
+}
+
+/// How numbers were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProvenanceKind {
+    /// Every cycle was simulated.
+    Full,
+    /// Taken from a run of the same kernel on the same machine in the same state.
+    Memo,
+    /// Part of it was simulated, and the rest extrapolated.
+    Sampled,
+    /// A bound from peak rates; nothing was simulated.
+    Roofline,
+}
+
+impl ProvenanceKind {
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProvenanceKind::Full => "full",
+            ProvenanceKind::Memo => "memo",
+            ProvenanceKind::Sampled => "sampled",
+            ProvenanceKind::Roofline => "roofline",
+        }
+    }
 }
 
 /// What a run left.
@@ -135,6 +202,9 @@ pub fn run<P: Probe + Sync>(
     memory_limit::check(&subject, memory_limit::machine(spec), options.memory_limit)?;
     let begun = Instant::now();
     let gpu = Gpu::<P>::new(spec, options.threads);
+    for before in &options.warm {
+        warm::warm(&gpu, before.kernel, before.ctas.clone(), spec)?;
+    }
     let programs = RwLock::new(Vec::new());
     let host = Mutex::new(Host::new(workload, spec, options));
     let team = Team::new(options.threads);

@@ -35,8 +35,9 @@ pub struct CtaSpan {
 /// Samples and CTAs of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
-    /// Cycles between samples; nothing is recorded without.
+    /// Cycles between samples; none are taken without.
     interval: Option<Cycle>,
+    cta_times: bool,
     next: Cycle,
     /// Samples in order of time.
     pub samples: Vec<Sample>,
@@ -47,17 +48,19 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// A recorder that samples every `interval` cycles, or records nothing.
-    pub fn new(interval: Option<Cycle>) -> Self {
+    /// A recorder that samples every `interval` cycles, if any, and records the times of CTAs with that or by
+    /// itself.
+    pub fn new(interval: Option<Cycle>, cta_times: bool) -> Self {
         Timeline {
             interval,
+            cta_times: cta_times || interval.is_some(),
             ..Timeline::default()
         }
     }
 
-    /// Whether anything is recorded.
+    /// Whether the times of CTAs are recorded.
     pub fn wanted(&self) -> bool {
-        self.interval.is_some()
+        self.cta_times
     }
 
     /// Takes a sample at `at` if one is due.
@@ -100,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_long_run_keeps_few_samples_over_its_whole_length() {
-        let mut timeline = Timeline::new(Some(10));
+        let mut timeline = Timeline::new(Some(10), false);
         let end = 100 * 10 * SAMPLES_MAX as Cycle;
         for at in (0..end).step_by(10) {
             timeline.sample(at, 1, ChipCounters::default);
@@ -114,7 +117,7 @@ mod tests {
 
     #[test]
     fn nothing_is_sampled_unasked_and_ctas_are_bounded() {
-        let mut timeline = Timeline::new(None);
+        let mut timeline = Timeline::new(None, false);
         timeline.sample(0, 0, || unreachable!("no timeline was asked for"));
         assert!(!timeline.wanted());
         let span = CtaSpan {

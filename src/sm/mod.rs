@@ -8,6 +8,7 @@
 pub mod async_side;
 pub mod cores;
 mod ctas;
+mod footprint;
 pub mod front;
 pub mod latency;
 pub mod memory;
@@ -16,6 +17,8 @@ pub mod program;
 mod tests;
 
 pub use ctas::{CtaDone, CtaStart};
+pub use footprint::Footprint;
+pub use memory::coalesce::LineAccess;
 pub use program::Program;
 
 use crate::config::GpuSpec;

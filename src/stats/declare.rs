@@ -77,6 +77,14 @@ macro_rules! stats {
                 }
             }
 
+            /// Each counter of the two accounts through `f`, which is also given its unit, or
+            /// [`LEVEL`](crate::stats::LEVEL). Extremes are those of `self`.
+            pub fn blend(&self, other: &Self, f: &mut dyn FnMut(&'static str, u64, u64) -> u64) -> Self {
+                Self {
+                    $( $field: $crate::stats::declare::kind!(blend $kind self other $field f; $($arg)*), )+
+                }
+            }
+
             /// Every number that is kept, in order of declaration.
             #[cfg(test)]
             #[allow(clippy::vec_init_then_push, reason = "a line for each field, of several kinds")]
@@ -154,6 +162,15 @@ macro_rules! kind {
     (since flat $now:ident $earlier:ident $field:ident; $($arg:tt)*) => { $now.$field.since(&$earlier.$field) };
     (since level_before $now:ident $earlier:ident $field:ident; $of:ident, $unit:literal) => { $earlier.$of };
     (since $kind:ident $now:ident $earlier:ident $field:ident; $unit:literal) => { $now.$field };
+
+    (blend count $a:ident $b:ident $field:ident $f:ident; $unit:literal) => { $f($unit, $a.$field, $b.$field) };
+    (blend part $a:ident $b:ident $field:ident $f:ident; $($arg:tt)*) => { $a.$field.blend(&$b.$field, $f) };
+    (blend flat $a:ident $b:ident $field:ident $f:ident; $($arg:tt)*) => { $a.$field.blend(&$b.$field, $f) };
+    (blend least $a:ident $b:ident $field:ident $f:ident; $($arg:tt)*) => { $a.$field };
+    (blend most $a:ident $b:ident $field:ident $f:ident; $($arg:tt)*) => { $a.$field };
+    (blend $kind:ident $a:ident $b:ident $field:ident $f:ident; $($arg:tt)*) => {
+        $f($crate::stats::LEVEL, $a.$field, $b.$field)
+    };
 
     (entry part $map:ident ($name:expr) ($group:expr)) => { $map.serialize_entry($name, &$group)?; };
     (entry flat $map:ident ($name:expr) ($group:expr)) => { $group.entries($map)?; };
@@ -252,6 +269,11 @@ macro_rules! names {
                 self.counts[which as usize] + others
             }
 
+            /// Sets the count of `which`.
+            pub fn set(&mut self, which: $name, count: u64) {
+                self.counts[which as usize] = count;
+            }
+
             /// All counts together.
             pub fn total(&self) -> u64 {
                 self.counts.iter().sum()
@@ -282,6 +304,13 @@ macro_rules! names {
             pub fn since(&self, earlier: &Self) -> Self {
                 Self {
                     counts: core::array::from_fn(|at| self.counts[at] - earlier.counts[at]),
+                }
+            }
+
+            /// Each counter of the two accounts through `f`, which is also given its unit.
+            pub fn blend(&self, other: &Self, f: &mut dyn FnMut(&'static str, u64, u64) -> u64) -> Self {
+                Self {
+                    counts: core::array::from_fn(|at| f($unit, self.counts[at], other.counts[at])),
                 }
             }
 

@@ -19,3 +19,6 @@ pub use counters::{
 pub use declare::Counter;
 pub use issue::{IssueStats, Label};
 pub use pipe::{Pipe, PipeStats};
+
+/// What stands for the unit where a number is what stands at one moment, and neither work nor time.
+pub const LEVEL: &str = "level";

@@ -9,8 +9,8 @@ pub mod source;
 pub mod stream;
 
 pub use kernel::{
-    Code, Command, CtaGenerator, CtaSource, Dim3, ImportCost, Kernel, KernelHeader, Totals,
-    Workload,
+    Code, Command, CtaGenerator, CtaSource, Dim3, ImportCost, Kernel, KernelHeader, Part,
+    PartIterations, Totals, Workload,
 };
 pub use pattern::{LanePattern, PatternId, PatternTable};
 pub use source::Source;

@@ -145,6 +145,12 @@ impl MemShard {
         self.slices[usize::from(slice - self.first_slice)].preload(line, sectors);
     }
 
+    /// An access without time; see [`Slice::touch`](crate::mem::l2::Slice::touch).
+    pub fn touch(&mut self, slice: u16, line: u64, sectors: (u8, u8), write: bool) {
+        let (touched, full) = sectors;
+        self.slices[usize::from(slice - self.first_slice)].touch(line, touched, full, write);
+    }
+
     /// Nothing in flight, nothing waiting.
     pub fn idle(&self) -> bool {
         self.inbox.is_empty()

@@ -1,0 +1,249 @@
+//! Kernels of which only a part is simulated, and the rest extrapolated.
+//!
+//! A part is cut out of a kernel in two ways ([`plan`]): CTAs, of which the last some waves are run, after the accesses
+//! of the others have been left in L2; and iterations of the main loop of each CTA, of which two numbers are run. The
+//! time of a wave of CTAs comes from the times at which CTAs end ([`waves`]), the time of an iteration from the
+//! difference of the two runs, and the whole from both, each with a confidence interval from batch means. When the
+//! interval is wider than wanted, a larger part is run, in the end the whole kernel.
+//!
+//! Nothing is assumed about a kernel but that its CTAs, and the iterations of its loop, are alike.
+
+mod combine;
+mod memo;
+mod plan;
+mod waves;
+
+#[cfg(test)]
+mod tests;
+
+pub use memo::Memo;
+pub use plan::{Plan, Trips};
+
+use crate::error::{Error, Result};
+use crate::occupancy::Occupancy;
+use crate::session::Session;
+use crate::simulation::{self, KernelRun, Options, ProvenanceKind, Warm};
+use crate::trace::{Command, Kernel, Part, PartIterations, Workload};
+use combine::Measured;
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use waves::SmEnd;
+
+/// How a kernel is sampled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// The widest relative half width of the confidence interval (95 %) that is extrapolated with.
+    pub ci: f64,
+    /// Warp instructions to simulate for a kernel: with fewer it is run as a whole, with more a part is cut out that has
+    /// about so many.
+    pub budget: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            ci: 0.02,
+            budget: 6_000_000,
+        }
+    }
+}
+
+/// Warp instructions of a kernel up to which it is rather run as a whole than extrapolated with too wide an interval.
+const WHOLE_MAX: u64 = 400_000_000;
+/// By how much the budget grows when the interval is too wide.
+const GROWTH: u64 = 4;
+/// Kernels whose accesses are looked at before a kernel is run: more than L2 remembers, unless they are tiny.
+const BEFORE: usize = 6;
+/// Times that it grows.
+const ATTEMPTS: u32 = 3;
+
+/// Samples kernels on one machine.
+pub struct Sampler<'a> {
+    /// The machine.
+    pub session: &'a Session,
+    /// How.
+    pub settings: Settings,
+    /// Set from outside to end every simulation with what there is.
+    pub stop: Option<&'a AtomicBool>,
+    /// Estimates that were made before.
+    pub memo: &'a Memo,
+    /// Threads of one simulation.
+    pub threads: usize,
+}
+
+impl Sampler<'_> {
+    /// The run of `kernel` behind `before`, the kernels that ran last, the most recent at the end. Their accesses are in
+    /// L2 when it begins.
+    ///
+    /// # Errors
+    /// As a simulation's.
+    pub fn run(&self, kernel: &Kernel, before: &[&Kernel]) -> Result<KernelRun> {
+        let key = memo::key(self.session.config(), &self.settings, kernel, before)?;
+        let spec = self.session.spec();
+        self.memo
+            .get_or_run(&key, kernel, spec, || self.estimate(kernel, before))
+    }
+
+    /// The runs of `kernels`, each behind those before it, on `jobs` threads. A run that is the same as one before it is
+    /// made once, and says so.
+    ///
+    /// # Errors
+    /// The first fault in the order of the kernels.
+    pub fn run_all(&self, kernels: &[&Kernel], jobs: usize) -> Result<Vec<KernelRun>> {
+        let before = |at: usize| &kernels[at.saturating_sub(BEFORE)..at];
+        let mut keys = Vec::with_capacity(kernels.len());
+        for (at, kernel) in kernels.iter().enumerate() {
+            keys.push(memo::key(
+                self.session.config(),
+                &self.settings,
+                kernel,
+                before(at),
+            )?);
+        }
+        let first: Vec<usize> = keys
+            .iter()
+            .map(|key| keys.iter().position(|other| other == key).unwrap_or(0))
+            .collect();
+        let distinct: Vec<usize> = (0..keys.len()).filter(|&at| first[at] == at).collect();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
+        let pool = pool.map_err(|e| Error::Run(format!("threads: {e}")))?;
+        let runs: Vec<Result<KernelRun>> = pool.install(|| {
+            let runs = distinct
+                .par_iter()
+                .map(|&at| self.run(kernels[at], before(at)));
+            runs.collect()
+        });
+        let mut made = HashMap::new();
+        for (&at, run) in distinct.iter().zip(runs) {
+            made.insert(at, run?);
+        }
+        let run_of = |at: usize| {
+            let mut run = made[&first[at]].clone();
+            if first[at] != at {
+                run.header = kernels[at].header.clone();
+                run.layer = kernels[at].layer;
+                run.reason = kernels[at].reason.clone();
+                run.provenance.kind = ProvenanceKind::Memo;
+            }
+            run
+        };
+        Ok((0..kernels.len()).map(run_of).collect())
+    }
+
+    fn estimate(&self, kernel: &Kernel, before: &[&Kernel]) -> Result<KernelRun> {
+        let spec = self.session.spec();
+        let occupancy = Occupancy::new(&kernel.header, spec)?;
+        let shape = plan::Shape::of(kernel, &occupancy, spec)?;
+        let mut budget = self.settings.budget;
+        let mut note = None;
+        for _ in 0..ATTEMPTS {
+            let plan = Plan::new(&shape, budget);
+            if plan.whole(&shape) {
+                break;
+            }
+            let run = self.extrapolate(kernel, before, &shape, &plan)?;
+            if run.partial || run.provenance.ci_rel <= self.settings.ci {
+                return Ok(run);
+            }
+            note = Some(run);
+            budget = budget.saturating_mul(GROWTH);
+        }
+        if shape.total() > WHOLE_MAX
+            && let Some(mut run) = note.take()
+        {
+            run.provenance.note = Some(format!(
+                "the interval stayed wider than {:.1} %, and the kernel is too long to be run as a whole",
+                100.0 * self.settings.ci
+            ));
+            return Ok(run);
+        }
+        let part = self.measure(kernel, kernel.clone(), before, 0)?;
+        let mut run = part.run;
+        run.provenance.note = note.map(|run| {
+            format!(
+                "run as a whole: sampled, the interval was {:.1} % wide",
+                100.0 * run.provenance.ci_rel
+            )
+        });
+        Ok(run)
+    }
+
+    fn extrapolate(
+        &self,
+        kernel: &Kernel,
+        before: &[&Kernel],
+        shape: &plan::Shape,
+        plan: &Plan,
+    ) -> Result<KernelRun> {
+        let first_cta = shape.ctas - plan.ctas;
+        let cut = |iterations| {
+            let part = Part {
+                first_cta,
+                iterations,
+            };
+            self.measure(kernel, kernel.part(part, plan.ctas), before, first_cta)
+        };
+        let some = |run| PartIterations::Some {
+            run,
+            most: shape.trips,
+            wave: shape.wave,
+        };
+        let (long, short) = match plan.trips {
+            Trips::All => (cut(PartIterations::All)?, None),
+            Trips::Two { few, many } => (cut(some(many))?, Some(cut(some(few))?)),
+        };
+        Ok(combine::whole(
+            kernel,
+            shape,
+            plan,
+            &long,
+            short.as_ref(),
+            self.session.spec(),
+        ))
+    }
+
+    /// Simulates `part` of `kernel`, whose first CTA is number `first_cta`.
+    fn measure(
+        &self,
+        kernel: &Kernel,
+        part: Kernel,
+        before: &[&Kernel],
+        first_cta: u64,
+    ) -> Result<Measured> {
+        let mut warm: Vec<Warm<'_>> = before
+            .iter()
+            .map(|kernel| Warm {
+                kernel,
+                ctas: 0..kernel.header.cta_count(),
+            })
+            .collect();
+        warm.push(Warm {
+            kernel,
+            ctas: 0..first_cta,
+        });
+        let workload = Workload {
+            commands: vec![Command::Launch(Box::new(part))],
+            ..Workload::default()
+        };
+        let options = Options {
+            threads: self.threads,
+            stop: self.stop,
+            warm,
+            cta_times: true,
+            ..Options::default()
+        };
+        let mut result =
+            simulation::run::<crate::probe::NoProbe>(&workload, self.session.spec(), &options)?;
+        let run = result.kernels.remove(0);
+        let mut sms = vec![SmEnd::default(); usize::from(self.session.spec().sms)];
+        for cta in &result.timeline.ctas {
+            let sm = &mut sms[usize::from(cta.sm)];
+            sm.ctas += 1;
+            sm.last = sm.last.max(cta.span.1);
+        }
+        let mut ends: Vec<u64> = result.timeline.ctas.iter().map(|cta| cta.span.1).collect();
+        ends.sort_unstable();
+        Ok(Measured { run, ends, sms })
+    }
+}
