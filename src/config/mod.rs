@@ -9,6 +9,7 @@
 //! specs and reports all faults at once. `declare` holds the macros with which each key is
 //! declared once.
 
+pub mod boards;
 pub mod check;
 mod declare;
 pub mod field;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, input};
 use std::path::{Path, PathBuf};
 
 /// A built-in file: its name (the file's stem) and text.
-type BuiltIn = (&'static str, &'static str);
+pub(super) type BuiltIn = (&'static str, &'static str);
 
 macro_rules! files {
     ($dir:literal: $($name:literal)+) => {
@@ -23,8 +23,13 @@ const ARCHITECTURES: &[BuiltIn] = files!("arch":
 
 /// GPUs, oldest architecture first.
 const GPUS: &[BuiltIn] = files!("gpus":
-    "titanv" "v100" "t4" "rtx2060" "quadro-rtx6000" "a100-40" "a100-80" "rtx3070" "rtx3090" "a6000"
-    "rtx4090" "l4" "l40s" "h100-pcie" "h100-sxm" "h200" "rtx5090" "b200");
+    "titanv" "v100" "v100-32" "v100-sxm2" "t4" "gtx1650" "rtx2060" "rtx2080ti" "quadro-rtx6000" "a100-40" "a100-80"
+    "rtx3060" "rtx3060ti" "rtx3070" "rtx3070ti" "rtx3080" "rtx3090" "a10" "a40" "a6000" "rtx4070" "rtx4090" "l4" "l40s"
+    "h100-pcie" "h100-sxm" "h200" "rtx5090" "rtx-pro-6000" "b200");
+
+/// Boards, on which measurements were made: a GPU, and what is different about it.
+pub(super) const BOARDS: &[BuiltIn] = files!("boards":
+    "a10" "a100-pcie-40gb" "a100-pcie-80gb" "a100-sxm4-40gb" "a100-sxm4-80gb" "a40" "a6000" "b200" "gtx1650" "gv100" "h100-pcie-80gb" "h100-sxm5-80gb" "h200" "l4" "l40s" "rtx-pro-6000" "rtx2060" "rtx2080ti" "rtx3060" "rtx3060ti" "rtx3070" "rtx3070ti" "rtx3080" "rtx3090" "rtx4070" "rtx4090" "rtx5090" "t4" "titan-v" "v100-pcie-32gb" "v100-sxm2-16gb");
 
 /// The most files of a user that may be based on each other.
 const DEPTH_MAX: usize = 8;
@@ -45,10 +50,17 @@ fn built_in(name: &str) -> Option<(String, &'static str)> {
 /// Other names of the GPUs: as vendors, drivers and people spell them, but for case and punctuation, and for
 /// the brand names that [`plain`] drops.
 const ALIASES: &[(&str, &[&str])] = &[
-    (
-        "v100",
-        &["V100-SXM2", "V100-SXM2-16GB", "V100-PCIE-16GB", "V100 16GB"],
-    ),
+    ("v100", &["V100-PCIE", "V100-PCIE-16GB", "V100 16GB"]),
+    ("v100-32", &["V100 32GB", "V100-PCIE-32GB"]),
+    ("v100-sxm2", &["V100-SXM2-16GB", "V100-SXM2-32GB"]),
+    ("gtx1650", &["1650"]),
+    ("rtx2080ti", &["2080Ti"]),
+    ("rtx3060", &["3060"]),
+    ("rtx3060ti", &["3060Ti"]),
+    ("rtx3070ti", &["3070Ti"]),
+    ("rtx3080", &["3080"]),
+    ("rtx4070", &["4070"]),
+    ("rtx-pro-6000", &["RTX PRO 6000", "RTX PRO 6000 Blackwell"]),
     ("rtx2060", &["2060"]),
     (
         "a100-40",
@@ -245,7 +257,8 @@ mod tests {
         for (typed, name) in [
             ("Tesla V100", "v100"),
             ("V100", "v100"),
-            ("tesla-v100-sxm2-16gb", "v100"),
+            ("tesla-v100-sxm2-16gb", "v100-sxm2"),
+            ("A40", "a40"),
             ("rtx_4090", "rtx4090"),
             ("RTX 4090", "rtx4090"),
             ("NVIDIA GeForce RTX 4090", "rtx4090"),
@@ -260,7 +273,7 @@ mod tests {
         ] {
             assert_eq!(lookup(typed), Some(name), "{typed}");
         }
-        for unknown in ["", "nvidia", "RTX 6000 Ada", "a10", "gtx1080"] {
+        for unknown in ["", "nvidia", "RTX 6000 Ada", "a11", "gtx1080"] {
             assert_eq!(lookup(unknown), None, "{unknown}");
         }
     }
