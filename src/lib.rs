@@ -70,6 +70,7 @@ pub(crate) mod simulation;
 pub(crate) mod sm;
 pub(crate) mod stats;
 pub mod trace;
+pub(crate) mod validate;
 
 /// Not part of the API: what the binary, benches, tests and fuzz targets of this repository need besides it.
 /// It changes without notice.

@@ -9,6 +9,7 @@ pub mod micro_benchmark;
 pub mod record;
 pub mod simulate;
 pub mod trace;
+pub mod validate;
 
 use crate::error::Result;
 use crate::output;
@@ -47,6 +48,8 @@ enum Command {
     MicroBenchmark(micro_benchmark::Args),
     /// Simulated results against measured ones.
     Correlate(correlate::Args),
+    /// Predicted times of kernels against thousands of measured ones.
+    Validate(validate::Args),
     /// One DRAM channel alone, fed by a request trace.
     Dram(dram::Args),
 }
@@ -73,6 +76,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Trace(args) => trace::run(&args),
         Command::MicroBenchmark(args) => micro_benchmark::run(&args),
         Command::Correlate(args) => correlate::run(&args),
+        Command::Validate(args) => validate::run(&args),
         Command::Dram(args) => dram::run(&args),
     }
 }

@@ -1,6 +1,6 @@
 //! Boards: the machines that measurements name, each a GPU with its own clocks.
 
-use super::registry::BOARDS;
+use super::registry::{BOARDS, lookup};
 use super::{Resolved, load};
 use crate::error::{Error, Result};
 use serde::Deserialize;
@@ -23,6 +23,14 @@ pub struct Board {
 }
 
 impl Board {
+    /// Whether `name` means it: its own name, a dataset's, or its GPU's.
+    pub fn is(&self, name: &str) -> bool {
+        let wanted = plain(name);
+        let own = [&self.name, &self.gpu].into_iter().chain(&self.datasets);
+        let mut names = own.map(|name| plain(name));
+        names.any(|own| own == wanted) || lookup(name).is_some_and(|gpu| gpu == self.gpu)
+    }
+
     /// Its configuration, changed by `sets` (`key=value`).
     ///
     /// # Errors

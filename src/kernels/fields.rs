@@ -177,6 +177,13 @@ macro_rules! names {
         impl $name {
             /// The names in text, in the order of the variants.
             pub const NAMES: &'static [&'static str] = &[$($text),+];
+
+            /// The variant of this name.
+            #[allow(dead_code, reason = "not every list of names is read from other text than families")]
+            pub fn from_name(name: &str) -> Option<Self> {
+                let at = Self::NAMES.iter().position(|known| *known == name)?;
+                Some([$($name::$variant),+][at])
+            }
         }
 
         impl $crate::kernels::fields::Field for $name {

@@ -44,6 +44,7 @@ pub mod operator;
 pub mod shared;
 pub mod stream;
 pub mod synth;
+pub mod work;
 
 #[cfg(test)]
 mod tests;

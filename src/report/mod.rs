@@ -2,6 +2,7 @@
 //!
 //! Reports know counters and configuration, never units.
 
+pub mod bound;
 mod build;
 pub mod derive;
 pub mod explain;
@@ -16,6 +17,7 @@ pub mod table;
 pub mod timeline;
 pub mod validity;
 
+pub use derive::microseconds;
 pub use schema::Report;
 
 /// Cycles between two samples of the timeline.

@@ -1,0 +1,135 @@
+//! How much an operator has to compute and to move, whatever kernels do it.
+
+use super::operator::*;
+
+/// Floating-point operations and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Operations: two a multiply-add.
+    pub flops: f64,
+    /// Bytes that must cross DRAM's pins at least: every operand once.
+    pub bytes: f64,
+}
+
+impl Operator {
+    /// Numbers that it works on.
+    pub fn data(&self) -> DataType {
+        match self {
+            Operator::Gemm(op) => op.data,
+            Operator::Elementwise(op) => op.data,
+            Operator::Rows(op) => op.data,
+            Operator::Rope(op) => op.data,
+            Operator::Embedding(op) => op.data,
+            Operator::Conv(op) => op.data,
+            Operator::Attention(op) => op.data,
+        }
+    }
+
+    /// Whether it is matrix products that tensor cores do where there are some.
+    pub fn is_product(&self) -> bool {
+        matches!(
+            self,
+            Operator::Gemm(_) | Operator::Conv(_) | Operator::Attention(_)
+        )
+    }
+
+    /// Its work.
+    pub fn work(&self) -> Work {
+        let size = self.data().bytes() as f64;
+        let work = |flops: f64, elements: f64| Work {
+            flops,
+            bytes: elements * size,
+        };
+        match self {
+            Operator::Gemm(op) => {
+                let [m, n, k, batch] = [op.m, op.n, op.k, op.batch].map(|x| x as f64);
+                work(2.0 * batch * m * n * k, batch * (m * k + k * n + m * n))
+            }
+            Operator::Elementwise(op) => {
+                let inputs = match op.inputs {
+                    0 => op.function.inputs(),
+                    given => given,
+                };
+                work(op.n as f64, op.n as f64 * (inputs + 1) as f64)
+            }
+            Operator::Rows(op) => {
+                let elements = op.rows as f64 * op.cols as f64;
+                let moved = match op.function {
+                    RowFunction::Softmax | RowFunction::LayerNorm | RowFunction::RmsNorm => 2.0,
+                    RowFunction::AddRmsNorm => 4.0,
+                    RowFunction::Sum | RowFunction::Max => 1.0,
+                };
+                work(5.0 * elements, moved * elements)
+            }
+            Operator::Rope(op) => {
+                let heads = (op.heads + op.kv_heads) as f64;
+                let elements = op.rows as f64 * op.head_dim as f64 * heads;
+                work(3.0 * elements, 2.0 * elements)
+            }
+            Operator::Embedding(op) => work(0.0, 2.0 * op.rows as f64 * op.cols as f64),
+            Operator::Conv(op) => {
+                let (height, width) = op.output().unwrap_or((0, 0));
+                let [n, c, h, w, k, r, s, groups] =
+                    [op.n, op.c, op.h, op.w, op.k, op.r, op.s, op.groups].map(|x| x as f64);
+                let results = n * k * height as f64 * width as f64;
+                let moved = n * c * h * w + k * c / groups * r * s + results;
+                work(2.0 * results * c / groups * r * s, moved)
+            }
+            Operator::Attention(op) => {
+                let keys = if op.keys == 0 { op.queries } else { op.keys };
+                let kv_heads = if op.kv_heads == 0 {
+                    op.heads
+                } else {
+                    op.kv_heads
+                };
+                let [b, h, kvh, q, k, d] =
+                    [op.batch, op.heads, kv_heads, op.queries, keys, op.head_dim].map(|x| x as f64);
+                let seen = if op.causal == 1 { 0.5 } else { 1.0 };
+                let backward = if op.backward == 1 { 2.5 } else { 1.0 };
+                let moved = b * d * (2.0 * h * q + 2.0 * kvh * k);
+                work(4.0 * b * h * q * k * d * seen * backward, moved * backward)
+            }
+        }
+    }
+}
+
+impl Function {
+    /// Tensors that it reads.
+    pub fn inputs(self) -> u64 {
+        match self {
+            Function::Add | Function::Sub | Function::Mul | Function::Div | Function::SiluMul => 2,
+            Function::Mask => 2,
+            _ => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_that_of_the_definition() {
+        let gemm = GemmOp {
+            m: 2,
+            n: 3,
+            k: 5,
+            batch: 7,
+            ..GemmOp::usual()
+        };
+        let work = Operator::Gemm(gemm).work();
+        assert_eq!((work.flops, work.bytes), (420.0, 4.0 * 7.0 * 31.0));
+        let conv = ConvOp {
+            n: 1,
+            c: 2,
+            h: 4,
+            w: 4,
+            k: 3,
+            pad: 1,
+            ..ConvOp::usual()
+        };
+        let work = Operator::Conv(conv).work();
+        assert_eq!(work.flops, 2.0 * 3.0 * 16.0 * 2.0 * 9.0);
+        assert_eq!(work.bytes, 4.0 * (32.0 + 54.0 + 48.0));
+    }
+}

@@ -1,0 +1,179 @@
+//! Datasets of measured kernels: CSV with `id,gpu,op,dtype,shape,latency_us,extra,source`, shape and extra as JSON.
+
+use crate::error::{Error, Result, input};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// One measurement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Line of the file, from 1.
+    pub line: u64,
+    /// Name of the row.
+    pub id: String,
+    /// GPU, as the dataset calls it.
+    pub gpu: String,
+    /// Operator.
+    pub op: String,
+    /// Type of the numbers.
+    pub dtype: String,
+    /// Sizes.
+    pub shape: Map<String, Value>,
+    /// Measured time, microseconds.
+    pub latency_us: f64,
+    /// What else is known.
+    pub extra: Map<String, Value>,
+    /// Where it is from.
+    pub source: String,
+}
+
+/// Columns that a dataset must have; `extra` and `source` may be missing.
+const REQUIRED: [&str; 6] = ["id", "gpu", "op", "dtype", "shape", "latency_us"];
+
+/// The rows of `file`.
+///
+/// # Errors
+/// A file that cannot be read, a column that is missing, a cell that is not what its column says; with the line.
+pub fn read(file: &Path) -> Result<Vec<Row>> {
+    let text = input::text(file, input::MADE_MAX, "a dataset (CSV)")?;
+    parse(&text, &file.display().to_string())
+}
+
+/// The rows of `text`, which stands in `file`.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(text: &str, file: &str) -> Result<Vec<Row>> {
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(false)
+        .from_reader(text.as_bytes());
+    let headers = reader.headers().map_err(|e| unreadable(file, &e))?.clone();
+    let column = |name: &str| headers.iter().position(|header| header.trim() == name);
+    let missing: Vec<&str> = REQUIRED
+        .into_iter()
+        .filter(|name| column(name).is_none())
+        .collect();
+    if !missing.is_empty() {
+        return Err(Error::input(
+            file,
+            "line 1",
+            format!("no column {}", missing.join(", ")),
+            format!(
+                "a dataset has the columns {},extra,source",
+                REQUIRED.join(",")
+            ),
+        ));
+    }
+    let columns = Columns {
+        required: REQUIRED.map(|name| column(name).expect("checked above")),
+        extra: column("extra"),
+        source: column("source"),
+    };
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|e| unreadable(file, &e))?;
+        let line = record.position().map_or(0, csv::Position::line);
+        rows.push(
+            columns.row(&record, line).map_err(|(what, remedy)| {
+                Error::input(file, format!("line {line}"), what, remedy)
+            })?,
+        );
+    }
+    if rows.is_empty() {
+        return Err(Error::input(
+            file,
+            "line 2",
+            "the dataset has no row",
+            "add one measurement a line",
+        ));
+    }
+    Ok(rows)
+}
+
+fn unreadable(file: &str, error: &csv::Error) -> Error {
+    let line = error.position().map_or(1, csv::Position::line);
+    Error::input(
+        file,
+        format!("line {line}"),
+        error.to_string(),
+        "write one record a line, with as many fields as the first line has, quoting JSON",
+    )
+}
+
+struct Columns {
+    required: [usize; 6],
+    extra: Option<usize>,
+    source: Option<usize>,
+}
+
+impl Columns {
+    fn row(
+        &self,
+        record: &csv::StringRecord,
+        line: u64,
+    ) -> std::result::Result<Row, (String, String)> {
+        let cell = |at: usize| record.get(at).unwrap_or("").trim();
+        let text = |at: usize| cell(self.required[at]).to_owned();
+        for (at, name) in REQUIRED.iter().enumerate() {
+            if cell(self.required[at]).is_empty() {
+                return Err((format!("{name} is empty"), "fill it in".into()));
+            }
+        }
+        let latency = cell(self.required[5]);
+        let latency_us: f64 = latency
+            .parse()
+            .ok()
+            .filter(|us: &f64| us.is_finite() && *us > 0.0)
+            .ok_or_else(|| {
+                let what = format!("latency_us = {latency:?} is no time");
+                (what, "give microseconds above zero".to_owned())
+            })?;
+        let optional = |at: Option<usize>| at.map_or("", cell);
+        Ok(Row {
+            line,
+            id: text(0),
+            gpu: text(1),
+            op: text(2),
+            dtype: text(3),
+            shape: object("shape", cell(self.required[4]))?,
+            latency_us,
+            extra: match optional(self.extra) {
+                "" => Map::new(),
+                json => object("extra", json)?,
+            },
+            source: optional(self.source).to_owned(),
+        })
+    }
+}
+
+fn object(name: &str, json: &str) -> std::result::Result<Map<String, Value>, (String, String)> {
+    match serde_json::from_str(json) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err((
+            format!("{name} is JSON, but no object"),
+            "write {\"M\": 1024, ...}".into(),
+        )),
+        Err(e) => Err((
+            format!("{name} is no JSON: {e}"),
+            "write {\"M\": 1024, ...}, with quotes doubled inside the CSV field".into(),
+        )),
+    }
+}
+
+impl Row {
+    /// How much the time can be trusted: `low`, `mid`, `high`; empty when nothing is said.
+    pub fn trust(&self) -> &str {
+        self.extra
+            .get("trust")
+            .and_then(Value::as_str)
+            .unwrap_or("")
+    }
+
+    /// The measured time of the device alone where it is known, else what was measured.
+    pub fn device_us(&self) -> f64 {
+        let estimate = self.extra.get("kernel_est_us").and_then(Value::as_f64);
+        estimate
+            .filter(|us| us.is_finite() && *us > 0.0)
+            .unwrap_or(self.latency_us)
+    }
+}

@@ -1,0 +1,314 @@
+//! What a row of a dataset measured: its operator, and what is known of the kernels that were launched.
+
+use super::dataset::Row;
+use crate::kernels::choose::Recorded;
+use crate::kernels::operator::*;
+use serde_json::{Map, Value};
+
+/// Why a row is not predicted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// Its numbers are impossible: the file is at fault.
+    Fault(String),
+    /// Nothing is wrong with it, but it is not modelled.
+    Skip(String),
+}
+
+/// The sizes of a row.
+struct Sizes<'a>(&'a Map<String, Value>);
+
+/// Sizes beyond this are a mistake, whatever they count.
+const SIZE_MAX: u64 = 1 << 40;
+
+impl Sizes<'_> {
+    fn get(&self, name: &str) -> Result<u64, Unfit> {
+        match self.0.get(name) {
+            None => Err(Unfit::Fault(format!("shape has no {name}"))),
+            Some(value) => size(name, value),
+        }
+    }
+
+    fn or(&self, name: &str, default: u64) -> Result<u64, Unfit> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => zero_or_size(name, value),
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+}
+
+fn zero_or_size(name: &str, value: &Value) -> Result<u64, Unfit> {
+    match value.as_u64() {
+        Some(0) => Ok(0),
+        _ => size(name, value),
+    }
+}
+
+fn size(name: &str, value: &Value) -> Result<u64, Unfit> {
+    let whole = value.as_u64().or_else(|| {
+        value
+            .as_f64()
+            .filter(|f| f.fract() == 0.0 && *f >= 1.0)
+            .map(|f| f as u64)
+    });
+    whole
+        .filter(|n| (1..=SIZE_MAX).contains(n))
+        .ok_or_else(|| Unfit::Fault(format!("shape: {name} = {value} is no size from 1 to 2^40")))
+}
+
+/// The operator of `row`.
+///
+/// # Errors
+/// Impossible sizes, and operators that are not modelled.
+pub fn operator(row: &Row) -> Result<Operator, Unfit> {
+    let sizes = Sizes(&row.shape);
+    let data = DataType::named(&row.dtype);
+    let data = data.ok_or_else(|| Unfit::Skip(format!("numbers of type {}", row.dtype)));
+    match row.op.as_str() {
+        "gemm" | "linear" | "matmul" => gemm(row, &sizes, data?, 1),
+        "bmm" => gemm(row, &sizes, data?, sizes.get("B")?),
+        "elementwise" => elementwise(row, &sizes, data?),
+        "softmax" => rows(row, &sizes, data?, RowFunction::Softmax),
+        "layernorm" => rows(row, &sizes, data?, RowFunction::LayerNorm),
+        "rmsnorm" => rows(row, &sizes, data?, RowFunction::RmsNorm),
+        "rope" => {
+            let op = RopeOp {
+                rows: sizes.get("rows")?,
+                heads: sizes.get("q_heads")?,
+                kv_heads: sizes.get("kv_heads")?,
+                head_dim: sizes.get("head_dim")?,
+                data: data?,
+                style: style(row),
+            };
+            Ok(Operator::Rope(op))
+        }
+        "conv2d" | "conv" => conv(&sizes, data?),
+        "attention" => attention(&sizes, data?),
+        other => Err(Unfit::Skip(format!("operator {other}"))),
+    }
+}
+
+/// Whose kernels were measured.
+fn style(row: &Row) -> Style {
+    match row.source.contains("vidur") {
+        true => Style::Vllm,
+        false => Style::Torch21,
+    }
+}
+
+fn gemm(row: &Row, sizes: &Sizes<'_>, data: DataType, batch: u64) -> Result<Operator, Unfit> {
+    let (m, n, k) = (sizes.get("M")?, sizes.get("N")?, sizes.get("K")?);
+    let transposed = |name: &str| {
+        sizes
+            .text(name)
+            .is_some_and(|t| t.eq_ignore_ascii_case("t"))
+    };
+    let column_major = sizes.text("ta").is_some() || sizes.text("tb").is_some();
+    let stated = row
+        .extra
+        .get("layout")
+        .and_then(Value::as_str)
+        .unwrap_or("");
+    let (m, n, layout) = if column_major {
+        // C' = B' A' of the row-major view: what was column major there is row major here.
+        let layout = match (transposed("tb"), transposed("ta")) {
+            (false, false) => Layout::Nn,
+            (false, true) => Layout::Nt,
+            (true, false) => Layout::Tn,
+            (true, true) => Layout::Tt,
+        };
+        (n, m, layout)
+    } else if stated.starts_with("TN") || row.op == "linear" {
+        // cuBLAS's names of a linear layer, whose weights are stored n x k.
+        (m, n, Layout::Nt)
+    } else if stated.starts_with("NN") || row.op != "gemm" {
+        (m, n, Layout::Nn)
+    } else {
+        (m, n, Layout::Nt)
+    };
+    let bias = row.extra.get("bias").and_then(Value::as_u64) == Some(1);
+    let op = GemmOp {
+        m,
+        n,
+        k,
+        batch,
+        data,
+        layout,
+        epilogue: if bias { Epilogue::Bias } else { Epilogue::None },
+    };
+    within(&op)?;
+    Ok(Operator::Gemm(op))
+}
+
+/// That every field of an operator is in its range.
+fn within(op: &impl crate::kernels::fields::Fields) -> Result<(), Unfit> {
+    match op
+        .fields()
+        .iter()
+        .find(|(field, value)| !field.allows(*value))
+    {
+        None => Ok(()),
+        Some((field, value)) => Err(Unfit::Fault(format!(
+            "shape: {} = {value} is out of range ({})",
+            field.name,
+            field.allowed()
+        ))),
+    }
+}
+
+fn elementwise(row: &Row, sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
+    let (rows, cols) = (sizes.get("rows")?, sizes.get("cols")?);
+    let stated = sizes.text("fn").unwrap_or("");
+    let inputs = sizes.or("n_in", 0)?;
+    let name = match stated {
+        "gelu_tanh_compiled" => "gelu_tanh",
+        "silu_and_mul" | "swiglu" => "silu_mul",
+        other => other.strip_suffix("_scalar_or_bcast").unwrap_or(other),
+    };
+    // A trailing u: the other operand is a number.
+    let name = match name.strip_suffix('u') {
+        Some(binary @ ("add" | "sub" | "mul" | "div" | "pow")) => binary,
+        _ => name,
+    };
+    let function =
+        Function::from_name(name).ok_or_else(|| Unfit::Skip(format!("function {stated}")))?;
+    let n = rows
+        .checked_mul(cols)
+        .filter(|n| *n <= 1 << 44)
+        .ok_or_else(|| {
+            Unfit::Fault(format!(
+                "shape: {rows} rows of {cols} are too many elements"
+            ))
+        })?;
+    let inputs = match function {
+        // Both halves are one tensor.
+        Function::SiluMul => 0,
+        _ => inputs,
+    };
+    let op = ElementwiseOp {
+        function,
+        inputs,
+        data,
+        cols,
+        style: style(row),
+        ..ElementwiseOp {
+            n,
+            ..ElementwiseOp::usual()
+        }
+    };
+    within(&op)?;
+    Ok(Operator::Elementwise(op))
+}
+
+fn rows(
+    row: &Row,
+    sizes: &Sizes<'_>,
+    data: DataType,
+    function: RowFunction,
+) -> Result<Operator, Unfit> {
+    let op = RowsOp {
+        rows: sizes.get("rows")?,
+        cols: sizes.get("cols")?,
+        data,
+        // vLLM has a kernel for RMS norm only.
+        style: match function {
+            RowFunction::RmsNorm | RowFunction::AddRmsNorm => style(row),
+            _ => Style::Torch21,
+        },
+        ..RowsOp::usual(function)
+    };
+    within(&op)?;
+    Ok(Operator::Rows(op))
+}
+
+fn conv(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
+    let direction = match sizes.text("dir").unwrap_or("fwd") {
+        "fwd" | "fprop" => Direction::Forward,
+        "dgrad" => Direction::InputGradient,
+        "wgrad" => Direction::WeightGradient,
+        other => return Err(Unfit::Skip(format!("direction {other}"))),
+    };
+    let pad = sizes.or("pad", 0)?;
+    let stride = sizes.or("stride", 1)?;
+    let op = ConvOp {
+        n: sizes.get("N")?,
+        c: sizes.get("C")?,
+        h: sizes.get("H")?,
+        w: sizes.get("W")?,
+        k: sizes.get("K")?,
+        r: sizes.get("R")?,
+        s: sizes.get("S")?,
+        pad: sizes.or("pad_h", pad)?,
+        pad_w: sizes.or("pad_w", pad)?,
+        stride: sizes.or("stride_h", stride)?,
+        stride_w: sizes.or("stride_w", stride)?,
+        groups: sizes.or("groups", 1)?.max(1),
+        data,
+        direction,
+        ..ConvOp::usual()
+    };
+    within(&op)?;
+    if op.output().is_none() {
+        return Err(Unfit::Fault(
+            "shape: the filter is larger than the image".into(),
+        ));
+    }
+    Ok(Operator::Conv(op))
+}
+
+fn attention(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
+    let kind = match sizes.text("impl").unwrap_or("auto") {
+        "eager" | "math" => AttentionKind::Math,
+        "flash_attn_v1" => AttentionKind::Flash1,
+        "flash_attn_v2" => AttentionKind::Flash2,
+        name if name.starts_with("sdpa") => AttentionKind::Auto,
+        "auto" => AttentionKind::Auto,
+        other => AttentionKind::from_name(other)
+            .ok_or_else(|| Unfit::Skip(format!("attention by {other}")))?,
+    };
+    let op = AttentionOp {
+        batch: sizes.get("B")?,
+        heads: sizes.get("H")?,
+        kv_heads: sizes.or("KVH", 0)?,
+        queries: sizes.get("Sq")?,
+        keys: sizes.or("Sk", 0)?,
+        head_dim: sizes.get("D")?,
+        causal: sizes.or("causal", 0)?,
+        data,
+        kind,
+        ..AttentionOp::usual()
+    };
+    within(&op)?;
+    Ok(Operator::Attention(op))
+}
+
+/// What `row` says about the kernels that were launched.
+pub fn recorded(row: &Row) -> Recorded {
+    let extra = &row.extra;
+    let dim = |name: &str| {
+        let list = extra.get(name)?.as_array()?;
+        let sizes: Option<Vec<u32>> = list
+            .iter()
+            .map(|v| v.as_u64().and_then(|n| u32::try_from(n).ok()))
+            .collect();
+        <[u32; 3]>::try_from(sizes?).ok()
+    };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let mut kernels: Vec<String> = extra.get("kernel").and_then(text).into_iter().collect();
+    if let Some(list) = extra.get("kernels").and_then(Value::as_array) {
+        kernels.extend(
+            list.iter()
+                .filter_map(text)
+                .filter(|name| !kernels.contains(name))
+                .collect::<Vec<_>>(),
+        );
+    }
+    Recorded {
+        kernels,
+        grid: dim("grid"),
+        block: dim("block"),
+    }
+}
