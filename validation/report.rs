@@ -148,6 +148,7 @@ fn kernel(name: &str, start: u64, cycles: u64) -> KernelRun {
     KernelRun {
         occupancy: Occupancy::new(&header, &spec).unwrap(),
         layer: None,
+        reason: None,
         header,
         start,
         end: start + cycles,
