@@ -3,22 +3,22 @@
 use super::{Candidate, Launch, Recorded};
 use crate::config::GpuSpec;
 use crate::kernels::Fault;
-use crate::kernels::gemm::{Gemm, Numbers, Shape};
-use crate::kernels::operator::{DataType, GemmOp};
+use crate::kernels::gemm::{Gemm, Shape};
+use crate::kernels::operator::GemmOp;
 
 /// All tiles that fit.
 pub(super) fn candidates(op: &GemmOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
-    let numbers = match op.data {
-        DataType::F32 => Numbers::F32,
-        DataType::F16 => Numbers::F16,
-        other => return Err(Fault::field("type", other.name(), "no kernels for it yet")),
-    };
     let shape = Shape {
         m: op.m,
         n: op.n,
         k: op.k,
+        batch: op.batch,
     };
-    let kernel = Box::new(Gemm::new(numbers, shape, gpu));
+    let kernel = Box::new(Gemm {
+        layout: op.layout,
+        epilogue: op.epilogue,
+        ..Gemm::new(op.data, shape, gpu)
+    });
     let reason = "the only tile".to_owned();
     Ok(vec![Candidate {
         name: "128x128".into(),

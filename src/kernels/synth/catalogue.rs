@@ -4,7 +4,7 @@ use super::{Entry, Make};
 use crate::config::GpuSpec;
 use crate::kernels::KernelGenerator;
 use crate::kernels::fields::Param;
-use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm, Numbers};
+use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm};
 use crate::kernels::operator::{
     AttentionOp, ConvOp, ElementwiseOp, EmbeddingOp, GemmOp, Operator, RopeOp, RowFunction, RowsOp,
 };
@@ -98,15 +98,15 @@ pub(super) const CATALOGUE: &[Entry] = &[
     }),
     entry(
         "sgemm",
-        "C = A x B in FP32, tiles of 128 x 128 x 8",
+        "C = A x B in FP32 by one kernel, tiles of 128 x 128 x 8 unless others are asked for",
         F32_FIELDS,
-        |values, gpu| Box::new(Gemm::of(Numbers::F32, values, gpu)),
+        |values, gpu| Box::new(Gemm::of(values, gpu)),
     ),
     entry(
         "hgemm",
-        "C = A x B on tensor cores, FP16 in, FP32 out, tiles of 128 x 128 (cp.async from Ampere on)",
+        "C = A x B on tensor cores by one kernel, FP16 unless another type is asked for, tiles of 128 x 128",
         F16_FIELDS,
-        |values, gpu| Box::new(Gemm::of(Numbers::F16, values, gpu)),
+        |values, gpu| Box::new(Gemm::of(values, gpu)),
     ),
     entry!(
         "gather",
