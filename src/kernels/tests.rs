@@ -90,6 +90,7 @@ const ALL: &[&str] = &[
     "init?bytes=1000",
     "sgemm?m=130&n=132&k=20",
     "hgemm?m=130&n=136&k=40",
+    "splitk_reduce?rows=70&cols=30&parts=7&out=f16&epilogue=gelu",
     "gather?per=20&grid=2&block=40",
     "pchase?iters=200",
     "pchase?cache=l2&order=linear",

@@ -67,6 +67,11 @@ impl Emit {
         Emit { imm, ..self }
     }
 
+    /// Appends it to `code`; returns its index.
+    pub(super) fn append(&self, code: &mut KernelBuilder) -> u32 {
+        code.inst_imm(&self.text, &self.dst, &self.src, self.imm)
+    }
+
     /// As an access to memory.
     pub(super) fn access(self, access: Access) -> Self {
         Emit {
@@ -109,7 +114,7 @@ impl Body {
         let first = code.here();
         let mut accesses = Vec::new();
         for inst in instructions {
-            let index = code.inst_imm(&inst.text, &inst.dst, &inst.src, inst.imm);
+            let index = inst.append(code);
             accesses.extend(inst.access.map(|access| (index, access)));
         }
         Body {

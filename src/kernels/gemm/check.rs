@@ -58,7 +58,7 @@ impl Gemm {
     }
 
     /// Whether there is an instruction stream for these fields on `gpu`.
-    pub(super) fn check(&self, gpu: &GpuSpec) -> Result<(), Fault> {
+    pub(in crate::kernels) fn check(&self, gpu: &GpuSpec) -> Result<(), Fault> {
         self.check_type(gpu)?;
         self.check_tile(gpu)?;
         self.check_sizes()

@@ -475,7 +475,7 @@ fn pack(code: &KernelBuilder, to: u16, pair: &[u16]) -> Vec<Emit> {
 }
 
 /// GELU by tanh, as the epilogues of libraries have it.
-fn gelu(code: &KernelBuilder, value: u16, scratch: u16) -> Vec<Emit> {
+pub(super) fn gelu(code: &KernelBuilder, value: u16, scratch: u16) -> Vec<Emit> {
     let mut all = vec![
         Emit::new("FMUL", &[scratch], &[value, value]),
         Emit::new("FFMA", &[scratch], &[scratch, value, value]),

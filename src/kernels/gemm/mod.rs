@@ -8,6 +8,7 @@
 //! - `pipeline`: the loop that all kinds have in common
 //! - `simt`, `tensor`: what is read from shared memory and multiplied
 //! - `epilogue`: the way of the results to C
+//! - `reduce`: the sum of the parts of a split depth
 
 mod body;
 mod check;
@@ -17,10 +18,14 @@ mod lanes;
 mod operand;
 mod pipeline;
 mod place;
+pub mod reduce;
 mod simt;
 mod tensor;
+mod work;
 
 pub(super) use fields::{F16_FIELDS, F32_FIELDS};
+
+pub use work::Work;
 
 use super::operator::{DataType, Epilogue, Layout};
 use super::{Arrays, Assembly, Fault, KernelGenerator, fields::names};
@@ -171,6 +176,17 @@ impl Gemm {
             stages: stages.min(fit).max(stages.min(3)),
             ..self
         }
+    }
+
+    /// With more warps where a tile comes in pieces of two bytes: each is a register on its way.
+    pub fn spread_over_threads(mut self) -> Self {
+        let [a, b, _] = self.vectors();
+        let part = |gemm: &Self, edge: usize| [gemm.tile.m, gemm.tile.n][edge] / gemm.warps[edge];
+        if self.data != DataType::F32 && a.min(b) < 4 && part(&self, 0) * part(&self, 1) > 2048 {
+            let edge = if part(&self, 0) > 32 { 0 } else { 1 };
+            self.warps[edge] *= 2;
+        }
+        self
     }
 
     /// Threads of a CTA.

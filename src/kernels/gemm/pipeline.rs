@@ -59,7 +59,11 @@ pub(super) trait Math {
     /// Row of the warp's part that row `row` of a unit is.
     fn row_of(&self, unit: u64, row: u64) -> u64;
     /// Registers for what the compiler keeps beside those named here.
-    fn registers_besides(&self, gpu: &GpuSpec) -> u16;
+    fn registers_besides(&self) -> u16;
+    /// Registers of a thread.
+    fn registers_of(&self, registers: &Registers) -> u16 {
+        (registers.end + self.registers_besides()).next_multiple_of(8)
+    }
     /// Name of the kernel.
     fn label(&self) -> &'static str;
 }
@@ -223,7 +227,7 @@ impl WarpGenerator for Product {
 }
 
 /// Makes the code.
-struct Writer<'a, M> {
+pub(super) struct Writer<'a, M> {
     math: &'a M,
     code: KernelBuilder,
     operands: &'a [Operand; 2],
@@ -232,7 +236,41 @@ struct Writer<'a, M> {
     stages: u64,
 }
 
-impl<M: Math> Writer<'_, M> {
+impl<'a, M: Math> Writer<'a, M> {
+    pub(super) fn new(gemm: &Gemm, math: &'a M, operands: &'a [Operand; 2], gpu: &GpuSpec) -> Self {
+        // cp.async moves four bytes at least.
+        let small = operands.iter().any(|of| of.vector < 4);
+        let (way, stages) = match gpu.compute_capability >= 80 && !small {
+            true => (Way::Async, u64::from(gemm.stages)),
+            false => (Way::Registers, 2),
+        };
+        let staging = operands.map(|of| match way {
+            Way::Async => 0,
+            Way::Registers => of.registers(),
+        });
+        Writer {
+            registers: Registers::new(math.fragments(), staging),
+            math,
+            code: KernelBuilder::new(gpu.compute_capability),
+            operands,
+            way,
+            stages,
+        }
+    }
+
+    pub(super) fn registers(&self) -> Registers {
+        self.registers
+    }
+
+    pub(super) fn stages(&self) -> u64 {
+        self.stages
+    }
+
+    /// Bytes of a stage in shared memory.
+    pub(super) fn stage_bytes(&self) -> u64 {
+        self.operands.iter().map(Operand::shared_bytes).sum()
+    }
+
     /// Addresses, sums at zero. About what compilers need for a thread's places in tiles and matrices.
     fn setup(&mut self) {
         let registers = self.registers;
@@ -369,7 +407,7 @@ impl<M: Math> Writer<'_, M> {
         all
     }
 
-    fn iteration(&self) -> Vec<Emit> {
+    pub(super) fn iteration(&self) -> Vec<Emit> {
         let registers = &self.registers;
         let steps = self.math.steps();
         let mut all = vec![
@@ -409,7 +447,7 @@ impl<M: Math> Writer<'_, M> {
 }
 
 /// The two operands.
-fn operands(gemm: &Gemm, math: &impl Math) -> [Operand; 2] {
+pub(super) fn operands(gemm: &Gemm, math: &impl Math) -> [Operand; 2] {
     let along = gemm.along();
     let [a, b, _] = gemm.vectors();
     let of = |number: usize| Operand {
@@ -431,25 +469,9 @@ fn operands(gemm: &Gemm, math: &impl Math) -> [Operand; 2] {
 /// Kernel code and streams.
 pub(super) fn assemble<M: Math>(gemm: &Gemm, math: M, gpu: &GpuSpec) -> Assembly {
     let operands = operands(gemm, &math);
-    // cp.async moves four bytes at least.
-    let small = operands.iter().any(|of| of.vector < 4);
-    let (way, stages) = match gpu.compute_capability >= 80 && !small {
-        true => (Way::Async, u64::from(gemm.stages)),
-        false => (Way::Registers, 2),
-    };
-    let staging = operands.map(|of| match way {
-        Way::Async => 0,
-        Way::Registers => of.registers(),
-    });
-    let mut writer = Writer {
-        registers: Registers::new(math.fragments(), staging),
-        math: &math,
-        code: KernelBuilder::new(gpu.compute_capability),
-        operands: &operands,
-        way,
-        stages,
-    };
+    let mut writer = Writer::new(gemm, &math, &operands, gpu);
     writer.setup();
+    let (stage, stages) = (writer.stage_bytes(), writer.stages);
     let (prologue, iteration) = (writer.prologue(), writer.iteration());
     let (mut registers, mut code) = (writer.registers, writer.code);
     let prologue = Body::append(&mut code, prologue);
@@ -457,7 +479,6 @@ pub(super) fn assemble<M: Math>(gemm: &Gemm, math: M, gpu: &GpuSpec) -> Assembly
     code.branch(iteration.first);
     let finish = Finish::new(gemm, &math, &mut code, &mut registers);
     let empty = code.inst("EXIT", &[], &[]);
-    let stage = operands[0].shared_bytes() + operands[1].shared_bytes();
     let smem = (stage * stages).max(finish.shared_bytes);
     let name = gemm.title(math.label(), stages, gpu);
     let product = Product {
@@ -484,7 +505,7 @@ pub(super) fn assemble<M: Math>(gemm: &Gemm, math: M, gpu: &GpuSpec) -> Assembly
         name,
         grid: gemm.launch_grid(),
         block: [gemm.threads(), 1, 1],
-        registers: (registers.end + math.registers_besides(gpu)).next_multiple_of(8),
+        registers: math.registers_of(&registers),
         smem_bytes: smem as u32,
         code,
         generator: per_warp(gemm.threads(), product),

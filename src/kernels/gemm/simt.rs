@@ -8,7 +8,6 @@ use super::lanes::Lanes;
 use super::operand::{Operand, Shared};
 use super::pipeline::{Fragments, Math, Registers};
 use super::{Gemm, Tile};
-use crate::config::GpuSpec;
 use crate::kernels::builder::KernelBuilder;
 
 /// Results of a lane, and how lanes share a warp's part.
@@ -158,7 +157,7 @@ impl Math for Simt {
         (unit / 4 * self.lanes[0] + row) * 4 + unit % 4
     }
 
-    fn registers_besides(&self, _gpu: &GpuSpec) -> u16 {
+    fn registers_besides(&self) -> u16 {
         6
     }
 

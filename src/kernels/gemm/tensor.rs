@@ -275,7 +275,7 @@ impl Math for Tensor {
         unit * BLOCK + row
     }
 
-    fn registers_besides(&self, _gpu: &GpuSpec) -> u16 {
+    fn registers_besides(&self) -> u16 {
         8
     }
 
