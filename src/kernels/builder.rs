@@ -199,6 +199,11 @@ impl KernelBuilder {
             .collect()
     }
 
+    /// The instructions so far.
+    pub(super) fn code_mut(&mut self) -> &mut Code {
+        &mut self.code
+    }
+
     /// The finished code table.
     pub fn finish(mut self) -> Code {
         self.code.patterns = self.patterns.into_patterns();

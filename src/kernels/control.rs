@@ -4,7 +4,7 @@
 //! for what its distance leaves over. Results of variable latency, and results that would need a longer
 //! stall than four bits hold, get one of six scoreboards, and so do operands of variable-latency
 //! instructions that are overwritten later. Loops are walked twice, so that dependences carried by the
-//! branch back are met too.
+//! branch back are met too. A result is waited for once: by the first instruction that needs it.
 
 use crate::config::GpuSpec;
 use crate::isa::{Control, OpClass, RegFile, RegRange, StaticInst};
@@ -15,12 +15,17 @@ use std::collections::BTreeMap;
 const NO_BARRIER: u8 = 7;
 const BARRIERS: u8 = 6;
 const STALL_MAX: u64 = 15;
+/// Waits that lie apart by less than this part of their length share a scoreboard.
+const NEAR: usize = 8;
+/// An operand is kept over one access less than this.
+const BETWEEN_REUSE: usize = 3;
 
 /// Sets `control` of every instruction of `code`.
 pub(super) fn annotate(code: &mut Code, gpu: &GpuSpec) {
     let mut pass = Pass::new(code, gpu);
     let order = walk(&code.insts);
     while pass.round(&order) {}
+    pass.assign(&order);
     pass.reuse();
     let controls = pass.controls;
     for (inst, control) in code.insts.iter_mut().zip(controls) {
@@ -58,13 +63,39 @@ fn registers(ranges: &[RegRange]) -> impl Iterator<Item = Register> + '_ {
     ranges.iter().flat_map(each)
 }
 
+/// An instruction at one place of a walk.
+#[derive(Clone, Copy, PartialEq)]
+struct Issue {
+    index: u32,
+    /// Place in the walk.
+    at: usize,
+    /// Cycle.
+    cycle: u64,
+}
+
 /// What is pending on a register during a walk.
 #[derive(Default)]
 struct Pending {
-    /// Last writer and its time of issue.
-    writer: Option<(u32, u64)>,
+    writer: Option<Issue>,
     /// Variable-latency readers since.
-    readers: Vec<u32>,
+    readers: Vec<Issue>,
+}
+
+/// Why an instruction is waited for by scoreboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Side {
+    /// Its result.
+    Result,
+    /// Its operands, which are overwritten.
+    Operands,
+}
+
+/// From the issue of an instruction to the first one that waits for it, as places in a walk.
+struct Span {
+    setter: u32,
+    side: Side,
+    start: usize,
+    end: usize,
 }
 
 struct Pass<'a> {
@@ -74,7 +105,10 @@ struct Pass<'a> {
     controls: Vec<Control>,
     /// Instructions whose result is waited for by scoreboard.
     boarded: Vec<bool>,
-    next_barrier: u8,
+    /// Scoreboard waits of the last walk.
+    spans: Vec<Span>,
+    /// Place in the walk up to which an instruction is known to have ended, by side.
+    ended: BTreeMap<(u32, Side), usize>,
 }
 
 impl<'a> Pass<'a> {
@@ -93,7 +127,8 @@ impl<'a> Pass<'a> {
             gpu,
             controls: vec![clear; code.insts.len()],
             boarded: Vec::new(),
-            next_barrier: 0,
+            spans: Vec::new(),
+            ended: BTreeMap::new(),
         };
         pass.boarded = code
             .insts
@@ -112,28 +147,44 @@ impl<'a> Pass<'a> {
     fn round(&mut self, order: &[u32]) -> bool {
         let before = self.controls.clone();
         let boarded = self.boarded.clone();
+        self.spans.clear();
+        self.ended.clear();
         let mut pending: BTreeMap<Register, Pending> = BTreeMap::new();
-        let (mut now, mut previous) = (0, None);
-        for &index in order {
+        let (mut now, mut tensor_free, mut previous) = (0, 0, None);
+        for (at, &index) in order.iter().enumerate() {
             let inst = &self.insts[index as usize];
+            // Matrix instructions follow each other no faster than their pipe takes them.
+            let tensor = inst.class == OpClass::Tensor;
+            if tensor {
+                now = now.max(tensor_free);
+            }
             for register in registers(&inst.src).chain(registers(&inst.dst)) {
-                if let Some((writer, issued)) = pending.get(&register).and_then(|p| p.writer) {
-                    now = self.after(writer, issued, index, previous, now);
+                if let Some(writer) = pending.get(&register).and_then(|p| p.writer) {
+                    now = self.after(writer, (index, at), previous, now);
                 }
             }
+            let issue = Issue {
+                index,
+                at,
+                cycle: now,
+            };
             for register in registers(&inst.dst) {
                 let entry = pending.entry(register).or_default();
                 for reader in std::mem::take(&mut entry.readers) {
-                    if reader != index {
-                        self.wait_for_read(reader, index, previous);
+                    if reader.index != index {
+                        self.wait(reader, Side::Operands, issue, previous);
                     }
                 }
-                entry.writer = Some((index, now));
+                entry.writer = Some(issue);
             }
             if self.latency(inst).is_none() {
                 for register in registers(&inst.src) {
-                    pending.entry(register).or_default().readers.push(index);
+                    pending.entry(register).or_default().readers.push(issue);
                 }
+            }
+            if tensor {
+                let timing = latency::timing(inst, self.mnemonic(inst), self.gpu);
+                tensor_free = now + u64::from(timing.interval);
             }
             now += u64::from(self.controls[index as usize].stall);
             previous = Some(index);
@@ -141,71 +192,102 @@ impl<'a> Pass<'a> {
         before != self.controls || boarded != self.boarded
     }
 
-    /// Makes `index` wait for the result of `writer`; returns when it can issue.
+    /// Makes instruction `(index, at)` wait for the result of `writer`; returns when it can issue.
     fn after(
         &mut self,
-        writer: u32,
-        issued: u64,
-        index: u32,
+        writer: Issue,
+        (index, at): (u32, usize),
         previous: Option<u32>,
         now: u64,
     ) -> u64 {
-        let (producer, consumer) = (&self.insts[writer as usize], &self.insts[index as usize]);
+        let producer = &self.insts[writer.index as usize];
+        let consumer = &self.insts[index as usize];
         let latency = self
             .latency(producer)
             .map(|l| l + self.extra(producer, consumer));
-        let Some(latency) = latency.filter(|_| !self.boarded[writer as usize]) else {
-            let barrier = self.barrier_of_result(writer);
-            self.wait(barrier, writer, index, previous);
+        let boarded = self.boarded[writer.index as usize];
+        let Some(latency) = latency.filter(|_| !boarded) else {
+            let cycle = now;
+            self.wait(writer, Side::Result, Issue { index, at, cycle }, previous);
             return now;
         };
-        let ready = issued + latency;
+        let ready = writer.cycle + latency;
         let Some(previous) = previous.filter(|_| ready > now) else {
             return now;
         };
         let stall = u64::from(self.controls[previous as usize].stall) + ready - now;
         if stall > STALL_MAX {
-            self.boarded[writer as usize] = true;
+            self.boarded[writer.index as usize] = true;
             return now;
         }
         self.controls[previous as usize].stall = stall as u8;
         ready
     }
 
-    fn barrier_of_result(&mut self, writer: u32) -> u8 {
-        if self.controls[writer as usize].write_barrier == NO_BARRIER {
-            self.controls[writer as usize].write_barrier = self.new_barrier();
+    /// `waiter` waits by scoreboard for one side of `setter`, unless one before it has.
+    fn wait(&mut self, setter: Issue, side: Side, waiter: Issue, previous: Option<u32>) {
+        let sides = match side {
+            Side::Result => &[Side::Result, Side::Operands][..],
+            Side::Operands => &[Side::Operands],
+        };
+        let ended = |pass: &Self, side| pass.ended.get(&(setter.index, side)).copied();
+        if ended(self, side).is_some_and(|until| until >= setter.at) {
+            return;
         }
-        self.controls[writer as usize].write_barrier
-    }
-
-    fn wait_for_read(&mut self, reader: u32, index: u32, previous: Option<u32>) {
-        if self.controls[reader as usize].read_barrier == NO_BARRIER {
-            self.controls[reader as usize].read_barrier = self.new_barrier();
+        for &side in sides {
+            self.ended.insert((setter.index, side), setter.at);
         }
-        let barrier = self.controls[reader as usize].read_barrier;
-        self.wait(barrier, reader, index, previous);
-    }
-
-    fn wait(&mut self, barrier: u8, setter: u32, index: u32, previous: Option<u32>) {
-        self.controls[index as usize].wait_mask |= 1 << barrier;
+        self.spans.push(Span {
+            setter: setter.index,
+            side,
+            start: setter.at,
+            end: waiter.at,
+        });
         // A scoreboard counts up one cycle after issue.
-        if previous == Some(setter) {
-            let stall = &mut self.controls[setter as usize].stall;
+        if previous == Some(setter.index) {
+            let stall = &mut self.controls[setter.index as usize].stall;
             *stall = (*stall).max(2);
         }
     }
 
-    fn new_barrier(&mut self) -> u8 {
-        let barrier = self.next_barrier;
-        self.next_barrier = (barrier + 1) % BARRIERS;
-        barrier
+    /// Gives the waits of the last walk their scoreboards. What ends at about the same place shares one: then nothing
+    /// waits long for what it does not need.
+    fn assign(&mut self, order: &[u32]) {
+        let mut spans = std::mem::take(&mut self.spans);
+        spans.sort_by_key(|span| (span.start, span.end));
+        let mut groups: [(usize, usize); BARRIERS as usize] = [(0, 0); BARRIERS as usize];
+        for span in &spans {
+            let known = *self.barrier(span.setter, span.side);
+            let barrier = match known {
+                NO_BARRIER => choose(&groups, span),
+                known => usize::from(known),
+            };
+            let (first, last) = &mut groups[barrier];
+            if *last <= span.start {
+                *first = span.end;
+            }
+            *first = (*first).min(span.end);
+            *last = (*last).max(span.end);
+            *self.barrier(span.setter, span.side) = barrier as u8;
+            self.controls[order[span.end] as usize].wait_mask |= 1 << barrier;
+        }
+    }
+
+    fn barrier(&mut self, setter: u32, side: Side) -> &mut u8 {
+        let control = &mut self.controls[setter as usize];
+        match side {
+            Side::Result => &mut control.write_barrier,
+            Side::Operands => &mut control.read_barrier,
+        }
+    }
+
+    fn mnemonic(&self, inst: &StaticInst) -> &'a str {
+        &self.mnemonics[usize::from(inst.mnemonic)]
     }
 
     /// Cycles from issue to dependent issue, as the machine has them; none when they vary.
     fn latency(&self, inst: &StaticInst) -> Option<u64> {
-        let mnemonic = &self.mnemonics[usize::from(inst.mnemonic)];
-        latency::fixed(inst, mnemonic, self.gpu).map(u64::from)
+        latency::fixed(inst, self.mnemonic(inst), self.gpu).map(u64::from)
     }
 
     /// What a consumer of another kind waits longer.
@@ -219,7 +301,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Keeps an operand that the next instruction reads in the same position.
+    /// Keeps an operand that the next arithmetic instruction reads in the same position. Accesses to memory between
+    /// the two leave it alone.
     fn reuse(&mut self) {
         let arithmetic = |class| {
             matches!(
@@ -227,18 +310,42 @@ impl<'a> Pass<'a> {
                 OpClass::Fp32 | OpClass::Fp16 | OpClass::Imad | OpClass::IntAlu
             )
         };
-        for (at, pair) in self.insts.windows(2).enumerate() {
-            if !arithmetic(pair[0].class) || !arithmetic(pair[1].class) {
+        for (at, one) in self.insts.iter().enumerate() {
+            let mut behind = self.insts[at + 1..].iter().take(BETWEEN_REUSE);
+            let next = behind.find(|inst| inst.class != OpClass::Memory);
+            let Some(next) = next.filter(|next| arithmetic(next.class)) else {
+                continue;
+            };
+            if !arithmetic(one.class) {
                 continue;
             }
             for slot in 0..3 {
-                let (one, next) = (pair[0].src[slot], pair[1].src[slot]);
-                let general = one.file == RegFile::General && one.count == 1;
-                if general && one == next && pair[0].dst[0] != one {
+                let kept = one.src[slot];
+                let general = kept.file == RegFile::General && kept.count == 1;
+                if general && kept == next.src[slot] && one.dst[0] != kept {
                     self.controls[at].reuse |= 1 << slot;
                 }
             }
         }
+    }
+}
+
+/// The scoreboard for `span`, given where the first and the last wait of each one's present group are.
+fn choose(groups: &[(usize, usize); BARRIERS as usize], span: &Span) -> usize {
+    let harm = |&(first, _): &(usize, usize)| first.abs_diff(span.end);
+    let near = (span.end - span.start) / NEAR;
+    let live = |group: &(usize, usize)| group.1 > span.start;
+    let nearest = (0..groups.len())
+        .filter(|&number| live(&groups[number]))
+        .min_by_key(|&number| harm(&groups[number]));
+    let free = (0..groups.len()).filter(|&number| !live(&groups[number]));
+    // The one that was free first: what was on it has surely come back.
+    let free = free.min_by_key(|&number| groups[number].1);
+    match (nearest, free) {
+        (Some(nearest), _) if harm(&groups[nearest]) <= near => nearest,
+        (_, Some(free)) => free,
+        (Some(nearest), None) => nearest,
+        (None, None) => unreachable!("there are scoreboards"),
     }
 }
 

@@ -6,15 +6,16 @@
 //! number, so that a grid of any size needs no more memory than its resident CTAs, and two runs are equal.
 //!
 //! ```
-//! use phantom_gpu::internals::kernels::gemm::{Gemm, Numbers, Shape};
+//! use phantom_gpu::internals::kernels::gemm::{Gemm, Shape};
+//! use phantom_gpu::internals::kernels::operator::DataType;
 //! use phantom_gpu::internals::kernels::KernelGenerator;
 //! use phantom_gpu::session::{Options, Session};
 //! use phantom_gpu::trace::{Command, Workload};
 //!
 //! let session = Session::new::<&str>("a100-80", &[])?;
 //! let gpu = session.spec();
-//! let shape = Shape { m: 128, n: 256, k: 64 };
-//! let product = Gemm { stages: 4, ..Gemm::new(Numbers::F16, shape, gpu) };
+//! let shape = Shape { m: 128, n: 256, k: 64, batch: 1 };
+//! let product = Gemm { stages: 4, ..Gemm::new(DataType::F16, shape, gpu) };
 //!
 //! let mut workload = Workload::default();
 //! let mut kernel = product.build(gpu)?;

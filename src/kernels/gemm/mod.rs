@@ -1,34 +1,48 @@
-//! Matrix multiplies, C = A x B, row major: what is wanted, and what the kinds have in common.
+//! Matrix products, C = A x B, as libraries compute them: tiles of C, each by one CTA.
+//!
+//! [`Gemm`] says everything that tells one library kernel from another: numbers, layouts, tile, warps, stages, slices
+//! of the depth within a CTA and over the grid, order of the tiles, epilogue. Any shape goes; edges are masked lane by
+//! lane, and rows that are not aligned are read in smaller pieces.
+//!
+//! - `operand`: the way of a tile from global to shared memory
+//! - `pipeline`: the loop that all kinds have in common
+//! - `simt`, `tensor`: what is read from shared memory and multiplied
+//! - `epilogue`: the way of the results to C
+//! - `reduce`: the sum of the parts of a split depth
 
-mod ffma;
-mod hmma;
-mod hmma_async;
+mod body;
+mod check;
+mod epilogue;
+mod fields;
+mod lanes;
+mod operand;
+mod pipeline;
+mod place;
+pub mod reduce;
+mod simt;
+mod tensor;
+mod work;
 
-use super::builder::{KernelBuilder, p, r};
-use super::fields::{Fields, Param};
-use super::{Assembly, Fault, KernelGenerator};
+pub(super) use fields::{F16_FIELDS, F32_FIELDS};
+
+pub use work::Work;
+
+use super::operator::{DataType, Epilogue, Layout};
+use super::{Arrays, Assembly, Fault, KernelGenerator, fields::names};
 use crate::config::GpuSpec;
 use std::fmt;
-use std::ops::Range;
-
-/// Numbers of the matrices, and with them the pipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Numbers {
-    /// FP32 on the FMA pipes.
-    F32,
-    /// FP16 in, FP32 sums and results, on tensor cores.
-    F16,
-}
 
 /// The matrices: A has m rows of k elements, B k rows of n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Rows of C.
     pub m: u64,
-    /// Columns of C, a multiple of 4 elements (F32) or 8 (F16).
+    /// Columns of C.
     pub n: u64,
-    /// Depth, a multiple of the same.
+    /// Depth.
     pub k: u64,
+    /// Products, one behind the other in memory.
+    pub batch: u64,
 }
 
 /// What a CTA multiplies at a time, in elements.
@@ -48,226 +62,183 @@ impl fmt::Display for Tile {
     }
 }
 
-/// A matrix multiply.
+names! {
+    /// Where the parts of a split depth become one.
+    pub enum Merge {
+        /// Each part is added to C where it lies, at L2. C is zero before.
+        InPlace = "inplace",
+        /// Each part is stored apart; a kernel of its own adds them up.
+        Workspace = "workspace",
+    }
+}
+
+names! {
+    /// Which way the numbers of CTAs run over the tiles of C.
+    pub enum Raster {
+        /// Along a row of tiles first.
+        Columns = "columns",
+        /// Along a column of tiles first.
+        Rows = "rows",
+    }
+}
+
+/// A matrix product, by one kernel.
 ///
-/// [`Gemm::new`] fills in what is usual for a GPU. Other tiles, stages and warps are refused where no instruction
-/// stream is known for them.
+/// [`Gemm::new`] fills in what is usual for a GPU. What has no instruction stream is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gemm {
-    /// Numbers.
-    pub numbers: Numbers,
+    /// Numbers of A and B.
+    pub data: DataType,
     /// Matrices.
     pub shape: Shape,
+    /// How A and B lie in memory.
+    pub layout: Layout,
     /// Tile of a CTA.
     pub tile: Tile,
+    /// Warps of a slice along m and n, each with its part of the tile.
+    pub warps: [u32; 2],
+    /// Groups of warps that share a tile: each multiplies its part of the depth of a stage, and they add up in the end.
+    pub slices: u32,
     /// Stages of tiles in shared memory: two, or with cp.async 2 to 8.
     pub stages: u32,
-    /// Warps of a CTA along m and n, each with its part of the tile.
-    pub warps: [u32; 2],
+    /// Parts of the depth, each with CTAs of its own.
+    pub split: u32,
+    /// Where these become one.
+    pub merge: Merge,
+    /// Order of the tiles.
+    pub raster: Raster,
+    /// With [`Raster::Rows`]: that many columns of tiles (as a power of two) are taken along.
+    pub swizzle: u32,
+    /// What is done to results.
+    pub epilogue: Epilogue,
+    /// Numbers of C.
+    pub output: DataType,
+    /// A, B, C, bias, workspace.
+    pub arrays: Arrays,
 }
 
-/// Most elements along an edge of a matrix.
-const EDGE_MAX: u64 = 1 << 20;
-/// Most stages of cp.async.
-const STAGES_MAX: u64 = 8;
+/// Places among the arrays.
+pub(super) mod array {
+    pub const A: usize = 0;
+    pub const B: usize = 1;
+    pub const C: usize = 2;
+    pub const BIAS: usize = 3;
+    pub const WORKSPACE: usize = 4;
+}
 
-const M: Param = Param::count("m", 1024, 1, EDGE_MAX, "rows of C");
-pub(super) const F32_FIELDS: &[Param] = &[
-    M,
-    Param::count("n", 1024, 4, EDGE_MAX, "columns of C, a multiple of 4"),
-    Param::count("k", 1024, 4, EDGE_MAX, "depth, a multiple of 4"),
-];
-pub(super) const F16_FIELDS: &[Param] = &[
-    M,
-    Param::count("n", 1024, 8, EDGE_MAX, "columns of C, a multiple of 8"),
-    Param::count("k", 1024, 8, EDGE_MAX, "depth, a multiple of 8"),
-    Param::count(
-        "stages",
-        0,
-        0,
-        STAGES_MAX,
-        "stages of tiles in shared memory; 0: 3 with cp.async, 2 without",
-    )
-    .quiet(),
-];
+/// Most stages of cp.async.
+const STAGES_MAX: u32 = 8;
 
 impl Gemm {
-    /// The product as it is usual on `gpu`.
-    pub fn new(numbers: Numbers, shape: Shape, gpu: &GpuSpec) -> Self {
-        let (k, warps) = match numbers {
-            Numbers::F32 => (ffma::DEPTH, [8, 1]),
-            Numbers::F16 if gpu.compute_capability >= 80 => (hmma_async::DEPTH, [2, 4]),
-            Numbers::F16 => (hmma::DEPTH, [4, 2]),
+    /// The product as it is usual on `gpu`: tiles of 128 x 128.
+    pub fn new(data: DataType, shape: Shape, gpu: &GpuSpec) -> Self {
+        let version = gpu.compute_capability;
+        let (depth, warps, stages) = match data {
+            DataType::F32 if version >= 90 => (8, [2, 2], 3),
+            DataType::F32 if version >= 80 => (8, [4, 2], 3),
+            DataType::F32 => (8, [4, 2], 2),
+            // 64 bytes of depth.
+            _ if version >= 80 => (64 / data.bytes() as u32, [2, 2], 5),
+            _ => (64 / data.bytes() as u32, [2, 4], 2),
         };
         let tile = Tile {
-            m: TILE as u32,
-            n: TILE as u32,
-            k: k as u32,
+            m: 128,
+            n: 128,
+            k: depth,
         };
         Gemm {
-            numbers,
+            data,
             shape,
+            layout: Layout::Nn,
             tile,
-            stages: usual_stages(tile),
             warps,
+            slices: 1,
+            stages: 2,
+            split: 1,
+            merge: Merge::InPlace,
+            raster: Raster::Columns,
+            swizzle: 0,
+            epilogue: Epilogue::None,
+            output: output_of(data),
+            arrays: Arrays::default(),
+        }
+        .with_stages(stages, gpu)
+    }
+
+    /// With at most `stages` stages, as many as leave room for two CTAs on an SM of `gpu`.
+    pub fn with_stages(self, stages: u32, gpu: &GpuSpec) -> Self {
+        let of_sm = gpu.l1.carveouts_kib.iter().max().copied().unwrap_or(0) * 1024;
+        let room = u64::from(of_sm / 2).saturating_sub(gpu.smem.reserved_per_cta_bytes.into());
+        let stage =
+            u64::from(self.tile.m + self.tile.n) * u64::from(self.tile.k) * self.data.bytes();
+        let fit = u32::try_from(room / stage.max(1)).unwrap_or(u32::MAX);
+        Gemm {
+            stages: stages.min(fit).max(stages.min(3)),
+            ..self
         }
     }
 
-    /// Of the values of a family's fields.
-    pub(super) fn of(numbers: Numbers, values: &[u64], gpu: &GpuSpec) -> Self {
-        let [m, n, k] = [0, 1, 2].map(|at| values[at]);
-        let usual = Gemm::new(numbers, Shape { m, n, k }, gpu);
-        match (numbers, values.get(3)) {
-            (Numbers::F16, Some(&stages)) if stages > 0 => Gemm {
-                stages: stages as u32,
-                ..usual
-            },
-            _ => usual,
+    /// With more warps where a tile comes in pieces of two bytes: each is a register on its way.
+    pub fn spread_over_threads(mut self) -> Self {
+        let [a, b, _] = self.vectors();
+        let part = |gemm: &Self, edge: usize| [gemm.tile.m, gemm.tile.n][edge] / gemm.warps[edge];
+        if self.data != DataType::F32 && a.min(b) < 4 && part(&self, 0) * part(&self, 1) > 2048 {
+            let edge = if part(&self, 0) > 32 { 0 } else { 1 };
+            self.warps[edge] *= 2;
         }
+        self
     }
 
-    /// Whether there is an instruction stream for these fields on `gpu`.
-    fn check(&self, gpu: &GpuSpec) -> Result<(), Fault> {
-        let usual = Gemm::new(self.numbers, self.shape, gpu);
-        let multiple = match self.numbers {
-            Numbers::F32 => 4,
-            Numbers::F16 => 8,
+    /// Threads of a CTA.
+    pub fn threads(&self) -> u32 {
+        32 * self.warps[0] * self.warps[1] * self.slices
+    }
+
+    /// Bytes that the first elements of all rows of A, of B and of C are aligned to: what one access may have.
+    pub fn vectors(&self) -> [u64; 3] {
+        let (a, b) = (self.pitches().0, self.pitches().1);
+        let c = self.shape.n * self.output.bytes();
+        [a, b, c].map(|pitch| 1 << pitch.trailing_zeros().min(4))
+    }
+
+    /// Bytes from row to row (or column to column) of A and B in memory.
+    fn pitches(&self) -> (u64, u64) {
+        let Shape { m, n, k, .. } = self.shape;
+        let size = self.data.bytes();
+        let a = match self.layout {
+            Layout::Nn | Layout::Nt => k,
+            Layout::Tn | Layout::Tt => m,
         };
-        for (name, value) in [("n", self.shape.n), ("k", self.shape.k)] {
-            if !value.is_multiple_of(multiple) {
-                return Err(Fault::field(
-                    name,
-                    value,
-                    format!("not a multiple of {multiple}"),
-                ));
-            }
-        }
-        if self.tile != usual.tile {
-            let what = format!("on {} there are tiles of {}", gpu.name, usual.tile);
-            return Err(Fault::field("tile", self.tile, what));
-        }
-        if self.warps != usual.warps {
-            let show = |[m, n]: [u32; 2]| format!("{m}x{n}");
-            let what = format!("a tile of {} has {} warps", self.tile, show(usual.warps));
-            return Err(Fault::field("warps", show(self.warps), what));
-        }
-        let most = match is_async(self.tile) {
-            true => STAGES_MAX as u32,
-            false => 2,
+        let b = match self.layout {
+            Layout::Nn | Layout::Tn => n,
+            Layout::Nt | Layout::Tt => k,
         };
-        if !(2..=most).contains(&self.stages) {
-            let what = match is_async(self.tile) {
-                true => format!("2 to {most} stages of cp.async"),
-                false => format!("two stages without cp.async, as on {}", gpu.name),
-            };
-            return Err(Fault::field("stages", self.stages, what));
-        }
-        Ok(())
+        (a * size, b * size)
     }
 }
 
-/// Whether tiles of this depth come by cp.async.
-fn is_async(tile: Tile) -> bool {
-    u64::from(tile.k) == hmma_async::DEPTH
-}
-
-fn usual_stages(tile: Tile) -> u32 {
-    if is_async(tile) { 3 } else { 2 }
-}
-
-impl Fields for Gemm {
-    fn fields(&self) -> Vec<(Param, u64)> {
-        let Shape { m, n, k } = self.shape;
-        // Zero stands for the usual number.
-        let stages = match self.stages {
-            usual if usual == usual_stages(self.tile) => 0,
-            other => other.into(),
-        };
-        let declared = match self.numbers {
-            Numbers::F32 => F32_FIELDS,
-            Numbers::F16 => F16_FIELDS,
-        };
-        declared.iter().copied().zip([m, n, k, stages]).collect()
+/// Numbers of C for products of `data`, as libraries have them: integers stay 32 bits, 8-bit floats become 16.
+pub fn output_of(data: DataType) -> DataType {
+    match data {
+        DataType::F32 | DataType::Tf32 | DataType::I8 => DataType::F32,
+        DataType::F16 => DataType::F16,
+        DataType::Bf16 | DataType::F8 => DataType::Bf16,
     }
 }
 
 impl KernelGenerator for Gemm {
     fn name(&self) -> &'static str {
-        match self.numbers {
-            Numbers::F32 => "sgemm",
-            Numbers::F16 => "hgemm",
+        match self.data {
+            DataType::F32 => "sgemm",
+            _ => "hgemm",
         }
     }
 
     fn assemble(&self, gpu: &GpuSpec) -> Result<Assembly, Fault> {
         self.check(gpu)?;
-        Ok(match self.numbers {
-            Numbers::F32 => ffma::assemble(self, gpu),
-            Numbers::F16 if is_async(self.tile) => hmma_async::assemble(self, gpu),
-            Numbers::F16 => hmma::assemble(self, gpu),
+        Ok(match self.data {
+            DataType::F32 => pipeline::assemble(self, simt::Simt::new(self), gpu),
+            _ => pipeline::assemble(self, tensor::Tensor::new(self, gpu), gpu),
         })
     }
-}
-
-/// Rows and columns of every tile.
-const TILE: u64 = 128;
-
-impl Shape {
-    /// CTAs in x and y.
-    fn grid(&self) -> [u32; 3] {
-        [
-            self.n.div_ceil(TILE) as u32,
-            self.m.div_ceil(TILE) as u32,
-            1,
-        ]
-    }
-
-    /// First row and column of the tile of `cta`.
-    fn origin(&self, cta: u64) -> (u64, u64) {
-        let columns = self.n.div_ceil(TILE);
-        (cta / columns * TILE, cta % columns * TILE)
-    }
-
-    /// How many of `count` rows from `row` are in C.
-    fn rows(&self, row: u64, count: u64) -> u64 {
-        self.m.saturating_sub(row).min(count)
-    }
-
-    /// Groups of 8 columns from `column`, `count` at most.
-    fn column_groups(&self, column: u64, count: u64) -> u64 {
-        (self.n.saturating_sub(column) / 8).min(count)
-    }
-
-    /// Groups of 8 along the depth.
-    fn depth_groups(&self, depth: u64, count: u64) -> u64 {
-        (self.k.saturating_sub(depth) / 8).min(count)
-    }
-}
-
-/// Global addresses in R2 and R4, addresses in shared memory (and a counter) in `shared`, cleared
-/// results.
-fn append_prologue(code: &mut KernelBuilder, shared: &[u16], results: Range<u16>) {
-    code.entry();
-    code.thread_number();
-    for (address, parameter) in [(2, 0), (4, 1)] {
-        let parameter = code.parameter(parameter);
-        code.inst_const("IMAD.WIDE", &[r(address)], &[r(0), r(3)], parameter);
-    }
-    for &address in shared {
-        code.inst("LEA", &[r(address)], &[r(3)]);
-    }
-    for result in results {
-        code.inst("MOV", &[r(result)], &[]);
-    }
-}
-
-/// Advances both global addresses and the counter, and branches back to instruction `body`.
-/// Returns the index after the loop.
-fn append_loop_end(code: &mut KernelBuilder, counter: u16, body: u32) -> u32 {
-    for address in [2, 4, counter] {
-        code.inst("IADD3", &[r(address)], &[r(address)]);
-    }
-    code.inst("ISETP.NE.AND", &[p(0)], &[r(counter)]);
-    code.branch(body);
-    code.here()
 }

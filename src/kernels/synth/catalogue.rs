@@ -4,13 +4,14 @@ use super::{Entry, Make};
 use crate::config::GpuSpec;
 use crate::kernels::KernelGenerator;
 use crate::kernels::fields::Param;
-use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm, Numbers};
+use crate::kernels::gemm::reduce::SplitReduce;
+use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm};
 use crate::kernels::operator::{
     AttentionOp, ConvOp, ElementwiseOp, EmbeddingOp, GemmOp, Operator, RopeOp, RowFunction, RowsOp,
 };
 use crate::kernels::stream::{Stream, StreamOp};
 use crate::kernels::{
-    chase, compute, gather, local, micro_bandwidth, micro_cache, micro_ops, micro_ring,
+    Arrays, chase, compute, gather, local, micro_bandwidth, micro_cache, micro_ops, micro_ring,
     micro_sweep, micro_wmma, shared,
 };
 
@@ -98,15 +99,21 @@ pub(super) const CATALOGUE: &[Entry] = &[
     }),
     entry(
         "sgemm",
-        "C = A x B in FP32, tiles of 128 x 128 x 8",
+        "C = A x B in FP32 by one kernel, tiles of 128 x 128 x 8 unless others are asked for",
         F32_FIELDS,
-        |values, gpu| Box::new(Gemm::of(Numbers::F32, values, gpu)),
+        |values, gpu| Box::new(Gemm::of(values, gpu)),
     ),
     entry(
         "hgemm",
-        "C = A x B on tensor cores, FP16 in, FP32 out, tiles of 128 x 128 (cp.async from Ampere on)",
+        "C = A x B on tensor cores by one kernel, FP16 unless another type is asked for, tiles of 128 x 128",
         F16_FIELDS,
-        |values, gpu| Box::new(Gemm::of(Numbers::F16, values, gpu)),
+        |values, gpu| Box::new(Gemm::of(values, gpu)),
+    ),
+    entry(
+        "splitk_reduce",
+        "the sum of the parts of a product whose depth was split",
+        SplitReduce::FIELDS,
+        |values, _| Box::new(SplitReduce::of(Arrays::default(), values)),
     ),
     entry!(
         "gather",

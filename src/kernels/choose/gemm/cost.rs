@@ -1,0 +1,170 @@
+//! How long a product would take: waves of CTAs, each as fast as the scarcest of the machine's own rates lets it be.
+
+use crate::config::GpuSpec;
+use crate::kernels::gemm::{Gemm, Merge, Work};
+
+/// Share of the peak that long streams from memory reach.
+const STREAM: f64 = 0.9;
+/// A cycle of overlap is lost between steps of an iteration that wait for each other.
+const SYNC: f64 = 1.0;
+/// Cycles from the end of a kernel to the first instruction of the next.
+const NEXT_KERNEL: f64 = 1500.0;
+/// Share of L2 that holds what is read again.
+const KEPT: f64 = 0.7;
+
+/// The estimate, and what it is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Cost {
+    /// Core cycles.
+    pub cycles: f64,
+    /// CTAs that an SM holds.
+    pub resident: u32,
+    /// Waves, the last one in part.
+    pub waves: f64,
+    /// What limits it.
+    pub limit: &'static str,
+}
+
+/// CTAs of `work` that an SM of `gpu` holds.
+fn resident(work: &Work, gpu: &GpuSpec) -> u32 {
+    let unit = gpu.sm.register_alloc_unit;
+    let of_warp = (work.registers * 32).next_multiple_of(unit);
+    let allocated = work
+        .warps
+        .next_multiple_of(u32::from(gpu.sm.warp_alloc_unit));
+    let carveout = gpu.l1.carveouts_kib.iter().max().copied().unwrap_or(0);
+    let smem = work.smem_bytes + u64::from(gpu.smem.reserved_per_cta_bytes);
+    let of_smem = u64::from(carveout) * 1024 / smem.max(1);
+    [
+        u32::from(gpu.sm.ctas_max),
+        u32::from(gpu.sm.warps_max) / work.warps,
+        gpu.sm.registers / (of_warp * allocated),
+        of_smem as u32,
+    ]
+    .into_iter()
+    .min()
+    .unwrap_or(0)
+}
+
+/// Bytes a core cycle of DRAM: a channel moves 16 in a command clock.
+pub(super) fn dram_bytes(gpu: &GpuSpec) -> f64 {
+    let clocks = f64::from(gpu.dram.clock_khz) / f64::from(gpu.core_clock_khz);
+    f64::from(gpu.dram.channels) * 16.0 * clocks * STREAM
+}
+
+/// Bytes a core cycle that all L2 slices give.
+fn l2_bytes(gpu: &GpuSpec) -> f64 {
+    f64::from(gpu.l2.slices) * f64::from(gpu.l2.slice_bytes_per_cycle) * STREAM
+}
+
+/// Cycles from a load that misses everything to its result.
+fn memory_latency(gpu: &GpuSpec) -> f64 {
+    let noc = &gpu.noc;
+    let l2 = [gpu.l2.hit_latency, gpu.l2.miss_latency, gpu.l2.fill_latency];
+    let l2: u32 = l2.iter().map(|&cycles| u32::from(cycles)).sum();
+    f64::from(u32::from(noc.request_latency) + u32::from(noc.reply_latency) + l2) + 150.0
+}
+
+/// Cycles of an iteration when an SM has `ctas` CTAs of it, of `active` SMs, and what limits it.
+fn iteration(work: &Work, (ctas, active): (f64, f64), gpu: &GpuSpec) -> (f64, &'static str) {
+    let warps = f64::from(work.warps) * ctas;
+    let of_core = (warps / 4.0).ceil();
+    let reply = f64::from(gpu.noc.sm_reply_bytes_per_cycle);
+    // A warp alone: its arithmetic, then the barrier and the first fragments.
+    let sync = f64::from(gpu.sm.latency.barrier) + f64::from(gpu.smem.load_latency) + 10.0;
+    let alone =
+        work.math.max(work.instructions) * (f64::from(work.warps) / 4.0).ceil() + sync * SYNC;
+    let limits = [
+        (of_core * work.math, "arithmetic"),
+        (of_core * work.instructions, "issue"),
+        (warps * work.passes, "shared memory"),
+        (ctas * work.bytes / reply, "the SM's port"),
+        (ctas * work.bytes * active / l2_bytes(gpu), "L2"),
+        (alone, "one CTA's own latency"),
+    ];
+    let all = limits.into_iter();
+    all.max_by(|a, b| a.0.total_cmp(&b.0))
+        .expect("there are limits")
+}
+
+/// Bytes from DRAM: matrices once if they stay in L2, else the panels of every wave.
+fn traffic(gemm: &Gemm, in_wave: f64) -> f64 {
+    let [a, b, c] = gemm.footprint();
+    let tiles = [
+        gemm.shape.m.div_ceil(gemm.tile.m.into()) as f64,
+        gemm.shape.n.div_ceil(gemm.tile.n.into()) as f64,
+    ];
+    let parts = f64::from(gemm.split);
+    let across = (in_wave / parts).max(1.0).min(tiles[1] * tiles[0]);
+    // Neighbours in x are a row of tiles; a wave of less than a row reads one panel of A.
+    let (columns, rows) = (across.min(tiles[1]), (across / tiles[1]).max(1.0));
+    let waves = tiles[0] * tiles[1] / across;
+    let panels = waves * (rows * a / tiles[0] + columns * b / tiles[1]);
+    panels.max(a + b) + c
+}
+
+/// What `gemm` would take on `gpu`; nothing if no SM holds a CTA.
+pub(super) fn cost(gemm: &Gemm, gpu: &GpuSpec) -> Option<Cost> {
+    let work = gemm.work(gpu);
+    let resident = resident(&work, gpu);
+    if resident == 0 {
+        return None;
+    }
+    let sms = f64::from(gpu.sms);
+    let ctas: f64 = gemm
+        .launch_grid()
+        .iter()
+        .map(|&edge| f64::from(edge))
+        .product();
+    let of_wave = sms * f64::from(resident);
+    let trips = (gemm.shape.k as f64 / f64::from(gemm.tile.k) / f64::from(gemm.split)).ceil();
+    let wave = |ctas: f64| {
+        let active = ctas.min(sms);
+        let of_sm = (ctas / sms).ceil();
+        let (cycles, limit) = iteration(&work, (of_sm, active), gpu);
+        let warps = f64::from(work.warps) * of_sm;
+        let results = f64::from(gemm.tile.m * gemm.tile.n) * gemm.output.bytes() as f64 * of_sm;
+        let port = f64::from(gpu.noc.sm_request_bytes_per_cycle);
+        let finish = (warps / 4.0).ceil() * work.finish + results / port;
+        (cycles * trips + finish + memory_latency(gpu), limit)
+    };
+    let full = (ctas / of_wave).floor();
+    let rest = ctas - full * of_wave;
+    let (of_full, limit) = wave(of_wave.min(ctas));
+    let of_rest = if rest > 0.0 { wave(rest).0 } else { 0.0 };
+    let busy = full * of_full + of_rest;
+    let mut dram = traffic(gemm, of_wave.min(ctas));
+    let kept = gpu.l2.bytes as f64 * KEPT;
+    let [a, b, c] = gemm.footprint();
+    if a + b < kept {
+        dram = a + b + c;
+    }
+    let streamed = dram / dram_bytes(gpu) + memory_latency(gpu);
+    let (mut cycles, limit) = match streamed > busy {
+        true => (streamed, "DRAM"),
+        false => (busy, limit),
+    };
+    cycles += merging(gemm, gpu);
+    Some(Cost {
+        cycles,
+        resident,
+        waves: ctas / of_wave,
+        limit,
+    })
+}
+
+/// What the parts of a split depth cost.
+fn merging(gemm: &Gemm, gpu: &GpuSpec) -> f64 {
+    if gemm.split == 1 {
+        return 0.0;
+    }
+    let results = gemm.shape.m as f64 * gemm.shape.n as f64 * gemm.shape.batch as f64;
+    let parts = f64::from(gemm.split) * results * 4.0;
+    match gemm.merge {
+        // A sector of 32 bytes a slice and interval.
+        Merge::InPlace => {
+            parts / 32.0 * f64::from(gpu.l2.atomic_interval) / f64::from(gpu.l2.slices)
+        }
+        Merge::Workspace => NEXT_KERNEL + 2.0 * parts / l2_bytes(gpu),
+    }
+}

@@ -1,0 +1,232 @@
+//! The kernel that adds up the parts of a split depth.
+
+use super::array;
+use crate::config::GpuSpec;
+use crate::kernels::builder::{FULL, KernelBuilder, first_lanes, p, r};
+use crate::kernels::fields::family;
+use crate::kernels::operator::{DataType, EDGE_MAX, Epilogue};
+use crate::kernels::{
+    Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, WarpGenerator, control, insts, line,
+    per_warp,
+};
+use crate::trace::CtaEncoder;
+use std::ops::Range;
+
+use super::lanes::Lanes;
+
+family! {
+    /// C = sum of parts, each as large as C, from the workspace: 512 threads a CTA, up to four elements each.
+    pub struct SplitReduce of arrays: Arrays {
+        /// rows of C, of all products of a batch
+        pub rows: u64 = "rows" count(1024, 1, EDGE_MAX),
+        /// columns of C
+        pub cols: u64 = "cols" count(1024, 1, EDGE_MAX),
+        /// parts
+        pub parts: u64 = "parts" count(2, 1, 65_535),
+        /// numbers of C
+        pub output: DataType = "out" name(DataType::NAMES),
+        /// what is done to results
+        pub epilogue: Epilogue = "epilogue" name(Epilogue::NAMES),
+    }
+}
+
+const THREADS: u64 = 512;
+/// Bytes of an element of a part.
+const WORD: u64 = 4;
+/// Loads in flight.
+const AT_ONCE: u64 = 4;
+
+impl SplitReduce {
+    /// Elements of a thread: side by side in a row.
+    fn vector(&self) -> u64 {
+        1 << self.cols.trailing_zeros().min(2)
+    }
+
+    fn elements(&self) -> u64 {
+        self.rows * self.cols
+    }
+
+    fn ctas(&self) -> u64 {
+        self.elements().div_ceil(THREADS * self.vector())
+    }
+}
+
+struct Sum {
+    of: SplitReduce,
+    /// By whether the CTA is the last.
+    load: [Lanes; 2],
+    store: [Lanes; 2],
+    body: u32,
+    body_end: u32,
+    bias_at: u32,
+    store_at: u32,
+    end: u32,
+}
+
+impl Sum {
+    fn biased(&self) -> bool {
+        self.of.epilogue != Epilogue::None
+    }
+
+    /// Loads the biases of the columns that a warp has, of the CTA whose first element is `first`.
+    fn bias(&self, first: u64, warp: u32, out: &mut CtaEncoder) {
+        let vector = self.of.vector();
+        let threads = u64::from(warp) * 32..u64::from(warp) * 32 + 32;
+        let elements = threads.map(|thread| first + thread * vector);
+        let inside: Vec<_> = elements.filter(|&at| at < self.of.elements()).collect();
+        out.inst(self.bias_at, first_lanes(inside.len() as u64));
+        let (bias, size) = (self.of.arrays.at(array::BIAS), self.of.output.bytes());
+        let addresses = inside.iter().map(|at| bias + at % self.of.cols * size);
+        let addresses: Vec<_> = addresses.collect();
+        if !addresses.is_empty() {
+            out.access_list(self.bias_at, &addresses);
+        }
+    }
+}
+
+impl WarpGenerator for Sum {
+    fn iterations(&self, _cta: u64) -> u64 {
+        self.of.parts.div_ceil(AT_ONCE)
+    }
+
+    fn warp(&self, cta: u64, warp: u32, iterations: Range<u64>, out: &mut CtaEncoder) {
+        let first = cta * THREADS * self.of.vector();
+        let last = usize::from(cta + 1 == self.of.ctas());
+        let part = self.of.elements() * WORD;
+        insts(out, 0..self.body, FULL);
+        let end = iterations.end;
+        let each = u64::from(self.body_end - self.body);
+        out.iterations(iterations, each, |iteration, out| {
+            for number in 0..AT_ONCE {
+                let at = self.body + number as u32;
+                let which = iteration * AT_ONCE + number;
+                if which >= self.of.parts {
+                    out.inst(at, 0);
+                    continue;
+                }
+                let base = self.of.arrays.at(array::WORKSPACE) + which * part + first * WORD;
+                self.load[last].put(at, warp, base, out);
+            }
+            insts(out, self.body + AT_ONCE as u32..self.body_end - 1, FULL);
+            let more = iteration + 1 < end;
+            out.inst(self.body_end - 1, if more { FULL } else { 0 });
+        });
+        insts(out, self.body_end..self.bias_at, FULL);
+        if self.biased() {
+            self.bias(first, warp, out);
+        }
+        let rest = self.bias_at + u32::from(self.biased());
+        insts(out, rest..self.store_at, FULL);
+        let base = self.of.arrays.at(array::C) + first * self.of.output.bytes();
+        self.store[last].put(self.store_at, warp, base, out);
+        insts(out, self.store_at + 1..self.end, FULL);
+    }
+}
+
+impl KernelGenerator for SplitReduce {
+    fn name(&self) -> &'static str {
+        "splitk_reduce"
+    }
+
+    fn assemble(&self, gpu: &GpuSpec) -> Result<Assembly, Fault> {
+        if self.ctas() > GRID_MAX {
+            return Err(Fault::field("rows", self.rows, "more CTAs than a grid has"));
+        }
+        let (vector, size) = (self.vector(), self.output.bytes());
+        let mut code = KernelBuilder::new(gpu.compute_capability);
+        code.entry();
+        code.thread_number();
+        for (address, parameter) in [(2, 0), (4, 1)] {
+            let parameter = code.parameter(parameter);
+            code.inst_const("IMAD.WIDE", &[r(address)], &[r(0), r(3)], parameter);
+        }
+        let sums = 8u16;
+        for sum in 0..vector as u16 {
+            code.inst("MOV", &[r(sums + sum)], &[]);
+        }
+        let body = code.here();
+        let load = code.global("LDG", vector * WORD);
+        for number in 0..AT_ONCE as u16 {
+            code.inst(&load, &[r(12 + 4 * number)], &[r(2)]);
+        }
+        for number in 0..AT_ONCE as u16 {
+            for q in 0..vector as u16 {
+                let sum = r(sums + q);
+                code.inst("FADD", &[sum], &[sum, r(12 + 4 * number + q)]);
+            }
+        }
+        code.inst("IADD3", &[r(2)], &[r(2)]);
+        code.inst("IADD3.X", &[r(3)], &[r(3)]);
+        code.inst("ISETP.NE.AND", &[p(0)], &[r(2)]);
+        let branch = code.branch(body);
+        let bias_at = code.here();
+        let text = |base: &str, code: &KernelBuilder| match vector * size {
+            small @ ..4 => format!("{base}.E.U{}", 8 * small),
+            bytes => code.global(base, bytes),
+        };
+        let biased = self.epilogue != Epilogue::None;
+        if biased {
+            let load = text("LDG", &code);
+            code.inst(&load, &[r(12)], &[r(4)]);
+        }
+        for q in 0..vector as u16 {
+            let sum = r(sums + q);
+            code.inst("FMUL", &[sum], &[sum]);
+            if biased {
+                code.inst("FADD", &[sum], &[sum, r(12 + q * size as u16 / 4)]);
+            }
+            match self.epilogue {
+                Epilogue::None | Epilogue::Bias => {}
+                Epilogue::Relu => {
+                    code.inst("FMNMX", &[sum], &[sum]);
+                }
+                Epilogue::Gelu => {
+                    super::epilogue::gelu(&code, sums + q, 6)
+                        .iter()
+                        .for_each(|emit| {
+                            emit.append(&mut code);
+                        })
+                }
+            }
+        }
+        if size == 2 {
+            for pair in 0..vector.div_ceil(2) as u16 {
+                let from = [r(sums + 2 * pair), r(sums + 2 * pair + 1)];
+                code.inst("F2FP.PACK_AB", &[r(sums + pair)], &from);
+            }
+        }
+        let store = text("STG", &code);
+        let store_at = code.inst(&store, &[], &[r(4), r(sums)]);
+        code.inst("EXIT", &[], &[]);
+        let end = code.here();
+        let warps = THREADS / 32;
+        let left = self.elements() - (self.ctas() - 1) * THREADS * vector;
+        let mut lanes = |size: u64| {
+            [THREADS * vector, left].map(|elements| {
+                Lanes::new(&mut code, warps, vector * size, |thread| {
+                    (thread * vector < elements).then_some(thread * vector * size)
+                })
+            })
+        };
+        let generator = Sum {
+            of: self.clone(),
+            load: lanes(WORD),
+            store: lanes(size),
+            body,
+            body_end: branch + 1,
+            bias_at,
+            store_at,
+            end,
+        };
+        control::annotate(code.code_mut(), gpu);
+        Ok(Assembly {
+            name: "splitKreduce_kernel".to_owned(),
+            grid: line(self.ctas()),
+            block: [THREADS as u32, 1, 1],
+            registers: 32,
+            smem_bytes: 0,
+            code,
+            generator: per_warp(THREADS as u32, generator),
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! What a product asks of an SM, for those who choose between products.
+
+use super::pipeline::{Math, Registers, Writer, operands};
+use super::{Gemm, array, simt, tensor};
+use crate::config::GpuSpec;
+use crate::kernels::builder::KernelBuilder;
+use crate::kernels::operator::DataType;
+use crate::sm::latency;
+
+/// What a warp or a CTA takes; cycles are those of a pipe.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Work {
+    /// Registers of a thread.
+    pub registers: u32,
+    /// Shared memory of a CTA, bytes.
+    pub smem_bytes: u64,
+    /// Warps of a CTA.
+    pub warps: u32,
+    /// Instructions of a warp in an iteration.
+    pub instructions: f64,
+    /// Cycles of the arithmetic pipe that a warp takes in an iteration.
+    pub math: f64,
+    /// Passes over the banks of shared memory of a warp in an iteration.
+    pub passes: f64,
+    /// Bytes that a CTA loads in an iteration.
+    pub bytes: f64,
+    /// Steps of an iteration.
+    pub steps: f64,
+    /// Instructions of a warp behind the loop, about.
+    pub finish: f64,
+}
+
+impl Gemm {
+    /// Its work on `gpu`.
+    pub fn work(&self, gpu: &GpuSpec) -> Work {
+        match self.data {
+            DataType::F32 => self.work_of(&simt::Simt::new(self), gpu),
+            _ => self.work_of(&tensor::Tensor::new(self, gpu), gpu),
+        }
+    }
+
+    fn work_of(&self, math: &impl Math, gpu: &GpuSpec) -> Work {
+        let operands = operands(self, math);
+        let writer = Writer::new(self, math, &operands, gpu);
+        let registers: Registers = writer.registers();
+        let arithmetic = math.math(&registers, 0);
+        let mut code = KernelBuilder::new(gpu.compute_capability);
+        arithmetic[0].append(&mut code);
+        let code = code.finish();
+        let inst = &code.insts[0];
+        let text = &code.mnemonics[usize::from(inst.mnemonic)];
+        let interval = f64::from(latency::timing(inst, text, gpu).interval);
+        let steps = math.steps() as f64;
+        let stores: u64 = operands
+            .iter()
+            .map(|of| of.loads() * of.piece_bytes() * of.pieces())
+            .sum();
+        // A read of a register takes a pass, if no lanes share it.
+        let fragments = math.fragments();
+        let read = f64::from(fragments.a + fragments.b);
+        let sums = f64::from(fragments.sums);
+        Work {
+            registers: u32::from(math.registers_of(&registers)),
+            smem_bytes: writer.stage_bytes() * writer.stages(),
+            warps: self.threads() / 32,
+            instructions: writer.iteration().len() as f64 + 1.0,
+            math: arithmetic.len() as f64 * steps * interval,
+            passes: read * steps + stores as f64 * 32.0 / 128.0,
+            bytes: operands
+                .iter()
+                .map(|of| of.tile * of.depth * of.element)
+                .sum::<u64>() as f64,
+            steps,
+            finish: sums * 2.5 + 40.0,
+        }
+    }
+
+    /// Bytes of A, B and C in memory.
+    pub fn footprint(&self) -> [f64; 3] {
+        let of = |rows: u64, columns: u64, size: u64| {
+            rows as f64 * columns as f64 * size as f64 * self.shape.batch as f64
+        };
+        let mut all = [0.0; 3];
+        all[array::A] = of(self.shape.m, self.shape.k, self.data.bytes());
+        all[array::B] = of(self.shape.k, self.shape.n, self.data.bytes());
+        all[array::C] = of(self.shape.m, self.shape.n, self.output.bytes());
+        all
+    }
+}
