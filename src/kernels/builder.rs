@@ -34,6 +34,8 @@ pub const fn p(number: u16) -> Operand {
 /// The suffix of a memory mnemonic for accesses of `width` bytes per lane; empty for four, the default.
 pub fn size_suffix(width: u64) -> &'static str {
     match width {
+        1 => ".U8",
+        2 => ".U16",
         8 => ".64",
         16 => ".128",
         _ => "",
@@ -97,6 +99,11 @@ impl KernelBuilder {
     /// The index that the next instruction gets.
     pub fn here(&self) -> u32 {
         self.code.insts.len() as u32
+    }
+
+    /// Whether instruction `index` has addresses.
+    pub fn accesses_memory(&self, index: u32) -> bool {
+        crate::trace::stream::has_access(&self.code.insts[index as usize], FULL)
     }
 
     /// Appends an instruction and returns its index.

@@ -107,7 +107,7 @@ fn spoiler(gpu: &GpuSpec, per_sm: u32) -> u32 {
 
 impl KernelGenerator for Elementwise {
     fn name(&self) -> &'static str {
-        "elementwise"
+        "doubles"
     }
 
     fn assemble(&self, gpu: &GpuSpec) -> Result<Assembly, Fault> {

@@ -42,6 +42,7 @@ pub mod micro_ring;
 pub mod micro_sweep;
 pub mod micro_wmma;
 pub mod operator;
+pub mod rows;
 pub mod shared;
 pub mod stream;
 pub mod synth;

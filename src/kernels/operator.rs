@@ -132,10 +132,16 @@ names! {
         Exp = "exp",
         /// a to a constant power.
         Pow = "pow",
+        /// a to the power b.
+        PowTensor = "pow_tensor",
+        /// a squared: what a power of 2 becomes.
+        Square = "square",
         /// 1 / sqrt(a).
         Rsqrt = "rsqrt",
         /// erf(a).
         Erf = "erf",
+        /// a plus a scalar.
+        AddScalar = "add_scalar",
         /// a times a scalar.
         Scale = "scale",
         /// a divided by a scalar.
@@ -146,6 +152,24 @@ names! {
         Mask = "masked_fill",
         /// a in another type.
         Cast = "cast",
+    }
+}
+
+names! {
+    /// How the operands of an elementwise function lie.
+    pub enum Operands {
+        /// All alike, one behind the other.
+        Same = "same",
+        /// The last one is a row that all rows share, such as a bias.
+        Row = "row",
+        /// The last one is a column that all columns share.
+        Column = "column",
+        /// The first one is read across its rows: a transposed copy.
+        Transposed = "transposed",
+        /// The first one is every other piece of `cols` elements: half of a split tensor.
+        Half = "half",
+        /// The first one begins at an address that no vector can be read from.
+        Misaligned = "misaligned",
     }
 }
 
@@ -172,8 +196,12 @@ family! {
         pub inputs: u64 = "inputs" count(0, 0, 4),
         /// numbers
         pub data: DataType = "type" name(DataType::NAMES),
-        /// elements of a row, for functions that know rows; 0: one row
+        /// numbers of the result of a cast; other functions keep theirs
+        pub output: DataType = "to" name(DataType::NAMES),
+        /// elements of a row, where operands or functions know rows; 0: one row
         pub cols: u64 = "cols" count(0, 0, EDGE_MAX),
+        /// how the operands lie
+        pub operands: Operands = "operands" name(Operands::NAMES),
         /// whose kernel
         pub style: Style = "style" name(Style::NAMES),
     }

@@ -1,6 +1,7 @@
 //! Tests of the generators: counts by hand, purity, valid streams, faults.
 
 mod gemm;
+mod rows;
 mod values;
 
 use super::synth::parse;
@@ -108,7 +109,10 @@ const ALL: &[&str] = &[
     "ops?op=hfma2_pipes&with=ffma&chains=2",
     "ring",
     "lap",
-    "elementwise",
+    "doubles",
+    "pointwise?n=5000&fn=gelu",
+    "pointwise?n=1000&fn=pow_tensor&type=f16&vector=8&elements=8",
+    "pointwise?n=700&fn=silu&type=f16&vector=1",
     "sweep",
     "chunks",
     "strides",

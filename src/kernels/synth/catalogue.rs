@@ -9,6 +9,7 @@ use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm};
 use crate::kernels::operator::{
     AttentionOp, ConvOp, ElementwiseOp, EmbeddingOp, GemmOp, Operator, RopeOp, RowFunction, RowsOp,
 };
+use crate::kernels::rows::pointwise::Pointwise;
 use crate::kernels::stream::{Stream, StreamOp};
 use crate::kernels::{
     Arrays, chase, compute, gather, local, micro_bandwidth, micro_cache, micro_ops, micro_ring,
@@ -162,7 +163,7 @@ pub(super) const CATALOGUE: &[Entry] = &[
         "one CTA of 1024 threads reads every element of a ring once, in its order"
     ),
     entry!(
-        "elementwise",
+        "doubles",
         micro_bandwidth::Elementwise,
         "doubles, one element a thread, with at most so many CTAs on an SM"
     ),
@@ -195,6 +196,12 @@ pub(super) const CATALOGUE: &[Entry] = &[
         "barriers",
         micro_cache::Barriers,
         "16 CTA barriers an iteration"
+    ),
+    entry(
+        "pointwise",
+        "PyTorch's kernel for the same function of every element",
+        Pointwise::FIELDS,
+        |values, _| Box::new(Pointwise::of(Arrays::default(), values)),
     ),
     operator(
         "gemm",

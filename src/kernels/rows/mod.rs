@@ -1,0 +1,13 @@
+//! Kernels over elements and rows, as PyTorch and vLLM have them: one pass over tensors, or one CTA or warp a row.
+//!
+//! Instruction mixes and register counts are those of compilers for the same algorithm. What is arithmetic is in
+//! [`chains`], written as [`script`].
+
+mod chains;
+mod combine;
+pub mod layer_norm;
+pub mod pointwise;
+mod program;
+mod script;
+pub mod softmax;
+pub mod vllm;
