@@ -7,7 +7,7 @@ use crate::progress::{self, Progress};
 use crate::validate::dataset::{self, Row};
 use crate::validate::filter::Filter;
 use crate::validate::predict::{Choice, Depth, Predictor};
-use crate::validate::{self, Job, Truth, gate, table};
+use crate::validate::{self, Job, Truth, gate, html, table};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,9 @@ pub struct Args {
     /// The results as JSON.
     #[command(flatten)]
     pub json: JsonFile,
+    /// Write charts and tables that sort and filter as one HTML file, or to standard output with -.
+    #[arg(long, value_name = "FILE|-")]
+    pub html: Option<PathBuf>,
     /// Threads; all cores when not given. Results do not depend on them.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
@@ -84,9 +87,12 @@ pub enum TruthArg {
 /// # Errors
 /// A dataset with faults, a failed simulation, a gate that does not hold.
 pub fn run(args: &Args) -> Result<()> {
-    let tables = output::check_all(&[("--json", &args.json.json)])?;
+    let tables = output::check_all(&[("--json", &args.json.json), ("--html", &args.html)])?;
     output::spare(
-        &[("--json", args.json.json.as_deref())],
+        &[
+            ("--json", args.json.json.as_deref()),
+            ("--html", args.html.as_deref()),
+        ],
         args.dataset.iter().chain(&args.gate).map(PathBuf::as_path),
     )?;
     let filter = args.rows.as_deref().map(Filter::parse).transpose()?;
@@ -128,6 +134,9 @@ pub fn run(args: &Args) -> Result<()> {
                 .map_err(|e| Error::io(file, e.into()))?;
             writeln!(out).map_err(|e| Error::io(file, e))
         })?;
+    }
+    if let Some(file) = &args.html {
+        html::page(&results).write(file)?;
     }
     tables.print(&table::render(&results, args.verbose))?;
     match bounds {

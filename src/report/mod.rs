@@ -7,6 +7,7 @@ mod build;
 pub mod derive;
 pub mod explain;
 pub mod host;
+pub mod html;
 pub mod json;
 pub mod metrics;
 pub mod pipes;

@@ -1,7 +1,7 @@
 //! From the runs of a part to the whole kernel.
 
 use super::plan::{Plan, Shape, Trips};
-use super::waves::{SmEnd, difference_error, wave_time};
+use super::waves::{SmEnd, difference_error, first_wave_time, spread_time, wave_time};
 use crate::config::GpuSpec;
 use crate::simulation::{KernelRun, Provenance, ProvenanceKind};
 use crate::stats::{ChipCounters, LEVEL, Label};
@@ -37,12 +37,12 @@ pub fn whole(
     spec: &GpuSpec,
 ) -> KernelRun {
     let work = work_ratio(kernel, shape, plan);
-    let of_long = stretch(shape, plan, long, work);
+    let of_long = stretch(shape, plan, long, work, spec);
     // Iterations beyond those of the longer run, in units of the difference between the two.
     let (beyond, of_short) = match (plan.trips, short) {
         (Trips::Two { few, many }, Some(short)) => {
             let beyond = (shape.trips - many) as f64 / (many - few) as f64;
-            (beyond, stretch(shape, plan, short, work))
+            (beyond, stretch(shape, plan, short, work, spec))
         }
         _ => (0.0, of_long),
     };
@@ -107,7 +107,7 @@ fn work_ratio(kernel: &Kernel, shape: &Shape, plan: &Plan) -> f64 {
 }
 
 /// All CTAs from those of the part: the part's time, and that of the waves that were left out.
-fn stretch(shape: &Shape, plan: &Plan, part: &Measured, work: f64) -> Stretched {
+fn stretch(shape: &Shape, plan: &Plan, part: &Measured, work: f64, spec: &GpuSpec) -> Stretched {
     let cycles = (part.run.end - part.run.start) as f64;
     if plan.ctas == shape.ctas {
         return Stretched {
@@ -116,7 +116,15 @@ fn stretch(shape: &Shape, plan: &Plan, part: &Measured, work: f64) -> Stretched 
             time: 1.0,
         };
     }
-    let wave = wave_time(&part.ends, shape.wave as usize);
+    let holds = part.run.occupancy.ctas_per_sm;
+    let wave = match (wave_time(&part.ends, shape.wave as usize), plan.trips) {
+        (Some(wave), _) => wave,
+        (None, Trips::All) => spread_time(&part.ends, shape.wave as usize),
+        (None, Trips::Two { .. }) => {
+            let turnover = u64::from(spec.launch.cta_end) + u64::from(spec.launch.cta_start);
+            first_wave_time(&part.sms, holds, turnover)
+        }
+    };
     // Waves of the part's kind that hold the work that was left out.
     let left_out = (work - 1.0) * plan.ctas as f64 / shape.wave as f64;
     let whole = cycles + wave.value * left_out;

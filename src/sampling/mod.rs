@@ -137,8 +137,8 @@ impl Sampler<'_> {
         let shape = plan::Shape::of(kernel, &occupancy, spec)?;
         let mut budget = self.settings.budget;
         let mut note = None;
-        for _ in 0..ATTEMPTS {
-            let plan = Plan::new(&shape, budget);
+        for attempt in 0..ATTEMPTS {
+            let plan = Plan::new(&shape, budget, attempt);
             if plan.whole(&shape) {
                 break;
             }
@@ -236,14 +236,21 @@ impl Sampler<'_> {
         let mut result =
             simulation::run::<crate::probe::NoProbe>(&workload, self.session.spec(), &options)?;
         let run = result.kernels.remove(0);
+        let holds = run.occupancy.ctas_per_sm;
+        let mut ctas = result.timeline.ctas;
+        ctas.sort_unstable_by_key(|cta| cta.span.1);
+        let ends = ctas.iter().map(|cta| cta.span.1).collect();
         let mut sms = vec![SmEnd::default(); usize::from(self.session.spec().sms)];
-        for cta in &result.timeline.ctas {
+        for cta in &ctas {
             let sm = &mut sms[usize::from(cta.sm)];
+            let first = if sm.ctas == 0 { u64::MAX } else { sm.first };
+            sm.first = first.min(cta.span.0);
             sm.ctas += 1;
-            sm.last = sm.last.max(cta.span.1);
+            sm.last = cta.span.1;
+            if sm.ctas <= holds {
+                sm.held = cta.span.1;
+            }
         }
-        let mut ends: Vec<u64> = result.timeline.ctas.iter().map(|cta| cta.span.1).collect();
-        ends.sort_unstable();
         Ok(Measured { run, ends, sms })
     }
 }

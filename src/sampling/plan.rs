@@ -136,17 +136,20 @@ pub struct Plan {
 }
 
 /// Iterations of the shorter run at least: a pipeline of that many stages has filled.
-const FEW_MIN: u64 = 6;
-/// The longer run has this many times the iterations of the shorter one.
-const LONGER: u64 = 3;
-/// Waves that are run of a kernel that is cut into waves: one to settle, two to compare.
+const FEW_MIN: u64 = 5;
+/// The longer run has as many more, and this many times that.
+const LONGER_BY: (u64, u64) = (8, 5);
+/// Waves that are run of a kernel without a loop that could be cut: one to settle, two to compare.
 const WAVES: u64 = 3;
+/// Whole waves that are run of a kernel whose loops are cut; where CTAs end says how long a wave is.
+const LOOP_WAVES: u64 = 1;
 /// From this many waves on, at most a tenth of the CTAs is run.
 const MANY_WAVES: u64 = 20;
 
 impl Plan {
-    /// For about `budget` warp instructions.
-    pub fn new(shape: &Shape, budget: u64) -> Self {
+    /// For about `budget` warp instructions. The first attempt of a kernel of many waves runs a tenth of its CTAs at
+    /// most, later ones more.
+    pub fn new(shape: &Shape, budget: u64, attempt: u32) -> Self {
         let all = Plan {
             ctas: shape.ctas,
             trips: Trips::All,
@@ -158,13 +161,14 @@ impl Plan {
         let whole_waves = shape.ctas / shape.wave;
         let of_waves = |waves: u64| (waves.min(whole_waves) * shape.wave + rest).min(shape.ctas);
         // A loop that is long enough is cut first: it says most for its instructions.
-        let cuttable = shape.trips >= FEW_MIN * (1 + LONGER) + FEW_MIN;
-        if cuttable {
-            let ctas = of_waves(WAVES);
-            let per_trip = shape.some(ctas, 1 + LONGER).max(1);
-            let few = (budget / per_trip).clamp(FEW_MIN, shape.trips / (2 * LONGER));
-            let few = few.max(FEW_MIN);
-            let many = few * LONGER;
+        let longer = |few: u64| few + few * LONGER_BY.0 / LONGER_BY.1;
+        let least = FEW_MIN + longer(FEW_MIN);
+        if shape.trips >= least + FEW_MIN {
+            let ctas = of_waves(LOOP_WAVES);
+            let affordable = budget / shape.some(ctas, least).max(1) * FEW_MIN;
+            let most = shape.trips * FEW_MIN / (2 * least);
+            let few = affordable.min(most).max(FEW_MIN);
+            let many = longer(few);
             return Plan {
                 ctas,
                 trips: Trips::Two { few, many },
@@ -174,7 +178,9 @@ impl Plan {
         let affordable = (budget / wave).max(WAVES);
         let most = match whole_waves >= MANY_WAVES {
             // The tenth includes the incomplete wave.
-            true => ((shape.ctas / 10).saturating_sub(rest) / shape.wave).max(1),
+            true => ((shape.ctas * (1 + u64::from(attempt)) / 10).saturating_sub(rest)
+                / shape.wave)
+                .max(1),
             false => u64::MAX,
         };
         let waves = affordable.min(most);

@@ -43,26 +43,51 @@ pub fn batch_mean(values: &[f64]) -> Mean {
     }
 }
 
+/// How much the difference of two halves is widened to an interval: two values say little about their spread.
+const HALVES: f64 = 1.5;
+/// Relative half width that no interval of a time in steady state is narrower than.
+const LEAST: f64 = 0.003;
+
+/// The mean of `values`, whose order is that of time, with an interval from the difference of its halves. What varies from
+/// one value to the next evens out, for a throughput that was higher now is lower afterwards; what drifts does not.
+fn steady_mean(values: &[f64]) -> Mean {
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len().max(1) as f64;
+    let (first, second) = values.split_at(values.len() / 2);
+    let value = mean(values);
+    let half = (mean(first) - mean(second)).abs() / 2.0 * HALVES;
+    Mean {
+        value,
+        half: half.max(LEAST * value),
+    }
+}
+
 /// Cycles between a wave of `wave` CTAs and the next, when the wave is full. `ends` are in order.
 ///
 /// The CTA that ends `wave` places later took the place of one that ended now, so the time between the two is that of a
-/// wave, whether CTAs end together or evenly spread. The first wave, which begins on an empty chip, is left out when
-/// there are three.
-pub fn wave_time(ends: &[u64], wave: usize) -> Mean {
+/// wave, whether CTAs end together or evenly spread. The first waves, which begin on an empty chip, and the last, beside
+/// which nothing new starts, are left out when there are enough.
+pub fn wave_time(ends: &[u64], wave: usize) -> Option<Mean> {
     let whole = ends.len() / wave;
     if whole < 2 {
-        return spread_time(ends, wave);
+        return None;
     }
-    let from = if whole >= 3 { wave } else { 0 };
-    let to = (whole - 1) * wave;
+    let (settle, drain) = match whole {
+        0..3 => (0, 0),
+        3 => (1, 0),
+        4..7 => (1, 1),
+        _ => (2, 1),
+    };
+    let from = settle * wave;
+    let to = (whole - 1 - drain) * wave;
     let times: Vec<f64> = (from..to)
         .map(|at| (ends[at + wave] - ends[at]) as f64)
         .collect();
-    batch_mean(&times)
+    Some(steady_mean(&times))
 }
 
-/// The same from less than two waves: the rate at which CTAs end in the middle of them.
-fn spread_time(ends: &[u64], wave: usize) -> Mean {
+/// The same of CTAs without a loop that could be cut, from less than two waves: the rate at which they end in the middle
+/// of the run.
+pub fn spread_time(ends: &[u64], wave: usize) -> Mean {
     let (from, to) = (ends.len() / 5, ends.len() * 4 / 5);
     let step = ((to - from) / BATCHES).max(1);
     let rates: Vec<f64> = (from..to)
@@ -70,7 +95,20 @@ fn spread_time(ends: &[u64], wave: usize) -> Mean {
         .filter(|at| at + step < ends.len())
         .map(|at| (ends[at + step] - ends[at]) as f64 / step as f64 * wave as f64)
         .collect();
-    batch_mean(&rates)
+    steady_mean(&rates)
+}
+
+/// The same of long CTAs, from the first wave: the time that an SM took for as many CTAs as it holds at once, and until a
+/// CTA takes the place of another (`turnover`). SMs that got no further CTA are asked if there are some, because a CTA
+/// beside a newer one may be the slower for it.
+pub fn first_wave_time(sms: &[SmEnd], holds: u32, turnover: u64) -> Mean {
+    let alone = sms.iter().any(|sm| sm.ctas == holds);
+    let times: Vec<f64> = sms
+        .iter()
+        .filter(|sm| sm.ctas >= holds && (sm.ctas == holds || !alone))
+        .map(|sm| (sm.held - sm.first + turnover) as f64)
+        .collect();
+    batch_mean(&times)
 }
 
 /// What an SM had done at the end of a run.
@@ -78,6 +116,10 @@ fn spread_time(ends: &[u64], wave: usize) -> Mean {
 pub struct SmEnd {
     /// CTAs that it ran.
     pub ctas: u32,
+    /// When the first of them started.
+    pub first: u64,
+    /// When as many had ended as it holds at once.
+    pub held: u64,
     /// When the last of them ended.
     pub last: u64,
 }

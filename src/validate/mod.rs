@@ -7,6 +7,7 @@
 pub mod dataset;
 pub mod filter;
 pub mod gate;
+pub mod html;
 pub mod operator;
 pub mod predict;
 pub mod results;

@@ -1,0 +1,236 @@
+//! Charts as SVG.
+
+use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+
+/// Points of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cloud {
+    /// What they are.
+    pub name: String,
+    /// Places.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// A line through points.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// What it is.
+    pub name: String,
+    /// Places, in the order of x.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// How an axis is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Evenly.
+    Linear,
+    /// By factors.
+    Log,
+}
+
+const SIZE: (u32, u32) = (620, 460);
+
+/// Colours that people with any sight can tell apart (Okabe and Ito).
+const COLOURS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(117, 112, 179),
+    RGBColor(80, 80, 80),
+];
+
+fn colour(number: usize) -> RGBColor {
+    COLOURS[number % COLOURS.len()]
+}
+
+/// Measured against predicted values, both axes by factors, with the line of equality and those of `band` around it.
+/// Values that are not above zero are left out.
+pub fn scatter(x: &str, y: &str, clouds: &[Cloud], band: f64) -> String {
+    let visible = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite() && p.0 > 0.0 && p.1 > 0.0;
+    let all = || clouds.iter().flat_map(|c| c.points.iter().filter(visible));
+    let low = all().fold(f64::MAX, |low, p| low.min(p.0).min(p.1));
+    let high = all().fold(f64::MIN, |high, p| high.max(p.0).max(p.1));
+    let (low, high) = match low < high {
+        true => (low / 1.3, high * 1.3),
+        false => (0.5, 2.0),
+    };
+    draw(
+        x,
+        y,
+        (low..high).log_scale(),
+        (low..high).log_scale(),
+        |chart| {
+            for (factor, strong) in [(1.0, true), (1.0 + band, false), (1.0 - band, false)] {
+                let style = if strong {
+                    BLACK.mix(0.6)
+                } else {
+                    BLACK.mix(0.25)
+                };
+                let ends = [(low, low * factor), (high, high * factor)];
+                chart.draw_series(LineSeries::new(ends, style))?;
+            }
+            marks(chart, clouds, visible)
+        },
+    )
+}
+
+/// Points, both axes by factors, with a line where y is 1.
+pub fn cloud(x: &str, y: &str, clouds: &[Cloud]) -> String {
+    let visible = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite() && p.0 > 0.0 && p.1 > 0.0;
+    let all = || clouds.iter().flat_map(|c| c.points.iter().filter(visible));
+    let span = |of: fn(&(f64, f64)) -> f64, least: f64, most: f64| {
+        let (low, high) = all()
+            .map(of)
+            .fold((least, most), |(a, b), v| (a.min(v), b.max(v)));
+        if low < high {
+            (low / 1.2, high * 1.2)
+        } else {
+            (0.5, 2.0)
+        }
+    };
+    let (x0, x1) = span(|p| p.0, f64::MAX, f64::MIN);
+    let (y0, y1) = span(|p| p.1, 0.7, 1.4);
+    draw(x, y, (x0..x1).log_scale(), (y0..y1).log_scale(), |chart| {
+        chart.draw_series(LineSeries::new([(x0, 1.0), (x1, 1.0)], BLACK.mix(0.6)))?;
+        marks(chart, clouds, visible)
+    })
+}
+
+/// Lines. On an axis by factors, values that are not above zero are left out.
+pub fn curves(x: &str, y: &str, lines: &[Curve], x_scale: Scale, y_scale: Scale) -> String {
+    let fits = |v: f64, scale: Scale| v.is_finite() && (scale == Scale::Linear || v > 0.0);
+    let visible = |p: &&(f64, f64)| fits(p.0, x_scale) && fits(p.1, y_scale);
+    let all: Vec<(f64, f64)> = lines
+        .iter()
+        .flat_map(|l| l.points.iter().filter(visible).copied())
+        .collect();
+    let span = |values: &mut dyn Iterator<Item = f64>, scale: Scale| {
+        let (low, high) = values.fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(v), b.max(v)));
+        match (low < high, scale) {
+            (true, Scale::Linear) => (low.min(0.0), high + (high - low.min(0.0)) * 0.05),
+            (true, Scale::Log) => (low / 1.1, high * 1.1),
+            (false, _) if low.is_finite() && low > 0.0 && low < f64::MAX => (low / 2.0, low * 2.0),
+            (false, _) => (0.5, 2.0),
+        }
+    };
+    let (x0, x1) = span(&mut all.iter().map(|p| p.0), x_scale);
+    let (y0, y1) = span(&mut all.iter().map(|p| p.1), y_scale);
+    macro_rules! with {
+        ($x:expr, $y:expr) => {
+            draw(x, y, $x, $y, |chart| {
+                for (number, line) in lines.iter().enumerate() {
+                    let points: Vec<(f64, f64)> =
+                        line.points.iter().filter(visible).copied().collect();
+                    let marks = points.clone();
+                    chart
+                        .draw_series(LineSeries::new(points, colour(number).stroke_width(2)))?
+                        .label(line.name.clone())
+                        .legend(move |(x, y)| {
+                            PathElement::new([(x, y), (x + 14, y)], colour(number).stroke_width(2))
+                        });
+                    let style = colour(number).filled();
+                    chart.draw_series(marks.into_iter().map(|p| Circle::new(p, 2, style)))?;
+                }
+                Ok(())
+            })
+        };
+    }
+    match (x_scale, y_scale) {
+        (Scale::Linear, Scale::Linear) => with!(x0..x1, y0..y1),
+        (Scale::Log, Scale::Linear) => with!((x0..x1).log_scale(), y0..y1),
+        (Scale::Linear, Scale::Log) => with!(x0..x1, (y0..y1).log_scale()),
+        (Scale::Log, Scale::Log) => with!((x0..x1).log_scale(), (y0..y1).log_scale()),
+    }
+}
+
+/// A mark for each point of `clouds` that is `visible`.
+fn marks<'a, X, Y>(
+    chart: &mut ChartContext<'_, SVGBackend<'a>, Cartesian2d<X, Y>>,
+    clouds: &[Cloud],
+    visible: impl Fn(&&(f64, f64)) -> bool,
+) -> Result<(), Fault<'a>>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    for (number, cloud) in clouds.iter().enumerate() {
+        let points = cloud.points.iter().filter(&visible);
+        let style = colour(number).mix(0.6).filled();
+        chart
+            .draw_series(points.map(|&point| Circle::new(point, 3, style)))?
+            .label(cloud.name.clone())
+            .legend(move |(x, y)| Circle::new((x + 6, y), 4, colour(number).filled()));
+    }
+    Ok(())
+}
+
+type Fault<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
+
+/// A chart with axes, on which `paint` draws.
+fn draw<'a, X, Y>(
+    x: &str,
+    y: &str,
+    x_range: X,
+    y_range: Y,
+    paint: impl FnOnce(
+        &mut ChartContext<'_, SVGBackend<'_>, Cartesian2d<X::CoordDescType, Y::CoordDescType>>,
+    ) -> Result<(), Fault<'a>>,
+) -> String
+where
+    X: AsRangedCoord<Value = f64>,
+    Y: AsRangedCoord<Value = f64>,
+    X::CoordDescType: ValueFormatter<f64> + Ranged<ValueType = f64>,
+    Y::CoordDescType: ValueFormatter<f64> + Ranged<ValueType = f64>,
+    RangedCoordf64: Ranged<ValueType = f64>,
+{
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let painted = (|| {
+            let mut chart = ChartBuilder::on(&area)
+                .margin(8)
+                .x_label_area_size(44)
+                .y_label_area_size(64)
+                .build_cartesian_2d(x_range, y_range)?;
+            chart
+                .configure_mesh()
+                .light_line_style(TRANSPARENT)
+                .x_desc(x)
+                .y_desc(y)
+                .x_label_formatter(&|v| number(*v))
+                .y_label_formatter(&|v| number(*v))
+                .draw()?;
+            paint(&mut chart)?;
+            chart
+                .configure_series_labels()
+                .background_style(WHITE.mix(0.8))
+                .border_style(BLACK.mix(0.2))
+                .position(SeriesLabelPosition::UpperLeft)
+                .draw()
+        })();
+        // Text has nowhere to fail to; a range that cannot be drawn leaves an empty chart.
+        if painted.is_err() || area.present().is_err() {
+            return String::from("<svg></svg>");
+        }
+    }
+    svg
+}
+
+/// A value as a label.
+fn number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if size >= 1e6 || size < 1e-3 => format!("{value:.0e}"),
+        size if size >= 100.0 => format!("{value:.0}"),
+        _ => format!("{value:.3}")
+            .trim_end_matches('0')
+            .trim_end_matches('.')
+            .to_owned(),
+    }
+}

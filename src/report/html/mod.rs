@@ -1,0 +1,182 @@
+//! Pages: one file with charts and tables, nothing loaded from elsewhere.
+//!
+//! Charts are SVG that the plotters crate draws. The numbers of a page stand in it as JSON, once; a few lines of script
+//! of our own build the tables from it, sort and filter them, and show the values of a point. Without the script the
+//! charts and the summary remain.
+
+mod chart;
+
+pub use chart::{Cloud, Curve, Scale, cloud, curves, scatter};
+
+use crate::error::{Error, Result};
+use crate::output;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::Path;
+
+/// The script of every page.
+const SCRIPT: &str = include_str!("page.js");
+/// The style of every page.
+const STYLE: &str = include_str!("page.css");
+
+/// A page under construction.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    title: String,
+    body: String,
+    tables: Vec<Value>,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Column {
+    /// Heading.
+    pub name: String,
+    /// Whether its cells are numbers.
+    pub number: bool,
+    /// Digits behind the point.
+    pub digits: usize,
+}
+
+impl Column {
+    /// Of words.
+    pub fn text(name: &str) -> Self {
+        Column {
+            name: name.to_owned(),
+            number: false,
+            digits: 0,
+        }
+    }
+
+    /// Of numbers.
+    pub fn number(name: &str, digits: usize) -> Self {
+        Column {
+            name: name.to_owned(),
+            number: true,
+            digits,
+        }
+    }
+}
+
+impl Page {
+    /// An empty page.
+    pub fn new(title: &str) -> Self {
+        Page {
+            title: title.to_owned(),
+            ..Page::default()
+        }
+    }
+
+    /// A heading.
+    pub fn heading(&mut self, text: &str) {
+        self.body.push_str(&format!("<h2>{}</h2>", escape(text)));
+    }
+
+    /// A paragraph.
+    pub fn paragraph(&mut self, text: &str) {
+        self.body.push_str(&format!("<p>{}</p>", escape(text)));
+    }
+
+    /// A chart with what it shows.
+    pub fn figure(&mut self, caption: &str, svg: &str) {
+        let caption = escape(caption);
+        self.body.push_str(&format!(
+            "<figure><figcaption>{caption}</figcaption>{svg}</figure>"
+        ));
+    }
+
+    /// A table that can be sorted and filtered; `rows` have a value for each column.
+    pub fn table(&mut self, caption: &str, columns: &[Column], rows: Vec<Vec<Value>>) {
+        let number = self.tables.len();
+        self.body.push_str(&format!(
+            "<section class=table id=table{number}><h3>{}</h3><noscript>The numbers are in this file as JSON; \
+             a table of them needs the page's own script.</noscript></section>",
+            escape(caption)
+        ));
+        self.tables
+            .push(json!({ "columns": columns, "rows": rows }));
+    }
+
+    /// The page.
+    pub fn render(&self) -> String {
+        // In a script element only a closing tag could end the data early.
+        let data = Value::from(self.tables.clone())
+            .to_string()
+            .replace("</", "<\\/");
+        let title = escape(&self.title);
+        format!(
+            "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+             <title>{title}</title><style>{STYLE}</style><h1>{title}</h1>{}\
+             <script type=application/json id=data>{data}</script><script>{SCRIPT}</script></html>\n",
+            self.body
+        )
+    }
+
+    /// Writes the page to `file`, whole or not at all.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        output::write(file, |out| {
+            out.write_all(self.render().as_bytes())
+                .map_err(|e| Error::io(file, e))
+        })
+    }
+}
+
+/// `text` for HTML.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_data_ends_the_page_early() {
+        let mut page = Page::new("<b>");
+        page.paragraph("1 < 2 & \"3\"");
+        page.table(
+            "t",
+            &[Column::text("a")],
+            vec![vec![json!("</script><script>alert(1)")]],
+        );
+        let html = page.render();
+        assert_eq!(html.matches("</script>").count(), 2);
+        assert!(html.contains("<title>&lt;b&gt;</title>"));
+        assert!(html.contains("1 &lt; 2 &amp; &quot;3&quot;"));
+        assert!(
+            !html.contains("http://") && !html.contains("https://"),
+            "nothing is loaded"
+        );
+    }
+
+    #[test]
+    fn charts_have_a_mark_for_each_point_that_can_be_drawn() {
+        let cloud = Cloud {
+            name: "g".into(),
+            points: vec![(1.0, 2.0), (10.0, 8.0), (f64::NAN, 1.0), (0.0, 1.0)],
+        };
+        let svg = scatter("measured", "predicted", &[cloud], 0.2);
+        assert_eq!(svg.matches("<circle").count(), 2, "{svg}");
+        let curve = Curve {
+            name: "c".into(),
+            points: vec![(1.0, 1.0), (2.0, 3.0), (4.0, 2.0)],
+        };
+        let svg = curves("x", "y", &[curve], Scale::Log, Scale::Linear);
+        assert!(svg.contains("<polyline"));
+        assert!(curves("x", "y", &[], Scale::Linear, Scale::Linear).contains("<svg"));
+    }
+}

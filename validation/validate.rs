@@ -1,0 +1,206 @@
+//! `validate` as its users see it: datasets with faults, what is counted, the contract of its JSON.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const HEADER: &str = "id,gpu,op,dtype,shape,latency_us,extra,source\n";
+const ROW: &str = "a,V100-PCIE-32GB,elementwise,fp32,\"{\"\"rows\"\":64,\"\"cols\"\":1024,\"\"fn\"\":\"\"add\"\",\"\"n_in\"\":2}\",5,,x\n";
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_phantom-gpu"))
+        .arg("validate")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn dataset(folder: &Path, text: &str) -> String {
+    let file = folder.join("set.csv");
+    std::fs::write(&file, text).unwrap();
+    file.display().to_string()
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let mut all = arguments.to_vec();
+    all.extend(["--json", "-"]);
+    let out = run(&all);
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+#[test]
+fn datasets_with_faults_are_refused_with_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |from: &str, to: &str| format!("{HEADER}{ROW}{}", ROW.replace(from, to));
+    let cases = [
+        (
+            format!("id,gpu,op,dtype,shape\n{ROW}"),
+            "line 1",
+            "no column latency_us",
+        ),
+        (row(",5,,", ",NaN,,"), "line 3", "latency_us"),
+        (row(",5,,", ",-5,,"), "line 3", "latency_us"),
+        (row("V100-PCIE-32GB", "V9000"), "line 3", "V9000"),
+        (row("1024", "1152921504606846976"), "line 3", "cols"),
+        (row("1024", "1.5"), "line 3", "cols"),
+        (
+            row("\"\"n_in\"\":2}\"", "\"\"n_in\"\":2\""),
+            "line 3",
+            "JSON",
+        ),
+        (row("\"\"rows\"\":64,", ""), "line 3", "rows"),
+        (format!("{HEADER}{ROW}b,V100\n"), "line 3", ""),
+        (HEADER.to_owned(), "line 2", "no row"),
+        (String::new(), "line 1", ""),
+    ];
+    for (text, place, what) in cases {
+        let file = dataset(folder.path(), &text);
+        let out = run(&["--dataset", &file, "--fidelity", "roofline"]);
+        let error = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(1), "{text}\n{error}");
+        assert!(
+            error.contains(place) && error.contains(what),
+            "{text}\n{error}"
+        );
+        assert!(out.stdout.is_empty());
+    }
+    assert_eq!(run(&["--rows", "nonsense"]).status.code(), Some(2));
+    assert_eq!(
+        run(&["--rows", "M>=1e30"]).status.code(),
+        Some(2),
+        "nothing is left"
+    );
+    assert_eq!(run(&["--ci", "0"]).status.code(), Some(2));
+}
+
+#[test]
+fn what_is_not_modelled_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "{HEADER}{ROW}{}{}{}",
+        ROW.replace("V100-PCIE-32GB", "P100-PCIE-16GB"),
+        ROW.replace("elementwise", "fft"),
+        ROW.replace("\"\"add\"\"", "\"\"cosh\"\"")
+    );
+    let results = json(&[
+        "--dataset",
+        &dataset(folder.path(), &text),
+        "--fidelity",
+        "roofline",
+    ]);
+    assert_eq!(results["rows"].as_array().unwrap().len(), 1);
+    let skipped = results["skipped"].as_array().unwrap();
+    let count: u64 = skipped.iter().map(|s| s["count"].as_u64().unwrap()).sum();
+    assert_eq!((skipped.len(), count), (3, 3), "{skipped:?}");
+}
+
+#[test]
+fn a_row_has_the_keys_of_the_contract_whatever_the_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = dataset(
+        folder.path(),
+        &format!("{HEADER}{ROW}{}", ROW.replace("64", "100")),
+    );
+    let one = json(&["--dataset", &file, "--threads", "1"]);
+    let three = json(&["--dataset", &file, "--threads", "3"]);
+    assert_eq!(one, three);
+    let row = one["rows"][0].as_object().unwrap();
+    for key in [
+        "id",
+        "gpu",
+        "op",
+        "dtype",
+        "predicted_us",
+        "truth_us",
+        "truth_raw_us",
+        "error_rel",
+        "roofline_us",
+        "bound",
+        "launched",
+        "provenance",
+    ] {
+        assert!(row.contains_key(key), "{key}");
+    }
+    let group = one["groups"][0].as_object().unwrap();
+    for key in [
+        "gpu",
+        "op",
+        "dtype",
+        "n",
+        "mape",
+        "mape_ci95",
+        "median",
+        "p90",
+        "bias",
+        "tau",
+        "roofline_mape",
+    ] {
+        assert!(group.contains_key(key), "{key}");
+    }
+    assert!(one.get("overall").is_some() && one.get("bottleneck_right").is_some());
+    // Two inputs and one output of 256 KiB at 898 GB/s.
+    let roofline = row["roofline_us"].as_f64().unwrap();
+    assert!(
+        (roofline - 3.0 * 262_144.0 / 898_048.0).abs() < 0.01,
+        "{roofline}"
+    );
+    assert!(row["predicted_us"].as_f64().unwrap() > roofline / 2.0);
+}
+
+#[test]
+fn estimates_are_kept_in_the_cache_and_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = dataset(folder.path(), &format!("{HEADER}{ROW}"));
+    let cache = folder.path().join("cache");
+    let arguments = ["--dataset", &file, "--cache", cache.to_str().unwrap()];
+    let first = json(&arguments);
+    let stored: Vec<_> = std::fs::read_dir(&cache)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    assert_eq!(stored.len(), 1);
+    assert_eq!(json(&arguments), first);
+    // A damaged file is made again.
+    std::fs::write(&stored[0], "{").unwrap();
+    assert_eq!(json(&arguments), first);
+}
+
+#[test]
+fn gates_hold_or_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = dataset(folder.path(), &format!("{HEADER}{ROW}"));
+    let gate = folder.path().join("gate.toml");
+    for (text, status) in [
+        ("[[bound]]\nop = \"elementwise\"\nmape = 1000.0", 0),
+        ("[[bound]]\nmape = 0.0", 1),
+        ("[[bound]]\nop = \"gemm\"\nmape = 1000.0", 1),
+        ("", 1),
+    ] {
+        std::fs::write(&gate, text).unwrap();
+        let out = run(&[
+            "--dataset",
+            &file,
+            "--fidelity",
+            "roofline",
+            "--gate",
+            gate.to_str().unwrap(),
+        ]);
+        assert_eq!(out.status.code(), Some(status), "{text}");
+    }
+}
+
+#[test]
+fn the_page_has_charts_and_every_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let html = folder.path().join("page.html");
+    let out = run(&["--fidelity", "roofline", "--html", html.to_str().unwrap()]);
+    assert!(out.status.success());
+    let text = std::fs::read_to_string(html).unwrap();
+    assert_eq!(text.matches("<svg").count(), 2);
+    assert!(text.contains("gemm-001") && !text.contains("src="));
+}
