@@ -158,7 +158,7 @@ impl Math for Simt {
     }
 
     fn registers_besides(&self) -> u16 {
-        6
+        4
     }
 
     fn label(&self) -> &'static str {
