@@ -79,6 +79,8 @@ pub struct KernelBuilder {
     sm_version: u16,
     code: Code,
     patterns: PatternTable,
+    /// Instructions that were left out.
+    skipped: u32,
 }
 
 impl KernelBuilder {
@@ -88,6 +90,7 @@ impl KernelBuilder {
             sm_version,
             code: Code::default(),
             patterns: PatternTable::default(),
+            skipped: 0,
         }
     }
 
@@ -115,7 +118,7 @@ impl KernelBuilder {
     pub fn inst_imm(&mut self, text: &str, dst: &[Operand], src: &[Operand], imm: u64) -> u32 {
         let index = self.here();
         let raw = Raw {
-            pc: index * 16,
+            pc: (index + self.skipped) * 16,
             text,
             dst,
             src,
@@ -134,9 +137,16 @@ impl KernelBuilder {
         index
     }
 
+    /// Leaves room for instructions that no warp executes, such as the slow path of a division: what comes before jumps
+    /// over them.
+    pub fn skip(&mut self, instructions: u32) {
+        self.skipped += instructions;
+    }
+
     /// A branch back to instruction `target`, guarded by `P0`.
     pub fn branch(&mut self, target: u32) -> u32 {
-        self.inst_imm("BRA", &[], &[p(0)], u64::from(target) * 16)
+        let to = self.code.insts[target as usize].pc;
+        self.inst_imm("BRA", &[], &[p(0)], to.into())
     }
 
     /// The start of every kernel: the stack pointer, which no kernel here uses.

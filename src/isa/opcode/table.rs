@@ -37,10 +37,11 @@ fn arithmetic(name: &Mnemonic<'_>) -> Option<OpClass> {
         | "BFE" | "BFI" | "ICMP" | "ISET" | "IMNMX" | "IMNMX3" | "VIMNMX" | "VIMNMX3" | "VIADD"
         | "VIADDMNMX" | "VABSDIFF" | "VABSDIFF4" | "VADD" | "VMNMX" | "VHMNMX" | "I2IP"
         | "VSHL" | "VSHR" | "VSEL" | "VSET" | "SUCLAMP" | "SUBFM" | "SUEAU" => OpClass::IntAlu,
-        "ISETP" | "FSETP" | "HSETP2" | "PSETP" | "PLOP3" | "CSETP" | "VSETP" | "R2P" | "FCHK" => {
+        "ISETP" | "FSETP" | "HSETP2" | "PSETP" | "PLOP3" | "CSETP" | "VSETP" | "R2P" => {
             OpClass::SetPredicate
         }
-        "MUFU" => OpClass::Mufu,
+        // FCHK writes a predicate, but compilers guard it with a scoreboard as they do MUFU.
+        "MUFU" | "FCHK" => OpClass::Mufu,
         "F2F" | "F2I" | "I2F" | "I2I" | "FRND" | "F2IP" => OpClass::Convert,
         "POPC" | "FLO" | "BREV" => OpClass::BitCount,
         "HMMA" | "IMMA" | "BMMA" | "DMMA" | "QMMA" | "OMMA" => OpClass::Tensor,

@@ -30,6 +30,7 @@ pub const DIVIDE: &str = "
     FFMA v = y u x
     FFMA z = t v u
     BRA p
+    SKIP mov mov call mov
     BSYNC";
 
 /// z = 1 / y with the last bit right.
@@ -39,6 +40,7 @@ pub const RECIPROCAL: &str = "
     LOP3.LUT t = t
     ISETP.GT.U32.AND p = t
     BRA p
+    SKIP mov mov call bra
     MUFU.RCP t = y
     FFMA u = y t
     FADD.FTZ u = u
@@ -187,6 +189,7 @@ const POW: &str = "
     FSETP.GEU.AND p = x
     MOV z = z
     BRA p
+    SKIP frnd fsetp fsel fsetp fsel bra fadd
     BSYNC";
 
 /// Some instructions of a chain, with other names for their registers than the recipe has.

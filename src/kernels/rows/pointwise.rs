@@ -321,7 +321,7 @@ fn append_vectors(code: &mut KernelBuilder, kernel: &Pointwise, registers: &Regi
 }
 
 /// What a cast does for an element beside converting it: a jump by the type that it has in memory.
-const TYPE_SWITCH: &str = "ISETP.GT.AND p6 = r14; LDC r14 = r14; BRX r14";
+const TYPE_SWITCH: &str = "ISETP.GT.AND p6 = r14; LDC r14 = r14; BRX r14; SKIP case case";
 
 fn append_singles(
     code: &mut KernelBuilder,

@@ -8,6 +8,7 @@
 //! Left of `=` are destinations, right of it sources, guards among them; without `=` all are sources. `r7`, `p2` and
 //! `u4` are registers, `c3` is kernel parameter 3 in constant memory, any other word is a name that the caller
 //! binds to a register; a name whose first letter is `p` is a predicate. Immediates are left out: they cost nothing.
+//! `SKIP` is no instruction: what is before it jumps over as many as there are words behind it.
 
 use crate::isa::opcode::Operand;
 use crate::kernels::builder::{KernelBuilder, p, r, ur};
@@ -51,6 +52,10 @@ fn append_line(code: &mut KernelBuilder, line: &str, names: Names<'_>, renamed: 
     };
     let mut left = left.split_whitespace();
     let mnemonic = left.next().expect("a line has a mnemonic");
+    if mnemonic == "SKIP" {
+        code.skip(left.count() as u32);
+        return;
+    }
     let mut constant = None;
     let mut operands = |words: &mut dyn Iterator<Item = &str>| {
         let mut found = Vec::new();

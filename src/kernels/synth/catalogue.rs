@@ -9,7 +9,10 @@ use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm};
 use crate::kernels::operator::{
     AttentionOp, ConvOp, ElementwiseOp, EmbeddingOp, GemmOp, Operator, RopeOp, RowFunction, RowsOp,
 };
+use crate::kernels::rows::layer_norm::LayerNorm;
 use crate::kernels::rows::pointwise::Pointwise;
+use crate::kernels::rows::softmax::Softmax;
+use crate::kernels::rows::vllm::{RmsNorm, Rotary, SiluAndMul};
 use crate::kernels::stream::{Stream, StreamOp};
 use crate::kernels::{
     Arrays, chase, compute, gather, local, micro_bandwidth, micro_cache, micro_ops, micro_ring,
@@ -202,6 +205,36 @@ pub(super) const CATALOGUE: &[Entry] = &[
         "PyTorch's kernel for the same function of every element",
         Pointwise::FIELDS,
         |values, _| Box::new(Pointwise::of(Arrays::default(), values)),
+    ),
+    entry(
+        "softmax_kernel",
+        "PyTorch's kernels for softmax",
+        Softmax::FIELDS,
+        |values, _| Box::new(Softmax::of(Arrays::default(), values)),
+    ),
+    entry(
+        "layer_norm_kernel",
+        "PyTorch's kernel for layer norm by vectors of 4",
+        LayerNorm::FIELDS,
+        |values, _| Box::new(LayerNorm::of(Arrays::default(), values)),
+    ),
+    entry(
+        "rms_norm_kernel",
+        "vLLM's kernels for RMS norm",
+        RmsNorm::FIELDS,
+        |values, _| Box::new(RmsNorm::of(Arrays::default(), values)),
+    ),
+    entry(
+        "silu_and_mul_kernel",
+        "vLLM's kernel for silu(a) * b",
+        SiluAndMul::FIELDS,
+        |values, _| Box::new(SiluAndMul::of(Arrays::default(), values)),
+    ),
+    entry(
+        "rotary_kernel",
+        "vLLM's kernel for rotary position embedding",
+        Rotary::FIELDS,
+        |values, _| Box::new(Rotary::of(Arrays::default(), values)),
     ),
     operator(
         "gemm",

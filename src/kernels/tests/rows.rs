@@ -189,3 +189,163 @@ fn operands_beyond_32_bit_offsets_are_halved() {
         }
     }
 }
+
+#[test]
+fn softmax_reads_and_writes_whole_rows() {
+    // Columns, the kernel that has them, and how often it reads a row.
+    let of_21 = [
+        (3, "warp", 1),
+        (8, "warp", 1),
+        (33, "warp", 1),
+        (128, "warp", 1),
+        (1000, "warp", 1),
+        (1025, "Forward<", 3),
+        (1541, "Forward<", 3),
+        (4096, "Forward<", 3),
+    ];
+    let newer = [(128, "warp", 1), (2048, "Smem", 1), (2051, "Forward<", 3)];
+    for (style, shapes) in [("torch21", &of_21[..]), ("torch", &newer)] {
+        for &(cols, form, reads) in shapes {
+            for (data, bytes) in [("f32", 4), ("f16", 2)] {
+                for name in ["v100", "a100-80"] {
+                    let rows = 11;
+                    let spec =
+                        format!("synth:softmax?rows={rows}&cols={cols}&type={data}&style={style}");
+                    let made = kernels(&spec, name);
+                    assert!(
+                        made[0].header.name.contains(form),
+                        "{spec}: {}",
+                        made[0].header.name
+                    );
+                    let touched = touch(&made);
+                    assert_all(&touched.read[0], 0, rows * cols * bytes, reads, &spec);
+                    assert_all(&touched.written[1], 1, rows * cols * bytes, 1, &spec);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn softmax_has_the_block_that_pytorch_gives_it() {
+    // As recorded by profilers for FP32 under PyTorch 2.1: up to half of the 16-byte vectors of a row.
+    for (cols, threads) in [
+        (1280, 256),
+        (2048, 256),
+        (2089, 512),
+        (4096, 512),
+        (16384, 512),
+    ] {
+        let made = kernels(&format!("synth:softmax?rows=2&cols={cols}"), "v100");
+        assert_eq!(made[0].header.block, [threads, 1, 1], "{cols}");
+        assert_eq!(made[0].header.smem_bytes, 4 * threads);
+    }
+    let warps = kernels("synth:softmax?rows=3781&cols=682", "a100-40");
+    assert_eq!(
+        (warps[0].header.grid, warps[0].header.block),
+        ([946, 1, 1], [32, 4, 1])
+    );
+    let two_rows = kernels("synth:softmax?rows=3781&cols=100", "a100-40");
+    assert_eq!(two_rows[0].header.grid, [473, 1, 1]);
+    let narrow = kernels("synth:softmax?rows=100&cols=8", "a100-40");
+    assert_eq!(
+        (narrow[0].header.grid, narrow[0].header.block),
+        ([4, 1, 1], [8, 16, 1])
+    );
+}
+
+#[test]
+fn softmax_executes_what_a_compiler_makes_of_it() {
+    // 4096 columns, 512 threads: two vectors of 4 a thread and pass, 16 warps.
+    let spec = "synth:softmax?rows=2&cols=4096";
+    let mix = mix(&kernels(spec, "v100")[0], 0);
+    let of = |base: &str| mix.get(base).copied().unwrap_or(0);
+    // Three passes read, one writes.
+    assert_eq!((of("LDG"), of("STG")), (16 * 2 * 3, 16 * 2));
+    // exp in two passes, a division in one, each of 8 elements a thread; a reciprocal for remainders.
+    assert_eq!(of("MUFU"), 16 * 8 * (1 + 2) + 16);
+    assert_eq!(of("FCHK"), 16 * 8);
+    // Five barriers a combination, one warp reads 32 words of each lane by fours, one lane 16.
+    assert_eq!(of("BAR"), 16 * 2 * 4);
+    assert_eq!(of("LDS"), 2 * (8 + 4 + 16));
+}
+
+#[test]
+fn norms_read_rows_twice_and_write_them_once() {
+    for (data, bytes) in [("f32", 4), ("f16", 2)] {
+        for name in ["v100", "h100-sxm"] {
+            for (rows, cols) in [(5, 292), (3, 1024), (2, 4100)] {
+                let spec = format!("synth:layernorm?rows={rows}&cols={cols}&type={data}");
+                let made = kernels(&spec, name);
+                assert_eq!(made[0].header.grid, [rows as u32, 1, 1]);
+                assert_eq!(made[0].header.block, [32, 4, 1]);
+                let touched = touch(&made);
+                let row_bytes = rows * cols * bytes;
+                assert_all(&touched.read[0], 0, row_bytes, 2, &spec);
+                assert_all(&touched.written[3], 3, row_bytes, 1, &spec);
+                assert_all(&touched.read[1], 1, cols * bytes, rows as u32, &spec);
+                assert_all(&touched.read[2], 2, cols * bytes, rows as u32, &spec);
+                assert_all(&touched.written[4], 4, rows * 4, 1, &spec);
+                assert_all(&touched.written[5], 5, rows * 4, 1, &spec);
+
+                let spec = format!("synth:rmsnorm?rows={rows}&cols={cols}&type={data}&style=vllm");
+                let touched = touch(&kernels(&spec, name));
+                assert_all(&touched.read[0], 0, row_bytes, 2, &spec);
+                assert_all(&touched.read[1], 1, cols * bytes, rows as u32, &spec);
+                assert_all(&touched.written[2], 2, row_bytes, 1, &spec);
+
+                let spec =
+                    format!("synth:add_rmsnorm?rows={rows}&cols={cols}&type={data}&style=vllm");
+                let touched = touch(&kernels(&spec, name));
+                assert_all(&touched.read[0], 0, row_bytes, 1, &spec);
+                // The sum is read again where it was written.
+                assert_all(&touched.read[2], 2, row_bytes, 2, &spec);
+                assert_all(&touched.written[2], 2, row_bytes, 1, &spec);
+                assert_all(&touched.written[0], 0, row_bytes, 1, &spec);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_layer_norm_divides_for_every_element() {
+    // 1024 columns, 128 threads: two vectors of 4 a thread in each pass.
+    let mix = mix(
+        &kernels("synth:layernorm?rows=2&cols=1024", "a100-80")[0],
+        0,
+    );
+    let of = |base: &str| mix.get(base).copied().unwrap_or(0);
+    assert_eq!((of("LDG"), of("STG")), (4 * (2 + 2 * 3), 4 * 2 + 2));
+    // Moments of 8 elements, 5 joins within a warp, 2 + 1 of warps with others, one division, a root each.
+    assert_eq!(of("MUFU"), 4 * (8 + 5) + 3 + 1 + 4);
+    assert_eq!(of("SHFL"), 4 * 5 * 3);
+    assert_eq!(of("BAR"), 4 * 5);
+}
+
+#[test]
+fn vllm_kernels_touch_what_their_operators_have() {
+    for (rows, cols) in [(3, 100), (2, 1024), (2, 2500)] {
+        let n = rows * cols;
+        let spec = format!("synth:elementwise?n={n}&cols={cols}&fn=silu_mul&type=f16&style=vllm");
+        let touched = touch(&kernels(&spec, "a100-80"));
+        assert_all(&touched.read[0], 0, 2 * n * 2, 1, &spec);
+        assert_all(&touched.written[1], 1, n * 2, 1, &spec);
+    }
+    for (heads, kv_heads, d) in [(4, 1, 128), (3, 3, 80), (32, 8, 64), (1, 1, 2)] {
+        let rows = 3;
+        let spec =
+            format!("synth:rope?rows={rows}&heads={heads}&kv_heads={kv_heads}&d={d}&type=f16");
+        let made = kernels(&spec, "a100-80");
+        let touched = touch(&made);
+        // Values lie behind queries and keys and stay as they are.
+        let (rotated, pitch) = ((heads + kv_heads) * d * 2, (heads + 2 * kv_heads) * d * 2);
+        let mut expected = BTreeMap::new();
+        for row in 0..rows {
+            expected.extend((0..rotated).map(|byte| (array(0) + row * pitch + byte, 1)));
+        }
+        assert_eq!(touched.read[0], expected, "{spec}");
+        assert_eq!(touched.written[0], expected, "{spec}");
+        assert_eq!(touched.read[1].len() as u64, rows * d * 2, "{spec}");
+        assert_eq!(touched.read[2].len() as u64, rows * 8, "{spec}");
+    }
+}
