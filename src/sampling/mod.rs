@@ -50,13 +50,13 @@ impl Default for Settings {
 }
 
 /// Warp instructions of a kernel up to which it is rather run as a whole than extrapolated with too wide an interval.
-const WHOLE_MAX: u64 = 400_000_000;
+const WHOLE_MAX: u64 = 60_000_000;
 /// By how much the budget grows when the interval is too wide.
 const GROWTH: u64 = 4;
 /// Kernels whose accesses are looked at before a kernel is run: more than L2 remembers, unless they are tiny.
 const BEFORE: usize = 6;
 /// Times that it grows.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 2;
 
 /// Samples kernels on one machine.
 pub struct Sampler<'a> {
