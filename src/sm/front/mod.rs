@@ -96,7 +96,7 @@ impl Sm {
 
     fn send_fetch(&mut self, cache: CodeCache, line: u64, line_bytes: u32, at: Local) {
         let (line, sectors) = sectors_of(line, line_bytes);
-        self.front.stats.sector_requests += u64::from(sectors.count_ones());
+        self.front.stats.sector_requests += u64::from(sectors.count());
         self.send(Request {
             at: self.cycle(at),
             ..Request::new(RequestKind::ReadInst, line, sectors, ReplyTo::Fetch(cache))

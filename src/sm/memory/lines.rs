@@ -49,8 +49,8 @@ impl Sm {
             self.memory.lsu.bypass_left -= 1;
             let flight = self.flight_of(entry, mem);
             self.memory.lsu.flights[flight as usize].left += 1;
-            self.memory.l1.stats.sector_reads += u64::from(line.sectors.count_ones());
-            self.memory.l1.stats.sector_misses += u64::from(line.sectors.count_ones());
+            self.memory.l1.stats.sector_reads += u64::from(line.sectors.count());
+            self.memory.l1.stats.sector_misses += u64::from(line.sectors.count());
             let to = ReplyTo::Flight(FlightId::new(flight));
             self.send(Request {
                 at: self.cycle(miss_at),
@@ -92,7 +92,7 @@ impl Sm {
             self.id,
             line.line,
             result.hit,
-            line.sectors & !result.hit,
+            line.sectors.without(result.hit),
         );
         if result.waits {
             self.memory.lsu.flights[flight as usize].left += 1;
@@ -101,7 +101,7 @@ impl Sm {
             self.drop_unused_flight(entry, mem);
         }
         entry.misses += u8::from(result.waits);
-        if result.request != 0 {
+        if !result.request.is_empty() {
             let sectors = result.request;
             self.send(Request {
                 at: self.cycle(miss_at),
@@ -172,7 +172,7 @@ impl Sm {
         let (line, sectors) = (victim.line, victim.dirty);
         self.send(Request {
             at: self.cycle(at),
-            full: victim.dirty & !victim.partial,
+            full: victim.dirty.without(victim.partial),
             ..Request::new(RequestKind::Write, line, sectors, ReplyTo::WriteBack)
         });
     }
