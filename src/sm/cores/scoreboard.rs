@@ -2,7 +2,7 @@
 
 use super::warp::{Hold, Local, PENDING, Warp, raw};
 use crate::probe::Probe;
-use crate::sm::program::{FIRST_PREDICATE, Op, OpKind, Pipe, Program, REGS, flag};
+use crate::sm::program::{Op, OpKind, Pipe, Program, flag};
 use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::Label;
 
@@ -85,7 +85,7 @@ impl Sm {
     /// Ready time (raw) of all registers that `op` reads or writes.
     #[inline(always)]
     fn scoreboard(&self, k: usize, slot: usize, op: &Op, program: &Program) -> u32 {
-        let regs = &self.cores.regs[slot * REGS..][..REGS];
+        let regs = self.cores.regs.row(slot);
         let (cross, same) = program.checks(op).split_at(usize::from(op.cross));
         let mut latest = 0;
         for &register in same {
@@ -95,7 +95,8 @@ impl Sm {
             latest = latest.max(later(regs[usize::from(register)], program.cross_extra));
         }
         if op.flags & flag::GUARDED != 0 {
-            for &register in same.iter().filter(|r| **r >= FIRST_PREDICATE) {
+            let predicate = program.first_predicate;
+            for &register in same.iter().filter(|r| **r >= predicate) {
                 latest = latest.max(later(regs[usize::from(register)], program.guard_extra));
             }
         }

@@ -6,7 +6,6 @@ use crate::engine::{Calendar, Cycle, Timed};
 use crate::ids::SmId;
 use crate::probe::Probe;
 use crate::sm::cores::warp::{Hold, Local, PENDING, Warp};
-use crate::sm::program::REGS;
 use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::{Label, SmStats};
 use crate::trace::{CtaEncoder, WarpStream};
@@ -166,9 +165,7 @@ impl Sm {
                 stores: self.cores.warps[slot].stores,
                 ..Warp::empty()
             };
-            for part in &launched.program.used {
-                self.cores.regs[slot * REGS..][part.clone()].fill(0);
-            }
+            self.cores.regs.start(slot, launched.program.width);
             self.async_side.warp_started(slot);
             self.launch_warp(slot, now, cx);
         }
