@@ -103,6 +103,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "hash",
             "ids",
             "isa",
+            "occupancy",
             "sm::latency",
             "sm::Program",
             "trace",

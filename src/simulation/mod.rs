@@ -19,6 +19,7 @@ use std::time::Instant;
 pub use timeline::{CtaSpan, Sample, Timeline};
 
 mod host;
+mod memory;
 mod timeline;
 
 /// How to run.
@@ -130,7 +131,9 @@ pub fn run<P: Probe + Sync>(
     options: &Options,
 ) -> Result<RunResult<P>> {
     let subject = format!("simulating {}", spec.name);
-    memory_limit::check(&subject, memory_limit::machine(spec), options.memory_limit)?;
+    let mut memory = memory_limit::machine(spec);
+    memory.extend(memory::parts(workload, spec));
+    memory_limit::check(&subject, memory, options.memory_limit)?;
     let begun = Instant::now();
     let gpu = Gpu::<P>::new(spec, options.threads);
     let programs = RwLock::new(Vec::new());
