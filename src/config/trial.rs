@@ -35,7 +35,7 @@ pub fn build(spec: &GpuSpec) -> Result<(), Vec<String>> {
         usize::from(spec.gpcs),
         quantum(spec),
     );
-    let _ = Sm::new(SmId(0), &small, quantum(spec));
+    let _: Sm = Sm::new(SmId(0), &small, quantum(spec));
     let _ = CtaScheduler::new(&small);
     let _ = Program::new(&Code::default(), &small);
     match Occupancy::new(&one_warp(), spec) {

@@ -184,18 +184,8 @@ impl Slice {
             self.remote_in_flight += u32::from(remote);
             new = self.mshrs.wait(found, r.line, missing, waiter).1;
         }
-        let atomic = matches!(r.kind, RequestKind::Atomic | RequestKind::Reduction);
-        let count = |mask: SectorMask| u64::from(mask.count());
-        self.stats.requests += 1;
-        if atomic {
-            self.stats.sector_atomics += count(r.sectors);
-        } else {
-            self.stats.sector_reads += count(r.sectors);
-            self.stats.read_hits += count(hit);
-            self.stats.read_misses += count(new);
-            self.stats.read_mshr_hits += count(missing.without(new));
-        }
-        self.stats.lazy_fetches += count(new & partial);
+        self.count_read(r, hit, new);
+        self.stats.lazy_fetches += u64::from((new & partial).count());
         if let Some(id) = present {
             self.tags.hit(id, r.cache.into());
         }
@@ -217,7 +207,7 @@ impl Slice {
             };
             if !home {
                 self.stats.forwards += 1;
-                self.stats.forwarded_sectors += count(new);
+                self.stats.forwarded_sectors += u64::from(new.count());
             }
             act.push(Action::Fetch {
                 at,
@@ -227,6 +217,21 @@ impl Slice {
             });
         }
         Some(hit)
+    }
+
+    /// Counts a read or atomic that found the sectors `hit` and sent for those in `new`.
+    #[inline(always)]
+    fn count_read(&mut self, r: &Request, hit: SectorMask, new: SectorMask) {
+        let count = |mask: SectorMask| u64::from(mask.count());
+        self.stats.requests += 1;
+        if matches!(r.kind, RequestKind::Atomic | RequestKind::Reduction) {
+            self.stats.sector_atomics += count(r.sectors);
+        } else {
+            self.stats.sector_reads += count(r.sectors);
+            self.stats.read_hits += count(hit);
+            self.stats.read_misses += count(new);
+            self.stats.read_mshr_hits += count(r.sectors.without(hit | new));
+        }
     }
 
     /// When a reply with `sectors` of data, whose turn in the data path is at `start`, is through the

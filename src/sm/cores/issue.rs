@@ -3,11 +3,12 @@
 use super::scoreboard::throttle;
 use super::warp::{Hold, Local, PENDING, raw};
 use crate::probe::Probe;
+use crate::sm::memory::miss_port::Stage;
 use crate::sm::program::{Op, OpKind, Pipe, flag};
 use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::Label;
 
-impl Sm {
+impl<S: Stage> Sm<S> {
     /// One cycle of sub-core `k`.
     #[inline(always)]
     pub(in crate::sm) fn step<P: Probe>(&mut self, k: usize, now: Local, cx: &mut Cx<P>) {

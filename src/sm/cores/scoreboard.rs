@@ -2,11 +2,12 @@
 
 use super::warp::{Hold, Local, PENDING, Warp, raw};
 use crate::probe::Probe;
+use crate::sm::memory::miss_port::Stage;
 use crate::sm::program::{Op, OpKind, Pipe, Program, flag};
 use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::Label;
 
-impl Sm {
+impl<S: Stage> Sm<S> {
     /// Decides when a warp may issue its next instruction, seen at `now`, and files it.
     #[inline(always)]
     pub(in crate::sm) fn evaluate<P: Probe>(

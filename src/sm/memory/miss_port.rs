@@ -43,7 +43,7 @@ impl Stage for PassThrough {
 
 /// The port of one SM into the crossbar, with the stage in front of it.
 #[derive(Clone, Debug)]
-pub struct MissPort<S = PassThrough> {
+pub struct MissPort<S> {
     stage: S,
     /// Requests that the stage holds, and those behind them, with the stage's answer.
     waiting: VecDeque<(Request, Poll<Cycle>)>,

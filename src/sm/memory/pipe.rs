@@ -7,10 +7,11 @@ use crate::mem::l1::ReservationFail;
 use crate::probe::{MemoryInst, Probe};
 use crate::sm::cores::subcore::SubCore;
 use crate::sm::cores::warp::{Local, PENDING, Queued, raw};
+use crate::sm::memory::miss_port::Stage;
 use crate::sm::program::{Op, OpKind, Pipe, flag};
 use crate::sm::{Cx, SUB_CORES, Sm};
 
-impl Sm {
+impl<S: Stage> Sm<S> {
     /// One cycle of the memory path: requests that the miss port held go on, then the shared pipe.
     pub(in crate::sm) fn memory_pipe<P: Probe>(&mut self, now: Local, cx: &mut Cx<P>) {
         if self.memory.lsu.port.holds() {
