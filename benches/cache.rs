@@ -5,7 +5,7 @@ use phantom_gpu::config::{self, GpuSpec};
 use phantom_gpu::internals::mem::cache::Access;
 use phantom_gpu::internals::mem::l1::L1;
 use phantom_gpu::internals::mem::l2::{Action, Slice};
-use phantom_gpu::internals::mem::{ReplyTo, Request, RequestKind};
+use phantom_gpu::internals::mem::{Line, ReplyTo, Request, RequestKind, SectorMask};
 use phantom_gpu::internals::sm::memory::banks::{Banks, bank_passes};
 use phantom_gpu::internals::sm::memory::coalesce::{Lines, coalesce};
 use rand::{RngExt, SeedableRng};
@@ -63,11 +63,11 @@ fn l1(c: &mut Criterion) {
                 let mut done = 0;
                 for _ in 0..ACCESSES {
                     at += 1;
-                    let line = at % lines;
+                    let line = Line(at % lines);
                     let read = cache
-                        .read(line, 0xf, 0, Access::default())
+                        .read(line, SectorMask::ALL, 0, Access::default())
                         .expect("one line in flight");
-                    if read.request != 0 {
+                    if !read.request.is_empty() {
                         std::hint::black_box(cache.fill(line, read.request, |_| done += 1));
                     }
                 }
@@ -122,9 +122,9 @@ fn fill(slice: &mut Slice, now: u64, actions: &mut Vec<Action>) {
 fn request(at: u64, line: u64, kind: RequestKind) -> Request {
     Request {
         at,
-        full: 0xf,
+        full: SectorMask::ALL,
         atomic_cycles: 1,
-        ..Request::new(kind, line, 0xf, ReplyTo::Fill)
+        ..Request::new(kind, Line(line), SectorMask::ALL, ReplyTo::Fill)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use phantom_gpu::internals::engine::Calendar;
-use phantom_gpu::internals::mem::{ReplyTo, Request, RequestKind};
+use phantom_gpu::internals::ids::SmId;
+use phantom_gpu::internals::mem::{Line, ReplyTo, Request, RequestKind, SectorMask};
 
 /// Requests of a quantum.
 const MESSAGES: u64 = 256;
@@ -12,8 +13,13 @@ const QUANTA: u64 = 64;
 fn request(at: u64, number: u32) -> Request {
     Request {
         at,
-        source: (number % 80) as u16,
-        ..Request::new(RequestKind::Read, u64::from(number), 1, ReplyTo::Fill)
+        sm: SmId((number % 80) as u16),
+        ..Request::new(
+            RequestKind::Read,
+            Line(u64::from(number)),
+            SectorMask::one(0),
+            ReplyTo::Fill,
+        )
     }
 }
 

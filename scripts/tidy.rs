@@ -3,10 +3,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const LINES_MAX: usize = 500;
-const FUNCTION_LINES_MAX: usize = 95;
-/// Functions that are one `match` over all opcodes, a line or two each.
-const DISPATCH: &[&str] = &["src/ptx/exec/warp/execute", "src/ptx/lower/expand"];
+/// Lines of code of a file at most: without comments, blank lines and unit tests.
+const LINES_MAX: usize = 400;
+/// Lines of code of a function at most.
+const FUNCTION_LINES_MAX: usize = 70;
+/// Functions that are one `match` over all opcodes, a line or two each, or a kernel written out.
+const DISPATCH: &[&str] = &[
+    "src/kernels/stream.rs",
+    "src/ptx/exec/int.rs",
+    "src/ptx/exec/warp/execute",
+    "src/ptx/lower/expand",
+];
+/// Declarations that cannot be in two files: the one enum of all operations.
+const DECLARATION: &[&str] = &["src/ptx/exec/op/decoded.rs"];
 
 /// What must not be written, where it may be all the same, and what to do instead.
 const BANNED: &[(&str, &[&str], &str)] = &[
@@ -103,6 +112,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "hash",
             "ids",
             "isa",
+            "occupancy",
             "sm::latency",
             "sm::Program",
             "trace",
@@ -282,7 +292,15 @@ fn is_function(line: &str) -> bool {
     rest.trim_start_matches("const ").starts_with("fn ")
 }
 
-/// Lines of the longest function: from `fn` to the closing brace of the same indent.
+/// How many of `lines` are code.
+fn code_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> usize {
+    let lines = lines.into_iter().map(str::trim_start);
+    lines
+        .filter(|l| !l.is_empty() && !l.starts_with("//"))
+        .count()
+}
+
+/// Code lines of the longest function: from `fn` to the closing brace of the same indent.
 fn longest_function(text: &str) -> (usize, String) {
     let mut longest = (0, String::new());
     let lines: Vec<&str> = text.lines().collect();
@@ -293,10 +311,11 @@ fn longest_function(text: &str) -> (usize, String) {
             continue;
         }
         let close = format!("{}}}", " ".repeat(indent));
-        if let Some(length) = lines[start..].iter().position(|l| *l == close)
-            && length + 1 > longest.0
-        {
-            longest = (length + 1, code.chars().take(60).collect());
+        if let Some(last) = lines[start..].iter().position(|l| *l == close) {
+            let length = code_lines(lines[start..=start + last].iter().copied());
+            if length > longest.0 {
+                longest = (length, code.chars().take(60).collect());
+            }
         }
     }
     longest
@@ -320,10 +339,13 @@ fn sources_are_tidy() {
         if !text.starts_with("//!") {
             errors.push(format!("{name}: no module doc"));
         }
-        if text.lines().count() > LINES_MAX {
-            errors.push(format!("{name}: longer than {LINES_MAX} lines"));
-        }
         let code = without_tests(&text);
+        let length = code_lines(code.lines());
+        if length > LINES_MAX && !DECLARATION.contains(&name.as_str()) {
+            errors.push(format!(
+                "{name}: {length} lines of code, at most {LINES_MAX}"
+            ));
+        }
         let (length, function) = longest_function(code);
         if length > FUNCTION_LINES_MAX && !DISPATCH.iter().any(|d| name.starts_with(d)) {
             errors.push(format!("{name}: `{function}` has {length} lines"));

@@ -24,6 +24,14 @@ index!(
     SliceId(u16)
 );
 index!(
+    /// A graphics processing cluster: the SMs behind one port of the crossbar.
+    GpcId(u16)
+);
+index!(
+    /// A DRAM channel, and the memory shard around it.
+    ChannelId(u16)
+);
+index!(
     /// A layer of the model that a workload was made from.
     LayerId(u32)
 );

@@ -88,6 +88,9 @@ pub mod internals {
     pub mod hash {
         pub use crate::hash::*;
     }
+    pub mod ids {
+        pub use crate::ids::*;
+    }
     pub mod isa {
         pub use crate::isa::*;
     }

@@ -83,24 +83,61 @@ const BURST_BYTES: u64 = 64;
 /// Of a channel with empty queues.
 const CHANNEL_BYTES: u64 = 64 << 10;
 
-/// The large parts of the machine that `spec` describes.
-pub fn machine(spec: &GpuSpec) -> Vec<Part> {
-    let part = |what: &str, from: &str, count: u64, bytes: u64| Part {
+/// `count` things of `bytes` each.
+fn part(what: &str, from: &str, count: u64, bytes: u64) -> Part {
+    Part {
         what: what.to_owned(),
         from: from.to_owned(),
         bytes: count.saturating_mul(bytes),
-    };
+    }
+}
+
+/// The large parts of the machine that `spec` describes.
+pub fn machine(spec: &GpuSpec) -> Vec<Part> {
+    let mut parts = caches(spec);
+    let (sms, dram) = (u64::from(spec.sms), &spec.dram);
+    let queued = u64::from(spec.lsu.queue_entries) * SUB_CORES as u64;
+    let bursts =
+        u64::from(dram.read_queue) + u64::from(dram.write_queue) + u64::from(dram.write_backlog);
+    parts.extend([
+        part(
+            "warps",
+            "sm.warps_max, gpu.sms",
+            sms * u64::from(spec.sm.warps_max),
+            REGS as u64 * 4 + WARP_BYTES,
+        ),
+        part(
+            "memory queues of sub-cores",
+            "lsu.queue_entries, gpu.sms",
+            sms * queued,
+            QUEUED_BYTES,
+        ),
+        part(
+            "request coalescers",
+            "noc.coalescer_entries, gpu.gpcs",
+            u64::from(spec.gpcs) * u64::from(spec.noc.coalescer_entries),
+            COALESCED_BYTES,
+        ),
+        part(
+            "DRAM channels",
+            "dram.channels, dram.read_queue, dram.write_queue",
+            u64::from(dram.channels),
+            CHANNEL_BYTES + bursts * BURST_BYTES,
+        ),
+    ]);
+    parts
+}
+
+/// Tags and MSHRs.
+fn caches(spec: &GpuSpec) -> Vec<Part> {
     let (sms, slices) = (u64::from(spec.sms), u64::from(spec.l2.slices));
-    let (l1, l2, dram) = (&spec.l1, &spec.l2, &spec.dram);
+    let (l1, l2) = (&spec.l1, &spec.l2);
     let code_lines = |bytes: u32| u64::from(bytes / spec.fetch.line_bytes);
     let const_lines = |bytes: u32| u64::from(bytes / spec.const_cache.line_bytes);
     let code = SUB_CORES as u64 * code_lines(spec.fetch.l0_bytes)
         + code_lines(spec.fetch.l1_bytes)
         + const_lines(spec.const_cache.l1_bytes)
         + const_lines(spec.const_cache.l15_bytes);
-    let queued = u64::from(spec.lsu.queue_entries) * SUB_CORES as u64;
-    let bursts =
-        u64::from(dram.read_queue) + u64::from(dram.write_queue) + u64::from(dram.write_backlog);
     vec![
         part(
             "tags of L2",
@@ -131,30 +168,6 @@ pub fn machine(spec: &GpuSpec) -> Vec<Part> {
             "fetch.l0_bytes, fetch.l1_bytes, const_cache.l15_bytes, gpu.sms",
             sms * code,
             TAG_BYTES,
-        ),
-        part(
-            "warps",
-            "sm.warps_max, gpu.sms",
-            sms * u64::from(spec.sm.warps_max),
-            REGS as u64 * 4 + WARP_BYTES,
-        ),
-        part(
-            "memory queues of sub-cores",
-            "lsu.queue_entries, gpu.sms",
-            sms * queued,
-            QUEUED_BYTES,
-        ),
-        part(
-            "request coalescers",
-            "noc.coalescer_entries, gpu.gpcs",
-            u64::from(spec.gpcs) * u64::from(spec.noc.coalescer_entries),
-            COALESCED_BYTES,
-        ),
-        part(
-            "DRAM channels",
-            "dram.channels, dram.read_queue, dram.write_queue",
-            u64::from(dram.channels),
-            CHANNEL_BYTES + bursts * BURST_BYTES,
         ),
     ]
 }

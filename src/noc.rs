@@ -12,8 +12,9 @@ mod tests;
 
 use crate::config::{GpuSpec, NocSpec};
 use crate::engine::{Cycle, Port, put_in_order};
+use crate::ids::{GpcId, SliceId, SmId};
 use crate::mem::addr_map::AddrMap;
-use crate::mem::{Reply, Request, RequestKind};
+use crate::mem::{Line, Reply, Request, RequestKind, SectorMask};
 use crate::probe::Probe;
 use crate::stats::NocStats;
 use coalescer::Coalescer;
@@ -22,9 +23,9 @@ use coalescer::Coalescer;
 #[derive(Clone, Debug)]
 pub struct Topology {
     /// GPC of each SM.
-    pub gpc_of: Vec<u16>,
+    pub gpc_of: Vec<GpcId>,
     /// SMs of each GPC.
-    pub sms_of: Vec<Vec<u16>>,
+    pub sms_of: Vec<Vec<SmId>>,
     /// Home slices.
     pub map: AddrMap,
     partitions: u8,
@@ -42,9 +43,9 @@ impl Topology {
     /// The crossbar of `spec`.
     pub fn new(spec: &GpuSpec) -> Self {
         let gpcs = spec.gpcs;
-        let gpc_of: Vec<u16> = (0..spec.sms).map(|sm| sm % gpcs).collect();
+        let gpc_of = (0..spec.sms).map(|sm| GpcId(sm % gpcs)).collect();
         let sms_of = (0..gpcs)
-            .map(|g| (0..spec.sms).filter(|sm| sm % gpcs == g).collect())
+            .map(|g| (g..spec.sms).step_by(gpcs.into()).map(SmId).collect())
             .collect();
         let NocSpec {
             gpc_offsets,
@@ -74,24 +75,24 @@ impl Topology {
     }
 
     /// The partition to which GPC `gpc` is near.
-    fn partition_of(&self, gpc: u16) -> u8 {
-        (gpc % u16::from(self.partitions)) as u8
+    fn partition_of(&self, gpc: GpcId) -> u8 {
+        (gpc.0 % u16::from(self.partitions)) as u8
     }
 
     /// Cycles beyond the base latency, round trip.
-    fn offset(&self, gpc: u16, slice: u16) -> Cycle {
+    fn offset(&self, gpc: GpcId, slice: SliceId) -> Cycle {
         let near = self.map.partition(slice) == self.partition_of(gpc);
         let far = if near { 0 } else { self.far };
-        self.gpc_offset[usize::from(gpc)] + self.slice_offset[usize::from(slice)] + far
+        self.gpc_offset[gpc.index()] + self.slice_offset[slice.index()] + far
     }
 
     /// Bytes of a message with `sectors` of data.
-    fn bytes(&self, sectors: u8) -> u64 {
-        self.header_bytes + u64::from(sectors.count_ones()) * self.sector_bytes
+    fn bytes(&self, sectors: SectorMask) -> u64 {
+        self.header_bytes + u64::from(sectors.count()) * self.sector_bytes
     }
 
     /// The slices that may hold `line`: its home, and with `all` its copies in other partitions.
-    pub fn copies(&self, line: u64, all: bool) -> impl Iterator<Item = u16> {
+    pub fn copies(&self, line: Line, all: bool) -> impl Iterator<Item = SliceId> {
         let home = self.map.home(line);
         let copies = if all && self.replicate {
             self.partitions
@@ -105,7 +106,7 @@ impl Topology {
     }
 
     /// The home of `line`, and the slice that a read of SM `sm` looks it up in first.
-    pub fn places(&self, sm: usize, line: u64) -> (u16, u16) {
+    pub fn places(&self, sm: usize, line: Line) -> (SliceId, SliceId) {
         let home = self.map.home(line);
         let near = match self.partitions > 1 && self.replicate {
             true => self.map.mirror(home, self.partition_of(self.gpc_of[sm])),
@@ -116,7 +117,7 @@ impl Topology {
 
     /// The slice that a request of GPC `gpc` goes to first: reads look up the copy in their own
     /// partition where the chip keeps one.
-    fn destination(&self, gpc: u16, request: &Request) -> u16 {
+    fn destination(&self, gpc: GpcId, request: &Request) -> SliceId {
         let home = self.map.home(request.line);
         let read = matches!(request.kind, RequestKind::Read | RequestKind::ReadInst);
         if self.partitions > 1 && self.replicate && read {
@@ -129,7 +130,7 @@ impl Topology {
 /// One GPC's ports and the messages that went through them in the last quantum.
 #[derive(Clone, Debug)]
 pub struct GpcPorts {
-    gpc: u16,
+    gpc: GpcId,
     request_port: Port,
     reply_port: Port,
     /// Empty where SMs do not share ports behind the GPC's.
@@ -151,8 +152,8 @@ pub struct GpcPorts {
 
 impl GpcPorts {
     /// The ports of GPC `gpc`.
-    pub fn new(gpc: u16, spec: &GpuSpec, topology: &Topology) -> Self {
-        let sms = topology.sms_of[usize::from(gpc)].len();
+    pub fn new(gpc: GpcId, spec: &GpuSpec, topology: &Topology) -> Self {
+        let sms = topology.sms_of[gpc.index()].len();
         let cpc_sms = usize::from(spec.noc.cpc_sms);
         let cpcs = if cpc_sms > 0 {
             sms.div_ceil(cpc_sms)
@@ -202,7 +203,7 @@ impl GpcPorts {
             probe.request_routed(request.at, &request, !goes_on);
             if goes_on {
                 let channel = topology.map.channel(request.slice);
-                self.to_shards[usize::from(channel)].push(request);
+                self.to_shards[channel.index()].push(request);
             }
         }
         merged.clear();
@@ -222,7 +223,7 @@ impl GpcPorts {
     /// another one.
     fn route_request(&mut self, request: &mut Request, topology: &Topology) -> bool {
         let bytes = match request.kind {
-            RequestKind::Read | RequestKind::ReadInst => topology.bytes(0),
+            RequestKind::Read | RequestKind::ReadInst => topology.bytes(SectorMask::NONE),
             _ => topology.bytes(request.sectors),
         };
         request.slice = topology.destination(self.gpc, request);
@@ -232,7 +233,7 @@ impl GpcPorts {
         self.stats.request_wait_cycles += start - request.at;
         if self.coalescer.as_mut().is_some_and(|c| c.join(request)) {
             self.stats.joined_requests += 1;
-            self.stats.joined_sectors += u64::from(request.sectors.count_ones());
+            self.stats.joined_sectors += u64::from(request.sectors.count());
             return false;
         }
         let offset = topology.offset(self.gpc, request.slice);
@@ -253,7 +254,7 @@ impl GpcPorts {
         let (sms, stats, to_sms) = (&mut self.sm_ports, &mut self.stats, &mut self.to_sms);
         let mut deliver = |mut copy: Reply| {
             let bytes = topology.bytes(copy.sectors);
-            let position = usize::from(copy.sm) / topology.sms_of.len();
+            let position = copy.sm.index() / topology.sms_of.len();
             let there = match cpcs.is_empty() {
                 true => behind,
                 false => cpcs[position / cpc_sms].send(behind, bytes),

@@ -1,7 +1,7 @@
 //! How many CTAs of a kernel fit on an SM, and what limits them.
 
 use crate::config::GpuSpec;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::trace::KernelHeader;
 
 /// Why no further CTA fits.
@@ -27,6 +27,16 @@ impl Limit {
             Limit::SharedMemory => "shared_memory",
         }
     }
+
+    /// What is counted.
+    fn unit(self) -> &'static str {
+        match self {
+            Limit::Warps => "warps",
+            Limit::Ctas => "slots",
+            Limit::Registers => "registers",
+            Limit::SharedMemory => "bytes of shared memory",
+        }
+    }
 }
 
 /// What a CTA of a kernel takes of an SM, and how many fit.
@@ -46,84 +56,134 @@ pub struct Occupancy {
     pub carveout_bytes: u32,
 }
 
+/// What a CTA asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Threads.
+    pub threads: u64,
+    /// Registers of each.
+    pub registers_per_thread: u16,
+    /// Shared memory, bytes.
+    pub smem_bytes: u32,
+}
+
+/// What there is too much of, and what helps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excess {
+    /// `4096 threads a CTA, at most 1024`.
+    pub what: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+fn granule(value: u32, unit: u32) -> u32 {
+    value.div_ceil(unit.max(1)) * unit.max(1)
+}
+
+impl Demand {
+    /// Of a CTA of a kernel.
+    pub fn of(header: &KernelHeader) -> Self {
+        Demand {
+            threads: header.block.iter().map(|&d| u64::from(d)).product(),
+            registers_per_thread: header.registers_per_thread,
+            smem_bytes: header.smem_bytes,
+        }
+    }
+
+    /// Refuses what no CTA may ask for.
+    fn check(&self, spec: &GpuSpec) -> Result<(), Excess> {
+        let of_thread = spec.sm.registers_per_thread_max;
+        let limits = [
+            (
+                self.threads,
+                "threads a CTA",
+                u64::from(spec.sm.threads_per_cta_max),
+                "run it on a GPU that allows the block size",
+            ),
+            (
+                u64::from(self.registers_per_thread),
+                "registers a thread",
+                u64::from(of_thread),
+                "run it on a GPU that allows as many",
+            ),
+            (
+                u64::from(self.smem_bytes),
+                "bytes of shared memory a CTA",
+                u64::from(spec.smem.per_cta_bytes_max),
+                "run it on a GPU with more shared memory",
+            ),
+        ];
+        if self.threads == 0 {
+            return Err(Excess {
+                what: "a CTA without threads".to_owned(),
+                remedy: "give it at least one",
+            });
+        }
+        match limits.iter().find(|(asked, _, most, _)| asked > most) {
+            Some((asked, what, most, remedy)) => Err(Excess {
+                what: format!("{asked} {what}, at most {most}"),
+                remedy,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Occupancy {
     /// Of the kernel on the GPU.
     ///
     /// # Errors
     /// When not even one CTA fits.
-    pub fn new(header: &KernelHeader, spec: &GpuSpec) -> Result<Self> {
-        let sm = &spec.sm;
-        let refuse = |what: String, remedy: &str| {
+    pub fn new(header: &KernelHeader, spec: &GpuSpec) -> crate::error::Result<Self> {
+        Occupancy::of(&Demand::of(header), spec).map_err(|excess| {
             Error::input(
                 header.source.text(),
                 format!("kernel {}", header.name),
-                what,
-                remedy,
+                format!("{} on {}", excess.what, spec.name),
+                excess.remedy,
             )
-        };
-        let threads = header.block.iter().map(|&d| u64::from(d)).product::<u64>();
-        if threads == 0 || threads > u64::from(sm.threads_per_cta_max) {
-            return Err(refuse(
-                format!(
-                    "{threads} threads in a CTA, {} takes 1 to {}",
-                    spec.name, sm.threads_per_cta_max
-                ),
-                "run it on a GPU that allows the block size",
-            ));
-        }
-        if header.registers_per_thread > sm.registers_per_thread_max {
-            return Err(refuse(
-                format!(
-                    "{} registers per thread, {} has at most {}",
-                    header.registers_per_thread, spec.name, sm.registers_per_thread_max
-                ),
-                "run it on a GPU that allows as many",
-            ));
-        }
-        let warps = header.warps_per_cta();
-        let granule = |value: u32, unit: u32| value.div_ceil(unit.max(1)) * unit.max(1);
+        })
+    }
+
+    /// Of CTAs that ask for `demand` each.
+    ///
+    /// # Errors
+    /// When not even one CTA fits.
+    pub fn of(demand: &Demand, spec: &GpuSpec) -> Result<Self, Excess> {
+        demand.check(spec)?;
+        let (sm, smem) = (&spec.sm, &spec.smem);
+        let warps = (demand.threads as u32).div_ceil(32);
         let per_warp = granule(
-            u32::from(header.registers_per_thread.max(1)) * 32,
+            u32::from(demand.registers_per_thread.max(1)) * 32,
             sm.register_alloc_unit,
         );
         let registers = per_warp * granule(warps, u32::from(sm.warp_alloc_unit));
-        let smem = &spec.smem;
-        if header.smem_bytes > smem.per_cta_bytes_max {
-            return Err(refuse(
-                format!(
-                    "{} bytes of shared memory in a CTA, {} has at most {}",
-                    header.smem_bytes, spec.name, smem.per_cta_bytes_max
-                ),
-                "run it on a GPU with more shared memory",
-            ));
-        }
-        let smem_bytes = match header.smem_bytes + smem.reserved_per_cta_bytes {
+        let smem_bytes = match demand.smem_bytes + smem.reserved_per_cta_bytes {
             0 => 0,
             bytes => granule(bytes, smem.alloc_unit_bytes),
         };
         let largest = spec.l1.carveouts_kib.last().copied().unwrap_or(0) * 1024;
         let limits = [
-            (u32::from(sm.warps_max) / warps, Limit::Warps),
-            (u32::from(sm.ctas_max), Limit::Ctas),
-            (sm.registers / registers.max(1), Limit::Registers),
-            (
-                largest.checked_div(smem_bytes).unwrap_or(u32::MAX),
-                Limit::SharedMemory,
-            ),
+            (warps, u32::from(sm.warps_max), Limit::Warps),
+            (1, u32::from(sm.ctas_max), Limit::Ctas),
+            (registers, sm.registers, Limit::Registers),
+            (smem_bytes, largest, Limit::SharedMemory),
         ];
-        let (ctas_per_sm, limit) = limits
-            .into_iter()
-            .min_by_key(|(n, _)| *n)
-            .unwrap_or((0, Limit::Ctas));
+        let ctas = |&(needed, there, limit): &(u32, u32, Limit)| {
+            (there.checked_div(needed).unwrap_or(u32::MAX), limit)
+        };
+        let tightest = limits.iter().map(ctas).min_by_key(|(n, _)| *n);
+        let (ctas_per_sm, limit) = tightest.unwrap_or((0, Limit::Ctas));
         if ctas_per_sm == 0 {
-            return Err(refuse(
-                format!(
-                    "no CTA fits on an SM of {}: not enough {}",
-                    spec.name,
-                    limit.name()
+            let short = limits.iter().find(|(.., other)| *other == limit);
+            let (needed, there, _) = short.copied().unwrap_or((0, 0, limit));
+            return Err(Excess {
+                what: format!(
+                    "{needed} {} a CTA as they are allocated, at most {there}",
+                    limit.unit()
                 ),
-                "use fewer registers, less shared memory, or another GPU",
-            ));
+                remedy: "use fewer registers, less shared memory, or another GPU",
+            });
         }
         let need = smem_bytes * ctas_per_sm;
         let carveouts = spec.l1.carveouts_kib.iter().map(|kib| kib * 1024);
@@ -167,6 +227,23 @@ mod tests {
         assert!(
             refused.to_string().contains("bytes of shared memory"),
             "{refused}"
+        );
+    }
+
+    #[test]
+    fn what_rounding_up_makes_too_much_is_named() {
+        let mut spec = crate::config::load("v100", &[]).unwrap().spec;
+        let demand = Demand {
+            threads: 256,
+            registers_per_thread: 200,
+            smem_bytes: 0,
+        };
+        assert!(Occupancy::of(&demand, &spec).is_ok());
+        spec.sm.warp_alloc_unit = 16;
+        let excess = Occupancy::of(&demand, &spec).unwrap_err();
+        assert_eq!(
+            excess.what,
+            "102400 registers a CTA as they are allocated, at most 65536"
         );
     }
 

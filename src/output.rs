@@ -41,7 +41,7 @@ impl Write for Target<'_> {
     }
 }
 
-/// Files that are being written, under their temporary names.
+/// Files that are being written, under their temporary names, and folders that were made for them.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
@@ -52,8 +52,9 @@ fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
 pub fn abandon(status: i32) -> ! {
     // The lock is kept until the process ends, so that no other thread starts or completes a file meanwhile.
     let parts = unfinished();
-    for part in parts.iter() {
-        let _ = std::fs::remove_file(part);
+    for part in parts.iter().rev() {
+        // A folder goes only when it is empty, which the order takes care of.
+        let _ = std::fs::remove_file(part).or_else(|_| std::fs::remove_dir(part));
     }
     std::process::exit(status)
 }
@@ -68,6 +69,41 @@ fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
+    }
+}
+
+/// Folders that were made for an output. When this is dropped, or a signal ends the process before, those that are
+/// still empty are removed.
+#[must_use]
+#[derive(Debug)]
+pub struct MadeFolders(Vec<PathBuf>);
+
+/// Makes `folder` and those above it that are missing.
+///
+/// # Errors
+/// When one of them cannot be made.
+pub fn make_folders(folder: &Path) -> Result<MadeFolders> {
+    let mut made = MadeFolders(Vec::new());
+    let missing: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|f| !f.as_os_str().is_empty() && !f.exists())
+        .collect();
+    for folder in missing.into_iter().rev() {
+        let mut unfinished = unfinished();
+        std::fs::create_dir(folder).map_err(|e| Error::io(folder, e))?;
+        unfinished.push(folder.to_path_buf());
+        made.0.push(folder.to_path_buf());
+    }
+    Ok(made)
+}
+
+impl Drop for MadeFolders {
+    fn drop(&mut self) {
+        unfinished().retain(|other| !self.0.contains(other));
+        for folder in self.0.iter().rev() {
+            // Fails, as it should, when something was written there.
+            let _ = std::fs::remove_dir(folder);
+        }
     }
 }
 
@@ -335,6 +371,20 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn folders_that_were_made_stay_only_with_something_in_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b");
+        drop(make_folders(&deep).unwrap());
+        assert!(!folder.path().join("a").exists());
+        let made = make_folders(&deep).unwrap();
+        write_text(&deep.join("out"), "text").unwrap();
+        drop(made);
+        assert!(deep.join("out").exists() && unfinished().iter().all(|f| !deep.starts_with(f)));
+        drop(make_folders(&deep).unwrap());
+        assert!(deep.exists(), "it was there before");
     }
 
     #[test]

@@ -170,6 +170,18 @@ fn spawn(args: &[&str]) -> Child {
 }
 
 #[test]
+fn sigterm_leaves_no_folder_that_an_export_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("made/for/it");
+    let list = deep.join("kernelslist.g").display().to_string();
+    // A kernel of a few hundred megabytes of text.
+    let big = "synth:gather?grid=20000&per=32&span=64MiB";
+    let out = terminated(spawn(&["trace", "convert", big, "-o", &list]));
+    assert_eq!(out.status.code(), Some(143));
+    assert!(!folder.path().join("made").exists());
+}
+
+#[test]
 fn sigterm_ends_a_run_with_its_report() {
     let child = spawn(&[
         "simulate",
@@ -631,6 +643,21 @@ fn a_generated_kernel_that_cannot_be_on_a_machine_is_bad_usage() {
     ] {
         let message = fails(&[&copy[..], &[key]].concat(), 2);
         assert!(message.contains(needs), "{message}");
+    }
+    // What fits as it is asked for, but not as it is allocated.
+    for (input, gpu, key) in [
+        (
+            "synth:hgemm?m=256&n=256&k=64",
+            "v100",
+            "sm.warp_alloc_unit=16",
+        ),
+        ("synth:atomics", "titanv", "sm.registers=1024"),
+    ] {
+        let message = fails(&["simulate", input, "--gpu", gpu, "--set", key], 2);
+        assert!(
+            message.contains("registers a CTA as they are allocated, at most"),
+            "{message}"
+        );
     }
 }
 

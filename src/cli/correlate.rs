@@ -24,7 +24,7 @@ file is a report of simulate, which knows the clock. Numbers without unit are ta
 pub struct Args {
     /// JSON of micro-benchmark or simulate.
     pub simulated: PathBuf,
-    /// JSON of the hardware kit, or CSV: name,parameter,value[,unit].
+    /// JSON of the hardware kit, or CSV: `name,parameter,value`, perhaps with `,unit`.
     pub hardware: PathBuf,
     /// Write charts and a table to a file, or to standard output with - (the table then goes to standard error).
     #[arg(long, value_name = "FILE|-")]

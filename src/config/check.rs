@@ -67,25 +67,28 @@ fn report_unknown_keys(raw: &RawConfig, reader: &mut Reader<'_>) {
     }
 }
 
-/// The name closest to `word`, if any is close: a few typing errors, or the right last part in the
+/// The name closest to `word`, if any is close: other capitals, a few typing errors, or the right last part in the
 /// wrong section.
 pub fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
     // Distances of very long words cost time and help nobody.
     if word.len() > 80 {
         return None;
     }
+    let word = word.to_ascii_lowercase();
     let limit = (word.chars().count() / 4).clamp(1, 4);
     let by_distance = names
         .clone()
-        .map(|name| (distance(word, name), name))
+        .map(|name| (distance(&word, &name.to_ascii_lowercase()), name))
         .min()
         .filter(|&(distance, _)| distance <= limit)
         .map(|(_, name)| name);
-    let last = word.rsplit('.').next().unwrap_or(word);
+    let last = word.rsplit('.').next().unwrap_or(&word);
     by_distance.or_else(|| {
-        names
-            .into_iter()
-            .find(|name| name.rsplit('.').next() == Some(last))
+        names.into_iter().find(|name| {
+            name.rsplit('.')
+                .next()
+                .is_some_and(|own| own.eq_ignore_ascii_case(last))
+        })
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a configuration key is: its kind and range, how it is read, echoed and documented.
 //!
-//! The macros of [`super::declare`] declare a spec once; the struct, the TOML keys, `--set`, the range checks,
+//! The macros of `super::declare` declare a spec once; the struct, the TOML keys, `--set`, the range checks,
 //! the JSON echo and the key documentation all follow from that declaration.
 
 use super::raw::{RawConfig, RawEntry, RawValue};

@@ -66,7 +66,16 @@ const ALIASES: &[(&str, &[&str])] = &[
         "a100-40",
         &["A100 40GB", "A100-SXM4-40GB", "A100-PCIE-40GB"],
     ),
-    ("a100-80", &["A100 80GB", "A100-SXM4-80GB", "A100-SXM-80GB"]),
+    (
+        "a100-80",
+        &[
+            "A100 80GB",
+            "A100-SXM4-80GB",
+            "A100-SXM-80GB",
+            "A100 80GB PCIe",
+            "A100-PCIE-80GB",
+        ],
+    ),
     ("rtx3070", &["3070"]),
     ("rtx3090", &["3090"]),
     ("a6000", &["RTX A6000"]),
@@ -81,8 +90,15 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("b200", &["B200 SXM"]),
 ];
 
-/// Names that several GPUs share, and which of them is meant: the board that most published numbers are of.
-const FAMILIES: &[(&str, &str)] = &[("a100", "a100-80"), ("h100", "h100-sxm")];
+/// Names that several GPUs share, which of them is meant (the board that most published numbers are of), and which
+/// one it is not.
+const FAMILIES: &[(&str, &str, &str)] = &[
+    ("a100", "a100-80", "a100-40"),
+    ("a100sxm", "a100-80", "a100-40"),
+    ("a100sxm4", "a100-80", "a100-40"),
+    ("a100pcie", "a100-80", "a100-40"),
+    ("h100", "h100-sxm", "h100-pcie"),
+];
 
 /// `name` without case, punctuation and brand: `NVIDIA GeForce RTX 4090` is `rtx4090`.
 fn plain(name: &str) -> String {
@@ -101,9 +117,9 @@ fn plain(name: &str) -> String {
 /// Names besides its own under which `gpu` is found.
 pub fn aliases(gpu: &str) -> Vec<&'static str> {
     let other = ALIASES.iter().filter(|(name, _)| *name == gpu);
-    let family = FAMILIES.iter().filter(|(_, name)| *name == gpu);
+    let family = FAMILIES.iter().filter(|(_, name, _)| *name == gpu);
     let other = other.flat_map(|(_, names)| names.iter().copied());
-    family.map(|(name, _)| *name).chain(other).collect()
+    family.map(|(name, ..)| *name).chain(other).collect()
 }
 
 /// The built-in GPU that `name` means, as it is called in `configs/gpus`.
@@ -117,14 +133,10 @@ pub fn lookup(name: &str) -> Option<&'static str> {
 
 /// What to tell a user who named a whole family: which GPU was taken, and which others there are.
 pub fn note(name: &str) -> Option<String> {
-    let (family, gpu) = FAMILIES.iter().find(|(family, _)| *family == plain(name))?;
-    let others: Vec<&str> = names()
-        .into_iter()
-        .filter(|other| other.starts_with(family) && other != gpu)
-        .collect();
+    let wanted = plain(name);
+    let (_, gpu, other) = FAMILIES.iter().find(|(family, ..)| *family == wanted)?;
     Some(format!(
-        "note: {name} is taken as {gpu}; say --gpu {} for the other",
-        others.join(" or --gpu ")
+        "note: {name} is taken as {gpu}; say --gpu {other} for the other"
     ))
 }
 
@@ -226,8 +238,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 fn unknown_gpu(gpu: &str) -> Error {
-    let spelt = gpu.to_ascii_lowercase();
-    let hint = nearest(&spelt, names().into_iter())
+    let hint = nearest(gpu, names().into_iter())
         .map_or(String::new(), |name| format!(" did you mean {name}?"));
     Error::Usage(format!(
         "--gpu {gpu}: no such GPU;{hint} built-in: {}; or name a FILE.toml",
@@ -269,7 +280,10 @@ mod tests {
             ("NVIDIA RTX A6000", "a6000"),
             ("Quadro RTX 6000", "quadro-rtx6000"),
             ("a100", "a100-80"),
+            ("A100 SXM", "a100-80"),
+            ("NVIDIA A100 80GB PCIe", "a100-80"),
             ("H100", "h100-sxm"),
+            ("H100 SXM", "h100-sxm"),
         ] {
             assert_eq!(lookup(typed), Some(name), "{typed}");
         }
@@ -298,6 +312,7 @@ mod tests {
             text.contains("a100-80") && text.contains("--gpu a100-40"),
             "{text}"
         );
+        assert!(note("A100 SXM").is_some_and(|text| text.contains("--gpu a100-40")));
         assert_eq!(note("a100-80"), None);
     }
 }

@@ -6,7 +6,7 @@
 use super::GpuSpec;
 use crate::cta_scheduler::CtaScheduler;
 use crate::gpu::quantum;
-use crate::ids::SmId;
+use crate::ids::{ChannelId, GpcId, SmId};
 use crate::mem::shard::{MemShard, channel_spec};
 use crate::noc::{GpcPorts, Topology};
 use crate::occupancy::Occupancy;
@@ -27,15 +27,15 @@ pub fn build(spec: &GpuSpec) -> Result<(), Vec<String>> {
     let most = TRIAL_SETS * set_bytes * u64::from(spec.l2.slices);
     small.l2.bytes = small.l2.bytes.min(most);
     let topology = Topology::new(&small);
-    let _ = GpcPorts::new(0, &small, &topology);
+    let _ = GpcPorts::new(GpcId(0), &small, &topology);
     let _ = MemShard::new(
-        0,
+        ChannelId(0),
         &small,
         &topology.map,
         usize::from(spec.gpcs),
         quantum(spec),
     );
-    let _ = Sm::new(SmId(0), &small, quantum(spec));
+    let _: Sm = Sm::new(SmId(0), &small, quantum(spec));
     let _ = CtaScheduler::new(&small);
     let _ = Program::new(&Code::default(), &small);
     match Occupancy::new(&one_warp(), spec) {

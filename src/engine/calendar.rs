@@ -44,7 +44,7 @@ pub fn put_in_order<T: Timed>(messages: &[T], order: &mut Vec<u64>) {
     order.iter_mut().for_each(|key| *key &= PLACES - 1);
 }
 
-const BUCKETS: usize = 64;
+const BUCKETS: usize = 16;
 
 /// Messages bucketed by quantum of arrival. Quanta are taken in ascending order.
 #[derive(Clone, Debug)]

@@ -12,9 +12,9 @@
 use crate::config::GpuSpec;
 use crate::engine::{Cycle, Deal};
 use crate::error::Error;
-use crate::ids::SmId;
-use crate::mem::Request;
+use crate::ids::{ChannelId, GpcId, SliceId, SmId};
 use crate::mem::shard::{MemShard, ShardCx};
+use crate::mem::{Line, Request, SectorMask};
 use crate::noc::{GpcPorts, Topology};
 use crate::probe::Probe;
 use crate::sm::{CtaDone, Cx, Launched, LineAccess, Sm};
@@ -135,11 +135,11 @@ impl<P: Probe + Sync> Gpu<P> {
             probe: P::default(),
         };
         let shard = |id| ShardUnit {
-            shard: MemShard::new(id, spec, &topology.map, gpcs, quantum),
+            shard: MemShard::new(ChannelId(id), spec, &topology.map, gpcs, quantum),
             probe: P::default(),
         };
         let gpc = |g| GpcUnit {
-            ports: GpcPorts::new(g, spec, &topology),
+            ports: GpcPorts::new(GpcId(g), spec, &topology),
             done: Vec::new(),
             error: None,
             resident_warps: 0,
@@ -254,7 +254,7 @@ impl<P: Probe + Sync> Gpu<P> {
         gpc.done.clear();
         (gpc.resident_warps, gpc.active, gpc.progress) = (0, false, 0);
         for &sm in &self.topology.sms_of[number] {
-            let mut unit = write(&self.sms[usize::from(sm)]);
+            let mut unit = write(&self.sms[sm.index()]);
             gpc.ports.collect(unit.sm.requests());
             gpc.done.extend_from_slice(unit.sm.done());
             gpc.resident_warps += unit.sm.resident_warps();
@@ -278,7 +278,7 @@ impl<P: Probe + Sync> Gpu<P> {
             bridge.active |= !unit.shard.idle() || !unit.shard.forwards.is_empty();
             for request in &unit.shard.forwards {
                 let channel = self.topology.map.channel(request.slice);
-                bridge.to_shards[usize::from(channel)].push(*request);
+                bridge.to_shards[channel.index()].push(*request);
             }
         }
     }
@@ -341,13 +341,13 @@ impl<P: Probe + Sync> Gpu<P> {
         let end = address.saturating_add(bytes);
         let mut at = end - keep;
         while at < end {
-            let line = at / crate::mem::LINE_BYTES;
-            let line_end = (line + 1) * crate::mem::LINE_BYTES;
-            let first = at % crate::mem::LINE_BYTES / crate::mem::SECTOR_BYTES;
-            let last = (line_end.min(end) - 1) % crate::mem::LINE_BYTES / crate::mem::SECTOR_BYTES;
-            let sectors = (first..=last).fold(0u8, |mask, s| mask | 1 << s);
+            let line = Line::of(at);
+            let line_end = line.offset(1).address();
+            let first = SectorMask::sector_of(at);
+            let last = SectorMask::sector_of(line_end.min(end) - 1);
+            let sectors = SectorMask::range(first, last - first + 1);
             for slice in self.topology.copies(line, everywhere) {
-                let shard = &self.shards[usize::from(self.topology.map.channel(slice))];
+                let shard = &self.shards[self.topology.map.channel(slice).index()];
                 write(shard).shard.preload(slice, line, sectors);
             }
             at = line_end;
@@ -357,8 +357,8 @@ impl<P: Probe + Sync> Gpu<P> {
     /// An access of SM `sm` to `line` that takes no time and is not counted: afterwards L2 is as it would be behind it.
     /// A write leaves no copy in another partition. Serial.
     pub fn touch(&self, sm: usize, line: LineAccess, write: bool) {
-        let touch = |slice: u16| {
-            let shard = &self.shards[usize::from(self.topology.map.channel(slice))];
+        let touch = |slice: SliceId| {
+            let shard = &self.shards[self.topology.map.channel(slice).index()];
             let sectors = (line.sectors, line.full);
             self::write(shard)
                 .shard

@@ -1,7 +1,7 @@
 //! The opcode table: SASS mnemonic and raw operands to a timing-ready [`StaticInst`].
 //!
 //! Traces name a wide operand by its first register only; how many registers it really spans
-//! follows from the mnemonic ([`width`]). Dependences are only as good as this inference, so the
+//! follows from the mnemonic (`width`). Dependences are only as good as this inference, so the
 //! rules err on the side of too few registers: a missed half of a pair costs nothing when the other
 //! half carries the same dependence, while a false register would serialise independent work.
 

@@ -1,6 +1,6 @@
 //! How a family of kernels declares its fields: once, with type, default, range and meaning.
 //!
-//! [`family!`] makes of the declaration the struct that programs fill in, the check of its values, and the table
+//! `family!` makes of the declaration the struct that programs fill in, the check of its values, and the table
 //! that text (`synth:`) is read by and that lists of workloads show.
 
 use crate::config::units;

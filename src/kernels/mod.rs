@@ -53,6 +53,7 @@ mod tests;
 
 use crate::config::GpuSpec;
 use crate::error::Error;
+use crate::occupancy::{Demand, Occupancy};
 use crate::trace::{
     CtaEncoder, CtaGenerator, CtaSource, Dim3, Kernel, KernelHeader, PatternId, Source,
 };
@@ -161,20 +162,15 @@ pub struct Assembly {
 impl Assembly {
     /// Whether a CTA fits an empty SM.
     fn fits(&self, gpu: &GpuSpec) -> Result<(), Fault> {
-        let threads: u32 = self.block.iter().product();
-        let registers = threads.next_multiple_of(32) * u32::from(self.registers);
-        let (most_threads, most_bytes) = (gpu.sm.threads_per_cta_max, gpu.smem.per_cta_bytes_max);
-        let of_thread = u32::from(gpu.sm.registers_per_thread_max);
-        let needs = [
-            (threads, "threads a CTA", most_threads),
-            (self.smem_bytes, "bytes of shared memory a CTA", most_bytes),
-            (registers, "registers a CTA", gpu.sm.registers),
-            (self.registers.into(), "registers a thread", of_thread),
-        ];
-        match needs.iter().find(|(needed, _, most)| needed > most) {
-            None => Ok(()),
-            Some((needed, what, most)) => Err(Fault::TooLarge {
-                what: format!("{needed} {what}, at most {most}"),
+        let demand = Demand {
+            threads: self.block.iter().map(|&d| u64::from(d)).product(),
+            registers_per_thread: self.registers,
+            smem_bytes: self.smem_bytes,
+        };
+        match Occupancy::of(&demand, gpu) {
+            Ok(_) => Ok(()),
+            Err(excess) => Err(Fault::TooLarge {
+                what: excess.what,
                 gpu: gpu.name.clone(),
             }),
         }

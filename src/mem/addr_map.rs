@@ -4,8 +4,9 @@
 //! are slices goes to all slices, one each, in an order that depends on the group; so every slice
 //! gets the same share of any region, and a chunk's address within its slice is its group's number.
 
-use super::LINE_BYTES;
+use super::{LINE_BYTES, Line};
 use crate::config::{L2Spec, SliceHash};
+use crate::ids::{ChannelId, SliceId};
 
 /// How lines are dealt to slices, whichever gets which.
 #[derive(Clone, Copy, Debug)]
@@ -26,19 +27,19 @@ impl Interleave {
 
     /// Group of chunks of `line`, of which every slice has one.
     #[inline(always)]
-    fn group(&self, line: u64) -> u64 {
-        (line >> self.chunk_bits) / self.slices
+    fn group(&self, line: Line) -> u64 {
+        (line.0 >> self.chunk_bits) / self.slices
     }
 
     /// The line of chunk number `chunk` that is where `line` is in its own.
     #[inline(always)]
-    fn line_of(&self, chunk: u64, line: u64) -> u64 {
-        chunk << self.chunk_bits | line & ((1 << self.chunk_bits) - 1)
+    fn line_of(&self, chunk: u64, line: Line) -> u64 {
+        chunk << self.chunk_bits | line.0 & ((1 << self.chunk_bits) - 1)
     }
 
     /// The number of `line` among the lines of its slice.
     #[inline(always)]
-    pub fn number(&self, line: u64) -> u64 {
+    pub fn number(&self, line: Line) -> u64 {
         self.line_of(self.group(line), line)
     }
 }
@@ -50,7 +51,7 @@ pub struct AddrMap {
     slices_per_partition: u64,
     slices_per_channel: u64,
     /// Channel and partition of each slice.
-    places: Vec<(u16, u8)>,
+    places: Vec<(ChannelId, u8)>,
     hash: SliceHash,
     /// Remainders of each byte at each position, for the polynomial hash.
     remainders: Vec<[u16; 256]>,
@@ -83,7 +84,10 @@ impl AddrMap {
         let slices_per_channel = slices / u64::from(channels);
         let place = |slice| {
             let channel = slice / slices_per_channel;
-            (channel as u16, (slice / slices_per_partition) as u8)
+            (
+                ChannelId(channel as u16),
+                (slice / slices_per_partition) as u8,
+            )
         };
         AddrMap {
             interleave: Interleave::new(spec),
@@ -107,16 +111,16 @@ impl AddrMap {
 
     /// The home slice of `line`.
     #[inline]
-    pub fn home(&self, line: u64) -> u16 {
+    pub fn home(&self, line: Line) -> SliceId {
         let Interleave { slices, chunk_bits } = self.interleave;
-        let chunk = line >> chunk_bits;
+        let chunk = line.0 >> chunk_bits;
         let (group, member) = (chunk / slices, chunk % slices);
         let slice = match self.hash {
             SliceHash::Linear => member,
             SliceHash::Xor => self.rotate(member, group ^ group >> 7 ^ group >> 17),
             SliceHash::Ipoly => self.rotate(member, self.remainder(group * 2 + 1)),
         };
-        slice as u16
+        SliceId(slice as u16)
     }
 
     /// XOR where the slices are a power of two, else addition: both deal a group to all slices.
@@ -132,28 +136,28 @@ impl AddrMap {
 
     /// Partition of `slice`.
     #[inline]
-    pub fn partition(&self, slice: u16) -> u8 {
-        self.places[usize::from(slice)].1
+    pub fn partition(&self, slice: SliceId) -> u8 {
+        self.places[slice.index()].1
     }
 
     /// The slice that stands for `slice` in `partition`.
     #[inline]
-    pub fn mirror(&self, slice: u16, partition: u8) -> u16 {
+    pub fn mirror(&self, slice: SliceId, partition: u8) -> SliceId {
         let per = self.slices_per_partition;
-        (u64::from(partition) * per + u64::from(slice) % per) as u16
+        SliceId((u64::from(partition) * per + u64::from(slice.0) % per) as u16)
     }
 
     /// The channel of `slice`.
     #[inline]
-    pub fn channel(&self, slice: u16) -> u16 {
-        self.places[usize::from(slice)].0
+    pub fn channel(&self, slice: SliceId) -> ChannelId {
+        self.places[slice.index()].0
     }
 
     /// Byte address of `line`, at home in `slice`, within its channel.
     #[inline]
-    pub fn local(&self, line: u64, slice: u16) -> u64 {
+    pub fn local(&self, line: Line, slice: SliceId) -> u64 {
         let group = self.interleave.group(line);
-        let chunk = group * self.slices_per_channel + u64::from(slice) % self.slices_per_channel;
+        let chunk = group * self.slices_per_channel + u64::from(slice.0) % self.slices_per_channel;
         self.interleave.line_of(chunk, line) * LINE_BYTES
     }
 }
@@ -206,8 +210,8 @@ mod tests {
                 let map = map(slices, channels, hash);
                 for group in [0u64, 1, 77, 1 << 20, (1 << 38) + 3] {
                     let first = (group * u64::from(slices)) << map.interleave.chunk_bits;
-                    let homes: HashSet<u16> = (0..u64::from(slices))
-                        .map(|c| map.home(first + (c << map.interleave.chunk_bits)))
+                    let homes: HashSet<SliceId> = (0..u64::from(slices))
+                        .map(|c| map.home(Line(first + (c << map.interleave.chunk_bits))))
                         .collect();
                     assert_eq!(homes.len(), usize::from(slices));
                 }
@@ -219,7 +223,7 @@ mod tests {
     fn lines_of_a_channel_have_distinct_addresses() {
         let map = map(80, 40, SliceHash::Ipoly);
         let mut seen = HashSet::new();
-        for line in 0..40_000 {
+        for line in (0..40_000).map(Line) {
             let slice = map.home(line);
             assert!(seen.insert((map.channel(slice), map.local(line, slice))));
         }
@@ -229,7 +233,7 @@ mod tests {
     fn power_of_two_strides_spread_over_all_slices() {
         let map = map(64, 64, SliceHash::Ipoly);
         for shift in 7..16 {
-            let homes: HashSet<u16> = (0..256u64).map(|k| map.home(k << shift)).collect();
+            let homes: HashSet<SliceId> = (0..256u64).map(|k| map.home(Line(k << shift))).collect();
             assert!(
                 homes.len() > 48,
                 "stride of 2^{shift} lines: {} slices",

@@ -4,15 +4,16 @@
 
 use super::cache::{Access, EntryId, MshrTable, Tags, Victim, mshr::Refusal};
 use crate::config::{AllocatePolicy, L1Spec, LocalWritePolicy, SetHash, WritePolicy};
+use crate::mem::{Line, SectorMask};
 use crate::stats::L1Stats;
 
 /// What a load of one line found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadResult {
     /// Sectors that are present.
-    pub hit: u8,
+    pub hit: SectorMask,
     /// Sectors that must be requested from L2 (nobody asked before).
-    pub request: u8,
+    pub request: SectorMask,
     /// The access waits for at least one sector.
     pub waits: bool,
 }
@@ -87,7 +88,7 @@ impl<W: Copy> L1<W> {
 
     /// Touches the host's memory for `line` ahead of its use.
     #[inline(always)]
-    pub fn warm(&self, line: u64) {
+    pub fn warm(&self, line: Line) {
         self.tags.warm(self.tags.set_of(line), line);
         self.mshrs.warm(line);
     }
@@ -97,7 +98,7 @@ impl<W: Copy> L1<W> {
         self.tags.ways_allowed() * self.sets * self.line_bytes
     }
 
-    fn set_of(&self, line: u64) -> usize {
+    fn set_of(&self, line: Line) -> usize {
         self.tags.set_of(line) as usize
     }
 
@@ -108,37 +109,42 @@ impl<W: Copy> L1<W> {
     #[inline]
     pub fn read(
         &mut self,
-        line: u64,
-        sectors: u8,
+        line: Line,
+        sectors: SectorMask,
         who: W,
         access: Access,
     ) -> Result<ReadResult, ReservationFail> {
         let present = self.tags.find(line);
-        let hit = present.map_or(0, |id| self.tags.entry(id).valid) & sectors;
-        let missing = sectors & !hit;
-        let mut request = 0;
-        if missing != 0 {
+        let hit = present.map_or(SectorMask::NONE, |id| self.tags.entry(id).valid) & sectors;
+        let missing = sectors.without(hit);
+        let mut request = SectorMask::NONE;
+        if !missing.is_empty() {
             request = self.wait(line, missing, Waiter { who, access })?;
             self.stats.line_misses += u64::from(present.is_none());
             if present.is_some() {
-                self.stats.sector_partial_misses += u64::from(missing.count_ones());
+                self.stats.sector_partial_misses += u64::from(missing.count());
             }
         }
         if let Some(id) = present {
             self.tags.hit(id, access);
         }
-        self.stats.sector_reads += u64::from(sectors.count_ones());
-        self.stats.sector_hits += u64::from(hit.count_ones());
-        self.stats.sector_misses += u64::from(request.count_ones());
-        self.stats.sector_mshr_hits += u64::from((missing & !request).count_ones());
+        self.stats.sector_reads += u64::from(sectors.count());
+        self.stats.sector_hits += u64::from(hit.count());
+        self.stats.sector_misses += u64::from(request.count());
+        self.stats.sector_mshr_hits += u64::from((missing.without(request)).count());
         Ok(ReadResult {
             hit,
             request,
-            waits: missing != 0,
+            waits: !missing.is_empty(),
         })
     }
 
-    fn wait(&mut self, line: u64, missing: u8, who: Waiter<W>) -> Result<u8, ReservationFail> {
+    fn wait(
+        &mut self,
+        line: Line,
+        missing: SectorMask,
+        who: Waiter<W>,
+    ) -> Result<SectorMask, ReservationFail> {
         let found = self.mshrs.find(line);
         self.mshrs.check(found).map_err(|refusal| match refusal {
             Refusal::Entries => ReservationFail::MshrEntries,
@@ -157,24 +163,24 @@ impl<W: Copy> L1<W> {
 
     /// Whether a load of `line` would need a new request, for the miss-queue check.
     #[inline]
-    pub fn would_request(&self, line: u64, sectors: u8) -> bool {
+    pub fn would_request(&self, line: Line, sectors: SectorMask) -> bool {
         let valid = self
             .tags
             .find(line)
-            .map_or(0, |id| self.tags.entry(id).valid);
+            .map_or(SectorMask::NONE, |id| self.tags.entry(id).valid);
         let asked = self
             .mshrs
             .find(line)
-            .map_or(0, |id| self.mshrs.requested(id));
-        sectors & !valid & !asked != 0
+            .map_or(SectorMask::NONE, |id| self.mshrs.requested(id));
+        !sectors.without(valid | asked).is_empty()
     }
 
     /// Takes an entry for `line`, which has none; with it the dirty line that this evicted.
-    fn insert(&mut self, line: u64, access: Access) -> (EntryId, Option<Victim>) {
+    fn insert(&mut self, line: Line, access: Access) -> (EntryId, Option<Victim>) {
         let (id, victim) = self.tags.insert(line, access);
         self.stats.evictions += u64::from(victim.is_some());
-        let dirty = victim.filter(|v| v.dirty != 0);
-        self.stats.sector_writebacks += dirty.map_or(0, |v| u64::from(v.dirty.count_ones()));
+        let dirty = victim.filter(|v| !v.dirty.is_empty());
+        self.stats.sector_writebacks += dirty.map_or(0, |v| u64::from(v.dirty.count()));
         (id, dirty)
     }
 
@@ -182,7 +188,12 @@ impl<W: Copy> L1<W> {
     /// is filled by the access that has waited longest. The line that this evicted must be written back.
     #[inline]
     #[must_use]
-    pub fn fill(&mut self, line: u64, sectors: u8, mut each: impl FnMut(W)) -> Option<Victim> {
+    pub fn fill(
+        &mut self,
+        line: Line,
+        sectors: SectorMask,
+        mut each: impl FnMut(W),
+    ) -> Option<Victim> {
         let mshr = self.mshrs.find(line);
         let (id, dirty) = match self.tags.find(line) {
             Some(id) => (id, None),
@@ -194,7 +205,7 @@ impl<W: Copy> L1<W> {
         };
         let entry = self.tags.entry_mut(id);
         entry.valid |= sectors;
-        entry.partial &= !sectors;
+        entry.partial = entry.partial.without(sectors);
         if let Some(mshr) = mshr {
             let before = self.mshrs.in_use();
             self.mshrs.arrive(mshr, sectors, |waiter| each(waiter.who));
@@ -216,12 +227,12 @@ impl<W: Copy> L1<W> {
     #[must_use]
     pub fn store_local(
         &mut self,
-        line: u64,
-        sectors: u8,
-        full: u8,
+        line: Line,
+        sectors: SectorMask,
+        full: SectorMask,
         access: Access,
     ) -> Option<Victim> {
-        let count = u64::from(sectors.count_ones());
+        let count = u64::from(sectors.count());
         self.stats.sector_writes += count;
         self.stats.sector_local_writes += count;
         let (id, dirty) = match self.tags.find(line) {
@@ -235,7 +246,7 @@ impl<W: Copy> L1<W> {
         let entry = self.tags.entry_mut(id);
         entry.valid |= full;
         entry.dirty |= sectors;
-        entry.partial = entry.dirty & !entry.valid;
+        entry.partial = entry.dirty.without(entry.valid);
         dirty
     }
 
@@ -243,18 +254,24 @@ impl<W: Copy> L1<W> {
     /// line that this evicted must be written back.
     #[inline]
     #[must_use]
-    pub fn store(&mut self, line: u64, sectors: u8, full: u8, access: Access) -> Option<Victim> {
-        self.stats.sector_writes += u64::from(sectors.count_ones());
+    pub fn store(
+        &mut self,
+        line: Line,
+        sectors: SectorMask,
+        full: SectorMask,
+        access: Access,
+    ) -> Option<Victim> {
+        self.stats.sector_writes += u64::from(sectors.count());
         match (self.tags.find(line), self.write) {
             (Some(id), policy) => {
-                self.stats.write_hits += u64::from(sectors.count_ones());
+                self.stats.write_hits += u64::from(sectors.count());
                 match policy {
-                    WritePolicy::ThroughInvalidate => self.tags.entry_mut(id).valid &= !sectors,
+                    WritePolicy::ThroughInvalidate => self.tags.entry_mut(id).drop_sectors(sectors),
                     WritePolicy::ThroughValidate => self.tags.entry_mut(id).valid |= full,
                     WritePolicy::ThroughNoAllocate => {}
                 }
             }
-            (None, WritePolicy::ThroughValidate) if full != 0 => {
+            (None, WritePolicy::ThroughValidate) if !full.is_empty() => {
                 let (id, dirty) = self.insert(line, access);
                 self.tags.entry_mut(id).valid = full;
                 return dirty;
@@ -265,10 +282,10 @@ impl<W: Copy> L1<W> {
     }
 
     /// An atomic of `sectors` of `line`: done at L2, so the copy here is stale.
-    pub fn atomic(&mut self, line: u64, sectors: u8) {
-        self.stats.sector_atomics += u64::from(sectors.count_ones());
+    pub fn atomic(&mut self, line: Line, sectors: SectorMask) {
+        self.stats.sector_atomics += u64::from(sectors.count());
         if let Some(id) = self.tags.find(line) {
-            self.tags.entry_mut(id).valid &= !sectors;
+            self.tags.entry_mut(id).drop_sectors(sectors);
         }
     }
 
@@ -287,6 +304,10 @@ mod tests {
     const ANY: Access = Access {
         cache: CacheOp::All,
     };
+
+    const fn mask(bits: u8) -> SectorMask {
+        SectorMask::new(bits)
+    }
 
     fn spec() -> L1Spec {
         L1Spec {
@@ -316,19 +337,25 @@ mod tests {
     #[test]
     fn only_missing_sectors_are_requested_and_only_once() {
         let mut l1 = L1::new(&spec());
-        assert_eq!(l1.read(5, 0b0011, 'a', ANY).unwrap().request, 0b0011);
-        assert_eq!(l1.read(5, 0b0110, 'b', ANY).unwrap().request, 0b0100);
+        assert_eq!(
+            l1.read(Line(5), mask(0b0011), 'a', ANY).unwrap().request,
+            mask(0b0011)
+        );
+        assert_eq!(
+            l1.read(Line(5), mask(0b0110), 'b', ANY).unwrap().request,
+            mask(0b0100)
+        );
         let mut done = Vec::new();
-        assert_eq!(l1.fill(5, 0b0011, |w| done.push(w)), None);
+        assert_eq!(l1.fill(Line(5), mask(0b0011), |w| done.push(w)), None);
         assert_eq!(done, ['a']);
-        assert_eq!(l1.fill(5, 0b0100, |w| done.push(w)), None);
+        assert_eq!(l1.fill(Line(5), mask(0b0100), |w| done.push(w)), None);
         assert_eq!(done, ['a', 'b']);
-        let r = l1.read(5, 0b1111, 'c', ANY).unwrap();
+        let r = l1.read(Line(5), mask(0b1111), 'c', ANY).unwrap();
         assert_eq!(
             r,
             ReadResult {
-                hit: 0b0111,
-                request: 0b1000,
+                hit: mask(0b0111),
+                request: mask(0b1000),
                 waits: true
             }
         );
@@ -338,12 +365,18 @@ mod tests {
     #[test]
     fn refusals_name_their_cause_and_change_nothing() {
         let mut l1 = L1::new(&spec());
-        l1.read(1, 1, 0, ANY).unwrap();
-        l1.read(1, 1, 0, ANY).unwrap();
+        l1.read(Line(1), mask(1), 0, ANY).unwrap();
+        l1.read(Line(1), mask(1), 0, ANY).unwrap();
         let before = l1.stats;
-        assert_eq!(l1.read(1, 1, 0, ANY), Err(ReservationFail::MshrMerges));
-        l1.read(2, 1, 0, ANY).unwrap();
-        assert_eq!(l1.read(3, 1, 0, ANY), Err(ReservationFail::MshrEntries));
+        assert_eq!(
+            l1.read(Line(1), mask(1), 0, ANY),
+            Err(ReservationFail::MshrMerges)
+        );
+        l1.read(Line(2), mask(1), 0, ANY).unwrap();
+        assert_eq!(
+            l1.read(Line(3), mask(1), 0, ANY),
+            Err(ReservationFail::MshrEntries)
+        );
         assert_eq!(l1.stats.sector_reads, before.sector_reads + 1);
     }
 
@@ -357,14 +390,14 @@ mod tests {
         };
         let mut l1 = L1::new(&spec);
         let sets = 16;
-        l1.read(0, 1, 0, ANY).unwrap();
-        l1.read(sets, 1, 0, ANY).unwrap();
+        l1.read(Line(0), mask(1), 0, ANY).unwrap();
+        l1.read(Line(sets), mask(1), 0, ANY).unwrap();
         assert_eq!(
-            l1.read(2 * sets, 1, 0, ANY),
+            l1.read(Line(2 * sets), mask(1), 0, ANY),
             Err(ReservationFail::LineAlloc)
         );
-        assert_eq!(l1.fill(0, 1, |_| {}), None);
-        assert!(l1.read(2 * sets, 1, 0, ANY).is_ok());
+        assert_eq!(l1.fill(Line(0), mask(1), |_| {}), None);
+        assert!(l1.read(Line(2 * sets), mask(1), 0, ANY).is_ok());
     }
 
     #[test]
@@ -386,10 +419,14 @@ mod tests {
                 write: policy,
                 ..spec()
             });
-            l1.read(9, 0b0011, 0, ANY).unwrap();
-            assert_eq!(l1.fill(9, 0b0011, |_| {}), None);
-            assert_eq!(l1.store(9, 0b0001, 0b0001, ANY), None);
-            assert_eq!(l1.read(9, 0b0011, 0, ANY).unwrap().hit, valid, "{policy:?}");
+            l1.read(Line(9), mask(0b0011), 0, ANY).unwrap();
+            assert_eq!(l1.fill(Line(9), mask(0b0011), |_| {}), None);
+            assert_eq!(l1.store(Line(9), mask(0b0001), mask(0b0001), ANY), None);
+            assert_eq!(
+                l1.read(Line(9), mask(0b0011), 0, ANY).unwrap().hit,
+                mask(valid),
+                "{policy:?}"
+            );
         }
     }
 
@@ -398,22 +435,36 @@ mod tests {
         let spec = L1Spec { ways: 2, ..spec() };
         let mut l1: L1<u32> = L1::new(&spec);
         let sets = 16;
-        assert_eq!(l1.store_local(0, 0b0011, 0b0001, ANY), None);
+        assert_eq!(
+            l1.store_local(Line(0), mask(0b0011), mask(0b0001), ANY),
+            None
+        );
         // The sector that was written in part must be completed from below, and stays dirty.
-        assert_eq!(l1.read(0, 0b0011, 7, ANY).unwrap().request, 0b0010);
-        assert_eq!(l1.fill(0, 0b0010, |_| {}), None);
-        assert_eq!(l1.read(0, 0b0011, 7, ANY).unwrap().hit, 0b0011);
-        assert_eq!(l1.store_local(sets, 0b0100, 0, ANY), None);
+        assert_eq!(
+            l1.read(Line(0), mask(0b0011), 7, ANY).unwrap().request,
+            mask(0b0010)
+        );
+        assert_eq!(l1.fill(Line(0), mask(0b0010), |_| {}), None);
+        assert_eq!(
+            l1.read(Line(0), mask(0b0011), 7, ANY).unwrap().hit,
+            mask(0b0011)
+        );
+        assert_eq!(l1.store_local(Line(sets), mask(0b0100), mask(0), ANY), None);
         // Two ways are taken; the third line drives out the first, the fourth the second.
-        let first = l1.store(2 * sets, 0b1111, 0b1111, ANY);
+        let first = l1.store(Line(2 * sets), mask(0b1111), mask(0b1111), ANY);
         assert_eq!(first, None, "without allocation nothing is evicted");
-        let first = l1.store_local(2 * sets, 0b1111, 0b1111, ANY).unwrap();
-        assert_eq!((first.line, first.dirty, first.partial), (0, 0b0011, 0));
-        l1.read(3 * sets, 0b0001, 8, ANY).unwrap();
-        let second = l1.fill(3 * sets, 0b0001, |_| {}).unwrap();
+        let first = l1
+            .store_local(Line(2 * sets), mask(0b1111), mask(0b1111), ANY)
+            .unwrap();
+        assert_eq!(
+            (first.line, first.dirty, first.partial),
+            (Line(0), mask(0b0011), SectorMask::NONE)
+        );
+        l1.read(Line(3 * sets), mask(0b0001), 8, ANY).unwrap();
+        let second = l1.fill(Line(3 * sets), mask(0b0001), |_| {}).unwrap();
         assert_eq!(
             (second.line, second.dirty, second.partial),
-            (sets, 0b0100, 0b0100)
+            (Line(sets), mask(0b0100), mask(0b0100))
         );
         assert_eq!(l1.stats.sector_local_writes, 2 + 1 + 4);
         assert_eq!(l1.stats.sector_writebacks, 2 + 1);
@@ -432,15 +483,18 @@ mod tests {
         ] {
             let mut l1: L1<u32> = L1::new(&spec);
             // Set 0 gets line 0, then line 16, which two accesses wait for; a third line drives one out.
-            l1.read(0, 1, 0, ANY).unwrap();
-            assert_eq!(l1.fill(0, 1, |_| {}), None);
-            l1.read(16, 1, 1, first.into()).unwrap();
-            l1.read(16, 1, 2, second.into()).unwrap();
-            assert_eq!(l1.fill(16, 1, |_| {}), None);
-            l1.read(32, 1, 3, ANY).unwrap();
-            assert_eq!(l1.fill(32, 1, |_| {}), None);
-            assert!(l1.would_request(gone, 1), "{first:?} then {second:?}");
-            assert!(!l1.would_request(16 - gone, 1));
+            l1.read(Line(0), mask(1), 0, ANY).unwrap();
+            assert_eq!(l1.fill(Line(0), mask(1), |_| {}), None);
+            l1.read(Line(16), mask(1), 1, first.into()).unwrap();
+            l1.read(Line(16), mask(1), 2, second.into()).unwrap();
+            assert_eq!(l1.fill(Line(16), mask(1), |_| {}), None);
+            l1.read(Line(32), mask(1), 3, ANY).unwrap();
+            assert_eq!(l1.fill(Line(32), mask(1), |_| {}), None);
+            assert!(
+                l1.would_request(Line(gone), mask(1)),
+                "{first:?} then {second:?}"
+            );
+            assert!(!l1.would_request(Line(16 - gone), mask(1)));
         }
     }
 }

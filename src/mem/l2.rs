@@ -11,7 +11,7 @@ mod touch;
 pub use action::Action;
 
 use super::cache::{Access, MshrTable, Tags};
-use super::{Request, RequestKind};
+use super::{Line, Request, RequestKind, SectorMask};
 use crate::config::L2Spec;
 use crate::engine::{Cycle, Port};
 use crate::stats::L2Stats;
@@ -90,7 +90,7 @@ impl Slice {
 
     /// Touches the host's memory for `line` ahead of its use.
     #[inline(always)]
-    pub fn warm(&self, line: u64) {
+    pub fn warm(&self, line: Line) {
         self.tags.warm(self.sets.set_of(line), line);
         self.mshrs.warm(line);
     }
@@ -101,7 +101,7 @@ impl Slice {
     }
 
     /// A host copy: all sectors of `sectors` present and clean, without time.
-    pub fn preload(&mut self, line: u64, sectors: u8) {
+    pub fn preload(&mut self, line: Line, sectors: SectorMask) {
         let id = match self.tags.find(line) {
             Some(id) => id,
             None => {
@@ -113,8 +113,8 @@ impl Slice {
         self.tags.entry_mut(id).valid |= sectors;
     }
 
-    fn data_cycles(&self, sectors: u8) -> Cycle {
-        let bytes = sectors.count_ones() * self.sector_bytes;
+    fn data_cycles(&self, sectors: SectorMask) -> Cycle {
+        let bytes = sectors.count() * self.sector_bytes;
         Cycle::from(bytes.div_ceil(self.bytes_per_cycle)).max(1)
     }
 
@@ -127,18 +127,18 @@ impl Slice {
         now: Cycle,
         home: bool,
         act: &mut Vec<Action>,
-    ) -> Option<u8> {
+    ) -> Option<SectorMask> {
         match r.kind {
             RequestKind::Write => Some(self.write(r, now, act)),
             RequestKind::Invalidate => {
                 if let Some(id) = self.tags.find(r.line) {
-                    self.tags.entry_mut(id).valid = 0;
+                    self.tags.entry_mut(id).valid = SectorMask::NONE;
                 }
-                Some(0)
+                Some(SectorMask::NONE)
             }
             RequestKind::ForwardReply => {
                 self.arrived(r.line, r.sectors, now, home, act);
-                Some(0)
+                Some(SectorMask::NONE)
             }
             _ => self.read(r, now, home, act),
         }
@@ -152,23 +152,29 @@ impl Slice {
     }
 
     /// Reads and atomics: both need their sectors present.
-    fn read(&mut self, r: &Request, now: Cycle, home: bool, act: &mut Vec<Action>) -> Option<u8> {
+    fn read(
+        &mut self,
+        r: &Request,
+        now: Cycle,
+        home: bool,
+        act: &mut Vec<Action>,
+    ) -> Option<SectorMask> {
         let present = self.tags.find(r.line);
-        let (valid, partial) = present.map_or((0, 0), |id| {
+        let (valid, partial) = present.map_or((SectorMask::NONE, SectorMask::NONE), |id| {
             (self.tags.entry(id).valid, self.tags.entry(id).partial)
         });
         let hit = valid & r.sectors;
-        let missing = r.sectors & !hit;
+        let missing = r.sectors.without(hit);
         let waiter = Waiter {
             kind: r.kind,
-            source: r.source,
+            sm: r.sm,
             to: r.to,
             sectors: r.sectors,
             atomic_cycles: r.atomic_cycles,
             cache: r.cache,
         };
-        let mut new = 0;
-        if missing != 0 {
+        let mut new = SectorMask::NONE;
+        if !missing.is_empty() {
             let found = self.mshrs.find(r.line);
             let remote = !home && found.is_none();
             if self.mshrs.check(found).is_err()
@@ -179,25 +185,22 @@ impl Slice {
             self.remote_in_flight += u32::from(remote);
             new = self.mshrs.wait(found, r.line, missing, waiter).1;
         }
-        let atomic = matches!(r.kind, RequestKind::Atomic | RequestKind::Reduction);
-        let count = |mask: u8| u64::from(mask.count_ones());
-        self.stats.requests += 1;
-        if atomic {
-            self.stats.sector_atomics += count(r.sectors);
-        } else {
-            self.stats.sector_reads += count(r.sectors);
-            self.stats.read_hits += count(hit);
-            self.stats.read_misses += count(new);
-            self.stats.read_mshr_hits += count(missing & !new);
-        }
-        self.stats.lazy_fetches += count(new & partial);
+        self.count_read(r, hit, new);
+        self.stats.lazy_fetches += u64::from((new & partial).count());
         if let Some(id) = present {
             self.tags.hit(id, r.cache.into());
         }
-        let start = self.start(now, if hit == 0 { 1 } else { self.data_cycles(hit) });
-        if missing == 0 {
+        let start = self.start(
+            now,
+            if hit.is_empty() {
+                1
+            } else {
+                self.data_cycles(hit)
+            },
+        );
+        if missing.is_empty() {
             self.answer(&waiter, r.line, start, self.hit_latency, act);
-        } else if new != 0 {
+        } else if !new.is_empty() {
             let at = if home {
                 start + self.miss_latency
             } else {
@@ -205,7 +208,7 @@ impl Slice {
             };
             if !home {
                 self.stats.forwards += 1;
-                self.stats.forwarded_sectors += count(new);
+                self.stats.forwarded_sectors += u64::from(new.count());
             }
             act.push(Action::Fetch {
                 at,
@@ -217,10 +220,25 @@ impl Slice {
         Some(hit)
     }
 
+    /// Counts a read or atomic that found the sectors `hit` and sent for those in `new`.
+    #[inline(always)]
+    fn count_read(&mut self, r: &Request, hit: SectorMask, new: SectorMask) {
+        let count = |mask: SectorMask| u64::from(mask.count());
+        self.stats.requests += 1;
+        if matches!(r.kind, RequestKind::Atomic | RequestKind::Reduction) {
+            self.stats.sector_atomics += count(r.sectors);
+        } else {
+            self.stats.sector_reads += count(r.sectors);
+            self.stats.read_hits += count(hit);
+            self.stats.read_misses += count(new);
+            self.stats.read_mshr_hits += count(r.sectors.without(hit | new));
+        }
+    }
+
     /// When a reply with `sectors` of data, whose turn in the data path is at `start`, is through the
     /// slice's port. The port is reserved in the order of these turns; latencies come on top.
-    fn send(&mut self, start: Cycle, sectors: u8) -> Cycle {
-        let data = u64::from(sectors.count_ones() * self.sector_bytes);
+    fn send(&mut self, start: Cycle, sectors: SectorMask) -> Cycle {
+        let data = u64::from(sectors.count() * self.sector_bytes);
         self.reply_port.send(start, self.header_bytes + data)
     }
 
@@ -229,7 +247,7 @@ impl Slice {
     fn answer(
         &mut self,
         waiter: &Waiter,
-        line: u64,
+        line: Line,
         start: Cycle,
         latency: Cycle,
         act: &mut Vec<Action>,
@@ -237,7 +255,7 @@ impl Slice {
         let mut sectors = waiter.sectors;
         let mut at = match waiter.kind {
             RequestKind::Forward => start,
-            RequestKind::Reduction => self.send(start, 0),
+            RequestKind::Reduction => self.send(start, SectorMask::NONE),
             _ => self.send(start, sectors),
         } + latency;
         if matches!(waiter.kind, RequestKind::Atomic | RequestKind::Reduction) {
@@ -251,7 +269,7 @@ impl Slice {
                 act.push(Action::Invalidate { at, line });
             }
             if waiter.kind == RequestKind::Reduction {
-                sectors = 0;
+                sectors = SectorMask::NONE;
             } else {
                 at += self.atomic_latency;
             }
@@ -259,7 +277,7 @@ impl Slice {
         act.push(Action::Reply {
             at,
             kind: waiter.kind,
-            source: waiter.source,
+            sm: waiter.sm,
             to: waiter.to,
             line,
             sectors,
@@ -267,8 +285,8 @@ impl Slice {
     }
 
     /// Takes a write; returns its sectors when their line was present.
-    fn write(&mut self, r: &Request, now: Cycle, act: &mut Vec<Action>) -> u8 {
-        let count = u64::from(r.sectors.count_ones());
+    fn write(&mut self, r: &Request, now: Cycle, act: &mut Vec<Action>) -> SectorMask {
+        let count = u64::from(r.sectors.count());
         self.stats.requests += 1;
         self.stats.sector_writes += count;
         let start = self.start(now, self.data_cycles(r.sectors));
@@ -285,15 +303,15 @@ impl Slice {
             }
         };
         let entry = self.tags.entry_mut(id);
-        let unknown = r.sectors & !r.full & !entry.valid;
+        let unknown = r.sectors.without(r.full | entry.valid);
         entry.valid |= r.full;
-        entry.partial = (entry.partial | unknown) & !r.full;
+        entry.partial = (entry.partial | unknown).without(r.full);
         entry.dirty |= r.sectors;
-        let fetch = !self.lazy_fetch && unknown != 0;
+        let fetch = !self.lazy_fetch && !unknown.is_empty();
         if fetch && self.mshrs.check(self.mshrs.find(r.line)).is_ok() {
             let waiter = Waiter {
                 kind: RequestKind::Invalidate,
-                source: r.source,
+                sm: r.sm,
                 to: r.to,
                 sectors: unknown,
                 atomic_cycles: 0,
@@ -303,7 +321,7 @@ impl Slice {
                 .mshrs
                 .wait(self.mshrs.find(r.line), r.line, unknown, waiter)
                 .1;
-            if new != 0 {
+            if !new.is_empty() {
                 let at = start + self.miss_latency;
                 act.push(Action::Fetch {
                     at,
@@ -313,28 +331,28 @@ impl Slice {
                 });
             }
         }
-        let at = self.send(start, 0) + self.hit_latency;
+        let at = self.send(start, SectorMask::NONE) + self.hit_latency;
         if self.replicates {
             act.push(Action::Invalidate { at, line: r.line });
         }
         act.push(Action::Reply {
             at,
             kind: r.kind,
-            source: r.source,
+            sm: r.sm,
             to: r.to,
             line: r.line,
-            sectors: 0,
+            sectors: SectorMask::NONE,
         });
-        present.map_or(0, |_| r.sectors)
+        present.map_or(SectorMask::NONE, |_| r.sectors)
     }
 
-    fn allocate(&mut self, line: u64, access: Access, at: Cycle, act: &mut Vec<Action>) -> u32 {
+    fn allocate(&mut self, line: Line, access: Access, at: Cycle, act: &mut Vec<Action>) -> u32 {
         let (id, victim) = self.tags.insert_in(self.sets.set_of(line), line, access);
         if let Some(victim) = victim {
             self.stats.evictions += 1;
-            if victim.dirty != 0 {
-                self.stats.writebacks += u64::from(victim.dirty.count_ones());
-                self.stats.partial_writebacks += u64::from(victim.partial.count_ones());
+            if !victim.dirty.is_empty() {
+                self.stats.writebacks += u64::from(victim.dirty.count());
+                self.stats.partial_writebacks += u64::from(victim.partial.count());
                 act.push(Action::WriteBack {
                     at,
                     line: victim.line,
@@ -349,8 +367,8 @@ impl Slice {
     /// that has waited longest.
     pub fn arrived(
         &mut self,
-        line: u64,
-        sectors: u8,
+        line: Line,
+        sectors: SectorMask,
         now: Cycle,
         home: bool,
         act: &mut Vec<Action>,
@@ -364,12 +382,12 @@ impl Slice {
                 self.allocate(line, access, now, act)
             }
         };
-        let count = u64::from(sectors.count_ones());
+        let count = u64::from(sectors.count());
         self.stats.fills += count;
         self.stats.far_fills += if home { 0 } else { count };
         let entry = self.tags.entry_mut(id);
         entry.valid |= sectors;
-        entry.partial &= !sectors;
+        entry.partial = entry.partial.without(sectors);
         let Some(mshr) = mshr else {
             return;
         };
@@ -426,10 +444,7 @@ impl Slice {
 
     /// Dirty sectors that are still here.
     pub fn dirty_sectors(&self) -> u64 {
-        self.tags
-            .lines()
-            .map(|e| u64::from(e.dirty.count_ones()))
-            .sum()
+        self.tags.lines().map(|e| u64::from(e.dirty.count())).sum()
     }
 }
 

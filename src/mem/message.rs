@@ -1,7 +1,8 @@
 //! The messages between SMs and L2 slices, and between slices.
 
+use super::{Line, SectorMask};
 use crate::engine::{Cycle, Timed};
-use crate::ids::SliceId;
+use crate::ids::{SliceId, SmId};
 use crate::isa::CacheOp;
 
 /// What a request asks of a slice.
@@ -91,20 +92,20 @@ pub enum ReplyTo {
 pub struct Request {
     /// Cycle.
     pub at: Cycle,
-    /// Line number.
-    pub line: u64,
+    /// Its line.
+    pub line: Line,
     /// Whom the reply is for.
     pub to: ReplyTo,
-    /// SM (or slice, where [`Request::to`] is one); written by the port that sends it.
-    pub source: u16,
+    /// The SM that sent it, written by its port; no one where a slice did, which [`Request::to`] then names.
+    pub sm: SmId,
     /// Destination slice; written by the crossbar.
-    pub slice: u16,
+    pub slice: SliceId,
     /// What is asked.
     pub kind: RequestKind,
-    /// Sectors, bit i for bytes `32 i`..`32 i + 31` of the line.
-    pub sectors: u8,
+    /// Sectors.
+    pub sectors: SectorMask,
     /// Of those, the ones that are written in full.
-    pub full: u8,
+    pub full: SectorMask,
     /// Atomic: cycles that the slice's atomic unit needs.
     pub atomic_cycles: u8,
     /// Cache operator of the access, for the slice's replacement policy.
@@ -115,16 +116,16 @@ impl Request {
     /// A request of `kind` for `sectors` of `line`, whose reply is for `to`; what else it has is zero, and its
     /// cache operator the ordinary one.
     #[inline(always)]
-    pub fn new(kind: RequestKind, line: u64, sectors: u8, to: ReplyTo) -> Self {
+    pub fn new(kind: RequestKind, line: Line, sectors: SectorMask, to: ReplyTo) -> Self {
         Request {
             at: 0,
             line,
             to,
-            source: 0,
-            slice: 0,
+            sm: SmId::default(),
+            slice: SliceId::default(),
             kind,
             sectors,
-            full: 0,
+            full: SectorMask::NONE,
             atomic_cycles: 0,
             cache: CacheOp::All,
         }
@@ -136,18 +137,18 @@ impl Request {
 pub struct Reply {
     /// Cycle at which it leaves the slice, then of its arrival at the SM.
     pub at: Cycle,
-    /// Line number.
-    pub line: u64,
+    /// Its line.
+    pub line: Line,
     /// Whom it is for, as the request said.
     pub to: ReplyTo,
     /// Destination SM.
-    pub sm: u16,
+    pub sm: SmId,
     /// Sending slice.
-    pub slice: u16,
+    pub slice: SliceId,
     /// What was asked.
     pub kind: RequestKind,
     /// Sectors with data; none for acknowledgements.
-    pub sectors: u8,
+    pub sectors: SectorMask,
 }
 
 const _: () = assert!(size_of::<Request>() <= 32 && size_of::<Reply>() <= 32);
@@ -159,8 +160,10 @@ impl Timed for Request {
     }
     /// Slices come after SMs.
     fn rank(&self) -> u32 {
-        let internal = u32::from(self.kind as u8 >= RequestKind::Forward as u8);
-        internal << 16 | u32::from(self.source)
+        match self.to {
+            ReplyTo::Slice(slice) => 1 << 16 | u32::from(slice.0),
+            _ => u32::from(self.sm.0),
+        }
     }
 }
 
@@ -169,7 +172,7 @@ impl Timed for Reply {
         self.at
     }
     fn rank(&self) -> u32 {
-        u32::from(self.slice)
+        u32::from(self.slice.0)
     }
 }
 

@@ -11,10 +11,12 @@ pub mod cache;
 pub mod dram;
 pub mod l1;
 pub mod l2;
+mod line;
 pub mod message;
 pub mod shard;
 pub mod space;
 
+pub use line::{Line, SectorMask};
 pub use message::{CodeCache, FlightId, Reply, ReplyTo, Request, RequestKind};
 
 /// Bytes of a cache line; lines are numbered by `address / LINE_BYTES`.

@@ -3,7 +3,7 @@
 //! Data has the addresses that programs use, 48 bits of them. What programs cannot address (code, constants, the
 //! local memory of threads) lies above, each in a window of its own, so that nothing is taken for anything else.
 
-use super::{LINE_BYTES, SECTOR_BYTES};
+use super::{Line, SECTOR_BYTES, SectorMask};
 
 /// Lines of the whole window of one kind: 256 TiB.
 const WINDOW_LINES: u64 = 1 << 41;
@@ -26,42 +26,43 @@ impl Window {
     pub const ALL: [Window; 4] = [Window::Data, Window::Code, Window::Constants, Window::Local];
 
     /// Its first line, and the first one after it.
-    pub const fn lines(self) -> (u64, u64) {
-        match self {
+    pub const fn lines(self) -> (Line, Line) {
+        let (first, end) = match self {
             Window::Data => (0, WINDOW_LINES),
             Window::Code => (WINDOW_LINES, 2 * WINDOW_LINES),
             Window::Constants => (2 * WINDOW_LINES, 4 * WINDOW_LINES),
             Window::Local => (4 * WINDOW_LINES, 8 * WINDOW_LINES),
-        }
+        };
+        (Line(first), Line(end))
     }
 
     /// Its first byte.
     pub const fn base(self) -> u64 {
-        self.lines().0 * LINE_BYTES
+        self.lines().0.address()
     }
 }
 
 /// A line of an instruction or constant cache of `line_bytes` (a power of two, 32 to 128) as part of an L2 line:
 /// the L2 line, and the sectors of it.
 #[inline]
-pub fn sectors_of(line: u64, line_bytes: u32) -> (u64, u8) {
+pub fn sectors_of(line: u64, line_bytes: u32) -> (Line, SectorMask) {
     let at = line * u64::from(line_bytes);
-    let count = u64::from(line_bytes) / SECTOR_BYTES;
-    let first = at % LINE_BYTES / SECTOR_BYTES;
-    (at / LINE_BYTES, (((1u32 << count) - 1) << first) as u8)
+    let count = line_bytes / SECTOR_BYTES as u32;
+    let first = SectorMask::sector_of(at);
+    (Line::of(at), SectorMask::range(first, count))
 }
 
 /// The inverse of [`sectors_of`]: which line of a cache with `line_bytes` a reply with `sectors` of the L2 line
 /// `line` is for.
 #[inline]
-pub fn line_of(line: u64, sectors: u8, line_bytes: u32) -> u64 {
-    let at = line * LINE_BYTES + u64::from(sectors.trailing_zeros()) * SECTOR_BYTES;
-    at / u64::from(line_bytes)
+pub fn line_of(line: Line, sectors: SectorMask, line_bytes: u32) -> u64 {
+    line.sector_address(sectors.first()) / u64::from(line_bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mem::LINE_BYTES;
 
     #[test]
     fn no_line_is_in_two_windows() {
@@ -70,7 +71,7 @@ mod tests {
             assert!(a.0 < a.1 && a.1 <= b.0 && b.0 < b.1, "{pair:?}");
         }
         let (_, end) = Window::ALL[3].lines();
-        assert!(end.checked_mul(LINE_BYTES).is_some(), "bytes fit 64 bits");
+        assert!(end.0.checked_mul(LINE_BYTES).is_some(), "bytes fit 64 bits");
     }
 
     #[test]
@@ -78,10 +79,10 @@ mod tests {
         for line_bytes in [32, 64, 128] {
             for line in 0..40 {
                 let (l2, sectors) = sectors_of(line, line_bytes);
-                assert_eq!(sectors.count_ones() * 32, line_bytes);
+                assert_eq!(sectors.count() * 32, line_bytes);
                 assert_eq!(line_of(l2, sectors, line_bytes), line);
             }
         }
-        assert_eq!(sectors_of(3, 64), (1, 0b1100));
+        assert_eq!(sectors_of(3, 64), (Line(1), SectorMask::new(0b1100)));
     }
 }

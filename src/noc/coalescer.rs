@@ -7,25 +7,26 @@
 
 use crate::config::NocSpec;
 use crate::config::noc::COALESCER_JOINS_MAX;
-use crate::mem::{Reply, ReplyTo, Request, RequestKind};
+use crate::ids::SmId;
+use crate::mem::{Line, Reply, ReplyTo, Request, RequestKind, SectorMask};
 
 const JOINED_MAX: usize = COALESCER_JOINS_MAX as usize;
 
 /// A read that waits for another's reply.
 #[derive(Clone, Copy, Debug, Default)]
 struct Joined {
-    sm: u16,
-    sectors: u8,
+    sm: SmId,
+    sectors: SectorMask,
     to: ReplyTo,
 }
 
-/// A read on its way and those that joined it. Free while `sectors` is 0.
+/// A read on its way and those that joined it. Free while `sectors` is empty.
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
-    line: u64,
+    line: Line,
     to: ReplyTo,
-    sm: u16,
-    sectors: u8,
+    sm: SmId,
+    sectors: SectorMask,
     count: u8,
     joined: [Joined; JOINED_MAX],
 }
@@ -52,9 +53,10 @@ impl Coalescer {
         })
     }
 
-    fn set(&mut self, line: u64) -> &mut [Entry] {
+    fn set(&mut self, line: Line) -> &mut [Entry] {
         // Digits above are added, so that strides of a multiple of the sets spread too.
-        let set = (line + line / self.sets + line / self.sets / self.sets) % self.sets;
+        let above = line.0 / self.sets;
+        let set = (line.0 + above + above / self.sets) % self.sets;
         let first = set as usize * self.ways;
         &mut self.entries[first..first + self.ways]
     }
@@ -67,14 +69,14 @@ impl Coalescer {
         let joined_max = self.joined_max;
         let mut free = None;
         for entry in self.set(request.line) {
-            if entry.sectors == 0 {
+            if entry.sectors.is_empty() {
                 free = Some(entry);
             } else if entry.line == request.line
-                && request.sectors & !entry.sectors == 0
+                && entry.sectors.contains(request.sectors)
                 && entry.count < joined_max
             {
                 entry.joined[usize::from(entry.count)] = Joined {
-                    sm: request.source,
+                    sm: request.sm,
                     sectors: request.sectors,
                     to: request.to,
                 };
@@ -85,7 +87,7 @@ impl Coalescer {
         if let Some(entry) = free {
             entry.line = request.line;
             entry.to = request.to;
-            entry.sm = request.source;
+            entry.sm = request.sm;
             entry.sectors = request.sectors;
             entry.count = 0;
         }
@@ -104,7 +106,7 @@ impl Coalescer {
         let Some(entry) = self.set(reply.line).iter_mut().find(answered) else {
             return;
         };
-        entry.sectors = 0;
+        entry.sectors = SectorMask::NONE;
         for joined in &entry.joined[..usize::from(entry.count)] {
             each(Reply {
                 sm: joined.sm,
@@ -131,8 +133,8 @@ mod tests {
     fn read(sm: u16, line: u64, sectors: u8) -> Request {
         let to = ReplyTo::Flight(FlightId::new(u32::from(sm) + 100));
         Request {
-            source: sm,
-            ..Request::new(RequestKind::Read, line, sectors, to)
+            sm: SmId(sm),
+            ..Request::new(RequestKind::Read, Line(line), SectorMask::new(sectors), to)
         }
     }
 
@@ -141,20 +143,20 @@ mod tests {
             at: 500,
             line: to.line,
             to: to.to,
-            sm: to.source,
-            slice: 0,
+            sm: to.sm,
+            slice: to.slice,
             kind: to.kind,
             sectors: to.sectors,
         }
     }
 
-    fn delivered(coalescer: &mut Coalescer, to: &Request) -> Vec<(u16, u32, u8)> {
+    fn delivered(coalescer: &mut Coalescer, to: &Request) -> Vec<(u16, u32, SectorMask)> {
         let mut all = Vec::new();
         coalescer.deliver(&reply(to), |r| {
             let ReplyTo::Flight(flight) = r.to else {
                 panic!("{r:?} has another target")
             };
-            all.push((r.sm, flight.number(), r.sectors));
+            all.push((r.sm.0, flight.number(), r.sectors));
         });
         all
     }
@@ -167,11 +169,17 @@ mod tests {
         assert_eq!(went_on, [true, false, false, true], "two may join");
         assert_eq!(
             delivered(&mut lrc, &first),
-            [(1, 101, 0b1111), (2, 102, 0b1111)]
+            [
+                (1, 101, SectorMask::new(0b1111)),
+                (2, 102, SectorMask::new(0b1111))
+            ]
         );
         assert_eq!(delivered(&mut lrc, &first), [], "once");
         assert!(lrc.join(&read(4, 7, 0b1111)), "joins the read of SM 3");
-        assert_eq!(delivered(&mut lrc, &read(3, 7, 0b1111)), [(4, 104, 0b1111)]);
+        assert_eq!(
+            delivered(&mut lrc, &read(3, 7, 0b1111)),
+            [(4, 104, SectorMask::new(0b1111))]
+        );
         assert!(!lrc.join(&read(5, 7, 0b1111)), "nothing is under way");
     }
 
@@ -188,7 +196,10 @@ mod tests {
         };
         assert!(!lrc.join(&write));
         assert!(lrc.join(&read(4, 7, 0b0001)), "a part");
-        assert_eq!(delivered(&mut lrc, &first), [(4, 104, 0b0001)]);
+        assert_eq!(
+            delivered(&mut lrc, &first),
+            [(4, 104, SectorMask::new(0b0001))]
+        );
     }
 
     #[test]

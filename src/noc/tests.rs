@@ -10,15 +10,20 @@ fn gpc(overrides: &[&str]) -> (GpcPorts, Topology) {
     let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
     let spec = config::load("h100-pcie", &overrides).unwrap().spec;
     let topology = Topology::new(&spec);
-    (GpcPorts::new(0, &spec, &topology), topology)
+    (GpcPorts::new(GpcId(0), &spec, &topology), topology)
 }
 
 /// A read of a whole line by the SM at `position` of the GPC.
 fn read(topology: &Topology, position: usize, line: u64) -> Request {
     Request {
         at: 100,
-        source: topology.sms_of[0][position],
-        ..Request::new(RequestKind::Read, line, 0b1111, ReplyTo::Fill)
+        sm: topology.sms_of[0][position],
+        ..Request::new(
+            RequestKind::Read,
+            Line(line),
+            SectorMask::ALL,
+            ReplyTo::Fill,
+        )
     }
 }
 
@@ -35,7 +40,7 @@ fn round_trip(ports: &mut GpcPorts, topology: &Topology, reads: &[Request]) -> (
             at: 1000,
             line: request.line,
             to: request.to,
-            sm: request.source,
+            sm: request.sm,
             slice: request.slice,
             kind: request.kind,
             sectors: request.sectors,

@@ -16,10 +16,10 @@ mod tests;
 use crate::config::GpuSpec;
 use crate::engine::Cycle;
 use crate::gpu::ChipCounters;
-use crate::ids::SmId;
+use crate::ids::{SliceId, SmId};
 use crate::mem::dram::{DramProbe, NoDramProbe};
 use crate::mem::l1::ReservationFail;
-use crate::mem::{Reply, Request};
+use crate::mem::{Line, Reply, Request, SectorMask};
 use crate::sm::CtaDone;
 use crate::sm::memory::Space;
 use crate::stats::Label;
@@ -102,22 +102,22 @@ events! {
     /// A memory instruction entered the SM's pipe.
     fn memory_entered(inst: &MemoryInst);
     /// L1 served a load of a line: sectors present, sectors that it waits for.
-    fn l1_accessed(sm: SmId, line: u64, hit: u8, missed: u8);
+    fn l1_accessed(sm: SmId, line: Line, hit: SectorMask, missed: SectorMask);
     /// L1 refused a load of a line, which is tried again.
-    fn l1_refused(sm: SmId, line: u64, reason: ReservationFail);
+    fn l1_refused(sm: SmId, line: Line, reason: ReservationFail);
     /// Sectors arrived in L1; `mshrs` lines are in flight now.
-    fn l1_filled(sm: SmId, line: u64, sectors: u8, mshrs: usize);
+    fn l1_filled(sm: SmId, line: Line, sectors: SectorMask, mshrs: usize);
     /// A request left its GPC's port, or joined another one there.
     fn request_routed(request: &Request, joined: bool);
     /// A reply left its slice for an SM.
     fn reply_routed(reply: &Reply);
     /// A slice served `request`, perhaps after it waited for an MSHR: `hit` are the sectors of a read that were
     /// valid, those of a write whose line was present.
-    fn l2_accessed(request: &Request, hit: u8);
+    fn l2_accessed(request: &Request, hit: SectorMask);
     /// A request waits for an MSHR of its slice.
     fn l2_waits(request: &Request);
     /// Sectors arrived in a slice from DRAM.
-    fn l2_filled(slice: u16, line: u64, sectors: u8);
+    fn l2_filled(slice: SliceId, line: Line, sectors: SectorMask);
     /// A CTA ended.
     fn cta_done(done: &CtaDone);
 }

@@ -29,8 +29,8 @@ impl DramProbe for Counts {
     }
 }
 
-fn sectors(mask: u8) -> u64 {
-    u64::from(mask.count_ones())
+fn sectors(mask: SectorMask) -> u64 {
+    u64::from(mask.count())
 }
 
 impl Probe for Counts {
@@ -44,13 +44,13 @@ impl Probe for Counts {
     fn memory_entered(&mut self, _: Cycle, inst: &MemoryInst) {
         self.entered += u64::from(matches!(inst.space, Space::Global | Space::Local));
     }
-    fn l1_accessed(&mut self, _: Cycle, _: SmId, _: u64, hit: u8, _: u8) {
+    fn l1_accessed(&mut self, _: Cycle, _: SmId, _: Line, hit: SectorMask, _: SectorMask) {
         self.l1_hits += sectors(hit);
     }
-    fn l1_refused(&mut self, _: Cycle, _: SmId, _: u64, _: ReservationFail) {
+    fn l1_refused(&mut self, _: Cycle, _: SmId, _: Line, _: ReservationFail) {
         self.l1_refused += 1;
     }
-    fn l1_filled(&mut self, _: Cycle, _: SmId, _: u64, filled: u8, _: usize) {
+    fn l1_filled(&mut self, _: Cycle, _: SmId, _: Line, filled: SectorMask, _: usize) {
         self.l1_filled += sectors(filled);
     }
     fn request_routed(&mut self, _: Cycle, _: &Request, joined: bool) {
@@ -60,13 +60,13 @@ impl Probe for Counts {
     fn reply_routed(&mut self, _: Cycle, _: &Reply) {
         self.replies += 1;
     }
-    fn l2_accessed(&mut self, _: Cycle, request: &Request, hit: u8) {
+    fn l2_accessed(&mut self, _: Cycle, request: &Request, hit: SectorMask) {
         self.l2 += 1;
         if matches!(request.kind, crate::mem::RequestKind::Read) {
             self.l2_hits += sectors(hit);
         }
     }
-    fn l2_filled(&mut self, _: Cycle, _: u16, _: u64, filled: u8) {
+    fn l2_filled(&mut self, _: Cycle, _: SliceId, _: Line, filled: SectorMask) {
         self.l2_filled += sectors(filled);
     }
     fn cta_done(&mut self, _: Cycle, _: &CtaDone) {

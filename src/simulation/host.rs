@@ -236,26 +236,7 @@ impl<'a> Host<'a> {
         let slot = (0..programs.len())
             .find(|slot| self.running.iter().all(|r| usize::from(r.program) != *slot))
             .unwrap_or(programs.len());
-        let (code_line, lines, new) = self.code_line(&kernel);
-        let program = Program::new(&kernel.code, self.spec);
-        let constants = self.next_constant;
-        let line_bytes = u64::from(self.spec.const_cache.line_bytes);
-        let constant_bytes = u64::from(program.const_lines) * line_bytes;
-        self.next_constant += constant_bytes.next_multiple_of(CONSTANT_ALIGNMENT);
-        if self.spec.l2.memcpy_fills {
-            // The driver uploads code once and parameters with every launch, like any host copy.
-            if new {
-                let line_bytes = u64::from(self.spec.fetch.line_bytes);
-                gpu.preload(code_line * line_bytes, lines * line_bytes, true);
-            }
-            gpu.preload(constants, constant_bytes, true);
-        }
-        let launched = Launched {
-            program,
-            code_line,
-            const_line: constants / line_bytes,
-            kernel: kernel.clone(),
-        };
+        let launched = self.upload(&kernel, gpu);
         let control_bits = kernel.code.insts.iter().any(|i| i.control.is_some());
         match programs.get_mut(slot) {
             Some(old) => *old = launched,
@@ -292,6 +273,30 @@ impl<'a> Host<'a> {
             provenance: Provenance::FULL,
         });
         Ok(())
+    }
+
+    /// Gives a kernel's code and constants their places in memory.
+    fn upload<P: Probe + Sync>(&mut self, kernel: &Kernel, gpu: &Gpu<P>) -> Launched {
+        let (code_line, lines, new) = self.code_line(kernel);
+        let program = Program::new(&kernel.code, self.spec);
+        let constants = self.next_constant;
+        let line_bytes = u64::from(self.spec.const_cache.line_bytes);
+        let constant_bytes = u64::from(program.const_lines) * line_bytes;
+        self.next_constant += constant_bytes.next_multiple_of(CONSTANT_ALIGNMENT);
+        if self.spec.l2.memcpy_fills {
+            // The driver uploads code once and parameters with every launch, like any host copy.
+            if new {
+                let line_bytes = u64::from(self.spec.fetch.line_bytes);
+                gpu.preload(code_line * line_bytes, lines * line_bytes, true);
+            }
+            gpu.preload(constants, constant_bytes, true);
+        }
+        Launched {
+            program,
+            code_line,
+            const_line: constants / line_bytes,
+            kernel: kernel.clone(),
+        }
     }
 
     /// The address of a kernel's code: the same code keeps its place from launch to launch.

@@ -20,6 +20,7 @@ use std::time::Instant;
 pub use timeline::{CtaSpan, Sample, Timeline};
 
 mod host;
+mod memory;
 mod timeline;
 mod warm;
 
@@ -199,7 +200,9 @@ pub fn run<P: Probe + Sync>(
     options: &Options,
 ) -> Result<RunResult<P>> {
     let subject = format!("simulating {}", spec.name);
-    memory_limit::check(&subject, memory_limit::machine(spec), options.memory_limit)?;
+    let mut memory = memory_limit::machine(spec);
+    memory.extend(memory::parts(workload, spec));
+    memory_limit::check(&subject, memory, options.memory_limit)?;
     let begun = Instant::now();
     let gpu = Gpu::<P>::new(spec, options.threads);
     for before in &options.warm {

@@ -45,11 +45,11 @@ fn first_of(footprint: &mut Footprint, ctas: Range<u64>, spec: &GpuSpec) -> Resu
     while first > ctas.start && bytes < enough {
         lines.clear();
         footprint.visit(first - 1, |line: LineAccess, _| {
-            lines.push((line.line, line.sectors));
+            lines.push((line.line.0, line.sectors.count()));
         })?;
         lines.sort_unstable();
         lines.dedup();
-        let sectors: u64 = lines.iter().map(|(_, s)| u64::from(s.count_ones())).sum();
+        let sectors: u64 = lines.iter().map(|(_, sectors)| u64::from(*sectors)).sum();
         let step = stride.min(first - ctas.start);
         // A CTA without accesses must not make this endless.
         bytes += step * (sectors * SECTOR_BYTES).max(1);

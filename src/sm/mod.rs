@@ -35,6 +35,7 @@ use cores::warp::{Local, PENDING};
 use ctas::CtaTable;
 use front::Front;
 use memory::MemoryPath;
+use memory::miss_port::{PassThrough, Stage};
 use program::Pipe;
 
 pub use crate::stats::SmCounters;
@@ -67,13 +68,13 @@ pub struct Cx<'a, P> {
     pub no_skip: bool,
 }
 
-/// One SM. All times inside are local: cycles since `epoch`.
-pub struct Sm {
+/// One SM. All times inside are local: cycles since `epoch`. `S` is the stage in front of its miss port.
+pub struct Sm<S = PassThrough> {
     id: SmId,
     epoch: Cycle,
     front: Front,
     cores: Cores,
-    memory: MemoryPath,
+    memory: MemoryPath<S>,
     async_side: AsyncSide,
     ctas: CtaTable,
     inbox: Calendar<Reply>,
@@ -86,12 +87,19 @@ pub struct Sm {
 impl Sm {
     /// An idle SM for quanta of `quantum` cycles.
     pub fn new(id: SmId, spec: &GpuSpec, quantum: Cycle) -> Self {
+        Sm::with_stage(id, spec, quantum, PassThrough)
+    }
+}
+
+impl<S: Stage> Sm<S> {
+    /// An idle SM with `stage` in front of its miss port.
+    pub fn with_stage(id: SmId, spec: &GpuSpec, quantum: Cycle, stage: S) -> Self {
         Sm {
             id,
             epoch: 0,
             front: Front::new(spec),
             cores: Cores::new(spec),
-            memory: MemoryPath::new(id, spec),
+            memory: MemoryPath::new(id, spec, stage),
             async_side: AsyncSide::new(usize::from(spec.sm.warps_max)),
             ctas: CtaTable::new(spec.sm.ctas_max, quantum),
             inbox: Calendar::new(quantum),

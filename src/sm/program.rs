@@ -16,17 +16,17 @@ use crate::trace::stream::has_access;
 const GENERAL: u16 = 256;
 const UNIFORM: u16 = 64;
 const PREDICATES: u16 = 8;
-/// The scoreboard numbers all registers of a warp in one row: general, uniform, predicates, uniform predicates.
-/// This is the number of the first uniform one.
+/// All registers that an instruction can name in one row: general, uniform, predicates, uniform predicates. This is
+/// the number of the first uniform one.
 const FIRST_UNIFORM: u16 = GENERAL;
-/// Scoreboard number of the first predicate register.
-pub const FIRST_PREDICATE: u16 = FIRST_UNIFORM + UNIFORM;
+/// Number of the first predicate register.
+const FIRST_PREDICATE: u16 = FIRST_UNIFORM + UNIFORM;
 const FIRST_UNIFORM_PREDICATE: u16 = FIRST_PREDICATE + PREDICATES;
 /// Stands for the predicate between a compare and a branch, which traces without predicate registers
 /// do not name.
-pub const IMPLIED_PREDICATE: u16 = FIRST_UNIFORM_PREDICATE + PREDICATES;
-/// Registers of a warp in the scoreboard, rounded up so that warps start at whole multiples of eight.
-pub const REGS: usize = IMPLIED_PREDICATE as usize + 8;
+const IMPLIED_PREDICATE: u16 = FIRST_UNIFORM_PREDICATE + PREDICATES;
+/// Registers of a warp in the scoreboard at most.
+pub const REGS: usize = IMPLIED_PREDICATE as usize + 1;
 
 /// What issue must do beyond taking a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,11 +143,13 @@ const _: () = assert!(size_of::<Op>() <= 52);
 pub struct Program {
     /// One for each instruction of the code table.
     pub ops: Vec<Op>,
-    /// Register lists of all instructions, one after the other, in scoreboard numbers.
+    /// Register lists of all instructions, one after the other, in scoreboard numbers: places among the registers
+    /// that the kernel uses.
     pub regs: Vec<u16>,
-    /// Parts of the scoreboard that the kernel uses: general registers, and all the others. Only these are cleared
-    /// when a warp starts.
-    pub used: [std::ops::Range<usize>; 2],
+    /// Registers that the kernel uses: the width of a warp's row of the scoreboard.
+    pub width: usize,
+    /// Scoreboard number of the first predicate; uniform predicates and the implied one come after it.
+    pub first_predicate: u16,
     /// Memory operations, to which [`Op::mem`] points.
     pub mems: Vec<MemOp>,
     /// Which registers each instruction checks and which it writes, as bits modulo 64: disjoint
@@ -174,7 +176,8 @@ impl Program {
         let mut program = Program {
             ops: Vec::with_capacity(code.insts.len()),
             regs: Vec::new(),
-            used: [0..0, usize::from(FIRST_UNIFORM)..usize::from(FIRST_UNIFORM)],
+            width: 0,
+            first_predicate: 0,
             mems: Vec::new(),
             signatures: Vec::new(),
             patterns: PatternSet::new(&code.patterns, Banks::new(&spec.smem)),
@@ -197,16 +200,35 @@ impl Program {
                 reuse.read(inst, index as u32, spec.sm.regfile.banks, &mut op);
             }
             program.lines = program.lines.max(op.line + 1);
-            let bits = |list: &[u16]| list.iter().fold(0, |all, r| all | 1u64 << (r % 64));
-            let signature = (bits(program.checks(&op)), bits(program.dsts(&op)));
-            program.signatures.push(signature);
             program.ops.push(op);
         }
-        for &register in &program.regs {
-            let part = &mut program.used[usize::from(register >= FIRST_UNIFORM)];
-            part.end = part.end.max(usize::from(register) + 1);
-        }
+        program.number_registers();
+        let bits = |list: &[u16]| list.iter().fold(0, |all, r| all | 1u64 << (r % 64));
+        let sign = |op| (bits(program.checks(op)), bits(program.dsts(op)));
+        program.signatures = program.ops.iter().map(sign).collect();
         program
+    }
+
+    /// Numbers the registers anew, in the same order but without gaps, so that a warp's row of the scoreboard takes
+    /// few lines of the host's caches.
+    fn number_registers(&mut self) {
+        let mut used = [false; REGS];
+        for &register in &self.regs {
+            used[usize::from(register)] = true;
+        }
+        let mut numbers = [0; REGS];
+        let mut next = 0;
+        for (register, number) in numbers.iter_mut().enumerate() {
+            if register == usize::from(FIRST_PREDICATE) {
+                self.first_predicate = next;
+            }
+            *number = next;
+            next += u16::from(used[register]);
+        }
+        self.width = usize::from(next);
+        for register in &mut self.regs {
+            *register = numbers[usize::from(*register)];
+        }
     }
 
     fn lower(
@@ -390,7 +412,7 @@ fn kind_of(inst: &StaticInst, spec: &GpuSpec) -> OpKind {
     }
 }
 
-/// Scoreboard numbers of a register range.
+/// Numbers of a register range.
 fn numbers(range: RegRange) -> impl Iterator<Item = u16> {
     let (base, size) = match range.file {
         RegFile::General => (0, GENERAL),

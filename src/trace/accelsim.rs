@@ -1,7 +1,7 @@
 //! Accel-Sim traces: `kernelslist.g` with its `*.traceg` files, tracer versions 1 to 6.
 //!
 //! Reading is one pass: [`decompress`] yields blocks of whole lines from a thread of its own,
-//! [`import`] walks the sections, [`line`] cuts an instruction line, [`code`] turns it into an index
+//! [`import`] walks the sections, [`mod@line`] cuts an instruction line, [`code`] turns it into an index
 //! of the code table. Nothing is kept of the text.
 
 pub mod code;

@@ -142,6 +142,19 @@ pub trait CtaReader: Send + Sync {
     fn load(&self, cta: u64, warps: &mut [WarpStream]) -> Result<()>;
     /// Loads chunk number `chunk` (from 1) of one warp.
     fn load_chunk(&self, cta: u64, warp: u32, chunk: u32, into: &mut WarpStream) -> Result<()>;
+    /// What reading takes of the host's memory.
+    fn memory(&self) -> StreamMemory;
+}
+
+/// What the streams of a kernel take of the host's memory, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamMemory {
+    /// All the time.
+    pub held: u64,
+    /// Shared by all kernels of a workload while they run.
+    pub unpacked: u64,
+    /// For each resident CTA.
+    pub cta: u64,
 }
 
 /// Where the CTA streams of a kernel come from.
@@ -196,6 +209,35 @@ impl CtaSource {
                 let cut = part.iterations(cta, all.end - all.start);
                 Some((generator, cta, all.start + cut.start..all.start + cut.end))
             }
+        }
+    }
+
+    /// What the streams take of the host's memory. Of a generated kernel the first CTA is made for it.
+    pub fn memory(&self) -> StreamMemory {
+        let streams = |ctas: &mut dyn Iterator<Item = &EncodedCta>| {
+            let bytes = ctas.map(|cta| cta.data.len() as u64);
+            bytes.fold((0u64, 0), |(all, most), b| (all + b, b.max(most)))
+        };
+        match self {
+            CtaSource::Memory(ctas) => {
+                let (held, cta) = streams(&mut ctas.iter());
+                StreamMemory {
+                    held,
+                    cta,
+                    ..StreamMemory::default()
+                }
+            }
+            CtaSource::Generated(_) => {
+                let mut encoder = CtaEncoder::default();
+                encoder.only(0..1);
+                self.generate(0, &mut encoder);
+                StreamMemory {
+                    cta: encoder.finish().data.len() as u64,
+                    ..StreamMemory::default()
+                }
+            }
+            CtaSource::File(reader) => reader.memory(),
+            CtaSource::Part(part) => part.0.memory(),
         }
     }
 

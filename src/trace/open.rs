@@ -28,7 +28,8 @@ pub fn open(input: &str) -> Result<Workload> {
     File::open(path)
         .and_then(|f| f.take(4096).read_to_end(&mut start))
         .map_err(|e| Error::io(path, e))?;
-    if start.is_empty() {
+    let named_list = path.extension().is_some_and(|e| e == "g");
+    if start.is_empty() && !named_list {
         return Err(Error::input(
             input,
             "byte 0",
@@ -38,7 +39,7 @@ pub fn open(input: &str) -> Result<Workload> {
     }
     if pgt::read::is_pgt(&start) {
         pgt::read_pgt(path)
-    } else if is_list(&start) || path.extension().is_some_and(|e| e == "g") {
+    } else if named_list || is_list(&start) {
         list::import_list(path)
     } else {
         list::import_single(path)

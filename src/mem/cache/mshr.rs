@@ -1,5 +1,7 @@
 //! Miss-status holding registers: lines in flight, and who waits for them.
 
+use crate::mem::{Line, SectorMask};
+
 /// Number of a register.
 pub type MshrId = u32;
 
@@ -7,20 +9,20 @@ const NONE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
 struct Register {
-    line: u64,
+    line: Line,
     chain: u32,
     waiters: u32,
     last_waiter: u32,
     merged: u16,
     /// Sectors that were requested and have not arrived.
-    requested: u8,
+    requested: SectorMask,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Waiter<W> {
     who: W,
     next: u32,
-    missing: u8,
+    missing: SectorMask,
 }
 
 /// Why an access could not wait.
@@ -51,12 +53,12 @@ impl<W: Copy> MshrTable<W> {
         MshrTable {
             registers: vec![
                 Register {
-                    line: 0,
+                    line: Line::default(),
                     chain: NONE,
                     waiters: NONE,
                     last_waiter: NONE,
                     merged: 0,
-                    requested: 0
+                    requested: SectorMask::NONE,
                 };
                 entries as usize
             ],
@@ -70,13 +72,13 @@ impl<W: Copy> MshrTable<W> {
     }
 
     #[inline(always)]
-    fn bucket(&self, line: u64) -> usize {
-        (line.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
+    fn bucket(&self, line: Line) -> usize {
+        (line.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
     }
 
     /// The register of `line`, if it is in flight.
     #[inline]
-    pub fn find(&self, line: u64) -> Option<MshrId> {
+    pub fn find(&self, line: Line) -> Option<MshrId> {
         let mut at = self.index[self.bucket(line)];
         while at != NONE {
             if self.registers[at as usize].line == line {
@@ -89,13 +91,13 @@ impl<W: Copy> MshrTable<W> {
 
     /// Loads what [`MshrTable::find`] will read, as [`super::tags::Tags::warm`] does.
     #[inline(always)]
-    pub fn warm(&self, line: u64) {
+    pub fn warm(&self, line: Line) {
         let at = self.index[self.bucket(line)] as usize;
-        std::hint::black_box(self.registers.get(at).map_or(0, |r| r.line));
+        std::hint::black_box(self.registers.get(at).map_or(0, |r| r.line.0));
     }
 
     /// Sectors of register `id` that are on their way.
-    pub fn requested(&self, id: MshrId) -> u8 {
+    pub fn requested(&self, id: MshrId) -> SectorMask {
         self.registers[id as usize].requested
     }
 
@@ -106,7 +108,7 @@ impl<W: Copy> MshrTable<W> {
     }
 
     /// The line of register `id`.
-    pub fn line(&self, id: MshrId) -> u64 {
+    pub fn line(&self, id: MshrId) -> Line {
         self.registers[id as usize].line
     }
 
@@ -127,7 +129,13 @@ impl<W: Copy> MshrTable<W> {
 
     /// Lets `who` wait for `sectors` of `line`; [`MshrTable::check`] must have agreed. Returns the
     /// register and the sectors that are not on their way yet.
-    pub fn wait(&mut self, found: Option<MshrId>, line: u64, sectors: u8, who: W) -> (MshrId, u8) {
+    pub fn wait(
+        &mut self,
+        found: Option<MshrId>,
+        line: Line,
+        sectors: SectorMask,
+        who: W,
+    ) -> (MshrId, SectorMask) {
         let id = match found {
             Some(id) => id,
             None => {
@@ -139,7 +147,7 @@ impl<W: Copy> MshrTable<W> {
                     waiters: NONE,
                     last_waiter: NONE,
                     merged: 0,
-                    requested: 0,
+                    requested: SectorMask::NONE,
                 };
                 self.index[bucket] = id;
                 id
@@ -167,7 +175,7 @@ impl<W: Copy> MshrTable<W> {
         }
         register.last_waiter = slot;
         register.merged += 1;
-        let new = sectors & !register.requested;
+        let new = sectors.without(register.requested);
         register.requested |= sectors;
         (id, new)
     }
@@ -177,15 +185,16 @@ impl<W: Copy> MshrTable<W> {
     ///
     /// An arrived sector is no longer on its way: when its line is evicted while the register still waits for
     /// another one, the next access must request it again.
-    pub fn arrive(&mut self, id: MshrId, sectors: u8, mut each: impl FnMut(W)) {
-        self.registers[id as usize].requested &= !sectors;
-        let mut at = self.registers[id as usize].waiters;
+    pub fn arrive(&mut self, id: MshrId, sectors: SectorMask, mut each: impl FnMut(W)) {
+        let register = &mut self.registers[id as usize];
+        register.requested = register.requested.without(sectors);
+        let mut at = register.waiters;
         let mut kept = NONE;
         while at != NONE {
             let waiter = &mut self.waiters[at as usize];
             let next = waiter.next;
-            waiter.missing &= !sectors;
-            if waiter.missing != 0 {
+            waiter.missing = waiter.missing.without(sectors);
+            if !waiter.missing.is_empty() {
                 kept = at;
             } else {
                 let who = waiter.who;
@@ -229,42 +238,52 @@ impl<W: Copy> MshrTable<W> {
 mod tests {
     use super::*;
 
+    const fn mask(bits: u8) -> SectorMask {
+        SectorMask::new(bits)
+    }
+
     #[test]
     fn second_miss_to_a_line_merges_and_asks_only_for_new_sectors() {
         let mut mshrs = MshrTable::new(2, 2);
-        let (id, new) = mshrs.wait(None, 7, 0b0011, 'a');
-        assert_eq!(new, 0b0011);
-        let found = mshrs.find(7);
+        let (id, new) = mshrs.wait(None, Line(7), mask(0b0011), 'a');
+        assert_eq!(new, mask(0b0011));
+        let found = mshrs.find(Line(7));
         assert_eq!((found, mshrs.check(found)), (Some(id), Ok(())));
-        assert_eq!(mshrs.wait(found, 7, 0b0110, 'b'), (id, 0b0100));
+        assert_eq!(
+            mshrs.wait(found, Line(7), mask(0b0110), 'b'),
+            (id, mask(0b0100))
+        );
         assert_eq!(mshrs.check(found), Err(Refusal::Merges));
         assert_eq!(mshrs.first(id), Some(&'a'));
         let mut seen = Vec::new();
-        mshrs.arrive(id, 0b0011, |w| seen.push(w));
+        mshrs.arrive(id, mask(0b0011), |w| seen.push(w));
         assert_eq!(mshrs.first(id), Some(&'b'));
         assert_eq!((&seen[..], mshrs.in_use()), (&['a'][..], 1));
-        mshrs.arrive(id, 0b0100, |w| seen.push(w));
+        mshrs.arrive(id, mask(0b0100), |w| seen.push(w));
         assert_eq!((&seen[..], mshrs.in_use()), (&['a', 'b'][..], 0));
-        assert_eq!(mshrs.find(7), None);
+        assert_eq!(mshrs.find(Line(7)), None);
     }
 
     #[test]
     fn refuses_when_every_register_is_taken() {
         let mut mshrs = MshrTable::new(2, 8);
-        mshrs.wait(None, 1, 1, 0);
-        assert_eq!(mshrs.check(mshrs.find(2)), Ok(()));
-        mshrs.wait(None, 2, 1, 0);
-        assert_eq!(mshrs.check(mshrs.find(3)), Err(Refusal::Entries));
-        assert_eq!(mshrs.check(mshrs.find(2)), Ok(()));
+        mshrs.wait(None, Line(1), mask(1), 0);
+        assert_eq!(mshrs.check(mshrs.find(Line(2))), Ok(()));
+        mshrs.wait(None, Line(2), mask(1), 0);
+        assert_eq!(mshrs.check(mshrs.find(Line(3))), Err(Refusal::Entries));
+        assert_eq!(mshrs.check(mshrs.find(Line(2))), Ok(()));
     }
 
     #[test]
     fn an_arrived_sector_is_requested_again_while_its_line_is_in_flight() {
         let mut mshrs = MshrTable::new(1, 8);
-        let (id, _) = mshrs.wait(None, 7, 0b0011, 'a');
-        mshrs.arrive(id, 0b0001, |_| panic!("the other sector is missing"));
-        assert_eq!(mshrs.requested(id), 0b0010);
+        let (id, _) = mshrs.wait(None, Line(7), mask(0b0011), 'a');
+        mshrs.arrive(id, mask(0b0001), |_| panic!("the other sector is missing"));
+        assert_eq!(mshrs.requested(id), mask(0b0010));
         // The line was evicted meanwhile: an access that misses the arrived sector must ask for it.
-        assert_eq!(mshrs.wait(Some(id), 7, 0b0011, 'b').1, 0b0001);
+        assert_eq!(
+            mshrs.wait(Some(id), Line(7), mask(0b0011), 'b').1,
+            mask(0b0001)
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Access, MshrTable, Tags};
 use crate::config::Replacement;
+use crate::mem::{Line, SectorMask};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,10 +12,10 @@ const LINES: u64 = 6;
 struct Pair {
     tags: Tags,
     mshrs: MshrTable<usize>,
-    below: VecDeque<(u64, u8)>,
+    below: VecDeque<(Line, SectorMask)>,
     /// Naive: what each access still misses, and how often each sector is on its way.
-    waits: BTreeMap<usize, (u64, u8)>,
-    under_way: BTreeMap<(u64, u8), u32>,
+    waits: BTreeMap<usize, (Line, SectorMask)>,
+    under_way: BTreeMap<(Line, u32), u32>,
     accesses: usize,
 }
 
@@ -30,32 +31,32 @@ impl Pair {
         }
     }
 
-    fn read(&mut self, line: u64, sectors: u8) -> Result<(), TestCaseError> {
+    fn read(&mut self, line: Line, sectors: SectorMask) -> Result<(), TestCaseError> {
         let valid = self
             .tags
             .find(line)
-            .map_or(0, |id| self.tags.entry(id).valid);
-        let missing = sectors & !valid;
+            .map_or(SectorMask::NONE, |id| self.tags.entry(id).valid);
+        let missing = sectors.without(valid);
         let found = self.mshrs.find(line);
-        if missing == 0 || self.mshrs.check(found).is_err() {
+        if missing.is_empty() || self.mshrs.check(found).is_err() {
             return Ok(());
         }
         let who = self.accesses;
         self.accesses += 1;
         let (_, new) = self.mshrs.wait(found, line, missing, who);
         self.waits.insert(who, (line, missing));
-        for sector in (0..4).filter(|s| missing >> s & 1 == 1) {
+        for sector in missing.sectors() {
             let flights = self.under_way.entry((line, sector)).or_default();
             prop_assert_eq!(
                 *flights == 0,
-                new >> sector & 1 == 1,
-                "line {} sector {}",
+                new.contains(SectorMask::one(sector)),
+                "line {:?} sector {}",
                 line,
                 sector
             );
             *flights = 1;
         }
-        if new != 0 {
+        if !new.is_empty() {
             self.below.push_back((line, new));
         }
         Ok(())
@@ -74,13 +75,13 @@ impl Pair {
         if let Some(mshr) = self.mshrs.find(line) {
             self.mshrs.arrive(mshr, sectors, |who| woken.push(who));
         }
-        for sector in (0..4).filter(|s| sectors >> s & 1 == 1) {
+        for sector in sectors.sectors() {
             self.under_way.insert((line, sector), 0);
         }
         let mut due = Vec::new();
         for (who, wait) in self.waits.iter_mut().filter(|(_, w)| w.0 == line) {
-            wait.1 &= !sectors;
-            if wait.1 == 0 {
+            wait.1 = wait.1.without(sectors);
+            if wait.1.is_empty() {
                 due.push(*who);
             }
         }
@@ -103,7 +104,7 @@ proptest! {
         for (line, sectors, fill) in steps {
             match fill {
                 true => pair.fill()?,
-                false => pair.read(line, sectors)?,
+                false => pair.read(Line(line), SectorMask::new(sectors))?,
             }
         }
         while !pair.below.is_empty() {

@@ -6,6 +6,7 @@
 
 use super::replace::{Access, Replace};
 use crate::config::Replacement;
+use crate::mem::{Line, SectorMask};
 
 /// Number of an entry (set × ways + way).
 pub type EntryId = u32;
@@ -15,27 +16,35 @@ const NONE: u32 = u32::MAX;
 /// One line's storage.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// Line number.
-    pub line: u64,
+    /// Its line.
+    pub line: Line,
     chain: u32,
     /// Sectors with all bytes valid.
-    pub valid: u8,
+    pub valid: SectorMask,
     /// Sectors that differ from the level below.
-    pub dirty: u8,
+    pub dirty: SectorMask,
     /// Dirty sectors of which only some bytes are valid.
-    pub partial: u8,
+    pub partial: SectorMask,
     in_use: bool,
+}
+
+impl Entry {
+    /// `sectors` are no longer valid.
+    #[inline(always)]
+    pub fn drop_sectors(&mut self, sectors: SectorMask) {
+        self.valid = self.valid.without(sectors);
+    }
 }
 
 /// What fell out to make room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Victim {
-    /// Line number.
-    pub line: u64,
+    /// Its line.
+    pub line: Line,
     /// Its dirty sectors.
-    pub dirty: u8,
+    pub dirty: SectorMask,
     /// Its partly valid dirty sectors.
-    pub partial: u8,
+    pub partial: SectorMask,
 }
 
 /// The tag array.
@@ -60,11 +69,11 @@ impl Tags {
         let lines = sets * ways;
         let buckets = (lines.max(1) * 2).next_power_of_two();
         let empty = Entry {
-            line: 0,
+            line: Line::default(),
             chain: NONE,
-            valid: 0,
-            dirty: 0,
-            partial: 0,
+            valid: SectorMask::NONE,
+            dirty: SectorMask::NONE,
+            partial: SectorMask::NONE,
             in_use: false,
         };
         Tags {
@@ -97,17 +106,18 @@ impl Tags {
     }
 
     #[inline(always)]
-    fn bucket(&self, line: u64) -> usize {
-        (line.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.index_shift) as usize
+    fn bucket(&self, line: Line) -> usize {
+        (line.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.index_shift) as usize
     }
 
     /// The set of `line`.
     #[inline(always)]
-    pub fn set_of(&self, line: u64) -> u32 {
+    pub fn set_of(&self, line: Line) -> u32 {
+        let Line(number) = line;
         let number = if self.hashed_sets {
-            line ^ (line >> 9) ^ (line >> 17)
+            number ^ (number >> 9) ^ (number >> 17)
         } else {
-            line
+            number
         };
         if self.sets.is_power_of_two() {
             number as u32 & (self.sets - 1)
@@ -118,7 +128,7 @@ impl Tags {
 
     /// The entry of `line`, without touching its age.
     #[inline]
-    pub fn find(&self, line: u64) -> Option<EntryId> {
+    pub fn find(&self, line: Line) -> Option<EntryId> {
         let mut at = self.index[self.bucket(line)];
         while at != NONE {
             let entry = &self.entries[at as usize];
@@ -133,11 +143,15 @@ impl Tags {
     /// Software prefetch: touches the host memory that a lookup of `line`, and its insertion into `set`, will read.
     /// Called for several lines in a row, it overlaps their host cache misses. Changes nothing.
     #[inline(always)]
-    pub fn warm(&self, set: u32, line: u64) {
-        let content = |id: u32| self.entries.get(id as usize).map_or(0, |e| e.line);
+    pub fn warm(&self, set: u32, line: Line) {
+        let content = |id: u32| {
+            self.entries
+                .get(id as usize)
+                .map_or(Line::default(), |e| e.line)
+        };
         let leaving = content(set * self.ways + self.replace.likely_victim(set));
         let present = content(self.index[self.bucket(line)]);
-        std::hint::black_box(present ^ u64::from(self.index[self.bucket(leaving)]));
+        std::hint::black_box(present.0 ^ u64::from(self.index[self.bucket(leaving)]));
     }
 
     /// An entry's content.
@@ -160,13 +174,13 @@ impl Tags {
     }
 
     /// Takes an entry of the line's own set; see [`Tags::insert_in`].
-    pub fn insert(&mut self, line: u64, access: Access) -> (EntryId, Option<Victim>) {
+    pub fn insert(&mut self, line: Line, access: Access) -> (EntryId, Option<Victim>) {
         self.insert_in(self.set_of(line), line, access)
     }
 
     /// Takes an entry of set `set` for `line`, which must not be present and which `access` brings in: an unused
     /// way, else the one that the policy names. The new entry has no valid sector.
-    pub fn insert_in(&mut self, set: u32, line: u64, access: Access) -> (EntryId, Option<Victim>) {
+    pub fn insert_in(&mut self, set: u32, line: Line, access: Access) -> (EntryId, Option<Victim>) {
         let mut victim = None;
         let used = &mut self.used[set as usize];
         let way = if u32::from(*used) < self.ways_allowed {
@@ -189,9 +203,9 @@ impl Tags {
         self.entries[id as usize] = Entry {
             line,
             chain: self.index[bucket],
-            valid: 0,
-            dirty: 0,
-            partial: 0,
+            valid: SectorMask::NONE,
+            dirty: SectorMask::NONE,
+            partial: SectorMask::NONE,
             in_use: true,
         };
         self.index[bucket] = id;
@@ -204,7 +218,7 @@ impl Tags {
         self.entries.iter().filter(|e| e.in_use)
     }
 
-    fn unindex(&mut self, line: u64, id: EntryId) {
+    fn unindex(&mut self, line: Line, id: EntryId) {
         let bucket = self.bucket(line);
         let next = self.entries[id as usize].chain;
         if self.index[bucket] == id {
@@ -234,15 +248,15 @@ mod tests {
             let mut naive = NaiveLru::new(sets, ways);
             for line in lines {
                 let (hit, victim) = naive.access(line);
-                match tags.find(line) {
+                match tags.find(Line(line)) {
                     Some(id) => {
                         prop_assert!(hit);
                         tags.hit(id, Access::default());
                     }
                     None => {
                         prop_assert!(!hit);
-                        let (_, out) = tags.insert(line, Access::default());
-                        prop_assert_eq!(out.map(|v| v.line), victim);
+                        let (_, out) = tags.insert(Line(line), Access::default());
+                        prop_assert_eq!(out.map(|v| v.line.0), victim);
                     }
                 }
             }

@@ -113,7 +113,6 @@ impl Channel {
         let bus = standard.family.bus();
         let ticks = u64::from(bus.ticks_per_ck);
         let t = &standard.timing;
-        let queue = |size: u32| Queue::new(size);
         let depth = (spec.read_queue + spec.write_queue) as usize + MAX_BANKS;
         let mut channel = Channel {
             bus,
@@ -140,7 +139,7 @@ impl Channel {
             open_row: [0; MAX_BANKS],
             overtaken: [0; MAX_BANKS],
             last_access: [0; MAX_BANKS],
-            queues: [queue(spec.read_queue), queue(spec.write_queue)],
+            queues: [spec.read_queue, spec.write_queue].map(Queue::new),
             opened: [Entry::default(); MAX_BANKS],
             opened_mask: 0,
             mode: Kind::Read,

@@ -1,20 +1,21 @@
 //! What a slice remembers of those who wait, and what it asks its shard to do.
 
 use crate::engine::Cycle;
+use crate::ids::SmId;
 use crate::isa::CacheOp;
-use crate::mem::{ReplyTo, RequestKind};
+use crate::mem::{Line, ReplyTo, RequestKind, SectorMask};
 
 /// Who waits for sectors of a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiter {
     /// What was asked.
     pub kind: RequestKind,
-    /// SM, or slice for forwards.
-    pub source: u16,
+    /// The SM that asked.
+    pub sm: SmId,
     /// Whom the reply is for.
     pub to: ReplyTo,
     /// Sectors.
-    pub sectors: u8,
+    pub sectors: SectorMask,
     /// Cycles of the atomic unit.
     pub atomic_cycles: u8,
     /// Cache operator.
@@ -24,29 +25,29 @@ pub struct Waiter {
 /// What the slice wants done; the shard does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Answer `source` at `at`.
+    /// Answer a request at `at`.
     Reply {
         /// Leaves the slice.
         at: Cycle,
         /// What was asked.
         kind: RequestKind,
-        /// SM or slice.
-        source: u16,
-        /// Whom there the reply is for.
+        /// The SM that asked.
+        sm: SmId,
+        /// Whom the reply is for.
         to: ReplyTo,
         /// Line.
-        line: u64,
+        line: Line,
         /// Sectors with data.
-        sectors: u8,
+        sectors: SectorMask,
     },
     /// Read sectors of a line from below.
     Fetch {
         /// Not before.
         at: Cycle,
         /// Line.
-        line: u64,
+        line: Line,
         /// Sectors.
-        sectors: u8,
+        sectors: SectorMask,
         /// Cache operator of the access that asks.
         cache: CacheOp,
     },
@@ -55,15 +56,15 @@ pub enum Action {
         /// Not before.
         at: Cycle,
         /// Line.
-        line: u64,
+        line: Line,
         /// Sectors.
-        sectors: u8,
+        sectors: SectorMask,
     },
     /// Tell the copy in the other partition that the line changed.
     Invalidate {
         /// When.
         at: Cycle,
         /// Line.
-        line: u64,
+        line: Line,
     },
 }

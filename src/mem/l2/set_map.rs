@@ -1,6 +1,7 @@
 //! Lines to sets.
 
 use crate::config::L2Spec;
+use crate::mem::Line;
 use crate::mem::addr_map::Interleave;
 
 /// The set of a line within its slice: by its number among the lines of the slice, not among all.
@@ -22,8 +23,8 @@ impl SetMap {
         }
     }
 
-    /// The set of line `line`.
-    pub fn set_of(&self, line: u64) -> u32 {
+    /// The set of `line`.
+    pub fn set_of(&self, line: Line) -> u32 {
         let local = self.interleave.number(line);
         let above = local / self.sets;
         ((local + above + above / self.sets) % self.sets) as u32

@@ -1,6 +1,7 @@
 //! One slice: hits, misses, byte masks, atomics, MSHRs.
 
 use super::*;
+use crate::ids::SmId;
 use crate::isa::CacheOp;
 use crate::mem::ReplyTo;
 
@@ -20,12 +21,16 @@ fn spec() -> L2Spec {
     spec
 }
 
+const fn mask(bits: u8) -> SectorMask {
+    SectorMask::new(bits)
+}
+
 fn request(kind: RequestKind, line: u64, sectors: u8, full: u8) -> Request {
     Request {
-        source: 3,
-        full,
+        sm: SmId(3),
+        full: mask(full),
         atomic_cycles: 4,
-        ..Request::new(kind, line, sectors, ReplyTo::Fill)
+        ..Request::new(kind, Line(line), mask(sectors), ReplyTo::Fill)
     }
 }
 
@@ -40,7 +45,7 @@ fn reply_at(actions: &[Action]) -> Vec<Cycle> {
 #[test]
 fn a_hit_answers_after_the_hit_latency_and_the_port_serialises() {
     let mut slice = Slice::new(&spec(), 8);
-    slice.preload(5, 0b1111);
+    slice.preload(Line(5), mask(0b1111));
     let mut act = Vec::new();
     for _ in 0..5 {
         assert!(
@@ -66,7 +71,7 @@ fn a_hit_answers_after_the_hit_latency_and_the_port_serialises() {
 #[test]
 fn a_miss_fetches_only_missing_sectors_and_answers_at_the_fill() {
     let mut slice = Slice::new(&spec(), 8);
-    slice.preload(5, 0b0001);
+    slice.preload(Line(5), mask(0b0001));
     let mut act = Vec::new();
     slice.serve(
         &request(RequestKind::Read, 5, 0b0111, 0),
@@ -78,13 +83,13 @@ fn a_miss_fetches_only_missing_sectors_and_answers_at_the_fill() {
         act,
         [Action::Fetch {
             at: 110,
-            line: 5,
-            sectors: 0b0110,
+            line: Line(5),
+            sectors: mask(0b0110),
             cache: CacheOp::All,
         }]
     );
     act.clear();
-    slice.arrived(5, 0b0110, 300, true, &mut act);
+    slice.arrived(Line(5), mask(0b0110), 300, true, &mut act);
     assert_eq!(reply_at(&act), [307]);
     assert_eq!(slice.in_flight(), 0);
 }
@@ -117,10 +122,7 @@ fn a_partly_written_sector_is_fetched_only_when_it_is_read() {
     );
     assert!(matches!(
         act[0],
-        Action::Fetch {
-            sectors: 0b0010,
-            ..
-        }
+        Action::Fetch { sectors, .. } if sectors == mask(0b0010)
     ));
     assert_eq!(slice.stats.lazy_fetches, 1);
 }
@@ -143,10 +145,7 @@ fn without_lazy_fetch_a_partial_write_fetches_at_once() {
     );
     assert!(act.iter().any(|a| matches!(
         a,
-        Action::Fetch {
-            sectors: 0b0010,
-            ..
-        }
+        Action::Fetch { sectors, .. } if *sectors == mask(0b0010)
     )));
 }
 
@@ -168,7 +167,7 @@ fn a_third_line_waits_for_a_register_and_nothing_changes() {
             .is_none()
     );
     assert_eq!(slice.stats, before);
-    slice.arrived(1, 1, 50, true, &mut act);
+    slice.arrived(Line(1), mask(1), 50, true, &mut act);
     assert!(
         slice
             .serve(&request(RequestKind::Read, 3, 1, 0), 50, true, &mut act)
@@ -212,7 +211,7 @@ fn an_evicted_line_writes_back_its_dirty_sectors_only() {
     let written: u32 = act
         .iter()
         .map(|a| match a {
-            Action::WriteBack { sectors, .. } => sectors.count_ones(),
+            Action::WriteBack { sectors, .. } => sectors.count(),
             _ => 0,
         })
         .sum();
@@ -223,7 +222,7 @@ fn an_evicted_line_writes_back_its_dirty_sectors_only() {
 #[test]
 fn atomics_of_one_address_go_one_after_the_other() {
     let mut slice = Slice::new(&spec(), 8);
-    slice.preload(5, 0b1111);
+    slice.preload(Line(5), mask(0b1111));
     let mut act = Vec::new();
     for _ in 0..3 {
         slice.serve(&request(RequestKind::Atomic, 5, 1, 0), 100, true, &mut act);
@@ -247,7 +246,7 @@ fn the_policy_sees_the_cache_operator_of_reads_and_writes() {
                 ..request(kind, line, 0b1111, 0b1111)
             };
             slice.serve(&request, 0, true, &mut act);
-            slice.arrived(line, 0b1111, 0, true, &mut act);
+            slice.arrived(Line(line), mask(0b1111), 0, true, &mut act);
         };
         // The slice is one set of four ways. Three lines in use, then a stream of forty.
         (0..3).for_each(|line| access(line, CacheOp::All));
@@ -255,7 +254,7 @@ fn the_policy_sees_the_cache_operator_of_reads_and_writes() {
         let hits = |slice: &mut Slice| {
             let found = (0..3).filter(|&line| {
                 let read = request(RequestKind::Read, line, 0b1111, 0);
-                slice.serve(&read, 0, true, &mut Vec::new()) == Some(0b1111)
+                slice.serve(&read, 0, true, &mut Vec::new()) == Some(SectorMask::ALL)
             });
             found.count()
         };

@@ -2,11 +2,12 @@
 
 use super::Slice;
 use crate::mem::cache::Access;
+use crate::mem::{Line, SectorMask};
 
 impl Slice {
     /// Leaves `line` as a read of `sectors` would, or as a write would that covers them whole but for those that are not
     /// in `full`. Lines that make room are lost: their write-back belongs to time that is not simulated.
-    pub fn touch(&mut self, line: u64, sectors: u8, full: u8, write: bool) {
+    pub fn touch(&mut self, line: Line, sectors: SectorMask, full: SectorMask, write: bool) {
         let id = match self.tags.find(line) {
             Some(id) => id,
             None => {
@@ -18,12 +19,12 @@ impl Slice {
         let entry = self.tags.entry_mut(id);
         if !write {
             entry.valid |= sectors;
-            entry.partial &= !sectors;
+            entry.partial = entry.partial.without(sectors);
             return;
         }
-        let unknown = sectors & !full & !entry.valid;
+        let unknown = sectors.without(full).without(entry.valid);
         entry.valid |= full;
-        entry.partial = (entry.partial | unknown) & !full;
+        entry.partial = (entry.partial | unknown).without(full);
         entry.dirty |= sectors;
     }
 }

@@ -1,18 +1,25 @@
 //! The way between the slices and the DRAM channel: bursts of fetches and write-backs, and the fills that
 //! their data make.
 
-use super::{Burst, Later, MemShard, Pending, ShardCx, bits};
+use super::{Burst, Later, MemShard, Pending, ShardCx};
 use crate::engine::Cycle;
-use crate::mem::SECTOR_BYTES;
+use crate::ids::SliceId;
 use crate::mem::dram::Kind;
+use crate::mem::{Line, SECTOR_BYTES, SectorMask};
 use crate::probe::Probe;
 use std::collections::VecDeque;
 
 impl MemShard {
-    pub(super) fn read_bursts(&mut self, slice: u16, at: Cycle, line: u64, sectors: u8) {
+    pub(super) fn read_bursts(
+        &mut self,
+        slice: SliceId,
+        at: Cycle,
+        line: Line,
+        sectors: SectorMask,
+    ) {
         let base = self.map.local(line, slice);
         let at = self.ratio.to_other(at + self.controller_latency / 2);
-        let left = sectors.count_ones() as u8;
+        let left = sectors.count() as u8;
         let pending = Pending {
             line,
             slice,
@@ -29,10 +36,10 @@ impl MemShard {
                 self.pending.len() as u32 - 1
             }
         };
-        for sector in bits(sectors) {
+        for sector in sectors.sectors() {
             self.reads.push_back(Burst {
                 at,
-                address: base + sector * SECTOR_BYTES,
+                address: base + u64::from(sector) * SECTOR_BYTES,
                 tag,
             });
         }
@@ -141,7 +148,7 @@ impl MemShard {
         let fetch = *fetch;
         self.free_pending.push(tag);
         let mut actions = std::mem::take(&mut self.actions);
-        let local = usize::from(fetch.slice - self.first_slice);
+        let local = self.local(fetch.slice);
         self.slices[local].arrived(fetch.line, fetch.sectors, at, true, &mut actions);
         cx.probe
             .l2_filled(at, fetch.slice, fetch.line, fetch.sectors);

@@ -9,10 +9,10 @@ use super::dram::{
     grade,
 };
 use super::l2::{Action, Slice};
-use super::{LINE_BYTES, Reply, ReplyTo, Request, RequestKind, SECTOR_BYTES};
+use super::{Line, Reply, ReplyTo, Request, RequestKind, SECTOR_BYTES, SectorMask};
 use crate::config::{GpuSpec, MemorySpec};
 use crate::engine::{Calendar, ClockRatio, Cycle};
-use crate::ids::SliceId;
+use crate::ids::{ChannelId, GpcId, SliceId};
 use crate::probe::Probe;
 use crate::stats::L2Stats;
 use std::collections::VecDeque;
@@ -31,9 +31,9 @@ struct Burst {
 /// The bursts of one fetch of a slice; the line is filled when the last of them is there.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
-    line: u64,
-    slice: u16,
-    sectors: u8,
+    line: Line,
+    slice: SliceId,
+    sectors: SectorMask,
     left: u8,
 }
 
@@ -47,7 +47,7 @@ struct Later {
 /// What a shard is handed for a quantum.
 pub struct ShardCx<'a, P> {
     /// GPC of each SM.
-    pub gpc_of: &'a [u16],
+    pub gpc_of: &'a [GpcId],
     /// Observer.
     pub probe: &'a mut P,
 }
@@ -100,11 +100,11 @@ pub fn channel_spec(spec: &MemorySpec) -> ChannelSpec {
 }
 
 impl MemShard {
-    /// Shard number `number` of `spec`. The channel's config must have been checked.
-    pub fn new(number: u16, spec: &GpuSpec, map: &AddrMap, gpcs: usize, quantum: Cycle) -> Self {
+    /// Shard `id` of `spec`. The channel's config must have been checked.
+    pub fn new(id: ChannelId, spec: &GpuSpec, map: &AddrMap, gpcs: usize, quantum: Cycle) -> Self {
         let per_channel = spec.l2.slices / spec.dram.channels;
         MemShard {
-            first_slice: number * per_channel,
+            first_slice: id.0 * per_channel,
             slices: (0..per_channel)
                 .map(|_| Slice::new(&spec.l2, spec.noc.header_bytes))
                 .collect(),
@@ -141,14 +141,22 @@ impl MemShard {
     }
 
     /// Puts sectors of a host copy into the slice that has the line.
-    pub fn preload(&mut self, slice: u16, line: u64, sectors: u8) {
-        self.slices[usize::from(slice - self.first_slice)].preload(line, sectors);
+    pub fn preload(&mut self, slice: SliceId, line: Line, sectors: SectorMask) {
+        let local = self.local(slice);
+        self.slices[local].preload(line, sectors);
     }
 
     /// An access without time; see [`Slice::touch`](crate::mem::l2::Slice::touch).
-    pub fn touch(&mut self, slice: u16, line: u64, sectors: (u8, u8), write: bool) {
+    pub fn touch(
+        &mut self,
+        slice: SliceId,
+        line: Line,
+        sectors: (SectorMask, SectorMask),
+        write: bool,
+    ) {
+        let local = self.local(slice);
         let (touched, full) = sectors;
-        self.slices[usize::from(slice - self.first_slice)].touch(line, touched, full, write);
+        self.slices[local].touch(line, touched, full, write);
     }
 
     /// Nothing in flight, nothing waiting.
@@ -193,7 +201,7 @@ impl MemShard {
 
     /// Touches the host's memory for the lines of this quantum: there are too many shards for its caches.
     fn warm(&self, batch: &[Request]) {
-        let slice = |number: u16| &self.slices[usize::from(number - self.first_slice)];
+        let slice = |id: SliceId| &self.slices[self.local(id)];
         for request in batch {
             slice(request.slice).warm(request.line);
         }
@@ -204,7 +212,7 @@ impl MemShard {
     }
 
     fn request<P: Probe>(&mut self, request: Request, cx: &mut ShardCx<P>) {
-        let local = usize::from(request.slice - self.first_slice);
+        let local = self.local(request.slice);
         if request.kind.is_news() {
             self.serve(&request, request.at, cx);
             self.retry(request.at, cx);
@@ -219,7 +227,13 @@ impl MemShard {
         }
     }
 
-    fn is_home(&self, slice: u16, line: u64) -> bool {
+    /// The place of `slice` among the slices of this shard.
+    #[inline(always)]
+    fn local(&self, slice: SliceId) -> usize {
+        usize::from(slice.0 - self.first_slice)
+    }
+
+    fn is_home(&self, slice: SliceId, line: Line) -> bool {
         !self.replicate || self.map.home(line) == slice
     }
 
@@ -227,7 +241,7 @@ impl MemShard {
     fn serve<P: Probe>(&mut self, request: &Request, now: Cycle, cx: &mut ShardCx<P>) -> bool {
         let home = self.is_home(request.slice, request.line);
         let mut actions = std::mem::take(&mut self.actions);
-        let local = usize::from(request.slice - self.first_slice);
+        let local = self.local(request.slice);
         let served = self.slices[local].serve(request, now, home, &mut actions);
         self.act(request.slice, home, &mut actions, cx.gpc_of);
         self.actions = actions;
@@ -240,13 +254,13 @@ impl MemShard {
     }
 
     /// Carries out what a slice decided.
-    fn act(&mut self, slice: u16, home: bool, actions: &mut Vec<Action>, gpc_of: &[u16]) {
+    fn act(&mut self, slice: SliceId, home: bool, actions: &mut Vec<Action>, gpc_of: &[GpcId]) {
         for action in actions.drain(..) {
             match action {
                 Action::Reply {
                     at,
                     kind,
-                    source,
+                    sm,
                     to,
                     line,
                     sectors,
@@ -255,7 +269,7 @@ impl MemShard {
                         at,
                         line,
                         to,
-                        sm: source,
+                        sm,
                         slice,
                         kind,
                         sectors,
@@ -273,20 +287,20 @@ impl MemShard {
                     sectors,
                     cache,
                 } => {
-                    let from = ReplyTo::Slice(SliceId(slice));
+                    let from = ReplyTo::Slice(slice);
                     let forward = Request {
                         at,
                         slice: self.map.home(line),
                         cache,
                         ..Request::new(RequestKind::Forward, line, sectors, from)
                     };
-                    self.forward(slice, forward);
+                    self.forward(forward);
                 }
                 Action::WriteBack { at, line, sectors } if self.is_home(slice, line) => {
                     let base = self.map.local(line, slice);
                     let at = self.ratio.to_other(at);
-                    for sector in bits(sectors) {
-                        let address = base + sector * SECTOR_BYTES;
+                    for sector in sectors.sectors() {
+                        let address = base + u64::from(sector) * SECTOR_BYTES;
                         self.writes.push_back(Burst {
                             at,
                             address,
@@ -298,38 +312,37 @@ impl MemShard {
                 Action::WriteBack { .. } => {}
                 Action::Invalidate { at, line } => {
                     let other = 1 - self.map.partition(slice);
-                    let from = ReplyTo::Slice(SliceId(slice));
+                    let from = ReplyTo::Slice(slice);
                     let invalidate = Request {
                         at,
                         slice: self.map.mirror(slice, other),
-                        ..Request::new(RequestKind::Invalidate, line, 0, from)
+                        ..Request::new(RequestKind::Invalidate, line, SectorMask::NONE, from)
                     };
-                    self.forward(slice, invalidate);
+                    self.forward(invalidate);
                 }
             }
         }
     }
 
     /// Sends a reply of a slice, to an SM or to the slice of the other partition that forwarded the read.
-    fn reply(&mut self, reply: Reply, gpc_of: &[u16]) {
+    fn reply(&mut self, reply: Reply, gpc_of: &[GpcId]) {
         if let ReplyTo::Slice(to) = reply.to {
-            let from = ReplyTo::Slice(SliceId(reply.slice));
+            let from = ReplyTo::Slice(reply.slice);
             let data = Request {
                 at: reply.at,
-                slice: to.0,
+                slice: to,
                 ..Request::new(RequestKind::ForwardReply, reply.line, reply.sectors, from)
             };
-            return self.forward(reply.slice, data);
+            return self.forward(data);
         }
-        let gpc = usize::from(gpc_of[usize::from(reply.sm)]);
-        self.replies[gpc].push(reply);
+        let gpc = gpc_of[reply.sm.index()];
+        self.replies[gpc.index()].push(reply);
     }
 
-    /// Sends `message`, which leaves slice `from` at its `at`, to its slice in the other partition.
-    fn forward(&mut self, from: u16, message: Request) {
+    /// Sends `message`, which leaves its slice at its `at`, to one in the other partition.
+    fn forward(&mut self, message: Request) {
         self.forwards.push(Request {
             at: message.at + self.far_one_way,
-            source: from,
             ..message
         });
     }
@@ -382,9 +395,4 @@ impl MemShard {
             ));
         }
     }
-}
-
-/// The sector numbers in `mask`.
-fn bits(mask: u8) -> impl Iterator<Item = u64> {
-    (0..LINE_BYTES / SECTOR_BYTES).filter(move |s| mask >> s & 1 == 1)
 }

@@ -6,36 +6,11 @@ use crate::ptx::flat::{Arg, FlatInst};
 
 /// Mnemonic of a memory instruction.
 pub fn memory_text(e: &Emitter<'_>, inst: &FlatInst<'_>) -> String {
-    if inst.opcode == "cp" {
-        if inst.has("commit_group") {
-            return "LDGDEPBAR".to_owned();
-        }
-        if inst.has("wait_group") || inst.has("wait_all") {
-            return "DEPBAR.LE".to_owned();
-        }
-        let way = if inst.has("cg") { "BYPASS" } else { "ACCESS" };
-        let size = match inst.args.get(2) {
-            Some(Arg::Imm(n)) if n.int() == Some(16) => ".128",
-            Some(Arg::Imm(n)) if n.int() == Some(8) => ".64",
-            _ => "",
-        };
-        return format!("LDGSTS.E.{way}{size}");
-    }
-    if matches!(inst.opcode, "ldmatrix" | "stmatrix") {
-        let base = if inst.opcode == "ldmatrix" {
-            "LDSM"
-        } else {
-            "STSM"
-        };
-        let shape = if inst.has("trans") { "MT88" } else { "M88" };
-        let count = ["x4", "x2"]
-            .iter()
-            .find(|c| inst.has(c))
-            .map_or("", |c| match *c {
-                "x4" => ".4",
-                _ => ".2",
-            });
-        return format!("{base}.16.{shape}{count}");
+    match inst.opcode {
+        "cp" => return copy_text(inst),
+        "ldmatrix" => return tile_text("LDSM", inst),
+        "stmatrix" => return tile_text("STSM", inst),
+        _ => {}
     }
     let address = inst.args.iter().find(|a| matches!(a, Arg::Address { .. }));
     let space = space(e, inst, address);
@@ -92,6 +67,34 @@ pub fn memory_text(e: &Emitter<'_>, inst: &FlatInst<'_>) -> String {
         s => format!("{letters}{s}"),
     };
     format!("{base}{extended}{size}{read_only}{cache}{scope}")
+}
+
+/// Mnemonic of an asynchronous copy, or of what groups copies.
+fn copy_text(inst: &FlatInst<'_>) -> String {
+    if inst.has("commit_group") {
+        return "LDGDEPBAR".to_owned();
+    }
+    if inst.has("wait_group") || inst.has("wait_all") {
+        return "DEPBAR.LE".to_owned();
+    }
+    let way = if inst.has("cg") { "BYPASS" } else { "ACCESS" };
+    let size = match inst.args.get(2) {
+        Some(Arg::Imm(n)) if n.int() == Some(16) => ".128",
+        Some(Arg::Imm(n)) if n.int() == Some(8) => ".64",
+        _ => "",
+    };
+    format!("LDGSTS.E.{way}{size}")
+}
+
+/// Mnemonic of a load or store of matrix tiles.
+fn tile_text(base: &str, inst: &FlatInst<'_>) -> String {
+    let shape = if inst.has("trans") { "MT88" } else { "M88" };
+    let count = match (inst.has("x4"), inst.has("x2")) {
+        (true, _) => ".4",
+        (_, true) => ".2",
+        _ => "",
+    };
+    format!("{base}.16.{shape}{count}")
 }
 
 fn atomic(e: &Emitter<'_>, inst: &FlatInst<'_>, space: char, extended: &str, size: &str) -> String {

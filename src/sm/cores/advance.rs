@@ -2,11 +2,12 @@
 
 use super::warp::Local;
 use crate::probe::Probe;
+use crate::sm::memory::miss_port::Stage;
 use crate::sm::program::{Op, flag};
 use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::Label;
 
-impl Sm {
+impl<S: Stage> Sm<S> {
     /// Moves a warp to its next instruction after `op` issued at `now`.
     #[inline(always)]
     pub(in crate::sm) fn advance<P: Probe>(

@@ -3,11 +3,12 @@
 use super::scoreboard::throttle;
 use super::warp::{Hold, Local, PENDING, raw};
 use crate::probe::Probe;
-use crate::sm::program::{Op, OpKind, Pipe, REGS, flag};
+use crate::sm::memory::miss_port::Stage;
+use crate::sm::program::{Op, OpKind, Pipe, flag};
 use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::Label;
 
-impl Sm {
+impl<S: Stage> Sm<S> {
     /// One cycle of sub-core `k`.
     #[inline(always)]
     pub(in crate::sm) fn step<P: Probe>(&mut self, k: usize, now: Local, cx: &mut Cx<P>) {
@@ -198,7 +199,7 @@ impl Sm {
         cx: &Cx<P>,
     ) {
         let program = &cx.programs[usize::from(self.cores.warps[slot].program)].program;
-        let regs = &mut self.cores.regs[slot * REGS..][..REGS];
+        let regs = self.cores.regs.row_mut(slot);
         for &register in program.dsts(op) {
             regs[usize::from(register)] = value;
         }

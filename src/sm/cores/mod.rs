@@ -7,16 +7,17 @@
 mod advance;
 mod issue;
 pub mod regfile;
+mod registers;
 mod scoreboard;
 pub mod subcore;
 pub mod warp;
 pub mod warp_sched;
 
 use super::SUB_CORES;
-use super::program::REGS;
 use crate::config::GpuSpec;
 use crate::stats::{IssueStats, SmStats};
 use crate::trace::WarpStream;
+use registers::Scoreboard;
 use subcore::SubCore;
 use warp::Warp;
 
@@ -24,8 +25,8 @@ use warp::Warp;
 pub struct Cores {
     pub(in crate::sm) subs: [SubCore; SUB_CORES],
     pub(in crate::sm) warps: Vec<Warp>,
-    /// Ready times of the registers, a row of [`REGS`] for each slot.
-    pub(in crate::sm) regs: Vec<u32>,
+    /// Ready times of the registers.
+    pub(in crate::sm) regs: Scoreboard,
     /// Instruction streams by slot.
     pub(in crate::sm) streams: Vec<WarpStream>,
     /// Slots in use.
@@ -43,7 +44,7 @@ impl Cores {
         Cores {
             subs: std::array::from_fn(|_| SubCore::new(&spec.sm)),
             warps: vec![Warp::empty(); warps],
-            regs: vec![0; warps * REGS],
+            regs: Scoreboard::new(warps),
             streams: vec![WarpStream::default(); warps],
             used: 0,
             issue: IssueStats::default(),

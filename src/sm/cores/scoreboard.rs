@@ -2,11 +2,12 @@
 
 use super::warp::{Hold, Local, PENDING, Warp, raw};
 use crate::probe::Probe;
-use crate::sm::program::{FIRST_PREDICATE, Op, OpKind, Pipe, Program, REGS, flag};
+use crate::sm::memory::miss_port::Stage;
+use crate::sm::program::{Op, OpKind, Pipe, Program, flag};
 use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::Label;
 
-impl Sm {
+impl<S: Stage> Sm<S> {
     /// Decides when a warp may issue its next instruction, seen at `now`, and files it.
     #[inline(always)]
     pub(in crate::sm) fn evaluate<P: Probe>(
@@ -85,7 +86,7 @@ impl Sm {
     /// Ready time (raw) of all registers that `op` reads or writes.
     #[inline(always)]
     fn scoreboard(&self, k: usize, slot: usize, op: &Op, program: &Program) -> u32 {
-        let regs = &self.cores.regs[slot * REGS..][..REGS];
+        let regs = self.cores.regs.row(slot);
         let (cross, same) = program.checks(op).split_at(usize::from(op.cross));
         let mut latest = 0;
         for &register in same {
@@ -95,7 +96,8 @@ impl Sm {
             latest = latest.max(later(regs[usize::from(register)], program.cross_extra));
         }
         if op.flags & flag::GUARDED != 0 {
-            for &register in same.iter().filter(|r| **r >= FIRST_PREDICATE) {
+            let predicate = program.first_predicate;
+            for &register in same.iter().filter(|r| **r >= predicate) {
                 latest = latest.max(later(regs[usize::from(register)], program.guard_extra));
             }
         }

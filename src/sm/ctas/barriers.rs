@@ -2,6 +2,7 @@
 
 use crate::probe::Probe;
 use crate::sm::cores::warp::{Hold, Local};
+use crate::sm::memory::miss_port::Stage;
 use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::Label;
 
@@ -16,7 +17,7 @@ pub(super) struct Barrier {
     admitted: Local,
 }
 
-impl Sm {
+impl<S: Stage> Sm<S> {
     /// A warp arrives at barrier `number`, and waits there if it `waits`.
     pub(in crate::sm) fn arrive<P: Probe>(
         &mut self,

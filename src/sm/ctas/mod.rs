@@ -6,7 +6,7 @@ use crate::engine::{Calendar, Cycle, Timed};
 use crate::ids::SmId;
 use crate::probe::Probe;
 use crate::sm::cores::warp::{Hold, Local, PENDING, Warp};
-use crate::sm::program::REGS;
+use crate::sm::memory::miss_port::Stage;
 use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::{Label, SmStats};
 use crate::trace::{CtaEncoder, WarpStream};
@@ -101,7 +101,7 @@ impl CtaTable {
     }
 }
 
-impl Sm {
+impl<S: Stage> Sm<S> {
     /// Starts a CTA: loads its streams and puts its warps on the sub-cores, round-robin.
     pub(in crate::sm) fn launch_cta<P: Probe>(
         &mut self,
@@ -166,9 +166,7 @@ impl Sm {
                 stores: self.cores.warps[slot].stores,
                 ..Warp::empty()
             };
-            for part in &launched.program.used {
-                self.cores.regs[slot * REGS..][part.clone()].fill(0);
-            }
+            self.cores.regs.start(slot, launched.program.width);
             self.async_side.warp_started(slot);
             self.launch_warp(slot, now, cx);
         }

@@ -14,6 +14,7 @@ use crate::mem::space::sectors_of;
 use crate::mem::{CodeCache, ReplyTo, Request, RequestKind};
 use crate::probe::Probe;
 use crate::sm::cores::warp::Local;
+use crate::sm::memory::miss_port::Stage;
 use crate::stats::FetchStats;
 
 /// A line number in the address space of instructions and constants.
@@ -54,7 +55,7 @@ fn tags(bytes: u32, line_bytes: u32, ways: u16) -> SmallTags {
     SmallTags::new((bytes / line_bytes / ways).max(1), ways)
 }
 
-impl Sm {
+impl<S: Stage> Sm<S> {
     /// Instruction and constant caches for the warp's next instruction.
     pub(in crate::sm) fn look_up<P: Probe>(
         &mut self,
@@ -96,7 +97,7 @@ impl Sm {
 
     fn send_fetch(&mut self, cache: CodeCache, line: u64, line_bytes: u32, at: Local) {
         let (line, sectors) = sectors_of(line, line_bytes);
-        self.front.stats.sector_requests += u64::from(sectors.count_ones());
+        self.front.stats.sector_requests += u64::from(sectors.count());
         self.send(Request {
             at: self.cycle(at),
             ..Request::new(RequestKind::ReadInst, line, sectors, ReplyTo::Fetch(cache))

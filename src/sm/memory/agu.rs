@@ -8,9 +8,10 @@ use crate::sm::memory::banks::{Banks, Passes, bank_passes};
 use crate::sm::memory::coalesce::{
     LINES_MAX, Lines, atomic_weight, coalesce, is_atomic, local_lines,
 };
+use crate::sm::memory::miss_port::Stage;
 use crate::sm::program::{Op, OpKind, Pipe, flag};
 use crate::sm::{Cx, Sm};
-use crate::trace::Addresses;
+use crate::trace::{Addresses, KernelHeader};
 
 fn new_entry() -> Box<Queued> {
     Box::new(Queued {
@@ -29,7 +30,7 @@ fn new_entry() -> Box<Queued> {
     })
 }
 
-impl Sm {
+impl<S: Stage> Sm<S> {
     /// Puts a memory instruction or shuffle that issues at `now` into its sub-core's queue.
     pub(in crate::sm) fn enqueue<P: Probe>(
         &mut self,
@@ -122,14 +123,7 @@ impl Sm {
             }
         };
         let atomic = is_atomic(mem);
-        // No atomic works on local memory; one that a damaged trace sends there is taken as global.
-        entry.space = match mem.space {
-            MemSpace::Shared => Space::Shared,
-            MemSpace::Generic if in_window(base, header.shared_base) => Space::Shared,
-            MemSpace::Local if !atomic => Space::Local,
-            MemSpace::Generic if !atomic && in_window(base, header.local_base) => Space::Local,
-            _ => Space::Global,
-        };
+        entry.space = space_of(mem, base, header);
         let width = u64::from(mem.width_bytes);
         let patterns = &launched.program.patterns;
         if let Some(pattern) = pattern {
@@ -161,26 +155,7 @@ impl Sm {
             return;
         }
         if entry.space == Space::Local {
-            let words = width.div_ceil(4).clamp(1, 4) as u8;
-            entry.passes = words;
-            entry.least_passes = words;
-            let offsets = lanes.iter().map(|&a| local_offset(a, header.local_base));
-            let warps = u64::from(cx.spec.sm.warps_max);
-            let place = u64::from(self.id.0) * warps + slot as u64;
-            let places = u64::from(cx.spec.sms) * warps;
-            let mut list = [0; 32];
-            list.iter_mut()
-                .zip(offsets)
-                .for_each(|(o, offset)| *o = offset);
-            local_lines(
-                &list[..count],
-                warp.mask,
-                width,
-                place,
-                places,
-                &mut entry.lines,
-            );
-            return;
+            return self.local_access(slot, &mut list[..count], width, entry, cx);
         }
         coalesce(lanes, width, &mut entry.lines);
         if mem.kind == MemKind::Load {
@@ -192,6 +167,43 @@ impl Sm {
                 *weight = atomic_weight(lanes, line.line);
             }
         }
+    }
+
+    /// The lines and passes of an access of `width` bytes to the thread's own memory at `lanes`.
+    fn local_access<P: Probe>(
+        &self,
+        slot: usize,
+        lanes: &mut [u64],
+        width: u64,
+        entry: &mut Queued,
+        cx: &Cx<P>,
+    ) {
+        let warp = &self.cores.warps[slot];
+        let header = &cx.programs[usize::from(warp.program)].kernel.header;
+        let words = width.div_ceil(4).clamp(1, 4) as u8;
+        entry.passes = words;
+        entry.least_passes = words;
+        for address in &mut *lanes {
+            *address = local_offset(*address, header.local_base);
+        }
+        let warps = u64::from(cx.spec.sm.warps_max);
+        let place = u64::from(self.id.0) * warps + slot as u64;
+        let places = u64::from(cx.spec.sms) * warps;
+        local_lines(lanes, warp.mask, width, place, places, &mut entry.lines);
+    }
+}
+
+/// Where an access goes whose first lane has address `base`. No atomic works on local memory; one that a damaged
+/// trace sends there is taken as global.
+#[inline(always)]
+fn space_of(mem: &MemOp, base: u64, header: &KernelHeader) -> Space {
+    let atomic = is_atomic(mem);
+    match mem.space {
+        MemSpace::Shared => Space::Shared,
+        MemSpace::Generic if in_window(base, header.shared_base) => Space::Shared,
+        MemSpace::Local if !atomic => Space::Local,
+        MemSpace::Generic if !atomic && in_window(base, header.local_base) => Space::Local,
+        _ => Space::Global,
     }
 }
 

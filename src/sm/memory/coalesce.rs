@@ -6,18 +6,18 @@
 use super::banks::{Banks, Passes, bank_passes};
 use crate::isa::{MemKind, MemOp};
 use crate::mem::space::Window;
-use crate::mem::{LINE_BYTES, SECTOR_BYTES};
+use crate::mem::{LINE_BYTES, Line, SECTOR_BYTES, SECTORS_PER_LINE, SectorMask};
 use crate::trace::LanePattern;
 
 /// One line that an access touches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LineAccess {
-    /// Line number.
-    pub line: u64,
+    /// The line.
+    pub line: Line,
     /// Sectors touched.
-    pub sectors: u8,
+    pub sectors: SectorMask,
     /// Sectors touched in every byte.
-    pub full: u8,
+    pub full: SectorMask,
 }
 
 /// Lines of one access at most: four words a lane of local memory, each in a line of its own.
@@ -54,14 +54,13 @@ impl Lines {
 
     /// Adds `mask`, the bytes that a lane touches in `line`; `bytes` are those of each line so far.
     #[inline]
-    fn add(&mut self, bytes: &mut [u128], line: u64, mask: u128) {
+    fn add(&mut self, bytes: &mut [u128], line: Line, mask: u128) {
         let at = match self.as_slice().iter().rposition(|l| l.line == line) {
             Some(at) => at,
             None => {
                 self.push(LineAccess {
                     line,
-                    sectors: 0,
-                    full: 0,
+                    ..LineAccess::default()
                 });
                 usize::from(self.len) - 1
             }
@@ -72,11 +71,14 @@ impl Lines {
     /// Sets the sectors of each line from its bytes.
     fn finish(&mut self, bytes: &[u128]) {
         for (line, &mask) in self.list[..usize::from(self.len)].iter_mut().zip(bytes) {
-            for sector in 0..4 {
+            let (mut sectors, mut full) = (0, 0);
+            for sector in 0..SECTORS_PER_LINE {
                 let part = (mask >> (sector * SECTOR_BYTES as u32)) as u32;
-                line.sectors |= u8::from(part != 0) << sector;
-                line.full |= u8::from(part == u32::MAX) << sector;
+                sectors |= u8::from(part != 0) << sector;
+                full |= u8::from(part == u32::MAX) << sector;
             }
+            line.sectors = SectorMask::new(sectors);
+            line.full = SectorMask::new(full);
         }
     }
 }
@@ -89,7 +91,7 @@ pub fn coalesce(addresses: &[u64], width: u64, out: &mut Lines) {
         let mut from = address;
         let end = address.saturating_add(width);
         while from < end {
-            let line = from / LINE_BYTES;
+            let line = Line::of(from);
             let offset = from % LINE_BYTES;
             let count = (end - from).min(LINE_BYTES - offset);
             let mask = (u128::MAX >> (128 - count as u32)) << offset;
@@ -116,7 +118,7 @@ pub fn local_lines(offsets: &[u64], mask: u32, width: u64, slot: u64, slots: u64
             let from = offset.max(word * 4) - word * 4;
             let end = (offset + width).min(word * 4 + 4) - word * 4;
             let within = (1u128 << end) - (1 << from);
-            let line = Window::Local.lines().0 + word * slots + slot;
+            let line = Line(Window::Local.lines().0.0 + word * slots + slot);
             out.add(&mut bytes, line, within << (lane * 4));
         }
     }
@@ -125,10 +127,10 @@ pub fn local_lines(offsets: &[u64], mask: u32, width: u64, slot: u64, slots: u64
 
 /// Cycles of a slice's atomic unit for the lanes of each line: one for each lane that shares a word
 /// with others, distinct words of a sector together.
-pub fn atomic_weight(addresses: &[u64], line: u64) -> u8 {
+pub fn atomic_weight(addresses: &[u64], line: Line) -> u8 {
     let mut weight = 0u32;
-    for sector in 0..4 {
-        let start = line * LINE_BYTES + sector * SECTOR_BYTES;
+    for sector in 0..SECTORS_PER_LINE {
+        let start = line.sector_address(sector);
         let inside = |a: &&u64| (start..start + SECTOR_BYTES).contains(*a);
         let most = addresses
             .iter()
@@ -158,7 +160,7 @@ pub struct PatternInfo {
 pub struct PatternSet {
     infos: Vec<PatternInfo>,
     /// Lines relative to the base's line, for all patterns and alignments.
-    lines: Vec<(i32, u8, u8)>,
+    lines: Vec<(i32, SectorMask, SectorMask)>,
 }
 
 impl PatternSet {
@@ -183,12 +185,12 @@ impl PatternSet {
             place(pattern, base, &mut addresses);
             coalesce(&addresses, width, &mut lines);
             *slot = (self.lines.len() as u32, lines.as_slice().len() as u8);
-            let home = (ORIGIN / LINE_BYTES) as i64;
+            let home = Line::of(ORIGIN).0 as i64;
             self.lines.extend(
                 lines
                     .as_slice()
                     .iter()
-                    .map(|l| ((l.line as i64 - home) as i32, l.sectors, l.full)),
+                    .map(|l| ((l.line.0 as i64 - home) as i32, l.sectors, l.full)),
             );
         }
         place(pattern, ORIGIN, &mut addresses);
@@ -211,13 +213,12 @@ impl PatternSet {
         if !base.is_multiple_of(SECTOR_BYTES) {
             return false;
         }
-        let (start, len) =
-            self.infos[id as usize].prepared[(base % LINE_BYTES / SECTOR_BYTES) as usize];
-        let home = base / LINE_BYTES;
+        let (start, len) = self.infos[id as usize].prepared[SectorMask::sector_of(base) as usize];
+        let home = Line::of(base);
         out.len = 0;
         for &(offset, sectors, full) in &self.lines[start as usize..][..usize::from(len)] {
             out.push(LineAccess {
-                line: home.wrapping_add_signed(i64::from(offset)),
+                line: home.offset(i64::from(offset)),
                 sectors,
                 full,
             });
@@ -261,9 +262,9 @@ mod tests {
         assert_eq!(
             lines.as_slice(),
             [LineAccess {
-                line: 32,
-                sectors: 15,
-                full: 15
+                line: Line(32),
+                sectors: SectorMask::new(15),
+                full: SectorMask::new(15)
             }]
         );
         coalesce(&lanes(|l| 4096 + 16 + 4 * l), 4, &mut lines);
@@ -271,14 +272,14 @@ mod tests {
             lines.as_slice(),
             [
                 LineAccess {
-                    line: 32,
-                    sectors: 15,
-                    full: 14
+                    line: Line(32),
+                    sectors: SectorMask::new(15),
+                    full: SectorMask::new(14)
                 },
                 LineAccess {
-                    line: 33,
-                    sectors: 1,
-                    full: 0
+                    line: Line(33),
+                    sectors: SectorMask::new(1),
+                    full: SectorMask::new(0)
                 }
             ]
         );
@@ -289,23 +290,35 @@ mod tests {
         let mut lines = Lines::default();
         let places = |lines: &Lines| -> Vec<_> {
             let all = lines.as_slice().iter();
-            all.map(|l| (l.line - Window::Local.lines().0, l.sectors, l.full))
-                .collect()
+            let first = Window::Local.lines().0.0;
+            all.map(|l| (l.line.0 - first, l.sectors, l.full)).collect()
         };
         // Word 3 of every thread of place 5 of 100.
         local_lines(&[12; 32], u32::MAX, 4, 5, 100, &mut lines);
-        assert_eq!(places(&lines), [(305, 15, 15)]);
+        assert_eq!(
+            places(&lines),
+            [(305, SectorMask::new(15), SectorMask::new(15))]
+        );
         // Two words each: two lines. Lanes 8 to 15 only: the second sector.
         local_lines(&[8; 8], 0xff00, 8, 5, 100, &mut lines);
-        assert_eq!(places(&lines), [(205, 2, 2), (305, 2, 2)]);
+        assert_eq!(
+            places(&lines),
+            [
+                (205, SectorMask::new(2), SectorMask::new(2)),
+                (305, SectorMask::new(2), SectorMask::new(2))
+            ]
+        );
         // A byte each fills no sector.
         local_lines(&[1; 32], u32::MAX, 1, 0, 100, &mut lines);
-        assert_eq!(places(&lines), [(0, 15, 0)]);
+        assert_eq!(
+            places(&lines),
+            [(0, SectorMask::new(15), SectorMask::new(0))]
+        );
         // Every lane at a place of its own: the most lines that an access can have.
         let apart: Vec<u64> = (0..32).map(|l| l * 16).collect();
         local_lines(&apart, u32::MAX, 16, 0, 1, &mut lines);
         assert_eq!(lines.as_slice().len(), 128);
-        assert!(lines.as_slice().iter().all(|l| l.sectors.count_ones() == 1));
+        assert!(lines.as_slice().iter().all(|l| l.sectors.count() == 1));
     }
 
     #[test]

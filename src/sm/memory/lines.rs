@@ -8,10 +8,12 @@ use crate::mem::l1::ReservationFail;
 use crate::mem::{FlightId, ReplyTo, Request, RequestKind};
 use crate::probe::Probe;
 use crate::sm::cores::warp::{Local, PENDING, Queued};
+use crate::sm::memory::coalesce::LineAccess;
+use crate::sm::memory::miss_port::Stage;
 use crate::sm::program::Op;
 use crate::sm::{Cx, Sm};
 
-impl Sm {
+impl<S: Stage> Sm<S> {
     /// The flight of an access, made at its first miss. Counts one for the access itself, which
     /// [`Sm::finish_access`] takes back.
     pub(in crate::sm) fn flight_of(&mut self, entry: &mut Queued, mem: &MemOp) -> u32 {
@@ -43,21 +45,7 @@ impl Sm {
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
         let coherent = matches!(mem.cache, CacheOp::Global | CacheOp::Volatile);
         if !cx.spec.l1.enabled || coherent && entry.space != Space::Local {
-            if self.memory.lsu.bypass_left == 0 {
-                return Err((Stuck::Reservation(ReservationFail::MshrEntries), PENDING));
-            }
-            self.memory.lsu.bypass_left -= 1;
-            let flight = self.flight_of(entry, mem);
-            self.memory.lsu.flights[flight as usize].left += 1;
-            self.memory.l1.stats.sector_reads += u64::from(line.sectors.count_ones());
-            self.memory.l1.stats.sector_misses += u64::from(line.sectors.count_ones());
-            let to = ReplyTo::Flight(FlightId::new(flight));
-            self.send(Request {
-                at: self.cycle(miss_at),
-                cache: mem.cache,
-                ..Request::new(RequestKind::Read, line.line, line.sectors, to)
-            });
-            return Ok(());
+            return self.load_past_l1(entry, mem, line, miss_at);
         }
         if let Some(room) = self.memory.lsu.port.full_until(self.cycle(miss_at))
             && self.memory.l1.would_request(line.line, line.sectors)
@@ -92,7 +80,7 @@ impl Sm {
             self.id,
             line.line,
             result.hit,
-            line.sectors & !result.hit,
+            line.sectors.without(result.hit),
         );
         if result.waits {
             self.memory.lsu.flights[flight as usize].left += 1;
@@ -101,7 +89,7 @@ impl Sm {
             self.drop_unused_flight(entry, mem);
         }
         entry.misses += u8::from(result.waits);
-        if result.request != 0 {
+        if !result.request.is_empty() {
             let sectors = result.request;
             self.send(Request {
                 at: self.cycle(miss_at),
@@ -109,6 +97,31 @@ impl Sm {
                 ..Request::new(RequestKind::Read, line.line, sectors, ReplyTo::Fill)
             });
         }
+        Ok(())
+    }
+
+    /// A load of `line` that L1 does not see, or does not keep.
+    fn load_past_l1(
+        &mut self,
+        entry: &mut Queued,
+        mem: &MemOp,
+        line: LineAccess,
+        miss_at: Local,
+    ) -> Result<(), (Stuck, Local)> {
+        if self.memory.lsu.bypass_left == 0 {
+            return Err((Stuck::Reservation(ReservationFail::MshrEntries), PENDING));
+        }
+        self.memory.lsu.bypass_left -= 1;
+        let flight = self.flight_of(entry, mem);
+        self.memory.lsu.flights[flight as usize].left += 1;
+        self.memory.l1.stats.sector_reads += u64::from(line.sectors.count());
+        self.memory.l1.stats.sector_misses += u64::from(line.sectors.count());
+        let to = ReplyTo::Flight(FlightId::new(flight));
+        self.send(Request {
+            at: self.cycle(miss_at),
+            cache: mem.cache,
+            ..Request::new(RequestKind::Read, line.line, line.sectors, to)
+        });
         Ok(())
     }
 
@@ -172,7 +185,7 @@ impl Sm {
         let (line, sectors) = (victim.line, victim.dirty);
         self.send(Request {
             at: self.cycle(at),
-            full: victim.dirty & !victim.partial,
+            full: victim.dirty.without(victim.partial),
             ..Request::new(RequestKind::Write, line, sectors, ReplyTo::WriteBack)
         });
     }

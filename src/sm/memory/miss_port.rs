@@ -43,12 +43,12 @@ impl Stage for PassThrough {
 
 /// The port of one SM into the crossbar, with the stage in front of it.
 #[derive(Clone, Debug)]
-pub struct MissPort<S = PassThrough> {
+pub struct MissPort<S> {
     stage: S,
     /// Requests that the stage holds, and those behind them, with the stage's answer.
     waiting: VecDeque<(Request, Poll<Cycle>)>,
     free_at: Cycle,
-    source: u16,
+    sm: SmId,
     header_bytes: u32,
     sector_bytes: u32,
     bytes_per_cycle: u32,
@@ -62,7 +62,7 @@ impl<S: Stage> MissPort<S> {
             stage,
             waiting: VecDeque::new(),
             free_at: 0,
-            source: id.0,
+            sm: id,
             header_bytes: u32::from(spec.noc.header_bytes),
             sector_bytes: spec.l1.sector_bytes,
             bytes_per_cycle: u32::from(spec.noc.sm_request_bytes_per_cycle),
@@ -98,14 +98,14 @@ impl<S: Stage> MissPort<S> {
     fn leave(&mut self, request: Request, at: Cycle, out: &mut Vec<Request>) {
         let data = match request.kind {
             RequestKind::Read | RequestKind::ReadInst => 0,
-            _ => request.sectors.count_ones() * self.sector_bytes,
+            _ => request.sectors.count() * self.sector_bytes,
         };
         let at = at.max(self.free_at);
         let cycles = (self.header_bytes + data).div_ceil(self.bytes_per_cycle);
         self.free_at = at + Cycle::from(cycles);
         out.push(Request {
             at,
-            source: self.source,
+            sm: self.sm,
             ..request
         });
     }
@@ -145,7 +145,7 @@ impl<S: Stage> MissPort<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mem::ReplyTo;
+    use crate::mem::{Line, ReplyTo, SectorMask};
 
     /// A translation that walks for the pages it does not know: one walk at a time, as long as it takes.
     #[derive(Default)]
@@ -156,8 +156,8 @@ mod tests {
 
     const WALK: Cycle = 100;
 
-    fn page(line: u64) -> u64 {
-        line / 32
+    fn page(line: Line) -> u64 {
+        line.0 / 32
     }
 
     impl Stage for Walker {
@@ -192,12 +192,17 @@ mod tests {
     fn read(at: Cycle, line: u64) -> Request {
         Request {
             at,
-            ..Request::new(RequestKind::Read, line, 0b1111, ReplyTo::Fill)
+            ..Request::new(
+                RequestKind::Read,
+                Line(line),
+                SectorMask::ALL,
+                ReplyTo::Fill,
+            )
         }
     }
 
     fn left(out: &[Request]) -> Vec<(u64, Cycle)> {
-        out.iter().map(|r| (r.line, r.at)).collect()
+        out.iter().map(|r| (r.line.0, r.at)).collect()
     }
 
     #[test]
@@ -205,12 +210,17 @@ mod tests {
         let (mut port, mut out) = (port(PassThrough), Vec::new());
         // A header takes a cycle, a whole line of data with its header 4.5, rounded up.
         port.send(read(10, 1), &mut out);
-        let write = Request::new(RequestKind::Write, 2, 0b1111, ReplyTo::WriteBack);
+        let write = Request::new(
+            RequestKind::Write,
+            Line(2),
+            SectorMask::ALL,
+            ReplyTo::WriteBack,
+        );
         port.send(Request { at: 10, ..write }, &mut out);
         port.send(read(10, 3), &mut out);
         port.send(read(50, 4), &mut out);
         assert_eq!(left(&out), [(1, 10), (2, 11), (3, 16), (4, 50)]);
-        assert!(out.iter().all(|r| r.source == 7));
+        assert!(out.iter().all(|r| r.sm == SmId(7)));
         assert!(!port.holds() && port.wake() == Cycle::MAX);
         // Full when the port is busy for more cycles than the queue has entries.
         for _ in 0..4 {
@@ -222,7 +232,7 @@ mod tests {
     #[test]
     fn a_held_request_keeps_those_behind_it_in_order_and_fills_the_queue() {
         let (mut port, mut out) = (port(Walker::default()), Vec::new());
-        port.stage.known.push(page(0));
+        port.stage.known.push(page(Line(0)));
         port.send(read(10, 0), &mut out);
         assert_eq!(left(&out), [(0, 11)], "a known page costs a cycle");
         port.send(read(12, 32), &mut out);

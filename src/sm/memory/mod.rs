@@ -22,7 +22,7 @@ use crate::sm::SUB_CORES;
 use crate::sm::cores::subcore::SubCore;
 use crate::sm::cores::warp::{Local, PENDING};
 use crate::stats::LsuStats;
-use miss_port::{MissPort, PassThrough};
+use miss_port::{MissPort, Stage};
 
 /// Where an access goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,18 +53,18 @@ const NO_FLIGHT: u32 = u32::MAX;
 
 /// The memory path of an SM: pipe, L1, and what leaves for L2.
 #[derive(Clone, Debug)]
-pub struct MemoryPath {
-    pub(in crate::sm) lsu: Lsu,
+pub struct MemoryPath<S> {
+    pub(in crate::sm) lsu: Lsu<S>,
     pub(in crate::sm) l1: L1<FlightId>,
     /// Requests of this quantum, in order of `at`.
     pub(in crate::sm) requests: Vec<Request>,
 }
 
-impl MemoryPath {
-    /// The idle path of SM `id`.
-    pub fn new(id: SmId, spec: &GpuSpec) -> Self {
+impl<S: Stage> MemoryPath<S> {
+    /// The idle path of SM `id`, with `stage` in front of its miss port.
+    pub fn new(id: SmId, spec: &GpuSpec, stage: S) -> Self {
         MemoryPath {
-            lsu: Lsu::new(id, spec),
+            lsu: Lsu::new(id, spec, stage),
             l1: L1::new(&spec.l1),
             requests: Vec::new(),
         }
@@ -78,7 +78,7 @@ impl MemoryPath {
 
 /// The part of an SM that its sub-cores share for memory.
 #[derive(Clone, Debug)]
-pub struct Lsu {
+pub struct Lsu<S> {
     /// Next cycle at which the pipe may have work.
     pub next: Local,
     /// Counters.
@@ -91,7 +91,7 @@ pub struct Lsu {
     stuck_on: Stuck,
     flights: Vec<Flight>,
     free_flights: Vec<u32>,
-    port: MissPort,
+    port: MissPort<S>,
     bypass_left: u16,
     /// Below zero while lines are written back that a fill evicted: a fill cannot wait.
     store_credits: i32,
@@ -115,9 +115,9 @@ enum Progress {
     Stuck(Stuck, Local),
 }
 
-impl Lsu {
-    /// The idle path of SM `id`.
-    pub fn new(id: SmId, spec: &GpuSpec) -> Self {
+impl<S: Stage> Lsu<S> {
+    /// The idle pipe of SM `id`.
+    pub fn new(id: SmId, spec: &GpuSpec, stage: S) -> Self {
         Lsu {
             next: PENDING,
             stats: LsuStats::default(),
@@ -128,7 +128,7 @@ impl Lsu {
             stuck_on: Stuck::StoreCredit,
             flights: Vec::new(),
             free_flights: Vec::new(),
-            port: MissPort::new(id, spec, PassThrough),
+            port: MissPort::new(id, spec, stage),
             bypass_left: spec.l1.mshrs,
             store_credits: i32::from(spec.lsu.store_credits),
             store_credits_max: i32::from(spec.lsu.store_credits),

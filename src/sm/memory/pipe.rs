@@ -7,10 +7,11 @@ use crate::mem::l1::ReservationFail;
 use crate::probe::{MemoryInst, Probe};
 use crate::sm::cores::subcore::SubCore;
 use crate::sm::cores::warp::{Local, PENDING, Queued, raw};
+use crate::sm::memory::miss_port::Stage;
 use crate::sm::program::{Op, OpKind, Pipe, flag};
 use crate::sm::{Cx, SUB_CORES, Sm};
 
-impl Sm {
+impl<S: Stage> Sm<S> {
     /// One cycle of the memory path: requests that the miss port held go on, then the shared pipe.
     pub(in crate::sm) fn memory_pipe<P: Probe>(&mut self, now: Local, cx: &mut Cx<P>) {
         if self.memory.lsu.port.holds() {
@@ -190,11 +191,7 @@ impl Sm {
         if entry.next_line == 0 && self.memory.lsu.stuck.is_none() {
             self.memory.lsu.stats.global_instructions += 1;
             self.memory.lsu.stats.line_requests += lines as u64;
-            let sectors = entry
-                .lines
-                .as_slice()
-                .iter()
-                .map(|l| l.sectors.count_ones());
+            let sectors = entry.lines.as_slice().iter().map(|l| l.sectors.count());
             self.memory.lsu.stats.sector_requests += u64::from(sectors.sum::<u32>());
             if lines > 4 {
                 entry
@@ -226,7 +223,7 @@ impl Sm {
             .lines
             .as_slice()
             .iter()
-            .map(|l| l.sectors.count_ones())
+            .map(|l| l.sectors.count())
             .sum();
         let tag_cycles = (lines as u32).div_ceil(u32::from(l1.tags_per_cycle));
         // Loads read words out of the banks that shared memory has; anything else moves sectors.

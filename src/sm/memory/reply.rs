@@ -5,10 +5,11 @@ use crate::mem::space::line_of;
 use crate::mem::{CodeCache, Reply, ReplyTo, RequestKind};
 use crate::probe::Probe;
 use crate::sm::cores::warp::{Hold, Local, PENDING, raw};
+use crate::sm::memory::miss_port::Stage;
 use crate::sm::program::{Op, flag};
 use crate::sm::{Cx, SUB_CORES, Sm};
 
-impl Sm {
+impl<S: Stage> Sm<S> {
     /// A reply arrives.
     pub(in crate::sm) fn reply<P: Probe>(&mut self, reply: Reply, now: Local, cx: &mut Cx<P>) {
         let ready = now + Local::from(cx.spec.l1.fill_latency);

@@ -1,7 +1,7 @@
 //! The code table under construction, and the memory of how lines looked.
 //!
 //! A trace repeats a few hundred distinct lines millions of times. Each distinct line, its mask and
-//! addresses aside, is a [`Shape`]; the shape that followed another last time is tried first, so that
+//! addresses aside, is a `Shape`; the shape that followed another last time is tried first, so that
 //! most lines cost two comparisons and are never cut into fields.
 
 use super::fields::{Fault, Fields, hexadecimal};

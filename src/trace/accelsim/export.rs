@@ -30,7 +30,7 @@ pub fn export(workload: &Workload, list: &Path, packing: ExportPacking) -> Resul
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    std::fs::create_dir_all(directory).map_err(|e| Error::io(directory, e))?;
+    let _made = output::make_folders(directory)?;
     let mut written: Vec<&Kernel> = Vec::new();
     let mut notes = Vec::new();
     let mut text = String::new();

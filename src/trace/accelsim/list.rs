@@ -135,7 +135,8 @@ pub fn parse_list(name: &str, text: &[u8]) -> Result<(Vec<Entry>, Vec<String>)> 
             name,
             "the whole file",
             "no kernel and no MemcpyHtoD line",
-            "name the kernelslist.g of an Accel-Sim trace",
+            "write the names of its kernel-*.traceg files into it, one a line; Accel-Sim's post-traces-processing \
+             does that from the tracer's kernelslist",
         ));
     }
     let notes = (ignored > 0).then(|| {

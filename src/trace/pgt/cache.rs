@@ -27,6 +27,12 @@ impl FrameCache {
         self.kernels.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The most bytes that are kept of frames of at most `largest` bytes each.
+    pub fn at_most(largest: u64) -> u64 {
+        let kept = (FRAMES_MAX as u64).saturating_mul(largest);
+        kept.min((BYTES_MAX as u64).max(largest.saturating_mul(2)))
+    }
+
     /// The frame, if it is kept.
     pub fn get(&self, key: FrameKey) -> Option<Arc<Vec<u8>>> {
         let mut entries = self.lock();

@@ -67,6 +67,11 @@ impl Spool {
         }
     }
 
+    /// Bytes that are in memory, not in the file.
+    pub fn in_memory(&self) -> u64 {
+        self.memory.len() as u64
+    }
+
     /// Reads from where a frame was put.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         if let Some(at) = offset.checked_sub(FILE_SPAN) {

@@ -4,7 +4,7 @@ use super::blocks::{FRAME_BYTES_MAX, Frame, crc32};
 use super::cache::FrameCache;
 use super::spool::Spool;
 use crate::error::{Error, Result};
-use crate::trace::kernel::{Code, CtaReader};
+use crate::trace::kernel::{Code, CtaReader, StreamMemory};
 use crate::trace::stream::WarpStream;
 use std::cell::RefCell;
 use std::fs::File;
@@ -21,6 +21,14 @@ pub enum Backing {
 }
 
 impl Backing {
+    /// Bytes that are in memory.
+    fn in_memory(&self) -> u64 {
+        match self {
+            Backing::Spool(spool) => spool.in_memory(),
+            Backing::File(_) => 0,
+        }
+    }
+
     fn read(&self, offset: u64, into: &mut [u8]) -> std::io::Result<()> {
         match self {
             Backing::Spool(spool) => spool.read(offset, into),
@@ -173,6 +181,18 @@ impl StoredCtas {
 }
 
 impl CtaReader for StoredCtas {
+    fn memory(&self) -> StreamMemory {
+        let largest = self.frames.iter().map(|f| u64::from(f.raw)).max();
+        let ctas = self.frames.iter();
+        let cta = ctas.map(|f| u64::from(f.raw) / u64::from(f.ctas.max(1)));
+        let directory = self.frames.len() as u64 * size_of::<Frame>() as u64;
+        StreamMemory {
+            held: directory + self.backing.in_memory(),
+            unpacked: FrameCache::at_most(largest.unwrap_or(0)),
+            cta: cta.max().unwrap_or(0),
+        }
+    }
+
     fn load(&self, cta: u64, warps: &mut [WarpStream]) -> Result<()> {
         let (raw, range, offset) = self.head(cta)?;
         let short = || self.fault(offset, format!("thread block {cta} is cut short"));

@@ -4,7 +4,7 @@
 //! sees set and way numbers, how many ways are allowed, and the [`Access`]; it never sees lines, sectors, dirty
 //! masks or time, and it never looks into another unit. It owns its state, which it lays out as it likes.
 //!
-//! To add a policy: a file here that implements [`Policy`], a variant and an arm in this file, and a name in
+//! To add a policy: a file here that implements `Policy`, a variant and an arm in this file, and a name in
 //! `config::l1::Replacement`. The keys `l1.replacement` and `l2.replacement` then accept it.
 
 mod evict_first;

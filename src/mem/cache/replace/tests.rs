@@ -2,6 +2,7 @@
 
 use super::plru::Plru;
 use super::*;
+use crate::mem::Line;
 use crate::mem::cache::Tags;
 
 /// One set of `ways` ways; accesses by name.
@@ -16,12 +17,12 @@ impl Set {
     fn access(&mut self, names: &str, cache: CacheOp) -> String {
         let mut out = String::new();
         for name in names.bytes() {
-            let line = u64::from(name);
+            let line = Line(u64::from(name));
             match self.0.find(line) {
                 Some(id) => self.0.hit(id, cache.into()),
                 None => {
                     let victim = self.0.insert(line, cache.into()).1;
-                    out.extend(victim.map(|v| v.line as u8 as char));
+                    out.extend(victim.map(|v| v.line.0 as u8 as char));
                 }
             }
         }
@@ -33,7 +34,7 @@ impl Set {
     }
 
     fn has(&self, name: u8) -> bool {
-        self.0.find(u64::from(name)).is_some()
+        self.0.find(Line(u64::from(name))).is_some()
     }
 }
 
@@ -161,7 +162,7 @@ fn a_carve_out_takes_ways_from_every_policy() {
         let mut tags = Tags::new(2, 4, false, policy);
         tags.reset(3);
         for line in 0..100 {
-            let (id, _) = tags.insert(line, Access::default());
+            let (id, _) = tags.insert(Line(line), Access::default());
             assert!(id % 4 < 3, "{name}: way 3 is not allowed");
         }
         assert_eq!(tags.lines().count(), 6, "{name}");

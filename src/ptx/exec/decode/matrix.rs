@@ -107,10 +107,7 @@ impl<'a> Decoder<'a> {
             Some(arg) => self.pred(arg)?,
             None => return Err(super::missing(None)),
         };
-        let number = |at: usize| match inst.args.get(at) {
-            Some(Arg::Imm(Number::Int(value))) => *value,
-            _ => 0,
-        };
+        let number = |at: usize| immediate(inst, at);
         let transposed = match in_registers {
             true => [false, number(6) != 0],
             false => [number(6) != 0, number(7) != 0],
@@ -240,4 +237,12 @@ pub(in crate::ptx) fn element(modifier: &str) -> Option<Element> {
         "e5m2" => Element::E5m2,
         _ => return None,
     })
+}
+
+/// Argument `at` if it is a number, else 0.
+fn immediate(inst: &FlatInst<'_>, at: usize) -> i64 {
+    match inst.args.get(at) {
+        Some(Arg::Imm(Number::Int(value))) => *value,
+        _ => 0,
+    }
 }

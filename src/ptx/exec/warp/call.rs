@@ -37,17 +37,7 @@ impl Warp {
         let program = cx.program;
         let call = &program.sites[site as usize];
         let first = exec.trailing_zeros() as usize;
-        // One callee a time: the other lanes come back to this instruction.
-        let (number, same) = match call.target {
-            Target::Function(number) => (number, exec),
-            Target::Pointer(r) => {
-                let pointers = self.regs.x.get(r);
-                let same = lanes(exec).fold(0, |m, lane| {
-                    m | u32::from(pointers[lane] == pointers[first]) << lane
-                });
-                (function(program, pointers[first], first)?, same)
-            }
-        };
+        let (number, same) = self.callee(&call.target, program, exec)?;
         let callee = &program.callees[number as usize];
         let Some(start) = callee.start else {
             let what = format!("function `{}` has no body in this file", callee.name);
@@ -81,29 +71,59 @@ impl Warp {
         });
         self.calls.resize_with(LANES, Vec::new);
         for lane in lanes(same) {
-            let given: Vec<Vec<u8>> = call.params.iter().map(|p| self.fetch(*p, lane)).collect();
-            let mut saved = Vec::new();
-            let top = program.stack.map_or(0, |r| self.regs.x.get(r)[lane]);
-            if let (Some(frame), Some(stack)) = (callee.frame, program.stack) {
-                save(&self.regs, &frame, lane, &mut saved);
-                if top + frame.bytes > program.local_bytes as u64 {
-                    return Err(too_deep(lane));
-                }
-                self.regs.x.0[frame.base as usize][lane] = top.wrapping_sub(frame.start);
-                self.regs.x.0[stack as usize][lane] = top + frame.bytes;
-            }
-            for (place, bytes) in callee.params.iter().zip(&given) {
-                self.deliver(*place, lane, bytes);
-            }
-            self.calls[lane].push(Activation {
-                depth,
-                site,
-                callee: number,
-                top,
-                saved,
-            });
+            self.enter(lane, (site, number), depth, program)?;
         }
         Ok(Next::Stack)
+    }
+
+    /// The function that the first lane of `exec` calls, and the lanes that call it too. One callee a time: the
+    /// other lanes come back to the instruction.
+    fn callee(&self, target: &Target, program: &Program, exec: u32) -> Ran<(u32, u32)> {
+        let first = exec.trailing_zeros() as usize;
+        match *target {
+            Target::Function(number) => Ok((number, exec)),
+            Target::Pointer(r) => {
+                let pointers = self.regs.x.get(r);
+                let same = lanes(exec).fold(0, |m, lane| {
+                    m | u32::from(pointers[lane] == pointers[first]) << lane
+                });
+                Ok((function(program, pointers[first], first)?, same))
+            }
+        }
+    }
+
+    /// `lane` calls function `number` at `site`: parameters are copied, and a frame put on its stack.
+    fn enter(
+        &mut self,
+        lane: usize,
+        (site, number): (u32, u32),
+        depth: u32,
+        program: &Program,
+    ) -> Ran<()> {
+        let call = &program.sites[site as usize];
+        let callee = &program.callees[number as usize];
+        let given: Vec<Vec<u8>> = call.params.iter().map(|p| self.fetch(*p, lane)).collect();
+        let mut saved = Vec::new();
+        let top = program.stack.map_or(0, |r| self.regs.x.get(r)[lane]);
+        if let (Some(frame), Some(stack)) = (callee.frame, program.stack) {
+            save(&self.regs, &frame, lane, &mut saved);
+            if top + frame.bytes > program.local_bytes as u64 {
+                return Err(too_deep(lane));
+            }
+            self.regs.x.0[frame.base as usize][lane] = top.wrapping_sub(frame.start);
+            self.regs.x.0[stack as usize][lane] = top + frame.bytes;
+        }
+        for (place, bytes) in callee.params.iter().zip(&given) {
+            self.deliver(*place, lane, bytes);
+        }
+        self.calls[lane].push(Activation {
+            depth,
+            site,
+            callee: number,
+            top,
+            saved,
+        });
+        Ok(())
     }
 
     /// `alloca`: the address that each lane gets is one of local memory.

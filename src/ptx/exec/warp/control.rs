@@ -36,35 +36,7 @@ impl Warp {
                 }
             }
             Op::Brx { index: r, targets } => {
-                let list = &cx.program.targets[targets as usize];
-                let lane = exec.trailing_zeros() as usize;
-                let choice = self.regs.w.get(r);
-                let Some(&target) = list.get(choice[lane] as usize) else {
-                    return Err(Box::new(LaneFault::new(
-                        lane,
-                        format!(
-                            "branch to entry {} of a list of {}",
-                            choice[lane],
-                            list.len()
-                        ),
-                        "the index must be below the length of the target list",
-                    )));
-                };
-                // One target a time: the other lanes come back to this instruction.
-                let same =
-                    (0..LANES).fold(0, |m, l| m | u32::from(choice[l] == choice[lane]) << l) & exec;
-                if same == mask {
-                    self.set_pc(index, target);
-                } else {
-                    let meet = cx.program.reconverge[pc as usize];
-                    let fragment = &mut self.fragments[index];
-                    fragment.diverge(target, meet, same);
-                    for entry in fragment.stack.iter_mut().rev().take(2) {
-                        if entry.pc == pc + 1 && entry.mask == mask & !same {
-                            entry.pc = pc;
-                        }
-                    }
-                }
+                self.indexed_branch(index, pc, (r, targets), mask, exec, cx.program)?;
             }
             Op::Call { function } => {
                 self.set_pc(index, pc + 1);
@@ -103,6 +75,47 @@ impl Warp {
             _ => {}
         }
         Ok(Next::Stack)
+    }
+
+    /// A branch to the entry of list `targets` that register `r` names, for the lanes that agree with the first one.
+    fn indexed_branch(
+        &mut self,
+        index: usize,
+        pc: u32,
+        (r, targets): (u32, u32),
+        mask: u32,
+        exec: u32,
+        program: &Program,
+    ) -> Ran<()> {
+        let list = &program.targets[targets as usize];
+        let lane = exec.trailing_zeros() as usize;
+        let choice = self.regs.w.get(r);
+        let Some(&target) = list.get(choice[lane] as usize) else {
+            return Err(Box::new(LaneFault::new(
+                lane,
+                format!(
+                    "branch to entry {} of a list of {}",
+                    choice[lane],
+                    list.len()
+                ),
+                "the index must be below the length of the target list",
+            )));
+        };
+        // One target a time: the other lanes come back to this instruction.
+        let same = (0..LANES).fold(0, |m, l| m | u32::from(choice[l] == choice[lane]) << l) & exec;
+        if same == mask {
+            self.set_pc(index, target);
+            return Ok(());
+        }
+        let meet = program.reconverge[pc as usize];
+        let fragment = &mut self.fragments[index];
+        fragment.diverge(target, meet, same);
+        for entry in fragment.stack.iter_mut().rev().take(2) {
+            if entry.pc == pc + 1 && entry.mask == mask & !same {
+                entry.pc = pc;
+            }
+        }
+        Ok(())
     }
 
     #[allow(clippy::type_complexity)]
