@@ -44,6 +44,7 @@ const BANNED: &[(&str, &[&str], &str)] = &[
         "Instant::now",
         &[
             "src/simulation",
+            "src/sampling",
             "src/trace",
             "src/cli",
             "src/mem/dram/replay",
@@ -177,6 +178,22 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "src/sampling",
+        &[
+            "config",
+            "error",
+            "hash",
+            "kernels",
+            "occupancy",
+            "output",
+            "probe",
+            "session::MODEL_VERSION",
+            "simulation",
+            "stats",
+            "trace",
+        ],
+    ),
+    (
         "src/session",
         &[
             "config",
@@ -185,6 +202,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "probe",
             "ptx",
             "report",
+            "sampling",
             "simulation",
             "trace",
         ],
@@ -232,6 +250,21 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("src/stats", &[]),
     ("src/trace", &["error", "hash", "ids", "isa", "output"]),
+    (
+        "src/validate",
+        &[
+            "config",
+            "error",
+            "kernels",
+            "output",
+            "progress",
+            "report",
+            "sampling",
+            "session",
+            "simulation",
+            "trace",
+        ],
+    ),
 ];
 
 /// What `code` of the file `name` names and may not.

@@ -4,19 +4,16 @@
 //! opened in one place and a report is made in one place.
 
 use crate::config::{self, GpuSpec, Resolved};
-use crate::engine::Cycle;
 use crate::error::{Error, Result};
 use crate::kernels::choose::Algorithm;
 use crate::kernels::synth;
 use crate::probe::{NoProbe, Probe};
 use crate::report::Report;
-use crate::sampling::{Memo, Sampler, Settings};
+use crate::sampling::{self, Memo, Settings};
 pub use crate::simulation::Options;
-use crate::simulation::{self, RunResult, Stopped, Timeline};
-use crate::stats::ChipCounters;
-use crate::trace::{Kernel, Workload};
+use crate::simulation::{self, RunResult};
+use crate::trace::Workload;
 use std::path::Path;
-use std::time::Instant;
 
 /// Version of the machine's behaviour. It rises with every change that moves a number of a report of any
 /// configuration; `validation/golden` proves that it did.
@@ -128,43 +125,7 @@ impl Session {
         settings: Settings,
         memo: &Memo,
     ) -> Result<Outcome<NoProbe>> {
-        let begun = Instant::now();
-        let sampler = Sampler {
-            session: self,
-            settings,
-            stop: options.stop,
-            memo,
-            threads: 1,
-        };
-        let wanted = |k: &&Kernel| {
-            let name = &k.header.name;
-            options.kernel.as_ref().is_none_or(|r| r.is_match(name))
-        };
-        let kernels: Vec<&Kernel> = workload.launches().filter(wanted).collect();
-        let mut runs = sampler.run_all(&kernels, options.threads)?;
-        let gap = Cycle::from(self.spec().launch.stream_gap);
-        let mut start = 0;
-        for run in &mut runs {
-            let cycles = run.end - run.start;
-            (run.start, run.end) = (start, start + cycles);
-            start = run.end + gap;
-        }
-        let mut counters = ChipCounters::default();
-        runs.iter().for_each(|run| counters += &run.counters);
-        let run = RunResult {
-            cycles: runs.last().map_or(0, |run| run.end),
-            stopped: runs
-                .iter()
-                .any(|run| run.partial)
-                .then_some(Stopped::Interrupted),
-            kernels: runs,
-            wall_s: begun.elapsed().as_secs_f64(),
-            quanta: 0,
-            timeline: Timeline::default(),
-            memcpys: 0,
-            counters,
-            probe: NoProbe::default(),
-        };
+        let run = sampling::run(&self.config, workload, options, settings, memo)?;
         let report = Report::new(&self.config, workload, &run, options.threads);
         Ok(Outcome { report, run })
     }

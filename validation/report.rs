@@ -6,7 +6,7 @@ use phantom_gpu::config;
 use phantom_gpu::internals::gpu::ChipCounters;
 use phantom_gpu::internals::occupancy::Occupancy;
 use phantom_gpu::internals::probe::NoProbe;
-use phantom_gpu::internals::simulation::{KernelRun, RunResult, Timeline};
+use phantom_gpu::internals::simulation::{KernelRun, Provenance, RunResult, Timeline};
 use phantom_gpu::internals::stats::{Label, Pipe};
 use phantom_gpu::report::explain::{catalogue, find};
 use phantom_gpu::report::metrics::METRICS;
@@ -159,6 +159,7 @@ fn kernel(name: &str, start: u64, cycles: u64) -> KernelRun {
         partial: false,
         unknown: vec![("NEWOP.X".to_owned(), 12)],
         control_bits: false,
+        provenance: Provenance::FULL,
     }
 }
 

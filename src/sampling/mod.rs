@@ -19,15 +19,20 @@ mod tests;
 pub use memo::Memo;
 pub use plan::{Plan, Trips};
 
+use crate::config::Resolved;
 use crate::error::{Error, Result};
 use crate::occupancy::Occupancy;
-use crate::session::Session;
-use crate::simulation::{self, KernelRun, Options, ProvenanceKind, Warm};
+use crate::probe::NoProbe;
+use crate::simulation::{
+    self, KernelRun, Options, ProvenanceKind, RunResult, Stopped, Timeline, Warm,
+};
+use crate::stats::ChipCounters;
 use crate::trace::{Command, Kernel, Part, PartIterations, Workload};
 use combine::Measured;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 use waves::SmEnd;
 
 /// How a kernel is sampled.
@@ -58,10 +63,58 @@ const BEFORE: usize = 6;
 /// Times that it grows.
 const ATTEMPTS: u32 = 2;
 
+/// Estimates the kernels of `workload`, one after the other as if all were in one stream, as the result of a run.
+///
+/// # Errors
+/// As a simulation's.
+pub fn run(
+    config: &Resolved,
+    workload: &Workload,
+    options: &Options,
+    settings: Settings,
+    memo: &Memo,
+) -> Result<RunResult<NoProbe>> {
+    let begun = Instant::now();
+    let sampler = Sampler {
+        config,
+        settings,
+        stop: options.stop,
+        memo,
+        threads: 1,
+    };
+    let wanted = |kernel: &&Kernel| {
+        let name = &kernel.header.name;
+        options.kernel.as_ref().is_none_or(|r| r.is_match(name))
+    };
+    let kernels: Vec<&Kernel> = workload.launches().filter(wanted).collect();
+    let mut runs = sampler.run_all(&kernels, options.threads)?;
+    let gap = u64::from(config.spec.launch.stream_gap);
+    let mut start = 0;
+    for run in &mut runs {
+        let cycles = run.end - run.start;
+        (run.start, run.end) = (start, start + cycles);
+        start = run.end + gap;
+    }
+    let mut counters = ChipCounters::default();
+    runs.iter().for_each(|run| counters += &run.counters);
+    let partial = runs.iter().any(|run| run.partial);
+    Ok(RunResult {
+        cycles: runs.last().map_or(0, |run| run.end),
+        stopped: partial.then_some(Stopped::Interrupted),
+        kernels: runs,
+        wall_s: begun.elapsed().as_secs_f64(),
+        quanta: 0,
+        timeline: Timeline::default(),
+        memcpys: 0,
+        counters,
+        probe: NoProbe::default(),
+    })
+}
+
 /// Samples kernels on one machine.
 pub struct Sampler<'a> {
     /// The machine.
-    pub session: &'a Session,
+    pub config: &'a Resolved,
     /// How.
     pub settings: Settings,
     /// Set from outside to end every simulation with what there is.
@@ -79,8 +132,8 @@ impl Sampler<'_> {
     /// # Errors
     /// As a simulation's.
     pub fn run(&self, kernel: &Kernel, before: &[&Kernel]) -> Result<KernelRun> {
-        let key = memo::key(self.session.config(), &self.settings, kernel, before)?;
-        let spec = self.session.spec();
+        let key = memo::key(self.config, &self.settings, kernel, before)?;
+        let spec = &self.config.spec;
         self.memo
             .get_or_run(&key, kernel, spec, || self.estimate(kernel, before))
     }
@@ -94,12 +147,7 @@ impl Sampler<'_> {
         let before = |at: usize| &kernels[at.saturating_sub(BEFORE)..at];
         let mut keys = Vec::with_capacity(kernels.len());
         for (at, kernel) in kernels.iter().enumerate() {
-            keys.push(memo::key(
-                self.session.config(),
-                &self.settings,
-                kernel,
-                before(at),
-            )?);
+            keys.push(memo::key(self.config, &self.settings, kernel, before(at))?);
         }
         let first: Vec<usize> = keys
             .iter()
@@ -132,7 +180,7 @@ impl Sampler<'_> {
     }
 
     fn estimate(&self, kernel: &Kernel, before: &[&Kernel]) -> Result<KernelRun> {
-        let spec = self.session.spec();
+        let spec = &self.config.spec;
         let occupancy = Occupancy::new(&kernel.header, spec)?;
         let shape = plan::Shape::of(kernel, &occupancy, spec)?;
         let mut budget = self.settings.budget;
@@ -199,7 +247,7 @@ impl Sampler<'_> {
             plan,
             &long,
             short.as_ref(),
-            self.session.spec(),
+            &self.config.spec,
         ))
     }
 
@@ -233,14 +281,13 @@ impl Sampler<'_> {
             cta_times: true,
             ..Options::default()
         };
-        let mut result =
-            simulation::run::<crate::probe::NoProbe>(&workload, self.session.spec(), &options)?;
+        let mut result = simulation::run::<NoProbe>(&workload, &self.config.spec, &options)?;
         let run = result.kernels.remove(0);
         let holds = run.occupancy.ctas_per_sm;
         let mut ctas = result.timeline.ctas;
         ctas.sort_unstable_by_key(|cta| cta.span.1);
         let ends = ctas.iter().map(|cta| cta.span.1).collect();
-        let mut sms = vec![SmEnd::default(); usize::from(self.session.spec().sms)];
+        let mut sms = vec![SmEnd::default(); usize::from(self.config.spec.sms)];
         for cta in &ctas {
             let sm = &mut sms[usize::from(cta.sm)];
             let first = if sm.ctas == 0 { u64::MAX } else { sm.first };

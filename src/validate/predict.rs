@@ -190,7 +190,7 @@ impl Predictor<'_> {
         session: &Session,
     ) -> Result<Prediction> {
         let sampler = Sampler {
-            session,
+            config: session.config(),
             settings: match self.depth {
                 Depth::Full => Settings {
                     budget: u64::MAX,
