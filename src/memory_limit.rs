@@ -196,7 +196,7 @@ mod tests {
         for name in config::names() {
             let spec = config::load(name, &[]).unwrap().spec;
             let total: u64 = machine(&spec).iter().map(|p| p.bytes).sum();
-            assert!((10 << 20..400 << 20).contains(&total), "{name}: {total}");
+            assert!((4 << 20..400 << 20).contains(&total), "{name}: {total}");
         }
     }
 

@@ -98,7 +98,7 @@ impl Probe for Counts {
 fn events_are_as_many_as_the_counters_say() {
     for (gpu, input) in [
         ("v100", "synth:gather?per=4&grid=200&span=1MiB"),
-        ("h100-sxm", "synth:sgemm?m=256&n=256&k=64"),
+        ("h100-sxm", "synth:gather?per=4&grid=200&span=64KiB"),
         ("rtx3070", "synth:copy?bytes=1MiB"),
     ] {
         let session = Session::new(gpu, &["l1.mshrs=8"]).unwrap();
