@@ -20,7 +20,7 @@ fn only(name: &str, launches: Vec<Launch>) -> Vec<Candidate> {
     }]
 }
 
-fn launch(kernel: impl KernelGenerator + 'static, reason: impl Into<String>) -> Launch {
+pub(super) fn launch(kernel: impl KernelGenerator + 'static, reason: impl Into<String>) -> Launch {
     Launch {
         kernel: Box::new(kernel),
         reason: reason.into(),

@@ -3,11 +3,11 @@
 //! Instruction mixes and register counts are those of compilers for the same algorithm. What is arithmetic is in
 //! [`chains`], written as [`script`].
 
-mod chains;
+pub(in crate::kernels) mod chains;
 mod combine;
 pub mod layer_norm;
 pub mod pointwise;
-mod program;
-mod script;
+pub(in crate::kernels) mod program;
+pub(in crate::kernels) mod script;
 pub mod softmax;
 pub mod vllm;

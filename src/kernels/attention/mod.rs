@@ -1,0 +1,5 @@
+//! Attention: softmax(Q K^T) V in one kernel, or in few.
+
+pub mod combine;
+pub mod flash;
+mod tile;
