@@ -1,6 +1,6 @@
 //! FlashAttention 2, forward: a CTA for some queries of a head goes over the keys, tile by tile.
 
-use super::tile::{CopyPatterns, HALF, Tile, columns_pattern, rows_pattern};
+use super::tile::{CopyPatterns, HALF, Tile, columns_pattern, copied_patterns, rows_pattern};
 use crate::config::GpuSpec;
 use crate::kernels::builder::{FULL, KernelBuilder, first_lanes};
 use crate::kernels::fields::{Field, family};
@@ -829,7 +829,10 @@ impl Fragments {
             .clone()
             .map(|warp| written(code, kernel, warp))
             .collect();
-        let read = warps.map(|warp| read(code, kernel, warp)).collect();
+        let tile = kernel.result_tile();
+        let read = warps
+            .map(|warp| copied_patterns(code, tile, warp, kernel.warps))
+            .collect();
         let sums = (0..=8).map(|rows| match first_lanes(4 * rows) & 0x1111_1111 {
             0 => 0,
             mask => code.pattern(mask, 4, |l| l / 4 * 4),
@@ -862,18 +865,6 @@ fn written(code: &mut KernelBuilder, kernel: &Flash, warp: u64) -> Vec<(u64, Pat
         }
     }
     places
-}
-
-/// Where a warp reads results in shared memory, to copy them.
-fn read(code: &mut KernelBuilder, kernel: &Flash, warp: u64) -> Vec<(u64, PatternId)> {
-    let tile = kernel.result_tile();
-    let chunks = 32 / tile.copied_rows();
-    let copies: Vec<_> = tile.copies(warp, kernel.warps).collect();
-    let place = |(row, col): (u64, u64)| {
-        let offset = |l: u64| tile.offset(row + l / chunks, col + l % chunks * 8);
-        (offset(0), code.pattern(FULL, 16, offset))
-    };
-    copies.into_iter().map(place).collect()
 }
 
 impl KernelGenerator for Flash {

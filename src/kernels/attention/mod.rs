@@ -2,4 +2,5 @@
 
 pub mod combine;
 pub mod flash;
+pub mod flash1;
 mod tile;

@@ -121,3 +121,18 @@ fn fragment(
     };
     (offset(0), code.pattern(FULL, 16, offset))
 }
+
+/// Where the copies of a warp lie in shared memory, 16 bytes a lane.
+pub fn copied_patterns(
+    code: &mut KernelBuilder,
+    tile: Tile,
+    warp: u64,
+    warps: u64,
+) -> Vec<(u64, PatternId)> {
+    let chunks = 32 / tile.copied_rows();
+    let place = |(row, col): (u64, u64)| {
+        let offset = |l: u64| tile.offset(row + l / chunks, col + l % chunks * 8);
+        (offset(0), code.pattern(FULL, 16, offset))
+    };
+    tile.copies(warp, warps).map(place).collect()
+}

@@ -4,10 +4,12 @@ use super::{Candidate, Launch, gemm, rows};
 use crate::config::GpuSpec;
 use crate::kernels::attention::combine::CombineSplits;
 use crate::kernels::attention::flash::Flash;
+use crate::kernels::attention::flash1::Flash1;
 use crate::kernels::operator::{
     AttentionKind, AttentionOp, DataType, ElementwiseOp, Epilogue, Function, GemmOp, Layout,
     RowFunction, RowsOp, Style,
 };
+use crate::kernels::rows::pointwise::OUTPUT;
 use crate::kernels::{Arrays, Fault};
 
 /// The shape with nothing left open.
@@ -31,6 +33,8 @@ pub(super) fn candidates(op: &AttentionOp, gpu: &GpuSpec) -> Result<Vec<Candidat
     match op.kind {
         AttentionKind::Math => Ok(vec![math(op, gpu)?]),
         AttentionKind::Flash2 => Ok(vec![flash(op, gpu)?]),
+        AttentionKind::Sdpa21 => Ok(vec![packed_flash1(op)?]),
+        AttentionKind::Flash1 => Ok(vec![flash1(op)?]),
         AttentionKind::SplitKv => Ok(vec![split(op, gpu)?]),
         AttentionKind::Auto if fused(op, gpu) => Ok(vec![split(op, gpu)?, math(op, gpu)?]),
         AttentionKind::Auto => Ok(vec![math(op, gpu)?]),
@@ -94,6 +98,55 @@ fn flash(op: &AttentionOp, gpu: &GpuSpec) -> Result<Candidate, Fault> {
         name: "flash2".into(),
         launches: vec![rows::launch(kernel(op, [bm, bn, warps], 1), reason)],
         estimate: 1.0,
+    })
+}
+
+/// A CTA for each head of a sequence.
+fn flash1(op: &AttentionOp) -> Result<Candidate, Fault> {
+    let shape = shape(op);
+    if shape.kv_heads != op.heads {
+        return Err(Fault::field(
+            "kvh",
+            shape.kv_heads,
+            "FlashAttention 1 has as many heads of keys",
+        ));
+    }
+    let kernel = Flash1 {
+        arrays: Arrays::default(),
+        batch: op.batch,
+        heads: op.heads,
+        queries: op.queries,
+        keys: shape.keys,
+        head_dim: op.head_dim,
+        causal: op.causal,
+        data: op.data,
+    };
+    let reason = format!(
+        "a CTA a head, {} keys at a time, 16 queries a step",
+        kernel.part()
+    );
+    Ok(Candidate {
+        name: "flash1".into(),
+        launches: vec![rows::launch(kernel, reason)],
+        estimate: 1.5,
+    })
+}
+
+/// FlashAttention 1 behind copies of queries, keys and values, whose heads lie in front of their tokens.
+fn packed_flash1(op: &AttentionOp) -> Result<Candidate, Fault> {
+    let flash = flash1(op)?;
+    let tokens = [op.queries, shape(op).keys, shape(op).keys];
+    let copies = tokens.iter().enumerate().map(|(operand, &tokens)| {
+        let arrays = Arrays::default();
+        let arrays = arrays
+            .with(0, arrays.at(6))
+            .with(OUTPUT, arrays.at(operand));
+        rows::heads_behind_tokens(arrays, [op.batch, op.heads, tokens, op.head_dim], op.data)
+    });
+    Ok(Candidate {
+        name: "sdpa21".into(),
+        launches: copies.chain(flash.launches).collect(),
+        estimate: 1.5,
     })
 }
 

@@ -8,6 +8,8 @@ mod combine;
 pub mod layer_norm;
 pub mod pointwise;
 pub(in crate::kernels) mod program;
+pub mod reduce;
 pub(in crate::kernels) mod script;
 pub mod softmax;
+pub mod strided;
 pub mod vllm;
