@@ -26,6 +26,7 @@
 //! # Ok::<(), phantom_gpu::error::Error>(())
 //! ```
 
+pub mod attention;
 pub mod builder;
 pub mod chase;
 pub mod choose;

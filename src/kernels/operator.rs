@@ -362,6 +362,8 @@ names! {
         Auto = "auto",
         /// Products, scaling, softmax, product.
         Math = "math",
+        /// What PyTorch 2.1 has: FlashAttention 1 behind copies into its layout.
+        Sdpa21 = "sdpa21",
         /// FlashAttention 1.
         Flash1 = "flash1",
         /// FlashAttention 2.
@@ -372,6 +374,20 @@ names! {
         SplitKv = "splitkv",
         /// vLLM's paged attention.
         Paged = "paged",
+    }
+}
+
+impl AttentionKind {
+    /// The kind that datasets call `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "eager" | "math" => AttentionKind::Math,
+            "flash_attn_v1" => AttentionKind::Flash1,
+            "flash_attn_v2" => AttentionKind::Flash2,
+            _ if name.starts_with("sdpa_torch2.1") => AttentionKind::Sdpa21,
+            _ if name.starts_with("sdpa") => AttentionKind::Auto,
+            _ => return None,
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the generators: counts by hand, purity, valid streams, faults.
 
+mod attention;
 mod gemm;
 mod rows;
 mod values;
@@ -118,6 +119,12 @@ const ALL: &[&str] = &[
     "rms_norm_kernel?rows=2&cols=1000&add=1&vector=8&type=bf16",
     "silu_and_mul_kernel?rows=2&cols=100&type=f16",
     "rotary_kernel?rows=2&d=80&type=f16",
+    "strided?n=3000&cols=300&fn=gelu",
+    "strided?n=12288&cols=64&rows=16&heads=3&strides=heads&fn=copy&type=f16",
+    "reduce_kernel?rows=20&cols=999",
+    "reduce_kernel?rows=3&cols=9000&type=f16&of=max",
+    "gather_rows?rows=3&cols=100&type=bf16",
+    "combine_splits_kernel?rows=6&splits=3&type=f16",
     "pointwise?n=5000&fn=gelu",
     "pointwise?n=1000&fn=pow_tensor&type=f16&vector=8&elements=8",
     "pointwise?n=700&fn=silu&type=f16&vector=1",

@@ -1,6 +1,6 @@
 //! FlashAttention 2, forward: a CTA for some queries of a head goes over the keys, tile by tile.
 
-use super::tile::{CopyPatterns, HALF, Tile, columns_pattern, rows_pattern};
+use super::tile::{CopyPatterns, HALF, Tile, columns_pattern, copied_patterns, rows_pattern};
 use crate::config::GpuSpec;
 use crate::kernels::builder::{FULL, KernelBuilder, first_lanes};
 use crate::kernels::fields::{Field, family};
@@ -41,8 +41,14 @@ family! {
     }
 }
 
-/// Registers of the fragments: of the first operand, then the second, then scores, then results.
-const FIRST: u16 = 24;
+/// Registers: up to r3 and r12 to r19 addresses and temporaries, maxima and sums of up to 4 rows, then fragments of the
+/// first operand (two sets), of the second (four in flight), scores, results.
+const MAXIMA: u16 = 4;
+const SUMS: u16 = 8;
+const TEMPORARY: u16 = 12;
+const FIRST: u16 = 20;
+/// Fragments of the second operand in flight.
+const AHEAD: u16 = 4;
 
 impl Flash {
     /// Elements of a head as the kernel has them.
@@ -91,19 +97,33 @@ impl Flash {
         (split * each).min(blocks)..((split + 1) * each).min(blocks)
     }
 
+    /// Halves of an element of the result: FP32 where parts are combined.
+    fn result_halves(&self) -> u64 {
+        if self.splits == 1 { 1 } else { 2 }
+    }
+
+    /// The results in shared memory, in halves.
+    fn result_tile(&self) -> Tile {
+        Tile {
+            rows: self.bm,
+            cols: self.padded() * self.result_halves(),
+        }
+    }
+
     /// Bytes of shared memory: queries, keys, values; results lie where the queries were.
     fn smem_bytes(&self) -> u64 {
-        let result = match self.splits {
-            1 => 0,
-            _ => self.bm * self.padded() * 4,
-        };
-        (self.query_tile().bytes() + 2 * self.key_tile().bytes()).max(result)
+        let tiles = self.query_tile().bytes() + 2 * self.key_tile().bytes();
+        tiles.max(self.result_tile().bytes())
     }
 
     fn check(&self, gpu: &GpuSpec) -> Result<(), Fault> {
         let fault = |name, value: u64, what: &str| Err(Fault::field(name, value, what));
         if gpu.compute_capability < 80 {
-            return fault("sm", gpu.compute_capability.into(), "needs cp.async, from sm_80 on");
+            return fault(
+                "sm",
+                gpu.compute_capability.into(),
+                "needs cp.async, from sm_80 on",
+            );
         }
         if !matches!(self.data, DataType::F16 | DataType::Bf16) {
             return Err(Fault::field("type", self.data.name(), "halves only"));
@@ -112,7 +132,11 @@ impl Flash {
             return fault("d", self.head_dim, "not a multiple of 8");
         }
         if !self.heads.is_multiple_of(self.kv_heads) {
-            return fault("kvh", self.kv_heads, "not a part of the heads of the queries");
+            return fault(
+                "kvh",
+                self.kv_heads,
+                "not a part of the heads of the queries",
+            );
         }
         let rows = self.key_tile().copied_rows() * self.warps;
         if self.bm % (16 * self.warps) != 0 || self.bm % rows != 0 {
@@ -122,7 +146,11 @@ impl Flash {
             return fault("bn", self.bn, "no whole number of copies of all warps");
         }
         if u64::from(self.registers()) > 255 {
-            return fault("bm", self.bm, "a warp's results and scores exceed its registers");
+            return fault(
+                "bm",
+                self.bm,
+                "a warp's results and scores exceed its registers",
+            );
         }
         Ok(())
     }
@@ -137,8 +165,8 @@ impl Flash {
 
     /// First registers of fragments of the second operand, scores, results.
     fn layout(&self) -> [u16; 3] {
-        let second = FIRST + 4 * self.bands() as u16;
-        let scores = second + 16;
+        let second = FIRST + 8 * self.bands() as u16;
+        let scores = second + 4 * AHEAD;
         [second, scores, scores + self.scores()]
     }
 
@@ -160,7 +188,7 @@ struct FlashWarps {
     epilogue: Block,
     query_copies: CopyPatterns,
     key_copies: CopyPatterns,
-    stores: CopyPatterns,
+    result_copies: CopyPatterns,
     fragments: Fragments,
 }
 
@@ -173,7 +201,10 @@ struct Iteration {
 
 impl Iteration {
     fn len(&self) -> u64 {
-        [&self.values, &self.scores, &self.keys, &self.rest].iter().map(|block| block.len()).sum()
+        [&self.values, &self.scores, &self.keys, &self.rest]
+            .iter()
+            .map(|block| block.len())
+            .sum()
     }
 }
 
@@ -183,6 +214,12 @@ struct Fragments {
     scores: Vec<Fragment>,
     /// Of values, for each step along the keys.
     values: Vec<(u64, PatternId)>,
+    /// Of results, written: for each band, 8 columns and half of 16 rows; by warp.
+    written: Vec<Vec<(u64, PatternId)>>,
+    /// Of results, read as they are copied; by warp.
+    read: Vec<Vec<(u64, PatternId)>>,
+    /// Sums of 8 rows, by how many of them there are.
+    sums: Vec<PatternId>,
 }
 
 enum Fragment {
@@ -220,23 +257,23 @@ impl FlashWarps {
         blocks.end - 1 - iteration
     }
 
-    /// Copy `n` of a tile that begins at row `row` of a matrix of `rows` rows.
-    fn copy(&self, matrix: Matrix, warp: u32, n: usize) -> Access {
-        let kernel = &self.kernel;
-        let tile = if matrix.operand == 0 { kernel.query_tile() } else { kernel.key_tile() };
-        let mut copies = tile.copies(warp.into(), kernel.warps);
+    /// Copy `n` of the warp of a tile.
+    fn copy(&self, matrix: Matrix, tile: Tile, warp: u32, n: usize) -> Access {
+        let mut copies = tile.copies(warp.into(), self.kernel.warps);
         let (row, col) = copies.nth(n).expect("the code has as many copies");
-        let patterns = if matrix.operand == 0 { &self.query_copies } else { &self.key_copies };
-        self.piece(matrix, (row, col), patterns)
-    }
-
-    fn piece(&self, matrix: Matrix, (row, col): (u64, u64), patterns: &CopyPatterns) -> Access {
         let left = matrix.rows.saturating_sub(matrix.first + row);
-        match patterns.get(left, self.kernel.head_dim.saturating_sub(col)) {
+        let columns = (self.kernel.head_dim * matrix.halves).saturating_sub(col);
+        let patterns = match matrix.operand {
+            0 => &self.query_copies,
+            3 => &self.result_copies,
+            _ => &self.key_copies,
+        };
+        match patterns.get(left, columns) {
             (0, _) => Access::Off,
             (mask, pattern) => Access::Pattern {
                 mask,
-                base: matrix.base + ((matrix.first + row) * matrix.pitch + col) * matrix.bytes,
+                base: matrix.base
+                    + ((matrix.first + row) * matrix.pitch * matrix.halves + col) * HALF,
                 pattern,
             },
         }
@@ -252,7 +289,7 @@ impl FlashWarps {
             first: at.block * kernel.bm,
             rows: kernel.queries,
             pitch,
-            bytes: HALF,
+            halves: 1,
         }
     }
 
@@ -267,7 +304,7 @@ impl FlashWarps {
             first: block * kernel.bn,
             rows: kernel.keys,
             pitch,
-            bytes: HALF,
+            halves: 1,
         }
     }
 
@@ -288,7 +325,7 @@ impl FlashWarps {
             first: at.block * kernel.bm,
             rows: kernel.queries,
             pitch: kernel.head_dim,
-            bytes: 4,
+            halves: 2,
         }
     }
 
@@ -306,21 +343,25 @@ impl FlashWarps {
             false => &self.plain,
         };
         let block = self.key_block(at, iteration);
-        let values = self.keys_of(at, 2, block);
-        code.values.emit(FULL, out, |n| self.copy(values, warp, n));
+        let (values, tile) = (self.keys_of(at, 2, block), self.kernel.key_tile());
+        code.values
+            .emit(FULL, out, |n| self.copy(values, tile, warp, n));
         let keys_at = self.kernel.query_tile().bytes();
         let values_at = keys_at + self.kernel.key_tile().bytes();
-        code.scores.emit(FULL, out, |n| match &self.fragments.scores[n] {
-            Fragment::Query(by_warp) => self.shared(0, by_warp[warp as usize]),
-            Fragment::Key(key) => self.shared(keys_at, *key),
-        });
+        code.scores
+            .emit(FULL, out, |n| match &self.fragments.scores[n] {
+                Fragment::Query(by_warp) => self.shared(0, by_warp[warp as usize]),
+                Fragment::Key(key) => self.shared(keys_at, *key),
+            });
         let more = iteration + 1 < last;
         let next = self.keys_of(at, 1, block.saturating_sub(1));
         code.keys.emit(FULL, out, |n| match more {
-            true => self.copy(next, warp, n),
+            true => self.copy(next, tile, warp, n),
             false => Access::Off,
         });
-        code.rest.emit(FULL, out, |n| self.shared(values_at, self.fragments.values[n]));
+        code.rest.emit(FULL, out, |n| {
+            self.shared(values_at, self.fragments.values[n])
+        });
     }
 
     /// Iterations with a mask.
@@ -334,61 +375,42 @@ impl FlashWarps {
     /// Results through shared memory to memory, 16 bytes a lane; then the sums.
     fn finish(&self, at: At, warp: u32, out: &mut CtaEncoder) {
         let kernel = &self.kernel;
-        let matrix = self.results_of(at);
-        let words = kernel.bands() * kernel.padded() / 4 * if kernel.splits == 1 { 1 } else { 2 };
-        let tile = kernel.query_tile();
-        let reads = tile.copy_count(kernel.warps) * if kernel.splits == 1 { 1 } else { 2 };
+        let (written, read) = (
+            &self.fragments.written[warp as usize],
+            &self.fragments.read[warp as usize],
+        );
         let sums = (at.split * kernel.batch + at.sequence) * kernel.heads + at.head;
+        let matrix = self.results_of(at);
         self.epilogue.emit(FULL, out, |n| {
-            let n = n as u64;
-            if n < words {
-                let row = u64::from(warp) * 16;
-                return self.staged(row * kernel.padded() * HALF + n % 8 * 16);
+            if n < written.len() {
+                return self.shared(0, written[n]);
             }
-            let n = n - words;
-            if n < reads {
-                return self.staged((u64::from(warp) * reads + n) * 512);
+            let n = n - written.len();
+            if n < read.len() {
+                return self.shared(0, read[n]);
             }
-            let n = n - reads;
-            if n < reads {
-                return self.store(matrix, warp, n);
+            let n = n - read.len();
+            if n < read.len() {
+                return self.copy(matrix, kernel.result_tile(), warp, n);
             }
-            let first = at.block * kernel.bm + u64::from(warp) * 16 * kernel.bands();
-            self.sum(sums * kernel.queries + first, kernel.queries.saturating_sub(first))
+            let n = (n - read.len()) as u64;
+            let row = n / 2 * 16 * kernel.warps + u64::from(warp) * 16 + n % 2 * 8;
+            let first = at.block * kernel.bm + row;
+            self.sum(
+                sums * kernel.queries + first,
+                kernel.queries.saturating_sub(first).min(8),
+            )
         });
     }
 
-    /// Consecutive lanes in shared memory.
-    fn staged(&self, base: u64) -> Access {
-        Access::Pattern {
-            mask: FULL,
-            base: base % self.kernel.smem_bytes().saturating_sub(512).max(1) / 16 * 16,
-            pattern: self.fragments.values[0].1,
-        }
-    }
-
-    fn store(&self, matrix: Matrix, warp: u32, n: u64) -> Access {
-        let kernel = &self.kernel;
-        let mut copies = kernel.query_tile().copies(warp.into(), kernel.warps);
-        if kernel.splits == 1 {
-            let place = copies.nth(n as usize).expect("as many stores as copies");
-            return self.piece(matrix, place, &self.stores);
-        }
-        // FP32 rows have twice the chunks: each copy's columns in two halves.
-        let (row, col) = copies.nth(n as usize / 2).expect("two stores a copy");
-        let half = if kernel.padded().is_multiple_of(64) { 32 } else { 16 };
-        self.piece(matrix, (row, col + n % 2 * half), &self.stores)
-    }
-
-    /// A sum of exponentials for each query of the warp.
-    fn sum(&self, first: u64, left: u64) -> Access {
-        let count = left.min(16 * self.kernel.bands()).min(32);
-        let base = self.kernel.arrays.at(4) + first * 4;
-        match first_lanes(count) {
+    /// Sums of exponentials of `rows` rows, by the first lane of each row's four.
+    fn sum(&self, first: u64, rows: u64) -> Access {
+        match rows {
             0 => Access::Off,
-            mask => Access::List {
-                mask,
-                addresses: (0..count).map(|n| base + 4 * n).collect(),
+            _ => Access::Pattern {
+                mask: 0x1111_1111 & first_lanes(4 * rows),
+                base: self.kernel.arrays.at(4) + first * 4,
+                pattern: self.fragments.sums[rows as usize],
             },
         }
     }
@@ -404,8 +426,8 @@ struct Matrix {
     rows: u64,
     /// Elements from one row to the next.
     pitch: u64,
-    /// Bytes of an element.
-    bytes: u64,
+    /// Halves of an element.
+    halves: u64,
 }
 
 impl WarpGenerator for FlashWarps {
@@ -419,10 +441,14 @@ impl WarpGenerator for FlashWarps {
         let at = self.at(cta);
         self.prologue.emit_plain(FULL, out);
         let queries = self.queries_of(at);
-        self.queries.emit(FULL, out, |n| self.copy(queries, warp, n));
+        let tile = self.kernel.query_tile();
+        self.queries
+            .emit(FULL, out, |n| self.copy(queries, tile, warp, n));
         if !iterations.is_empty() {
             let keys = self.keys_of(at, 1, self.key_block(at, iterations.start));
-            self.first_keys.emit(FULL, out, |n| self.copy(keys, warp, n));
+            let tile = self.kernel.key_tile();
+            self.first_keys
+                .emit(FULL, out, |n| self.copy(keys, tile, warp, n));
         }
         let masks = self.masks(at).clamp(iterations.start, iterations.end);
         for (range, code) in [
@@ -434,5 +460,476 @@ impl WarpGenerator for FlashWarps {
             });
         }
         self.finish(at, warp, out);
+    }
+}
+
+/// Appends the instructions of the kernel.
+struct Writer<'a> {
+    kernel: &'a Flash,
+    code: &'a mut KernelBuilder,
+}
+
+impl Writer<'_> {
+    fn block(&mut self, append: impl FnOnce(&mut Self)) -> Block {
+        let start = self.code.here();
+        append(self);
+        Block::from(self.code, start)
+    }
+
+    fn list(&mut self, text: &str, names: &[(&str, u16)]) {
+        list(self.code, text, names);
+    }
+
+    /// Places, bounds, addresses of the tensors, cleared results.
+    fn prologue(&mut self) {
+        self.code.entry();
+        let [_, _, results] = self.kernel.layout();
+        let start = "S2R r0; S2R r2; S2R r3; S2R r12; IMAD r13 = r2; IMAD.HI.U32 r14 = r13; IADD3 r14 = r14; \
+            ISETP.GE.AND p0 = r14; IMAD.WIDE r16 = r13 r14 c0; IMAD.WIDE r18 = r13 r14 c1; SHF r15 = r12; LOP3.LUT r15 = r15; \
+            LEA r16 = r16 r15; LEA.HI.X r17 = r17 r16; LEA r18 = r18 r15; LEA.HI.X r19 = r19 r18; LOP3.LUT r12 = r12 r15";
+        self.list(start, &[]);
+        for pair in (0..self.kernel.results()).step_by(2) {
+            self.list("CS2R o", &[("o", results + pair)]);
+        }
+        for row in 0..2 * self.kernel.bands() as u16 {
+            self.list("MOV m; MOV s", &[("m", MAXIMA + row), ("s", SUMS + row)]);
+        }
+    }
+
+    /// `count` copies of a tile, each with its bounds or step.
+    fn copies(&mut self, count: u64, address: u16) {
+        for _ in 0..count {
+            self.list(
+                "IADD3 r14 = a; LDGSTS.E.BYPASS.LTC128B.128 r12 a",
+                &[("a", address)],
+            );
+        }
+        self.list("LDGDEPBAR", &[]);
+    }
+
+    fn arrived(&mut self) {
+        let barrier = self.code.barrier_text();
+        self.list(&format!("DEPBAR.LE; {barrier}"), &[]);
+    }
+
+    fn key_copies(&mut self) {
+        let count = self.kernel.key_tile().copy_count(self.kernel.warps);
+        self.copies(count, 18);
+    }
+
+    fn multiply(&mut self, sum: u16, first: u16, second: u16, clear: bool) {
+        let text = match self.kernel.data {
+            DataType::Bf16 => "HMMA.16816.F32.BF16",
+            _ => "HMMA.16816.F32",
+        };
+        let from = if clear { 255 } else { sum };
+        let names = [("c", from), ("d", sum), ("a", first), ("b", second)];
+        self.list(&format!("{text} d = a b c"), &names);
+    }
+
+    /// Scores: for each 16 elements of the head fragments of queries and keys, loaded ahead of their use.
+    fn scores(&mut self) {
+        let kernel = self.kernel;
+        let [second, scores, _] = kernel.layout();
+        let (bands, steps) = (kernel.bands() as u16, (kernel.padded() / 16) as u16);
+        let of_step = (kernel.bn / 16) as u16;
+        let query = |step: u16, band: u16| FIRST + (step % 2 * bands + band) * 4;
+        let key = |n: u16| second + n % AHEAD * 4;
+        for item in score_loads(kernel) {
+            match item {
+                Load::Query(step, band) => {
+                    self.list("LDSM.16.M88.4 a = r12", &[("a", query(step, band))]);
+                }
+                Load::Key(n) => {
+                    self.list("LDSM.16.M88.4 b = r13", &[("b", key(n))]);
+                }
+                Load::Multiply(n) => {
+                    let (step, pair) = (n / of_step, n % of_step);
+                    for band in 0..bands {
+                        for half in 0..2 {
+                            let sum = scores + (band * of_step * 2 + pair * 2 + half) * 4;
+                            self.multiply(sum, query(step, band), key(n) + 2 * half, step == 0);
+                        }
+                    }
+                }
+            }
+        }
+        debug_assert!(steps > 0);
+    }
+
+    /// Keys that a query does not see.
+    fn mask(&mut self) {
+        let [_, scores, _] = self.kernel.layout();
+        self.list("IMAD r14 = r2; IADD3 r14 = r14; IMNMX r15 = r14", &[]);
+        for score in 0..self.kernel.scores() {
+            let text = match score % 2 {
+                0 => "IADD3 r16 = r14; ISETP.GE.AND p0 = r16 r15; FSEL x = x p0",
+                _ => "ISETP.GE.AND p0 = r16 r15; FSEL x = x p0",
+            };
+            self.list(text, &[("x", scores + score)]);
+        }
+    }
+
+    /// Scores of row `row` of a thread's: pairs of neighbouring columns.
+    fn row(&self, row: u16) -> impl Iterator<Item = u16> + use<> {
+        let [_, scores, _] = self.kernel.layout();
+        let of_band = self.kernel.scores() / (self.kernel.bands() as u16);
+        let first = scores + row / 2 * of_band + row % 2 * 2;
+        (0..of_band / 4).flat_map(move |n| [first + 4 * n, first + 4 * n + 1])
+    }
+
+    /// Maxima of the rows, the factor by which they have grown, results and sums scaled by it, exponentials and their sums.
+    fn softmax(&mut self) {
+        let rows = 2 * self.kernel.bands() as u16;
+        let [_, _, results] = self.kernel.layout();
+        let own = |row: u16| {
+            [
+                ("m", MAXIMA + row),
+                ("s", SUMS + row),
+                ("t", TEMPORARY + 2 * (row % 4)),
+                ("u", TEMPORARY + 2 * (row % 4) + 1),
+            ]
+        };
+        for row in 0..rows {
+            self.list("MOV u = m", &own(row));
+            for score in self.row(row) {
+                self.list("FMNMX m = m x", &[&own(row)[..], &[("x", score)]].concat());
+            }
+        }
+        for _ in 0..2 {
+            for text in ["SHFL.BFLY t = m", "FMNMX m = m t"] {
+                for row in 0..rows {
+                    self.list(text, &own(row));
+                }
+            }
+        }
+        for text in [
+            "FSETP.NEU.AND p0 = m",
+            "FSEL t = m p0",
+            "FADD u = u t",
+            "FMUL u = u c3",
+            "MUFU.EX2 u = u",
+            "FMUL s = s u",
+            "FMUL t = t c3",
+        ] {
+            for row in 0..rows {
+                self.list(text, &own(row));
+            }
+        }
+        for result in 0..self.kernel.results() {
+            let row = result / (self.kernel.results() / (rows / 2)) * 2 + result % 4 / 2;
+            self.list(
+                "FMUL o = o u",
+                &[&own(row)[..], &[("o", results + result)]].concat(),
+            );
+        }
+        for text in ["FFMA x = x c3 t", "MUFU.EX2 x = x", "FADD s = s x"] {
+            for row in 0..rows {
+                for score in self.row(row) {
+                    self.list(text, &[&own(row)[..], &[("x", score)]].concat());
+                }
+            }
+        }
+    }
+
+    /// Two of `count` FP32 numbers from `first` on in each register.
+    fn pack(&mut self, first: u16, count: u16) {
+        let text = match (self.kernel.data, self.code.sm_version()) {
+            (DataType::Bf16, 90..) => "F2FP.BF16.F32.PACK_AB",
+            (DataType::Bf16, _) => "F2FP.BF16.PACK_AB",
+            (_, 90..) => "F2FP.F16.F32.PACK_AB",
+            _ => "F2FP.PACK_AB",
+        };
+        for pair in 0..count / 2 {
+            let names = [
+                ("d", first + pair),
+                ("x", first + 2 * pair),
+                ("y", first + 2 * pair + 1),
+            ];
+            self.list(&format!("{text} d = y x"), &names);
+        }
+    }
+
+    /// Results: the exponentials, as halves, times the values.
+    fn results(&mut self) {
+        let kernel = self.kernel;
+        let [second, scores, results] = kernel.layout();
+        self.pack(scores, kernel.scores());
+        let bands = kernel.bands() as u16;
+        let (of_step, steps) = ((kernel.padded() / 16) as u16, (kernel.bn / 16) as u16);
+        let total = of_step * steps;
+        let value = |n: u16| second + n % AHEAD * 4;
+        for n in 0..total + AHEAD - 1 {
+            if n < total {
+                self.list("LDSM.16.MT88.4 b = r13", &[("b", value(n))]);
+            }
+            if n + 1 >= AHEAD {
+                let n = n + 1 - AHEAD;
+                let (step, pair) = (n / of_step, n % of_step);
+                for band in 0..bands {
+                    let weights = scores + (band * steps + step) * 4;
+                    for half in 0..2 {
+                        let sum = results + (band * of_step * 2 + pair * 2 + half) * 4;
+                        self.multiply(sum, weights, value(n) + 2 * half, false);
+                    }
+                }
+            }
+        }
+        self.list("IADD3 r3 = r3; ISETP.GT.AND p0 = r3; BRA p0", &[]);
+    }
+
+    fn iteration(&mut self, masked: bool) -> Iteration {
+        Iteration {
+            values: self.block(|w| {
+                w.arrived();
+                w.key_copies();
+            }),
+            scores: self.block(|w| {
+                w.scores();
+                if masked {
+                    w.mask();
+                }
+            }),
+            keys: self.block(|w| {
+                w.arrived();
+                w.key_copies();
+            }),
+            rest: self.block(|w| {
+                w.softmax();
+                w.results();
+            }),
+        }
+    }
+
+    /// Results divided by the sums, through shared memory.
+    fn epilogue(&mut self) {
+        let kernel = self.kernel;
+        let [second, _, results] = kernel.layout();
+        let rows = 2 * kernel.bands() as u16;
+        for _ in 0..2 {
+            for row in 0..rows {
+                let names = [("s", SUMS + row), ("t", TEMPORARY + row)];
+                self.list("SHFL.BFLY t = s; FADD s = s t", &names);
+            }
+        }
+        for row in 0..rows {
+            let names = [
+                ("s", SUMS + row),
+                ("m", MAXIMA + row),
+                ("t", TEMPORARY + row),
+            ];
+            self.list("FSETP.NEU.AND p0 = s; MUFU.RCP t = s; FSEL t = t p0; MUFU.LG2 s = s; FFMA m = m c3 s", &names);
+        }
+        for result in 0..kernel.results() {
+            let row = result / (kernel.results() / (rows / 2)) * 2 + result % 4 / 2;
+            self.list(
+                "FMUL o = o t",
+                &[("o", results + result), ("t", TEMPORARY + row)],
+            );
+        }
+        let halves = kernel.result_halves();
+        if halves == 1 {
+            self.pack(results, kernel.results());
+        }
+        self.list(self.code.barrier_text(), &[]);
+        let (store, words) = match halves {
+            1 => ("STS r12 o", 1),
+            _ => ("STS.64 r12 o", 2),
+        };
+        for n in 0..kernel.results() / 2 {
+            self.list(store, &[("o", results + n * words)]);
+        }
+        self.list(self.code.barrier_text(), &[]);
+        let count = kernel.result_tile().copy_count(kernel.warps) as u16;
+        let load = self.code.shared_load_128();
+        for n in 0..count {
+            self.list(&format!("{load} d = r13"), &[("d", second + n * 4 % 160)]);
+        }
+        let store = self.code.global("STG", 16);
+        for n in 0..count {
+            self.list(
+                &format!("IADD3 r14 = r16; {store} r16 d"),
+                &[("d", second + n * 4 % 160)],
+            );
+        }
+        let store = self.code.global("STG", 4);
+        for row in 0..rows {
+            self.list(
+                &format!("IADD3 r14 = r18; {store} r18 m"),
+                &[("m", MAXIMA + row)],
+            );
+        }
+        self.list("EXIT", &[]);
+    }
+}
+
+/// The order of loads and products of the scores.
+enum Load {
+    /// A fragment of queries: step and band.
+    Query(u16, u16),
+    /// A fragment of keys, by number.
+    Key(u16),
+    /// The products with a fragment of keys.
+    Multiply(u16),
+}
+
+fn score_loads(kernel: &Flash) -> Vec<Load> {
+    let (bands, steps) = (kernel.bands() as u16, (kernel.padded() / 16) as u16);
+    let of_step = (kernel.bn / 16) as u16;
+    let total = of_step * steps;
+    let mut order: Vec<_> = (0..bands).map(|band| Load::Query(0, band)).collect();
+    for n in 0..total + AHEAD - 1 {
+        if n < total {
+            order.push(Load::Key(n));
+        }
+        if n + 1 >= AHEAD {
+            let n = n + 1 - AHEAD;
+            let (step, pair) = (n / of_step, n % of_step);
+            // The next step's queries, while this step's are multiplied.
+            if pair == 0 && step + 1 < steps {
+                order.extend((0..bands).map(|band| Load::Query(step + 1, band)));
+            }
+            order.push(Load::Multiply(n));
+        }
+    }
+    order
+}
+
+impl Fragments {
+    fn new(code: &mut KernelBuilder, kernel: &Flash) -> Self {
+        let (queries, keys) = (kernel.query_tile(), kernel.key_tile());
+        let of_step = kernel.bn / 16;
+        let mut scores = Vec::new();
+        for load in score_loads(kernel) {
+            match load {
+                Load::Query(step, band) => {
+                    let row = |warp: u64| (u64::from(band) * kernel.warps + warp) * 16;
+                    let of_warp =
+                        |warp| rows_pattern(code, queries, row(warp), u64::from(step) * 16);
+                    scores.push(Fragment::Query((0..kernel.warps).map(of_warp).collect()));
+                }
+                Load::Key(n) => {
+                    let (step, pair) = (u64::from(n) / of_step, u64::from(n) % of_step);
+                    scores.push(Fragment::Key(columns_pattern(
+                        code,
+                        keys,
+                        pair * 16,
+                        step * 16,
+                    )));
+                }
+                Load::Multiply(_) => {}
+            }
+        }
+        let of_step = kernel.padded() / 16;
+        let values = (0..of_step * kernel.bn / 16)
+            .map(|n| rows_pattern(code, keys, n / of_step * 16, n % of_step * 16))
+            .collect();
+        let warps = 0..kernel.warps;
+        let written = warps
+            .clone()
+            .map(|warp| written(code, kernel, warp))
+            .collect();
+        let tile = kernel.result_tile();
+        let read = warps
+            .map(|warp| copied_patterns(code, tile, warp, kernel.warps))
+            .collect();
+        let sums = (0..=8).map(|rows| match first_lanes(4 * rows) & 0x1111_1111 {
+            0 => 0,
+            mask => code.pattern(mask, 4, |l| l / 4 * 4),
+        });
+        Fragments {
+            scores,
+            values,
+            written,
+            read,
+            sums: sums.collect(),
+        }
+    }
+}
+
+/// Where a warp's results go in shared memory: two elements a lane of 8 rows and 8 columns.
+fn written(code: &mut KernelBuilder, kernel: &Flash, warp: u64) -> Vec<(u64, PatternId)> {
+    let (tile, halves) = (kernel.result_tile(), kernel.result_halves());
+    let mut places = Vec::new();
+    for band in 0..kernel.bands() {
+        for column in 0..kernel.padded() / 8 {
+            for half in 0..2 {
+                let row = (band * kernel.warps + warp) * 16 + half * 8;
+                let offset = |l: u64| {
+                    let byte = (l % 4) * 4 * halves;
+                    let col = column * 8 * halves + byte / 16 * 8;
+                    tile.offset(row + l / 4, col) + byte % 16
+                };
+                places.push((offset(0), code.pattern(FULL, 4 * halves, offset)));
+            }
+        }
+    }
+    places
+}
+
+impl KernelGenerator for Flash {
+    fn name(&self) -> &'static str {
+        "flash_kernel"
+    }
+
+    fn assemble(&self, gpu: &GpuSpec) -> Result<Assembly, Fault> {
+        self.check(gpu)?;
+        let mut code = KernelBuilder::new(gpu.compute_capability);
+        let mut writer = Writer {
+            kernel: self,
+            code: &mut code,
+        };
+        let prologue = writer.block(Writer::prologue);
+        let count = self.query_tile().copy_count(self.warps);
+        let queries = writer.block(|w| w.copies(count, 16));
+        let first_keys = writer.block(Writer::key_copies);
+        let masked = writer.iteration(true);
+        let plain = writer.iteration(false);
+        let epilogue = writer.block(Writer::epilogue);
+        let pitch = |heads: u64| heads * self.head_dim * HALF;
+        let result_pitch = match self.splits {
+            1 => pitch(self.heads),
+            _ => self.head_dim * 4,
+        };
+        let generator = FlashWarps {
+            kernel: self.clone(),
+            prologue,
+            queries,
+            first_keys,
+            masked,
+            plain,
+            epilogue,
+            query_copies: CopyPatterns::new(&mut code, self.query_tile(), pitch(self.heads)),
+            key_copies: CopyPatterns::new(&mut code, self.key_tile(), pitch(self.kv_heads)),
+            result_copies: CopyPatterns::new(&mut code, self.result_tile(), result_pitch),
+            fragments: Fragments::new(&mut code, self),
+        };
+        let form = if self.splits == 1 {
+            "flash_fwd_kernel"
+        } else {
+            "flash_fwd_splitkv_kernel"
+        };
+        let (blocks, threads) = (self.query_blocks(), 32 * self.warps as u32);
+        let causal = if self.causal == 1 { " causal" } else { "" };
+        let grid = match self.splits {
+            1 => [blocks, self.heads, self.batch],
+            splits => [blocks, splits, self.batch * self.heads],
+        };
+        let data = DataType::NAMES[self.data.value() as usize];
+        Ok(Assembly {
+            name: format!(
+                "{form}<{}, {}, {}, {}> {data}{causal}",
+                self.padded(),
+                self.bm,
+                self.bn,
+                self.warps
+            ),
+            grid: grid.map(|n| n as u32),
+            block: [threads, 1, 1],
+            registers: self.registers().next_multiple_of(8).min(255),
+            smem_bytes: self.smem_bytes() as u32,
+            code,
+            generator: per_warp(threads, generator),
+        })
     }
 }

@@ -49,9 +49,8 @@ impl Tile {
         let (rows, part, step) = (self.rows, self.part(), self.copied_rows());
         let bands = rows / (step * warps);
         let first = warp * step;
-        (0..self.cols / part).flat_map(move |p| {
-            (0..bands).map(move |band| (band * step * warps + first, p * part))
-        })
+        (0..self.cols / part)
+            .flat_map(move |p| (0..bands).map(move |band| (band * step * warps + first, p * part)))
     }
 
     /// How many copies a warp makes.
@@ -79,7 +78,8 @@ impl CopyPatterns {
             };
             (mask, pattern)
         };
-        let by_rows = (0..=tile.copied_rows()).map(|rows| (0..=chunks).map(|n| of(rows, n)).collect());
+        let by_rows =
+            (0..=tile.copied_rows()).map(|rows| (0..=chunks).map(|n| of(rows, n)).collect());
         CopyPatterns {
             by_rows: by_rows.collect(),
             chunks,
@@ -99,8 +99,15 @@ pub fn rows_pattern(code: &mut KernelBuilder, tile: Tile, row: u64, col: u64) ->
 }
 
 /// LDSM of 16 x 16 elements whose rows are columns of the result.
-pub fn columns_pattern(code: &mut KernelBuilder, tile: Tile, row: u64, col: u64) -> (u64, PatternId) {
-    fragment(code, tile, |l| (row + l % 8 + l / 16 * 8, col + l / 8 % 2 * 8))
+pub fn columns_pattern(
+    code: &mut KernelBuilder,
+    tile: Tile,
+    row: u64,
+    col: u64,
+) -> (u64, PatternId) {
+    fragment(code, tile, |l| {
+        (row + l % 8 + l / 16 * 8, col + l / 8 % 2 * 8)
+    })
 }
 
 fn fragment(
@@ -113,4 +120,19 @@ fn fragment(
         tile.offset(row, col)
     };
     (offset(0), code.pattern(FULL, 16, offset))
+}
+
+/// Where the copies of a warp lie in shared memory, 16 bytes a lane.
+pub fn copied_patterns(
+    code: &mut KernelBuilder,
+    tile: Tile,
+    warp: u64,
+    warps: u64,
+) -> Vec<(u64, PatternId)> {
+    let chunks = 32 / tile.copied_rows();
+    let place = |(row, col): (u64, u64)| {
+        let offset = |l: u64| tile.offset(row + l / chunks, col + l % chunks * 8);
+        (offset(0), code.pattern(FULL, 16, offset))
+    };
+    tile.copies(warp, warps).map(place).collect()
 }

@@ -9,6 +9,7 @@ use super::{Fault, KernelGenerator};
 use crate::config::GpuSpec;
 use crate::trace::{Dim3, Kernel};
 
+mod attention;
 mod gemm;
 mod rows;
 
@@ -81,9 +82,7 @@ pub fn candidates(operator: &Operator, gpu: &GpuSpec) -> Result<Vec<Candidate>, 
         Operator::Rope(op) => rows::rope(op, gpu)?,
         Operator::Embedding(op) => rows::embedding(op, gpu)?,
         Operator::Conv(_) => return Err(Fault::field("op", "conv", "no kernels for it yet")),
-        Operator::Attention(_) => {
-            return Err(Fault::field("op", "attention", "no kernels for it yet"));
-        }
+        Operator::Attention(op) => attention::candidates(op, gpu)?,
     };
     all.sort_by(|a, b| a.estimate.total_cmp(&b.estimate));
     Ok(all)

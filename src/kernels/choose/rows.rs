@@ -3,11 +3,13 @@
 use super::{Candidate, Launch};
 use crate::config::GpuSpec;
 use crate::kernels::operator::{
-    ElementwiseOp, EmbeddingOp, Function, Operands, RopeOp, RowFunction, RowsOp, Style,
+    DataType, ElementwiseOp, EmbeddingOp, Function, Operands, RopeOp, RowFunction, RowsOp, Style,
 };
 use crate::kernels::rows::layer_norm::LayerNorm;
 use crate::kernels::rows::pointwise::{OUTPUT, Pointwise};
+use crate::kernels::rows::reduce::{GatherRows, Reduce, Reduction};
 use crate::kernels::rows::softmax::{Softmax, SoftmaxForm, WARP_COLS};
+use crate::kernels::rows::strided::{Strided, Strides};
 use crate::kernels::rows::vllm::{RmsNorm, Rotary, SiluAndMul};
 use crate::kernels::{Arrays, Fault, KernelGenerator};
 
@@ -20,7 +22,7 @@ fn only(name: &str, launches: Vec<Launch>) -> Vec<Candidate> {
     }]
 }
 
-fn launch(kernel: impl KernelGenerator + 'static, reason: impl Into<String>) -> Launch {
+pub(super) fn launch(kernel: impl KernelGenerator + 'static, reason: impl Into<String>) -> Launch {
     Launch {
         kernel: Box::new(kernel),
         reason: reason.into(),
@@ -42,6 +44,9 @@ fn parts(elements: u64, widest: u64) -> u64 {
 pub(super) fn elementwise(op: &ElementwiseOp, _gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
     if op.function == Function::SiluMul && op.style == Style::Vllm {
         return silu_and_mul(op);
+    }
+    if let Some(strides) = strides(op) {
+        return strided(op, strides);
     }
     let output = match op.function {
         Function::Cast => op.output,
@@ -85,7 +90,7 @@ pub(super) fn elementwise(op: &ElementwiseOp, _gpu: &GpuSpec) -> Result<Vec<Cand
     Ok(only("pointwise", launches.collect()))
 }
 
-pub(super) fn rows(op: &RowsOp, _gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
+pub(super) fn rows(op: &RowsOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
     match op.function {
         RowFunction::Softmax => Ok(only("softmax", vec![softmax(op)])),
         RowFunction::LayerNorm => {
@@ -101,7 +106,9 @@ pub(super) fn rows(op: &RowsOp, _gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault>
         RowFunction::RmsNorm | RowFunction::AddRmsNorm if op.style == Style::Vllm => {
             Ok(only("rms_norm", vec![rms_norm(op)]))
         }
-        _ => Err(Fault::field("op", "rows", "no kernels for it yet")),
+        RowFunction::RmsNorm | RowFunction::AddRmsNorm => eager_rms_norm(op, gpu),
+        RowFunction::Sum => Ok(reduce(op, Reduction::Sum)),
+        RowFunction::Max => Ok(reduce(op, Reduction::Max)),
     }
 }
 
@@ -187,6 +194,140 @@ pub(super) fn rope(op: &RopeOp, _gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault>
     ))
 }
 
-pub(super) fn embedding(_op: &EmbeddingOp, _gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
-    Err(Fault::field("op", "embedding", "no kernels for it yet"))
+/// How operands lie that need offsets of their own.
+fn strides(op: &ElementwiseOp) -> Option<Strides> {
+    match op.operands {
+        Operands::Same | Operands::Misaligned => None,
+        Operands::Row => Some(Strides::Row),
+        Operands::Column => Some(Strides::Column),
+        Operands::Transposed => Some(Strides::Transposed),
+        Operands::Half => Some(Strides::Half),
+    }
+}
+
+/// Element by element, with divisions.
+fn strided(op: &ElementwiseOp, strides: Strides) -> Result<Vec<Candidate>, Fault> {
+    let cols = if op.cols == 0 { op.n } else { op.cols };
+    let count = parts(op.n, op.data.bytes());
+    let of_part = (op.n / cols).div_ceil(count) * cols;
+    let bytes = op.data.bytes();
+    let launches = (0..count).map(|part| {
+        let first = part * of_part;
+        let arrays = Arrays::default();
+        let kernel = Strided {
+            arrays: arrays
+                .with(0, arrays.at(0) + first * bytes)
+                .with(OUTPUT, arrays.at(OUTPUT) + first * bytes),
+            n: of_part.min(op.n - first),
+            cols,
+            rows: if strides == Strides::Transposed {
+                op.n / cols / count
+            } else {
+                1
+            },
+            heads: 1,
+            function: op.function,
+            data: op.data,
+            strides,
+        };
+        launch(
+            kernel,
+            "operands lie differently: offsets by division, one element after the other",
+        )
+    });
+    Ok(only("strided", launches.collect()))
+}
+
+/// `x.transpose(1, 2).contiguous()` of a tensor of heads.
+pub(super) fn heads_behind_tokens(
+    arrays: Arrays,
+    [batch, heads, tokens, dim]: [u64; 4],
+    data: DataType,
+) -> Launch {
+    let kernel = Strided {
+        arrays,
+        n: batch * heads * tokens * dim,
+        cols: dim,
+        rows: tokens,
+        heads,
+        function: Function::Copy,
+        data,
+        strides: Strides::Heads,
+    };
+    launch(kernel, "a copy into the layout of the attention kernel")
+}
+
+/// RMS norm as a model's own code in PyTorch: six kernels.
+fn eager_rms_norm(op: &RowsOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
+    if op.function == RowFunction::AddRmsNorm {
+        return Err(Fault::field(
+            "style",
+            "torch",
+            "an addition and an RMS norm are two operators there",
+        ));
+    }
+    let n = op.rows * op.cols;
+    let step = |n: u64, function: Function, operands: Operands| ElementwiseOp {
+        n,
+        function,
+        data: op.data,
+        cols: op.cols,
+        operands,
+        style: op.style,
+        ..ElementwiseOp::usual()
+    };
+    let mean = Reduce {
+        arrays: Arrays::default(),
+        rows: op.rows,
+        cols: op.cols,
+        data: op.data,
+        reduction: Reduction::Sum,
+    };
+    let before = [step(n, Function::Square, Operands::Same)];
+    let after = [
+        step(op.rows, Function::AddScalar, Operands::Same),
+        step(op.rows, Function::Rsqrt, Operands::Same),
+        step(n, Function::Mul, Operands::Column),
+        step(n, Function::Mul, Operands::Row),
+    ];
+    let mut launches = Vec::new();
+    for op in &before {
+        launches.extend(elementwise(op, gpu)?.swap_remove(0).launches);
+    }
+    launches.push(launch(mean, "the mean of the squares"));
+    for op in &after {
+        launches.extend(elementwise(op, gpu)?.swap_remove(0).launches);
+    }
+    Ok(only("eager", launches))
+}
+
+fn reduce(op: &RowsOp, reduction: Reduction) -> Vec<Candidate> {
+    let kernel = Reduce {
+        arrays: Arrays::default(),
+        rows: op.rows,
+        cols: op.cols,
+        data: op.data,
+        reduction,
+    };
+    only(
+        "reduce",
+        vec![launch(
+            kernel,
+            "a warp a row up to 8192 elements, a CTA beyond",
+        )],
+    )
+}
+
+pub(super) fn embedding(op: &EmbeddingOp, _gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
+    let kernel = GatherRows {
+        arrays: Arrays::default(),
+        rows: op.rows,
+        cols: op.cols,
+        table: op.table,
+        data: op.data,
+    };
+    Ok(only(
+        "gather",
+        vec![launch(kernel, "a CTA an index, as wide as rows allow")],
+    ))
 }

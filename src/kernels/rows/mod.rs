@@ -3,11 +3,13 @@
 //! Instruction mixes and register counts are those of compilers for the same algorithm. What is arithmetic is in
 //! [`chains`], written as [`script`].
 
-mod chains;
+pub(in crate::kernels) mod chains;
 mod combine;
 pub mod layer_norm;
 pub mod pointwise;
-mod program;
-mod script;
+pub(in crate::kernels) mod program;
+pub mod reduce;
+pub(in crate::kernels) mod script;
 pub mod softmax;
+pub mod strided;
 pub mod vllm;

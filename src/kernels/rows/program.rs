@@ -272,6 +272,7 @@ impl RowProgram {
     fn access(&self, place: &Place, at: At) -> Access {
         match place {
             Place::Row(place) => self.row_access(place, at.row, at.lanes),
+            Place::PerRow { .. } if at.row >= self.rows => Access::Off,
             Place::PerRow { operand, bytes } => {
                 let address = self.arrays.at(*operand) + at.row * bytes;
                 Access::List {
@@ -337,6 +338,10 @@ impl RowProgram {
 
     fn each(&self, step: (&Block, Span, &[Place]), row: u64, warp: u32, out: &mut CtaEncoder) {
         let (block, span, places) = step;
+        // The last CTA may have warps without a row.
+        if row >= self.rows {
+            return;
+        }
         let covered = span.of(row, self.cols, self.threads);
         let thread = u64::from(warp) * 32;
         let threads = (self.threads - thread).min(32);

@@ -3,6 +3,9 @@
 use super::{Entry, Make};
 use crate::config::GpuSpec;
 use crate::kernels::KernelGenerator;
+use crate::kernels::attention::combine::CombineSplits;
+use crate::kernels::attention::flash::Flash;
+use crate::kernels::attention::flash1::Flash1;
 use crate::kernels::fields::Param;
 use crate::kernels::gemm::reduce::SplitReduce;
 use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm};
@@ -11,7 +14,9 @@ use crate::kernels::operator::{
 };
 use crate::kernels::rows::layer_norm::LayerNorm;
 use crate::kernels::rows::pointwise::Pointwise;
+use crate::kernels::rows::reduce::{GatherRows, Reduce};
 use crate::kernels::rows::softmax::Softmax;
+use crate::kernels::rows::strided::Strided;
 use crate::kernels::rows::vllm::{RmsNorm, Rotary, SiluAndMul};
 use crate::kernels::stream::{Stream, StreamOp};
 use crate::kernels::{
@@ -235,6 +240,42 @@ pub(super) const CATALOGUE: &[Entry] = &[
         "vLLM's kernel for rotary position embedding",
         Rotary::FIELDS,
         |values, _| Box::new(Rotary::of(Arrays::default(), values)),
+    ),
+    entry(
+        "strided",
+        "PyTorch's kernel for elements of tensors that lie differently",
+        Strided::FIELDS,
+        |values, _| Box::new(Strided::of(Arrays::default(), values)),
+    ),
+    entry(
+        "reduce_kernel",
+        "PyTorch's kernel for one number of each row",
+        Reduce::FIELDS,
+        |values, _| Box::new(Reduce::of(Arrays::default(), values)),
+    ),
+    entry(
+        "gather_rows",
+        "PyTorch's kernel for rows of a table by index",
+        GatherRows::FIELDS,
+        |values, _| Box::new(GatherRows::of(Arrays::default(), values)),
+    ),
+    entry(
+        "flash_kernel",
+        "FlashAttention 2, forward",
+        Flash::FIELDS,
+        |values, _| Box::new(Flash::of(Arrays::default(), values)),
+    ),
+    entry(
+        "flash1_kernel",
+        "FlashAttention 1, forward",
+        Flash1::FIELDS,
+        |values, _| Box::new(Flash1::of(Arrays::default(), values)),
+    ),
+    entry(
+        "combine_splits_kernel",
+        "joins the parts of a FlashAttention whose keys are shared",
+        CombineSplits::FIELDS,
+        |values, _| Box::new(CombineSplits::of(Arrays::default(), values)),
     ),
     operator(
         "gemm",

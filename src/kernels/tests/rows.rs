@@ -5,19 +5,19 @@ use crate::isa::MemKind;
 use std::collections::BTreeMap;
 
 /// Kernels of an operator's text.
-fn kernels(spec: &str, gpu_name: &str) -> Vec<Kernel> {
+pub(super) fn kernels(spec: &str, gpu_name: &str) -> Vec<Kernel> {
     let workload = parse(spec, &gpu(gpu_name)).unwrap_or_else(|error| panic!("{error}"));
     workload.launches().cloned().collect()
 }
 
 /// Bytes of each operand that were read and written: how often each byte was.
 #[derive(Default)]
-struct Touched {
-    read: [BTreeMap<u64, u32>; Arrays::MOST],
-    written: [BTreeMap<u64, u32>; Arrays::MOST],
+pub(super) struct Touched {
+    pub read: [BTreeMap<u64, u32>; Arrays::MOST],
+    pub written: [BTreeMap<u64, u32>; Arrays::MOST],
 }
 
-fn touch(kernels: &[Kernel]) -> Touched {
+pub(super) fn touch(kernels: &[Kernel]) -> Touched {
     let mut touched = Touched::default();
     for kernel in kernels {
         for cta in 0..kernel.header.cta_count() {
@@ -43,7 +43,13 @@ fn touch(kernels: &[Kernel]) -> Touched {
 }
 
 /// `map` holds exactly `bytes` bytes from the start of `operand`, each touched `times`.
-fn assert_all(map: &BTreeMap<u64, u32>, operand: usize, bytes: u64, times: u32, what: &str) {
+pub(super) fn assert_all(
+    map: &BTreeMap<u64, u32>,
+    operand: usize,
+    bytes: u64,
+    times: u32,
+    what: &str,
+) {
     assert_eq!(map.len() as u64, bytes, "{what}: operand {operand}");
     let first = map.keys().next().copied();
     assert_eq!(first, Some(array(operand as u64)), "{what}");
@@ -60,7 +66,7 @@ fn assert_all(map: &BTreeMap<u64, u32>, operand: usize, bytes: u64, times: u32, 
 }
 
 /// Warp instructions of each mnemonic (up to the first dot) in one CTA.
-fn mix(kernel: &Kernel, cta: u64) -> BTreeMap<String, u64> {
+pub(super) fn mix(kernel: &Kernel, cta: u64) -> BTreeMap<String, u64> {
     let mut mix = BTreeMap::new();
     let mut stream = WarpStream::default();
     for warp in 0..kernel.header.warps_per_cta() {
@@ -348,4 +354,88 @@ fn vllm_kernels_touch_what_their_operators_have() {
         assert_eq!(touched.read[1].len() as u64, rows * d * 2, "{spec}");
         assert_eq!(touched.read[2].len() as u64, rows * 8, "{spec}");
     }
+}
+
+#[test]
+fn strided_kernels_read_what_operands_have() {
+    let cases = [
+        // Result's elements, columns, how operands lie, times that each byte of the first and the last one is read.
+        (300 * 7, 300, "row", 1, 7),
+        (300 * 7, 300, "column", 1, 300),
+        (96 * 50, 96, "transposed", 1, 0),
+    ];
+    for (n, cols, operands, first, last) in cases {
+        for (data, bytes, each) in [("f32", 4, 256), ("f16", 2, 512)] {
+            let function = if last == 0 { "copy" } else { "add" };
+            let spec = format!(
+                "synth:elementwise?n={n}&cols={cols}&operands={operands}&fn={function}&type={data}"
+            );
+            let made = kernels(&spec, "a100-80");
+            assert_eq!(
+                made[0].header.cta_count(),
+                (n as u64).div_ceil(each),
+                "{spec}"
+            );
+            let touched = touch(&made);
+            assert_all(&touched.written[3], 3, n * bytes, 1, &spec);
+            assert_all(&touched.read[0], 0, n * bytes, first, &spec);
+            if last > 0 {
+                let size = if operands == "row" { cols } else { n / cols };
+                assert_all(&touched.read[1], 1, size * bytes, last, &spec);
+            }
+        }
+    }
+    // A transposed read of FP32 has each lane in a line of its own.
+    let made = kernels(
+        "synth:elementwise?n=4096&cols=64&operands=transposed&fn=copy",
+        "v100",
+    );
+    let mut lines = 0;
+    walk(&made[0], 0, |_, index, lanes| {
+        if made[0].code.insts[index as usize].mem.unwrap().kind == MemKind::Load {
+            lines = lines.max(
+                lanes
+                    .windows(2)
+                    .filter(|pair| pair[1] - pair[0] >= 128)
+                    .count(),
+            );
+        }
+    });
+    assert_eq!(lines, 31);
+}
+
+#[test]
+fn reductions_read_rows_once() {
+    for (rows, cols) in [(33, 1000), (40, 37), (3, 500), (20, 8193)] {
+        for (data, bytes) in [("f32", 4), ("bf16", 2)] {
+            let spec = format!("synth:sum?rows={rows}&cols={cols}&type={data}");
+            let touched = touch(&kernels(&spec, "a100-80"));
+            assert_all(&touched.read[0], 0, rows * cols * bytes, 1, &spec);
+            assert_all(&touched.written[1], 1, rows * bytes, 1, &spec);
+        }
+    }
+    let names: Vec<_> = kernels("synth:rmsnorm?rows=20&cols=256&type=f16", "a100-80")
+        .iter()
+        .map(|kernel| kernel.header.name.clone())
+        .collect();
+    assert_eq!(names.len(), 6, "{names:?}");
+    assert!(
+        names[1].contains("reduce_kernel") && names[5].contains("elementwise_kernel<128, 4> mul")
+    );
+}
+
+#[test]
+fn rows_of_a_table_are_gathered_whole() {
+    let spec = "synth:embedding?rows=50&cols=300&table=1000&type=f16";
+    let touched = touch(&kernels(spec, "a100-80"));
+    assert_all(&touched.written[2], 2, 50 * 600, 1, spec);
+    // 75 vectors of 8 bytes: 96 threads, which all read the index.
+    assert_all(&touched.read[1], 1, 50 * 8, 96, spec);
+    // Most rows differ, and each is read from its start.
+    let starts: Vec<_> = touched.read[0]
+        .keys()
+        .filter(|&&at| (at - array(0)) % 600 == 0)
+        .collect();
+    assert!(starts.len() > 45, "{}", starts.len());
+    assert_eq!(touched.read[0].len(), starts.len() * 600);
 }
