@@ -192,8 +192,6 @@ family! {
         pub n: u64 = "n" count(1 << 24, 1, 1 << 44),
         /// function
         pub function: Function = "fn" name(Function::NAMES),
-        /// tensors read; 0: as many as the function has
-        pub inputs: u64 = "inputs" count(0, 0, 4),
         /// numbers
         pub data: DataType = "type" name(DataType::NAMES),
         /// numbers of the result of a cast; other functions keep theirs

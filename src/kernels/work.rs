@@ -1,6 +1,7 @@
 //! How much an operator has to compute and to move, whatever kernels do it.
 
 use super::operator::*;
+use super::rows::chains::chain;
 
 /// Floating-point operations and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -46,10 +47,7 @@ impl Operator {
                 work(2.0 * batch * m * n * k, batch * (m * k + k * n + m * n))
             }
             Operator::Elementwise(op) => {
-                let inputs = match op.inputs {
-                    0 => op.function.inputs(),
-                    given => given,
-                };
+                let inputs = chain(op.function).inputs;
                 work(op.n as f64, op.n as f64 * (inputs + 1) as f64)
             }
             Operator::Rows(op) => {
@@ -89,17 +87,6 @@ impl Operator {
                 let moved = b * d * (2.0 * h * q + 2.0 * kvh * k);
                 work(4.0 * b * h * q * k * d * seen * backward, moved * backward)
             }
-        }
-    }
-}
-
-impl Function {
-    /// Tensors that it reads.
-    pub fn inputs(self) -> u64 {
-        match self {
-            Function::Add | Function::Sub | Function::Mul | Function::Div | Function::SiluMul => 2,
-            Function::Mask => 2,
-            _ => 1,
         }
     }
 }

@@ -169,8 +169,13 @@ fn elementwise(row: &Row, sizes: &Sizes<'_>, data: DataType) -> Result<Operator,
         other => other.strip_suffix("_scalar_or_bcast").unwrap_or(other),
     };
     // A trailing u: the other operand is a number.
-    let name = match name.strip_suffix('u') {
-        Some(binary @ ("add" | "sub" | "mul" | "div" | "pow")) => binary,
+    let binary = name.strip_suffix('u').unwrap_or(name);
+    let name = match (binary, inputs) {
+        ("add" | "sub", 1) => "add_scalar",
+        ("mul", 1) => "scale",
+        ("div", 1) => "div_scalar",
+        ("pow", 1) => "pow",
+        ("pow", _) => "pow_tensor",
         _ => name,
     };
     let function =
@@ -183,14 +188,8 @@ fn elementwise(row: &Row, sizes: &Sizes<'_>, data: DataType) -> Result<Operator,
                 "shape: {rows} rows of {cols} are too many elements"
             ))
         })?;
-    let inputs = match function {
-        // Both halves are one tensor.
-        Function::SiluMul => 0,
-        _ => inputs,
-    };
     let op = ElementwiseOp {
         function,
-        inputs,
         data,
         cols,
         style: style(row),

@@ -170,7 +170,11 @@ mod tests {
             points: vec![(1.0, 2.0), (10.0, 8.0), (f64::NAN, 1.0), (0.0, 1.0)],
         };
         let svg = scatter("measured", "predicted", &[cloud], 0.2);
-        assert_eq!(svg.matches("<circle").count(), 3, "two points and the legend: {svg}");
+        assert_eq!(
+            svg.matches("<circle").count(),
+            3,
+            "two points and the legend: {svg}"
+        );
         let curve = Curve {
             name: "c".into(),
             points: vec![(1.0, 1.0), (2.0, 3.0), (4.0, 2.0)],
