@@ -51,6 +51,8 @@ const INPUTS: &[&str] = &[
     "synth:sgemm?m=192&n=260&k=64",
     "synth:hgemm?m=192&n=264&k=64&control=on",
     "synth:hgemm?m=512&n=512&k=128",
+    "synth:gemm?m=300&n=500&k=640&type=f16",
+    "synth:splitk_reduce?rows=64&cols=96&parts=5&out=f16",
     "synth:gather?per=4&grid=64",
     "synth:gather?per=2&grid=64&width=16&span=4MiB&seed=7",
     "synth:pchase?bytes=64KiB&iters=300",

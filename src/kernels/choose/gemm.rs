@@ -14,7 +14,7 @@ use crate::config::GpuSpec;
 use crate::kernels::Fault;
 use crate::kernels::gemm::reduce::SplitReduce;
 use crate::kernels::gemm::{Gemm, Merge};
-use crate::kernels::operator::{Epilogue, GemmOp};
+use crate::kernels::operator::{DataType, Epilogue, GemmOp};
 use cost::{Cost, cost};
 use tiles::Choice;
 
@@ -27,7 +27,7 @@ const TRIPS_MIN: u64 = 4;
 pub(super) fn candidates(op: &GemmOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
     let mut all = Vec::new();
     let mut first_fault = None;
-    for choice in tiles::all(op.data, gpu) {
+    for choice in tiles::all(op, gpu) {
         let gemm = choice.product(op, gpu);
         if let Err(fault) = gemm.check(gpu) {
             first_fault.get_or_insert(fault);
@@ -48,6 +48,12 @@ pub(super) fn candidates(op: &GemmOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, F
 
 /// `gemm` with its depth in `parts`, merged in place where results have 32 bits and nothing is left to do to them.
 fn split(gemm: &Gemm, parts: u32, gpu: &GpuSpec) -> Option<Gemm> {
+    // What is known of libraries: from GA100 on they do not split an FP32 depth, unless it is far longer than C is wide.
+    let wide = gemm.shape.m.max(gemm.shape.n);
+    let large = matches!(gpu.compute_capability, 80 | 90..);
+    if parts > 1 && gemm.data == DataType::F32 && large && gemm.shape.k < DEEP * wide {
+        return None;
+    }
     let trips = gemm.shape.k / u64::from(gemm.tile.k) / u64::from(parts);
     if parts > 1 && trips < TRIPS_MIN {
         return None;
@@ -65,6 +71,8 @@ fn split(gemm: &Gemm, parts: u32, gpu: &GpuSpec) -> Option<Gemm> {
     gemm.check(gpu).is_ok().then_some(gemm)
 }
 
+/// How much longer than C is wide a depth is that is split all the same.
+const DEEP: u64 = 24;
 /// Results that a kernel of its own adds up, at most, where they could be added in place: what is known of libraries.
 const REDUCED_MAX: u64 = 60_000;
 
@@ -119,3 +127,6 @@ fn reason(gemm: &Gemm, cost: &Cost, gpu: &GpuSpec) -> String {
     };
     format!("tile {}, {waves}; {split}{wgmma}", gemm.tile)
 }
+
+#[cfg(test)]
+mod tests;

@@ -460,7 +460,7 @@ fn shared_load(code: &KernelBuilder, width: u64) -> String {
 }
 
 /// Two results as halves. Volta converts one at a time.
-fn pack(code: &KernelBuilder, to: u16, pair: &[u16]) -> Vec<Emit> {
+pub(super) fn pack(code: &KernelBuilder, to: u16, pair: &[u16]) -> Vec<Emit> {
     match code.sm_version() {
         75.. => vec![Emit::new("F2FP.PACK_AB", &[to], pair)],
         _ => {

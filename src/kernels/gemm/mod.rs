@@ -5,7 +5,7 @@
 //! lane, and rows that are not aligned are read in smaller pieces.
 //!
 //! - `operand`: the way of a tile from global to shared memory
-//! - `pipeline`: the loop that all kinds have in common
+//! - `pipeline`: the loop that all kinds have in common; `writer`: its code
 //! - `simt`, `tensor`: what is read from shared memory and multiplied
 //! - `epilogue`: the way of the results to C
 //! - `reduce`: the sum of the parts of a split depth
@@ -22,6 +22,7 @@ pub mod reduce;
 mod simt;
 mod tensor;
 mod work;
+mod writer;
 
 pub(super) use fields::{F16_FIELDS, F32_FIELDS};
 

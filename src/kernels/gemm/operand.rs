@@ -187,6 +187,6 @@ impl Operand {
         let pitch = self.shared_pitch();
         let rows_of_line = (128 / pitch).max(1);
         let key = row / rows_of_line * self.spread % (pitch / CHUNK).min(8);
-        row * pitch + (at / CHUNK ^ key) * CHUNK + at % CHUNK
+        row * pitch + ((at / CHUNK) ^ key) * CHUNK + at % CHUNK
     }
 }

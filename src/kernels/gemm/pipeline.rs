@@ -5,13 +5,14 @@
 //! cp.async brings tiles `stages - 1` iterations ahead; before, and where rows are aligned to less than a cp.async
 //! moves, registers hold the tile after the next one, and put it into the free half of shared memory.
 
-use super::body::{Access, Body, Emit, weave};
+use super::body::{Access, Body, Emit};
 use super::epilogue::Finish;
 use super::lanes::Lanes;
 use super::operand::{Operand, Shared};
+use super::writer::Writer;
 use super::{Gemm, array};
 use crate::config::GpuSpec;
-use crate::kernels::builder::{FULL, KernelBuilder, p, r, size_suffix};
+use crate::kernels::builder::{FULL, KernelBuilder};
 use crate::kernels::control;
 use crate::kernels::{Assembly, WarpGenerator, insts, per_warp};
 use crate::trace::CtaEncoder;
@@ -79,14 +80,14 @@ pub(super) struct Registers {
     pub counter: u16,
     pub scratch: u16,
     /// A and B on their way.
-    staging: [u16; 2],
+    pub staging: [u16; 2],
     halves: [[u16; 2]; 2],
     pub sums: u16,
     pub end: u16,
 }
 
 impl Registers {
-    fn new(fragments: Fragments, staging: [u64; 2]) -> Self {
+    pub(super) fn new(fragments: Fragments, staging: [u64; 2]) -> Self {
         let mut next = 12;
         let mut take = |count: u16| {
             let first = next;
@@ -113,15 +114,6 @@ impl Registers {
     pub(super) fn fragments(&self, buffer: usize) -> [u16; 2] {
         self.halves[buffer % 2]
     }
-}
-
-/// How tiles reach shared memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// cp.async.
-    Async,
-    /// Loads into registers, stores from there.
-    Registers,
 }
 
 struct Product {
@@ -226,226 +218,6 @@ impl WarpGenerator for Product {
     }
 }
 
-/// Makes the code.
-pub(super) struct Writer<'a, M> {
-    math: &'a M,
-    code: KernelBuilder,
-    operands: &'a [Operand; 2],
-    registers: Registers,
-    way: Way,
-    stages: u64,
-}
-
-impl<'a, M: Math> Writer<'a, M> {
-    pub(super) fn new(gemm: &Gemm, math: &'a M, operands: &'a [Operand; 2], gpu: &GpuSpec) -> Self {
-        // cp.async moves four bytes at least.
-        let small = operands.iter().any(|of| of.vector < 4);
-        let (way, stages) = match gpu.compute_capability >= 80 && !small {
-            true => (Way::Async, u64::from(gemm.stages)),
-            false => (Way::Registers, 2),
-        };
-        let staging = operands.map(|of| match way {
-            Way::Async => 0,
-            Way::Registers => of.registers(),
-        });
-        Writer {
-            registers: Registers::new(math.fragments(), staging),
-            math,
-            code: KernelBuilder::new(gpu.compute_capability),
-            operands,
-            way,
-            stages,
-        }
-    }
-
-    pub(super) fn registers(&self) -> Registers {
-        self.registers
-    }
-
-    pub(super) fn stages(&self) -> u64 {
-        self.stages
-    }
-
-    /// Bytes of a stage in shared memory.
-    pub(super) fn stage_bytes(&self) -> u64 {
-        self.operands.iter().map(Operand::shared_bytes).sum()
-    }
-
-    /// Addresses, sums at zero. About what compilers need for a thread's places in tiles and matrices.
-    fn setup(&mut self) {
-        let registers = self.registers;
-        let code = &mut self.code;
-        code.entry();
-        for _ in 0..3 {
-            code.inst("S2R", &[r(registers.scratch)], &[]);
-        }
-        let parameter = code.parameter(0);
-        code.inst_const("IMAD", &[r(0)], &[r(registers.scratch), r(0)], parameter);
-        let places = registers.write.iter().chain(&registers.read);
-        for &place in places {
-            code.inst("SHF.R.U32.HI", &[r(place)], &[r(0)]);
-            code.inst("LOP3.LUT", &[r(0)], &[r(0), r(place)]);
-            code.inst("LEA", &[r(place)], &[r(0), r(place)]);
-        }
-        for (number, &global) in registers.global.iter().enumerate() {
-            let parameter = code.parameter(1 + number as u32);
-            code.inst_const("IMAD", &[r(0)], &[r(0), r(1)], parameter);
-            code.inst("ISETP.GE.AND", &[p(1)], &[r(0)]);
-            code.inst_const("IMAD.WIDE", &[r(global)], &[r(0), r(1)], parameter);
-        }
-        code.inst("IADD3", &[r(registers.counter)], &[r(0)]);
-        for sum in (registers.sums..registers.end).step_by(2) {
-            code.inst("CS2R", &[r(sum)], &[]);
-        }
-    }
-
-    fn loads(&self, ahead: u64) -> Vec<Emit> {
-        let mut all = Vec::new();
-        for (operand, of) in self.operands.iter().enumerate() {
-            let width = of.vector;
-            let text = match (self.way, width) {
-                (Way::Async, 16) => "LDGSTS.E.BYPASS.128".to_owned(),
-                (Way::Async, _) => format!("LDGSTS.E{}", size_suffix(width)),
-                (Way::Registers, ..4) => {
-                    format!("LDG.E.U{}", 8 * width)
-                }
-                (Way::Registers, _) => self.code.global("LDG", width),
-            };
-            let global = self.registers.global[operand];
-            for load in 0..of.loads() as usize {
-                let to = self.registers.staging[operand] + (load as u64 * width.div_ceil(4)) as u16;
-                let emit = match self.way {
-                    Way::Async => Emit::new(&*text, &[], &[self.registers.write[operand], global]),
-                    Way::Registers => Emit::new(&*text, &[to], &[global]),
-                };
-                all.push(emit.access(Access::Load {
-                    ahead,
-                    operand,
-                    load,
-                }));
-            }
-        }
-        all
-    }
-
-    /// From registers to shared memory.
-    fn stores(&self, ahead: u64) -> Vec<Emit> {
-        let mut all = Vec::new();
-        for (operand, of) in self.operands.iter().enumerate() {
-            let text = match of.piece_bytes() {
-                small @ ..4 => format!("STS.U{}", 8 * small),
-                bytes => format!("STS{}", size_suffix(bytes)),
-            };
-            let step = of.piece_bytes().div_ceil(4);
-            for store in 0..(of.loads() * of.pieces()) as usize {
-                let from = self.registers.staging[operand] + (store as u64 * step) as u16;
-                let emit = Emit::new(&*text, &[], &[self.registers.write[operand], from]);
-                all.push(emit.access(Access::Store {
-                    ahead,
-                    operand,
-                    store,
-                }));
-            }
-        }
-        all
-    }
-
-    fn reads(&self, ahead: u64, step: usize) -> Vec<Emit> {
-        let reads = self.math.reads(&self.code, &self.registers, step);
-        let reads = reads.into_iter().enumerate();
-        reads
-            .map(|(read, emit)| emit.access(Access::Read { ahead, step, read }))
-            .collect()
-    }
-
-    /// All warps have done with the tile of this iteration, and the next one is there.
-    fn sync(&self) -> Vec<Emit> {
-        let mut all = Vec::new();
-        if self.way == Way::Async {
-            all.push(Emit::new("DEPBAR.LE", &[], &[]).imm(self.stages - 2));
-        }
-        all.push(Emit::new(self.code.barrier_text(), &[], &[]));
-        all
-    }
-
-    fn prologue(&self) -> Vec<Emit> {
-        let mut all = Vec::new();
-        match self.way {
-            Way::Async => {
-                for ahead in 0..self.stages - 1 {
-                    all.extend(self.loads(ahead));
-                    all.push(Emit::new("LDGDEPBAR", &[], &[]));
-                }
-            }
-            Way::Registers => {
-                all.extend(self.loads(0));
-                all.extend(self.stores(0));
-                all.extend(self.loads(1));
-            }
-        }
-        all.extend(self.sync());
-        all.extend(self.reads(0, 0));
-        all
-    }
-
-    /// Global addresses, places in shared memory.
-    fn advance(&self) -> Vec<Emit> {
-        let registers = &self.registers;
-        let mut all = Vec::new();
-        for global in registers.global {
-            all.push(Emit::new("IADD3", &[global], &[global]));
-            all.push(Emit::new("IADD3.X", &[global + 1], &[global + 1]));
-        }
-        for place in registers.write.iter().chain(&registers.read) {
-            let text = if self.stages == 2 {
-                "LOP3.LUT"
-            } else {
-                "IADD3"
-            };
-            all.push(Emit::new(text, &[*place], &[*place]));
-        }
-        all
-    }
-
-    pub(super) fn iteration(&self) -> Vec<Emit> {
-        let registers = &self.registers;
-        let steps = self.math.steps();
-        let mut all = vec![
-            Emit::new("IADD3", &[registers.counter], &[registers.counter]),
-            Emit::of("ISETP.NE.AND", &[p(0)], &[r(registers.counter)]),
-        ];
-        let mut loads = match self.way {
-            Way::Async => self.loads(self.stages - 1),
-            Way::Registers => Vec::new(),
-        };
-        let each = loads.len().div_ceil(steps - 1);
-        for step in 0..steps {
-            let math = self.math.math(registers, step);
-            let mut side = Vec::new();
-            if step + 1 < steps {
-                side.extend(self.reads(0, step + 1));
-                side.extend(loads.drain(..each.min(loads.len())));
-            }
-            if step + 2 == steps {
-                match self.way {
-                    Way::Async => side.push(Emit::new("LDGDEPBAR", &[], &[])),
-                    Way::Registers => side.extend(self.stores(1)),
-                }
-            }
-            if step + 1 == steps {
-                all.extend(self.sync());
-                side.extend(self.reads(1, 0));
-                if self.way == Way::Registers {
-                    side.extend(self.loads(2));
-                }
-                side.extend(self.advance());
-            }
-            all.extend(weave(math, side));
-        }
-        all
-    }
-}
-
 /// The two operands.
 pub(super) fn operands(gemm: &Gemm, math: &impl Math) -> [Operand; 2] {
     let along = gemm.along();
@@ -471,9 +243,10 @@ pub(super) fn assemble<M: Math>(gemm: &Gemm, math: M, gpu: &GpuSpec) -> Assembly
     let operands = operands(gemm, &math);
     let mut writer = Writer::new(gemm, &math, &operands, gpu);
     writer.setup();
-    let (stage, stages) = (writer.stage_bytes(), writer.stages);
+    let (stage, stages) = (writer.stage_bytes(), writer.stages());
     let (prologue, iteration) = (writer.prologue(), writer.iteration());
-    let (mut registers, mut code) = (writer.registers, writer.code);
+    let mut registers = writer.registers();
+    let mut code = writer.into_code();
     let prologue = Body::append(&mut code, prologue);
     let iteration = Body::append(&mut code, iteration);
     code.branch(iteration.first);

@@ -31,6 +31,8 @@ family! {
 }
 
 const THREADS: u64 = 512;
+/// First register of the sums.
+const SUMS: u16 = 8;
 /// Bytes of an element of a part.
 const WORD: u64 = 4;
 /// Loads in flight.
@@ -56,11 +58,7 @@ struct Sum {
     /// By whether the CTA is the last.
     load: [Lanes; 2],
     store: [Lanes; 2],
-    body: u32,
-    body_end: u32,
-    bias_at: u32,
-    store_at: u32,
-    end: u32,
+    marks: Marks,
 }
 
 impl Sum {
@@ -74,12 +72,12 @@ impl Sum {
         let threads = u64::from(warp) * 32..u64::from(warp) * 32 + 32;
         let elements = threads.map(|thread| first + thread * vector);
         let inside: Vec<_> = elements.filter(|&at| at < self.of.elements()).collect();
-        out.inst(self.bias_at, first_lanes(inside.len() as u64));
+        out.inst(self.marks.bias, first_lanes(inside.len() as u64));
         let (bias, size) = (self.of.arrays.at(array::BIAS), self.of.output.bytes());
         let addresses = inside.iter().map(|at| bias + at % self.of.cols * size);
         let addresses: Vec<_> = addresses.collect();
         if !addresses.is_empty() {
-            out.access_list(self.bias_at, &addresses);
+            out.access_list(self.marks.bias, &addresses);
         }
     }
 }
@@ -93,12 +91,12 @@ impl WarpGenerator for Sum {
         let first = cta * THREADS * self.of.vector();
         let last = usize::from(cta + 1 == self.of.ctas());
         let part = self.of.elements() * WORD;
-        insts(out, 0..self.body, FULL);
+        insts(out, 0..self.marks.body, FULL);
         let end = iterations.end;
-        let each = u64::from(self.body_end - self.body);
+        let each = u64::from(self.marks.body_end - self.marks.body);
         out.iterations(iterations, each, |iteration, out| {
             for number in 0..AT_ONCE {
-                let at = self.body + number as u32;
+                let at = self.marks.body + number as u32;
                 let which = iteration * AT_ONCE + number;
                 if which >= self.of.parts {
                     out.inst(at, 0);
@@ -107,19 +105,115 @@ impl WarpGenerator for Sum {
                 let base = self.of.arrays.at(array::WORKSPACE) + which * part + first * WORD;
                 self.load[last].put(at, warp, base, out);
             }
-            insts(out, self.body + AT_ONCE as u32..self.body_end - 1, FULL);
+            insts(
+                out,
+                self.marks.body + AT_ONCE as u32..self.marks.body_end - 1,
+                FULL,
+            );
             let more = iteration + 1 < end;
-            out.inst(self.body_end - 1, if more { FULL } else { 0 });
+            out.inst(self.marks.body_end - 1, if more { FULL } else { 0 });
         });
-        insts(out, self.body_end..self.bias_at, FULL);
+        insts(out, self.marks.body_end..self.marks.bias, FULL);
         if self.biased() {
             self.bias(first, warp, out);
         }
-        let rest = self.bias_at + u32::from(self.biased());
-        insts(out, rest..self.store_at, FULL);
+        let rest = self.marks.bias + u32::from(self.biased());
+        insts(out, rest..self.marks.store, FULL);
         let base = self.of.arrays.at(array::C) + first * self.of.output.bytes();
-        self.store[last].put(self.store_at, warp, base, out);
-        insts(out, self.store_at + 1..self.end, FULL);
+        self.store[last].put(self.marks.store, warp, base, out);
+        insts(out, self.marks.store + 1..self.marks.end, FULL);
+    }
+}
+
+/// First instructions of the parts of the code.
+struct Marks {
+    body: u32,
+    body_end: u32,
+    bias: u32,
+    store: u32,
+    end: u32,
+}
+
+impl SplitReduce {
+    /// Registers: R2 and R4 addresses, R8.. sums, R12.. loads and biases.
+    fn write(&self, code: &mut KernelBuilder) -> Marks {
+        let vector = self.vector();
+        code.entry();
+        code.thread_number();
+        for (address, parameter) in [(2, 0), (4, 1)] {
+            let parameter = code.parameter(parameter);
+            code.inst_const("IMAD.WIDE", &[r(address)], &[r(0), r(3)], parameter);
+        }
+        for sum in 0..vector as u16 {
+            code.inst("MOV", &[r(SUMS + sum)], &[]);
+        }
+        let body = code.here();
+        let load = code.global("LDG", vector * WORD);
+        for number in 0..AT_ONCE as u16 {
+            code.inst(&load, &[r(12 + 4 * number)], &[r(2)]);
+        }
+        for number in 0..AT_ONCE as u16 {
+            for q in 0..vector as u16 {
+                let sum = r(SUMS + q);
+                code.inst("FADD", &[sum], &[sum, r(12 + 4 * number + q)]);
+            }
+        }
+        code.inst("IADD3", &[r(2)], &[r(2)]);
+        code.inst("IADD3.X", &[r(3)], &[r(3)]);
+        code.inst("ISETP.NE.AND", &[p(0)], &[r(2)]);
+        let body_end = code.branch(body) + 1;
+        let bias = code.here();
+        let store = self.finish(code);
+        code.inst("EXIT", &[], &[]);
+        Marks {
+            body,
+            body_end,
+            bias,
+            store,
+            end: code.here(),
+        }
+    }
+
+    /// Bias, activation, conversion, store; returns the store.
+    fn finish(&self, code: &mut KernelBuilder) -> u32 {
+        let (vector, size) = (self.vector(), self.output.bytes());
+        let text = |base: &str, code: &KernelBuilder| match vector * size {
+            small @ ..4 => format!("{base}.E.U{}", 8 * small),
+            bytes => code.global(base, bytes),
+        };
+        let biased = self.epilogue != Epilogue::None;
+        if biased {
+            let load = text("LDG", code);
+            code.inst(&load, &[r(12)], &[r(4)]);
+        }
+        for q in 0..vector as u16 {
+            let sum = r(SUMS + q);
+            code.inst("FMUL", &[sum], &[sum]);
+            if biased {
+                code.inst("FADD", &[sum], &[sum, r(12 + q * size as u16 / 4)]);
+            }
+            match self.epilogue {
+                Epilogue::None | Epilogue::Bias => {}
+                Epilogue::Relu => {
+                    code.inst("FMNMX", &[sum], &[sum]);
+                }
+                Epilogue::Gelu => {
+                    for emit in super::epilogue::gelu(code, SUMS + q, 6) {
+                        emit.append(code);
+                    }
+                }
+            }
+        }
+        if size == 2 {
+            for pair in 0..vector.div_ceil(2) as u16 {
+                let from = [SUMS + 2 * pair, SUMS + 2 * pair + 1];
+                for emit in super::epilogue::pack(code, SUMS + pair, &from) {
+                    emit.append(code);
+                }
+            }
+        }
+        let store = text("STG", code);
+        code.inst(&store, &[], &[r(4), r(SUMS)])
     }
 }
 
@@ -134,71 +228,7 @@ impl KernelGenerator for SplitReduce {
         }
         let (vector, size) = (self.vector(), self.output.bytes());
         let mut code = KernelBuilder::new(gpu.compute_capability);
-        code.entry();
-        code.thread_number();
-        for (address, parameter) in [(2, 0), (4, 1)] {
-            let parameter = code.parameter(parameter);
-            code.inst_const("IMAD.WIDE", &[r(address)], &[r(0), r(3)], parameter);
-        }
-        let sums = 8u16;
-        for sum in 0..vector as u16 {
-            code.inst("MOV", &[r(sums + sum)], &[]);
-        }
-        let body = code.here();
-        let load = code.global("LDG", vector * WORD);
-        for number in 0..AT_ONCE as u16 {
-            code.inst(&load, &[r(12 + 4 * number)], &[r(2)]);
-        }
-        for number in 0..AT_ONCE as u16 {
-            for q in 0..vector as u16 {
-                let sum = r(sums + q);
-                code.inst("FADD", &[sum], &[sum, r(12 + 4 * number + q)]);
-            }
-        }
-        code.inst("IADD3", &[r(2)], &[r(2)]);
-        code.inst("IADD3.X", &[r(3)], &[r(3)]);
-        code.inst("ISETP.NE.AND", &[p(0)], &[r(2)]);
-        let branch = code.branch(body);
-        let bias_at = code.here();
-        let text = |base: &str, code: &KernelBuilder| match vector * size {
-            small @ ..4 => format!("{base}.E.U{}", 8 * small),
-            bytes => code.global(base, bytes),
-        };
-        let biased = self.epilogue != Epilogue::None;
-        if biased {
-            let load = text("LDG", &code);
-            code.inst(&load, &[r(12)], &[r(4)]);
-        }
-        for q in 0..vector as u16 {
-            let sum = r(sums + q);
-            code.inst("FMUL", &[sum], &[sum]);
-            if biased {
-                code.inst("FADD", &[sum], &[sum, r(12 + q * size as u16 / 4)]);
-            }
-            match self.epilogue {
-                Epilogue::None | Epilogue::Bias => {}
-                Epilogue::Relu => {
-                    code.inst("FMNMX", &[sum], &[sum]);
-                }
-                Epilogue::Gelu => {
-                    super::epilogue::gelu(&code, sums + q, 6)
-                        .iter()
-                        .for_each(|emit| {
-                            emit.append(&mut code);
-                        })
-                }
-            }
-        }
-        if size == 2 {
-            for pair in 0..vector.div_ceil(2) as u16 {
-                let from = [r(sums + 2 * pair), r(sums + 2 * pair + 1)];
-                code.inst("F2FP.PACK_AB", &[r(sums + pair)], &from);
-            }
-        }
-        let store = text("STG", &code);
-        let store_at = code.inst(&store, &[], &[r(4), r(sums)]);
-        code.inst("EXIT", &[], &[]);
-        let end = code.here();
+        let marks = self.write(&mut code);
         let warps = THREADS / 32;
         let left = self.elements() - (self.ctas() - 1) * THREADS * vector;
         let mut lanes = |size: u64| {
@@ -212,11 +242,7 @@ impl KernelGenerator for SplitReduce {
             of: self.clone(),
             load: lanes(WORD),
             store: lanes(size),
-            body,
-            body_end: branch + 1,
-            bias_at,
-            store_at,
-            end,
+            marks,
         };
         control::annotate(code.code_mut(), gpu);
         Ok(Assembly {

@@ -199,8 +199,8 @@ impl Math for Tensor {
     fn reads(&self, code: &KernelBuilder, registers: &Registers, buffer: usize) -> Vec<Emit> {
         let firsts = registers.fragments(buffer);
         let mut all = Vec::new();
-        for edge in 0..2 {
-            let mut to = firsts[edge];
+        for (edge, first) in firsts.into_iter().enumerate() {
+            let mut to = first;
             for (text, count, _) in self.reading(code, edge) {
                 all.push(Emit::new(text, &[to], &[registers.read[edge]]));
                 to += count;

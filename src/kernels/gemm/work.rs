@@ -1,6 +1,8 @@
 //! What a product asks of an SM, for those who choose between products.
 
-use super::pipeline::{Math, Registers, Writer, operands};
+use super::operand::Operand;
+use super::pipeline::{Math, Registers, operands};
+use super::writer::Writer;
 use super::{Gemm, array, simt, tensor};
 use crate::config::GpuSpec;
 use crate::kernels::builder::KernelBuilder;
@@ -24,8 +26,8 @@ pub struct Work {
     pub passes: f64,
     /// Bytes that a CTA loads in an iteration.
     pub bytes: f64,
-    /// Steps of an iteration.
-    pub steps: f64,
+    /// Iterations that a tile is asked for ahead of its use.
+    pub ahead: f64,
     /// Instructions of a warp behind the loop, about.
     pub finish: f64,
 }
@@ -55,6 +57,7 @@ impl Gemm {
             .iter()
             .map(|of| of.loads() * of.piece_bytes() * of.pieces())
             .sum();
+        let bytes = |of: &Operand| of.tile.min(of.edge) * of.depth * of.element;
         // A read of a register takes a pass, if no lanes share it.
         let fragments = math.fragments();
         let read = f64::from(fragments.a + fragments.b);
@@ -66,11 +69,8 @@ impl Gemm {
             instructions: writer.iteration().len() as f64 + 1.0,
             math: arithmetic.len() as f64 * steps * interval,
             passes: read * steps + stores as f64 * 32.0 / 128.0,
-            bytes: operands
-                .iter()
-                .map(|of| of.tile * of.depth * of.element)
-                .sum::<u64>() as f64,
-            steps,
+            bytes: operands.iter().map(bytes).sum::<u64>() as f64,
+            ahead: writer.ahead() as f64,
             finish: sums * 2.5 + 40.0,
         }
     }

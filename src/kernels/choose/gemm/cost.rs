@@ -2,6 +2,7 @@
 
 use crate::config::GpuSpec;
 use crate::kernels::gemm::{Gemm, Merge, Work};
+use crate::kernels::operator::Layout;
 
 /// Share of the peak that long streams from memory reach.
 const STREAM: f64 = 0.9;
@@ -9,8 +10,12 @@ const STREAM: f64 = 0.9;
 /// between the sum (1) and the longest (infinity). By simulation of FP32 tiles: 92 % of the peak where shared memory is
 /// busy for half of the time, 70 % where it is busy as long as the arithmetic.
 const NORM: i32 = 3;
-/// Cycles from the end of a kernel to the first instruction of the next.
-const NEXT_KERNEL: f64 = 1500.0;
+/// Bytes of a piece that takes DRAM twice its time, because a row is opened for each: all CTAs go along the depth
+/// together, so that the next piece of a matrix's row comes too late to find it open. By simulation: pieces of 64 bytes
+/// reach 30 % of the peak, those of 128 bytes 80 %.
+const ROW_OPENED: f64 = 75.0;
+/// How much longer a load takes while all SMs load.
+const QUEUED: f64 = 2.0;
 /// Share of L2 that holds what is read again.
 const KEPT: f64 = 0.7;
 
@@ -54,6 +59,23 @@ pub(super) fn dram_bytes(gpu: &GpuSpec) -> f64 {
     f64::from(gpu.dram.channels) * 16.0 * clocks * STREAM
 }
 
+/// Cycles to bring `bytes` from DRAM for `gemm`: where the depth lies side by side in the larger matrix, in pieces as
+/// long as a stage is deep.
+fn streaming(gemm: &Gemm, bytes: f64, gpu: &GpuSpec) -> f64 {
+    let size = gemm.data.bytes() as f64;
+    let [a, b, _] = gemm.footprint();
+    let along_depth = match a > b {
+        true => matches!(gemm.layout, Layout::Nn | Layout::Nt),
+        false => matches!(gemm.layout, Layout::Nt | Layout::Tt),
+    };
+    let piece = match along_depth {
+        true => f64::from(gemm.tile.k) * size,
+        // Neighbours read what is beside it at about the same time.
+        false => 4.0 * f64::from(gemm.tile.m.min(gemm.tile.n)) * size,
+    };
+    bytes / dram_bytes(gpu) * (1.0 + (ROW_OPENED / piece).powi(4))
+}
+
 /// Bytes a core cycle that all L2 slices give.
 fn l2_bytes(gpu: &GpuSpec) -> f64 {
     f64::from(gpu.l2.slices) * f64::from(gpu.l2.slice_bytes_per_cycle) * STREAM
@@ -75,6 +97,8 @@ fn iteration(work: &Work, (ctas, active): (f64, f64), gpu: &GpuSpec) -> (f64, &'
     // A warp alone: its arithmetic, then the barrier and the first fragments.
     let sync = f64::from(gpu.sm.latency.barrier) + f64::from(gpu.smem.load_latency) + 10.0;
     let alone = work.math.max(work.instructions) * (f64::from(work.warps) / 4.0).ceil() + sync;
+    // Tiles come so many iterations ahead; one by one they cannot come faster than memory answers.
+    let alone = alone.max(memory_latency(gpu) * QUEUED / work.ahead + sync);
     let shared = [
         (of_core * work.math, "arithmetic"),
         (of_core * work.instructions, "issue"),
@@ -112,7 +136,7 @@ fn traffic(gemm: &Gemm, in_wave: f64) -> f64 {
 pub(super) fn cost(gemm: &Gemm, gpu: &GpuSpec) -> Option<Cost> {
     let work = gemm.work(gpu);
     let resident = resident(&work, gpu);
-    if resident == 0 {
+    if resident == 0 || work.registers > gpu.sm.registers_per_thread_max.into() {
         return None;
     }
     let sms = f64::from(gpu.sms);
@@ -123,12 +147,17 @@ pub(super) fn cost(gemm: &Gemm, gpu: &GpuSpec) -> Option<Cost> {
         .product();
     let of_wave = sms * f64::from(resident);
     let trips = (gemm.shape.k as f64 / f64::from(gemm.tile.k) / f64::from(gemm.split)).ceil();
+    let result = if gemm.split > 1 {
+        4.0
+    } else {
+        gemm.output.bytes() as f64
+    };
     let wave = |ctas: f64| {
         let active = ctas.min(sms);
         let of_sm = (ctas / sms).ceil();
         let (cycles, limit) = iteration(&work, (of_sm, active), gpu);
         let warps = f64::from(work.warps) * of_sm;
-        let results = f64::from(gemm.tile.m * gemm.tile.n) * gemm.output.bytes() as f64 * of_sm;
+        let results = f64::from(gemm.tile.m * gemm.tile.n) * result * of_sm;
         let port = f64::from(gpu.noc.sm_request_bytes_per_cycle);
         let finish = (warps / 4.0).ceil() * work.finish + results / port;
         (cycles * trips + finish + memory_latency(gpu), limit)
@@ -144,11 +173,9 @@ pub(super) fn cost(gemm: &Gemm, gpu: &GpuSpec) -> Option<Cost> {
     if a + b < kept {
         dram = a + b + c;
     }
-    let streamed = dram / dram_bytes(gpu) + memory_latency(gpu);
-    let (mut cycles, limit) = match streamed > busy {
-        true => (streamed, "DRAM"),
-        false => (busy, limit),
-    };
+    let streamed = streaming(gemm, dram, gpu) + memory_latency(gpu);
+    let limit = if streamed > busy { "DRAM" } else { limit };
+    let mut cycles = (streamed.powi(NORM) + busy.powi(NORM)).powf(1.0 / f64::from(NORM));
     cycles += merging(gemm, gpu);
     Some(Cost {
         cycles,
@@ -170,6 +197,17 @@ fn merging(gemm: &Gemm, gpu: &GpuSpec) -> f64 {
         Merge::InPlace => {
             parts / 32.0 * f64::from(gpu.l2.atomic_interval) / f64::from(gpu.l2.slices)
         }
-        Merge::Workspace => NEXT_KERNEL + 2.0 * parts / l2_bytes(gpu),
+        // Written, read, and the launch of the kernel that adds.
+        Merge::Workspace => {
+            let launch = &gpu.launch;
+            let gap = launch.kernel_start + launch.kernel_end + launch.stream_gap;
+            let kept = 2.0 * parts < gpu.l2.bytes as f64 * KEPT;
+            let rate = if kept {
+                l2_bytes(gpu) / 2.0
+            } else {
+                dram_bytes(gpu)
+            };
+            f64::from(gap) + 2.0 * memory_latency(gpu) + 2.0 * parts / rate
+        }
     }
 }

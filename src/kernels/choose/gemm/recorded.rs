@@ -19,7 +19,7 @@ pub(in crate::kernels::choose) fn recorded(
     let choice = named(main, op, gpu)?;
     let gemm = choice.product(op, gpu);
     let z = recorded.grid.map_or(1, |grid| u64::from(grid[2]));
-    let split = match z % op.batch == 0 {
+    let split = match z.is_multiple_of(op.batch) {
         true => (z / op.batch) as u32,
         false => 1,
     };
@@ -56,6 +56,9 @@ fn named(name: &str, op: &GemmOp, gpu: &GpuSpec) -> Option<Choice> {
             None => return None,
         };
         return Some(tiles::xmma(Tile { m, n, k }, stages, warps));
+    }
+    if name.contains("s161616gemm") && name.contains("16x16_128x2") {
+        return Some(tiles::wmma(op.data, gpu));
     }
     if let Some(rest) = after(name, "simt_sgemm_") {
         let [n, m] = numbers(rest)?;

@@ -143,6 +143,7 @@ pub(super) fn tensor(
         (256, 64) => [1, 4],
         (64, 256) => [4, 1],
         (128, 128) if version < 80 => [2, 4],
+        (128, 64) if slices > 1 && version < 80 => [1, 4],
         (128, 64) if slices > 1 => [1, 2],
         (64, 64) if slices > 1 => [1, 2],
         _ => [2, 2],
@@ -170,8 +171,28 @@ pub(super) fn tensor(
     }
 }
 
-/// All kernels for numbers of `data` on `gpu`.
-pub(super) fn all(data: DataType, gpu: &GpuSpec) -> Vec<Choice> {
+/// `cutlass_80_wmma_tensorop_f16_s161616gemm_f16_16x16_128x2`: one warp, for C of few rows or columns.
+pub(super) fn wmma(data: DataType, gpu: &GpuSpec) -> Choice {
+    let version = gpu.compute_capability.min(80);
+    let name = data.name();
+    Choice {
+        name: format!("cutlass_{version}_wmma_tensorop_{name}_s161616gemm_{name}_16x16_128x2"),
+        tile: Tile {
+            m: 16,
+            n: 16,
+            k: 256 / data.bytes() as u32,
+        },
+        warps: [1, 1],
+        slices: 1,
+        stages: 2,
+        raster: Raster::Rows,
+        swizzled: false,
+    }
+}
+
+/// All kernels for `op` on `gpu`.
+pub(super) fn all(op: &GemmOp, gpu: &GpuSpec) -> Vec<Choice> {
+    let data = op.data;
     let version = gpu.compute_capability;
     if data == DataType::F32 && version >= 90 {
         let tile = |m, n| Tile { m, n, k: 8 };
@@ -230,7 +251,10 @@ pub(super) fn all(data: DataType, gpu: &GpuSpec) -> Vec<Choice> {
         ],
     };
     let tiles = tiles.iter();
-    tiles
-        .map(|&(tile, stages)| tensor(data, tile, stages, gpu))
-        .collect()
+    let tiles = tiles.map(|&(tile, stages)| tensor(data, tile, stages, gpu));
+    let thin = op.m.min(op.n) <= THIN && version >= 75;
+    tiles.chain(thin.then(|| wmma(data, gpu))).collect()
 }
+
+/// Rows or columns that a tile of 16 x 16 wastes nothing on.
+const THIN: u64 = 16;

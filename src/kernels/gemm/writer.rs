@@ -1,0 +1,250 @@
+//! The code up to the end of the loop.
+
+use super::Gemm;
+use super::body::{Access, Emit, weave};
+use super::operand::Operand;
+use super::pipeline::{Math, Registers};
+use crate::config::GpuSpec;
+use crate::kernels::builder::{KernelBuilder, p, r, size_suffix};
+
+/// How tiles reach shared memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// cp.async.
+    Async,
+    /// Loads into registers, stores from there.
+    Registers,
+}
+
+/// Makes the code.
+pub(super) struct Writer<'a, M> {
+    math: &'a M,
+    code: KernelBuilder,
+    operands: &'a [Operand; 2],
+    registers: Registers,
+    way: Way,
+    stages: u64,
+}
+
+impl<'a, M: Math> Writer<'a, M> {
+    pub(super) fn new(gemm: &Gemm, math: &'a M, operands: &'a [Operand; 2], gpu: &GpuSpec) -> Self {
+        // cp.async moves four bytes at least.
+        let small = operands.iter().any(|of| of.vector < 4);
+        let (way, stages) = match gpu.compute_capability >= 80 && !small {
+            true => (Way::Async, u64::from(gemm.stages)),
+            false => (Way::Registers, 2),
+        };
+        let staging = operands.map(|of| match way {
+            Way::Async => 0,
+            Way::Registers => of.registers(),
+        });
+        Writer {
+            registers: Registers::new(math.fragments(), staging),
+            math,
+            code: KernelBuilder::new(gpu.compute_capability),
+            operands,
+            way,
+            stages,
+        }
+    }
+
+    pub(super) fn registers(&self) -> Registers {
+        self.registers
+    }
+
+    pub(super) fn into_code(self) -> KernelBuilder {
+        self.code
+    }
+
+    pub(super) fn stages(&self) -> u64 {
+        self.stages
+    }
+
+    /// Iterations that a tile is asked for ahead of its use.
+    pub(super) fn ahead(&self) -> u64 {
+        match self.way {
+            Way::Async => self.stages - 1,
+            Way::Registers => 1,
+        }
+    }
+
+    /// Bytes of a stage in shared memory.
+    pub(super) fn stage_bytes(&self) -> u64 {
+        self.operands.iter().map(Operand::shared_bytes).sum()
+    }
+
+    /// Addresses, sums at zero. About what compilers need for a thread's places in tiles and matrices.
+    pub(super) fn setup(&mut self) {
+        let registers = self.registers;
+        let code = &mut self.code;
+        code.entry();
+        for _ in 0..3 {
+            code.inst("S2R", &[r(registers.scratch)], &[]);
+        }
+        let parameter = code.parameter(0);
+        code.inst_const("IMAD", &[r(0)], &[r(registers.scratch), r(0)], parameter);
+        let places = registers.write.iter().chain(&registers.read);
+        for &place in places {
+            code.inst("SHF.R.U32.HI", &[r(place)], &[r(0)]);
+            code.inst("LOP3.LUT", &[r(0)], &[r(0), r(place)]);
+            code.inst("LEA", &[r(place)], &[r(0), r(place)]);
+        }
+        for (number, &global) in registers.global.iter().enumerate() {
+            let parameter = code.parameter(1 + number as u32);
+            code.inst_const("IMAD", &[r(0)], &[r(0), r(1)], parameter);
+            code.inst("ISETP.GE.AND", &[p(1)], &[r(0)]);
+            code.inst_const("IMAD.WIDE", &[r(global)], &[r(0), r(1)], parameter);
+        }
+        code.inst("IADD3", &[r(registers.counter)], &[r(0)]);
+        for sum in (registers.sums..registers.end).step_by(2) {
+            code.inst("CS2R", &[r(sum)], &[]);
+        }
+    }
+
+    fn loads(&self, ahead: u64) -> Vec<Emit> {
+        let mut all = Vec::new();
+        for (operand, of) in self.operands.iter().enumerate() {
+            let width = of.vector;
+            let text = match (self.way, width) {
+                // L2 is told to fetch the whole line: the next tiles of depth are in it.
+                (Way::Async, 16) => "LDGSTS.E.BYPASS.LTC128B.128".to_owned(),
+                (Way::Async, _) => format!("LDGSTS.E.LTC128B{}", size_suffix(width)),
+                (Way::Registers, ..4) => {
+                    format!("LDG.E.U{}", 8 * width)
+                }
+                (Way::Registers, _) => self.code.global("LDG", width),
+            };
+            let global = self.registers.global[operand];
+            for load in 0..of.loads() as usize {
+                let to = self.registers.staging[operand] + (load as u64 * width.div_ceil(4)) as u16;
+                let emit = match self.way {
+                    Way::Async => Emit::new(&*text, &[], &[self.registers.write[operand], global]),
+                    Way::Registers => Emit::new(&*text, &[to], &[global]),
+                };
+                all.push(emit.access(Access::Load {
+                    ahead,
+                    operand,
+                    load,
+                }));
+            }
+        }
+        all
+    }
+
+    /// From registers to shared memory.
+    fn stores(&self, ahead: u64) -> Vec<Emit> {
+        let mut all = Vec::new();
+        for (operand, of) in self.operands.iter().enumerate() {
+            let text = match of.piece_bytes() {
+                small @ ..4 => format!("STS.U{}", 8 * small),
+                bytes => format!("STS{}", size_suffix(bytes)),
+            };
+            let step = of.piece_bytes().div_ceil(4);
+            for store in 0..(of.loads() * of.pieces()) as usize {
+                let from = self.registers.staging[operand] + (store as u64 * step) as u16;
+                let emit = Emit::new(&*text, &[], &[self.registers.write[operand], from]);
+                all.push(emit.access(Access::Store {
+                    ahead,
+                    operand,
+                    store,
+                }));
+            }
+        }
+        all
+    }
+
+    fn reads(&self, ahead: u64, step: usize) -> Vec<Emit> {
+        let reads = self.math.reads(&self.code, &self.registers, step);
+        let reads = reads.into_iter().enumerate();
+        reads
+            .map(|(read, emit)| emit.access(Access::Read { ahead, step, read }))
+            .collect()
+    }
+
+    /// All warps have done with the tile of this iteration, and the next one is there.
+    fn sync(&self) -> Vec<Emit> {
+        let mut all = Vec::new();
+        if self.way == Way::Async {
+            all.push(Emit::new("DEPBAR.LE", &[], &[]).imm(self.stages - 2));
+        }
+        all.push(Emit::new(self.code.barrier_text(), &[], &[]));
+        all
+    }
+
+    pub(super) fn prologue(&self) -> Vec<Emit> {
+        let mut all = Vec::new();
+        match self.way {
+            Way::Async => {
+                for ahead in 0..self.stages - 1 {
+                    all.extend(self.loads(ahead));
+                    all.push(Emit::new("LDGDEPBAR", &[], &[]));
+                }
+            }
+            Way::Registers => {
+                all.extend(self.loads(0));
+                all.extend(self.stores(0));
+                all.extend(self.loads(1));
+            }
+        }
+        all.extend(self.sync());
+        all.extend(self.reads(0, 0));
+        all
+    }
+
+    /// Global addresses, places in shared memory.
+    fn advance(&self) -> Vec<Emit> {
+        let registers = &self.registers;
+        let mut all = Vec::new();
+        for global in registers.global {
+            all.push(Emit::new("IADD3", &[global], &[global]));
+            all.push(Emit::new("IADD3.X", &[global + 1], &[global + 1]));
+        }
+        for place in registers.write.iter().chain(&registers.read) {
+            let text = if self.stages == 2 {
+                "LOP3.LUT"
+            } else {
+                "IADD3"
+            };
+            all.push(Emit::new(text, &[*place], &[*place]));
+        }
+        all
+    }
+
+    pub(super) fn iteration(&self) -> Vec<Emit> {
+        let registers = &self.registers;
+        let steps = self.math.steps();
+        let mut all = vec![
+            Emit::new("IADD3", &[registers.counter], &[registers.counter]),
+            Emit::of("ISETP.NE.AND", &[p(0)], &[r(registers.counter)]),
+        ];
+        let mut loads = match self.way {
+            Way::Async => self.loads(self.stages - 1),
+            Way::Registers => Vec::new(),
+        };
+        let each = loads.len().div_ceil(steps - 1);
+        for step in 0..steps {
+            let math = self.math.math(registers, step);
+            let mut side = Vec::new();
+            if step + 1 < steps {
+                side.extend(self.reads(0, step + 1));
+                side.extend(loads.drain(..each.min(loads.len())));
+            }
+            if step + 2 == steps {
+                match self.way {
+                    Way::Async => side.push(Emit::new("LDGDEPBAR", &[], &[])),
+                    Way::Registers => side.extend(self.stores(1)),
+                }
+            }
+            if step + 1 == steps {
+                all.extend(self.sync());
+                side.extend(self.reads(1, 0));
+                if self.way == Way::Registers {
+                    side.extend(self.loads(2));
+                }
+                side.extend(self.advance());
+            }
+            all.extend(weave(math, side));
+        }
+        all
+    }
+}
