@@ -68,7 +68,7 @@ const INPUTS: &[&str] = &[
     "synth:wmma?iters=2&unroll=16&block=64",
     "synth:ring?bytes=1MiB&loads=200&warm=1",
     "synth:lap?bytes=256KiB",
-    "synth:elementwise?kernel=add&ctas=400&per_sm=2",
+    "synth:doubles?kernel=add&ctas=400&per_sm=2",
     "synth:sweep?grid=100",
     "synth:chunks?grid=20&steps=4",
     "synth:strides?param=33",
