@@ -70,13 +70,39 @@ const INPUTS: &[&str] = &[
     "synth:wmma?iters=2&unroll=16&block=64",
     "synth:ring?bytes=1MiB&loads=200&warm=1",
     "synth:lap?bytes=256KiB",
-    "synth:elementwise?kernel=add&ctas=400&per_sm=2",
+    "synth:doubles?kernel=add&ctas=400&per_sm=2",
     "synth:sweep?grid=100",
     "synth:chunks?grid=20&steps=4",
     "synth:strides?param=33",
     "synth:code?bytes=64KiB",
     "synth:constant?bytes=16KiB",
     "synth:barriers?block=512",
+    "synth:pointwise?n=100000&fn=gelu",
+    "synth:strided?n=98304&cols=64&rows=128&heads=4&strides=heads&fn=copy&type=f16",
+    "synth:softmax_kernel?rows=200&cols=1541&form=block",
+    "synth:layer_norm_kernel?rows=200&cols=1024&type=f16",
+    "synth:rms_norm_kernel?rows=200&cols=4096&type=f16",
+    "synth:silu_and_mul_kernel?rows=200&cols=1728&type=f16",
+    "synth:rotary_kernel?rows=100&heads=8&kv_heads=2&type=f16",
+    "synth:reduce_kernel?rows=300&cols=1000",
+    "synth:gather_rows?rows=300&cols=1024&type=f16",
+    "synth:combine_splits_kernel?rows=256&splits=4&type=f16",
+    "synth:softmax?rows=100&cols=300",
+    "synth:layernorm?rows=100&cols=1000",
+    "synth:rmsnorm?rows=64&cols=512&type=f16",
+    "synth:add_rmsnorm?rows=64&cols=1024&type=f16&style=vllm",
+    "synth:sum?rows=100&cols=100",
+    "synth:max?rows=10&cols=9000",
+    "synth:rope?rows=64&type=f16",
+    "synth:embedding?rows=100",
+    "synth:elementwise?n=10000&fn=silu",
+];
+
+/// Inputs that need cp.async, or that are only one kernel with it.
+const FROM_AMPERE: &[&str] = &[
+    "synth:flash_kernel?b=1&h=4&kvh=2&sq=256&sk=256&causal=1&type=f16",
+    "synth:flash1_kernel?b=1&h=4&sq=128&sk=512&d=64&type=f16",
+    "synth:attention?b=1&h=8&sq=1&sk=2048&type=f16",
 ];
 
 /// `golden.toml`.
@@ -219,7 +245,8 @@ fn kernels_of(target: &str) -> Vec<(String, PathBuf)> {
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for &(gpu, target) in GPUS {
-        for &input in INPUTS {
+        let later = FROM_AMPERE.iter().filter(|_| target != "sm_70");
+        for &input in INPUTS.iter().chain(later) {
             let name = format!("{input} on {gpu}");
             let open =
                 Box::new(move |s: &Session| s.open(&[input]).unwrap_or_else(|e| panic!("{e}")));
@@ -344,7 +371,7 @@ fn every_generator_has_a_case() {
         let with = format!("synth:{name}");
         let named = |input: &&&str| input.split('?').next() == Some(with.as_str());
         assert!(
-            INPUTS.iter().any(|i| named(&i)),
+            INPUTS.iter().chain(FROM_AMPERE).any(|i| named(&i)),
             "{with} has no golden case"
         );
     }

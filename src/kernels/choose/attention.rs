@@ -58,12 +58,12 @@ fn tile(op: &AttentionOp, gpu: &GpuSpec) -> [u64; 3] {
     let causal = op.causal == 1;
     match op.head_dim {
         ..=64 => [128, 128, 4],
-        ..=96 if small && causal => [64, 64, 4],
-        ..=96 => [128, 64, 4],
-        ..=128 if small && causal => [64, 64, 4],
-        ..=128 if small => [128, 32, 4],
-        ..=128 => [128, 64, 4],
-        ..=192 => [128, 64, 8],
+        65..=96 if small && causal => [64, 64, 4],
+        65..=96 => [128, 64, 4],
+        97..=128 if small && causal => [64, 64, 4],
+        97..=128 if small => [128, 32, 4],
+        97..=128 => [128, 64, 4],
+        129..=192 => [128, 64, 8],
         _ if gpu.compute_capability == 80 => [128, 64, 8],
         _ => [64, 64, 4],
     }
@@ -163,7 +163,7 @@ fn split(op: &AttentionOp, gpu: &GpuSpec) -> Result<Candidate, Fault> {
     }
     let bn = match op.head_dim {
         ..=64 => 256,
-        ..=128 => 128,
+        65..=128 => 128,
         _ => 64,
     };
     let ctas = op.batch * op.heads * op.queries.div_ceil(64);

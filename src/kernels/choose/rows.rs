@@ -8,9 +8,10 @@ use crate::kernels::operator::{
 use crate::kernels::rows::layer_norm::LayerNorm;
 use crate::kernels::rows::pointwise::{OUTPUT, Pointwise};
 use crate::kernels::rows::reduce::{GatherRows, Reduce, Reduction};
+use crate::kernels::rows::rotary::Rotary;
 use crate::kernels::rows::softmax::{Softmax, SoftmaxForm, WARP_COLS};
 use crate::kernels::rows::strided::{Strided, Strides};
-use crate::kernels::rows::vllm::{RmsNorm, Rotary, SiluAndMul};
+use crate::kernels::rows::vllm::{RmsNorm, SiluAndMul};
 use crate::kernels::{Arrays, Fault, KernelGenerator};
 
 /// The one way that the library has.
@@ -123,7 +124,7 @@ fn softmax(op: &RowsOp) -> Launch {
         serial: u64::from(op.style == Style::Torch21),
     };
     let vector = 16 / op.data.bytes();
-    let kept = op.cols * op.data.bytes() < kernel.row_bytes_max() && op.cols % vector == 0;
+    let kept = op.cols * op.data.bytes() < kernel.row_bytes_max() && op.cols.is_multiple_of(vector);
     let reason = if op.cols <= WARP_COLS {
         kernel.form = SoftmaxForm::Warp;
         "a warp for one or two rows: 1024 elements at most".to_owned()

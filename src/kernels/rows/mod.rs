@@ -9,6 +9,7 @@ pub mod layer_norm;
 pub mod pointwise;
 pub(in crate::kernels) mod program;
 pub mod reduce;
+pub mod rotary;
 pub(in crate::kernels) mod script;
 pub mod softmax;
 pub mod strided;

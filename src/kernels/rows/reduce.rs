@@ -184,7 +184,7 @@ impl KernelGenerator for GatherRows {
         // As wide as rows allow.
         let wide = [16u64, 8, 4, 2, 1]
             .into_iter()
-            .find(|&n| n >= bytes && (self.cols * bytes) % n == 0);
+            .find(|&n| n >= bytes && (self.cols * bytes).is_multiple_of(n));
         let vector = wide.unwrap_or(bytes) / bytes;
         if self.rows > GRID_MAX {
             return Err(Fault::field("rows", self.rows, "too many CTAs"));

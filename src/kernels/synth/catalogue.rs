@@ -15,9 +15,10 @@ use crate::kernels::operator::{
 use crate::kernels::rows::layer_norm::LayerNorm;
 use crate::kernels::rows::pointwise::Pointwise;
 use crate::kernels::rows::reduce::{GatherRows, Reduce};
+use crate::kernels::rows::rotary::Rotary;
 use crate::kernels::rows::softmax::Softmax;
 use crate::kernels::rows::strided::Strided;
-use crate::kernels::rows::vllm::{RmsNorm, Rotary, SiluAndMul};
+use crate::kernels::rows::vllm::{RmsNorm, SiluAndMul};
 use crate::kernels::stream::{Stream, StreamOp};
 use crate::kernels::{
     Arrays, chase, compute, gather, local, micro_bandwidth, micro_cache, micro_ops, micro_ring,

@@ -360,7 +360,7 @@ fn vllm_kernels_touch_what_their_operators_have() {
 fn strided_kernels_read_what_operands_have() {
     let cases = [
         // Result's elements, columns, how operands lie, times that each byte of the first and the last one is read.
-        (300 * 7, 300, "row", 1, 7),
+        (300u64 * 7, 300u64, "row", 1, 7),
         (300 * 7, 300, "column", 1, 300),
         (96 * 50, 96, "transposed", 1, 0),
     ];
@@ -371,11 +371,7 @@ fn strided_kernels_read_what_operands_have() {
                 "synth:elementwise?n={n}&cols={cols}&operands={operands}&fn={function}&type={data}"
             );
             let made = kernels(&spec, "a100-80");
-            assert_eq!(
-                made[0].header.cta_count(),
-                (n as u64).div_ceil(each),
-                "{spec}"
-            );
+            assert_eq!(made[0].header.cta_count(), n.div_ceil(each), "{spec}");
             let touched = touch(&made);
             assert_all(&touched.written[3], 3, n * bytes, 1, &spec);
             assert_all(&touched.read[0], 0, n * bytes, first, &spec);
@@ -434,7 +430,7 @@ fn rows_of_a_table_are_gathered_whole() {
     // Most rows differ, and each is read from its start.
     let starts: Vec<_> = touched.read[0]
         .keys()
-        .filter(|&&at| (at - array(0)) % 600 == 0)
+        .filter(|&&at| (at - array(0)).is_multiple_of(600))
         .collect();
     assert!(starts.len() > 45, "{}", starts.len());
     assert_eq!(touched.read[0].len(), starts.len() * 600);
