@@ -259,15 +259,10 @@ fn conv(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
 }
 
 fn attention(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
-    let kind = match sizes.text("impl").unwrap_or("auto") {
-        "eager" | "math" => AttentionKind::Math,
-        "flash_attn_v1" => AttentionKind::Flash1,
-        "flash_attn_v2" => AttentionKind::Flash2,
-        name if name.starts_with("sdpa") => AttentionKind::Auto,
-        "auto" => AttentionKind::Auto,
-        other => AttentionKind::from_name(other)
-            .ok_or_else(|| Unfit::Skip(format!("attention by {other}")))?,
-    };
+    let stated = sizes.text("impl").unwrap_or("auto");
+    let kind = AttentionKind::named(stated)
+        .or_else(|| AttentionKind::from_name(stated))
+        .ok_or_else(|| Unfit::Skip(format!("attention by {stated}")))?;
     let op = AttentionOp {
         batch: sizes.get("B")?,
         heads: sizes.get("H")?,
@@ -282,6 +277,29 @@ fn attention(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
     };
     within(&op)?;
     Ok(Operator::Attention(op))
+}
+
+/// What was in L2 when a row was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum L2State {
+    /// What an earlier run of the same operator had left: it was repeated.
+    Repeated,
+    /// What other kernels had left, or nothing of its own: it ran among others of a model, or L2 was flushed.
+    Foreign,
+}
+
+/// What was in L2 when `row` was measured.
+pub fn l2_state(row: &Row) -> L2State {
+    let method = row
+        .extra
+        .get("method")
+        .and_then(Value::as_str)
+        .unwrap_or("");
+    // Vidur profiles whole layers; its rows are single kernels of them.
+    match row.source.contains("vidur") || method.contains("cold") || method.contains("flush") {
+        true => L2State::Foreign,
+        false => L2State::Repeated,
+    }
 }
 
 /// What `row` says about the kernels that were launched.

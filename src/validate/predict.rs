@@ -1,11 +1,14 @@
 //! The time that the model gives a row.
 
 use super::dataset::Row;
-use super::operator::{self, Unfit};
+use super::operator::{self, L2State, Unfit};
 use super::roofline;
+use crate::config::GpuSpec;
 use crate::error::{Error, Result};
 use crate::kernels::choose::{self, Algorithm, Candidate};
-use crate::kernels::operator::Operator;
+use crate::kernels::operator::{DataType, Function, Operator};
+use crate::kernels::rows::pointwise::Pointwise;
+use crate::kernels::{Arrays, KernelGenerator};
 use crate::report::bound::{Bound, bound};
 use crate::report::microseconds;
 use crate::sampling::{Memo, Sampler, Settings};
@@ -169,7 +172,7 @@ impl Predictor<'_> {
         for candidate in &candidates {
             match candidate.build(spec) {
                 Ok(kernels) => {
-                    let found = self.time(candidate, &kernels, session)?;
+                    let found = self.time(row, candidate, &kernels, session)?;
                     if best.as_ref().is_none_or(|b| found.time_us < b.time_us) {
                         best = Some(found);
                     }
@@ -182,9 +185,11 @@ impl Predictor<'_> {
         }))
     }
 
-    /// The kernels in order, behind an earlier run of themselves: measurements repeat them.
+    /// The kernels in order, behind an earlier run of themselves where the measurement repeated them, else behind a copy
+    /// of other data.
     fn time(
         &self,
+        row: &Row,
         candidate: &Candidate,
         kernels: &[Kernel],
         session: &Session,
@@ -202,10 +207,18 @@ impl Predictor<'_> {
             memo: self.memo,
             threads: 1,
         };
+        let foreign = match operator::l2_state(row) {
+            L2State::Repeated => None,
+            L2State::Foreign => Some(foreign(session.spec())?),
+        };
         let mut runs = Vec::with_capacity(kernels.len());
         for at in 0..kernels.len() {
             // The rest of the round before, then this one's.
-            let before: Vec<&Kernel> = kernels[at..].iter().chain(&kernels[..at]).collect();
+            let round = match &foreign {
+                None => &kernels[at..],
+                Some(copy) => std::slice::from_ref(copy),
+            };
+            let before: Vec<&Kernel> = round.iter().chain(&kernels[..at]).collect();
             runs.push(sampler.run(&kernels[at], &before)?);
         }
         if runs.iter().any(|run| run.partial) {
@@ -213,6 +226,24 @@ impl Predictor<'_> {
         }
         Ok(prediction(candidate, &runs, session))
     }
+}
+
+/// A copy of other data than any operator's, twice as much as L2 holds.
+fn foreign(spec: &GpuSpec) -> Result<Kernel> {
+    let arrays = Arrays::default();
+    let apart = |arrays: Arrays, at: usize| {
+        arrays.with(at, arrays.at(at) + (Arrays::MOST as u64) * (1 << 36))
+    };
+    let copy = Pointwise {
+        arrays: (0..Arrays::MOST).fold(arrays, apart),
+        n: spec.l2.bytes / 4,
+        function: Function::Copy,
+        data: DataType::F32,
+        output: DataType::F32,
+        vector: 4,
+        elements: 4,
+    };
+    Ok(copy.build(spec)?)
 }
 
 fn prediction(candidate: &Candidate, runs: &[KernelRun], session: &Session) -> Prediction {
