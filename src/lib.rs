@@ -115,6 +115,9 @@ pub mod internals {
     pub mod simulation {
         pub use crate::simulation::*;
     }
+    pub mod sampling {
+        pub use crate::sampling::*;
+    }
     pub mod sm {
         pub use crate::sm::*;
     }

@@ -10,10 +10,10 @@ const STREAM: f64 = 0.9;
 /// between the sum (1) and the longest (infinity). By simulation of FP32 tiles: 92 % of the peak where shared memory is
 /// busy for half of the time, 70 % where it is busy as long as the arithmetic.
 const NORM: i32 = 3;
-/// Bytes of a piece that takes DRAM twice its time, because a row is opened for each: all CTAs go along the depth
+/// Bytes that DRAM could move in the time of opening a row. A row is opened for each piece: all CTAs go along the depth
 /// together, so that the next piece of a matrix's row comes too late to find it open. By simulation: pieces of 64 bytes
-/// reach 30 % of the peak, those of 128 bytes 80 %.
-const ROW_OPENED: f64 = 75.0;
+/// reach 30 % of the peak, those of 128 bytes 60 to 80 %.
+const ROW_OPENED: f64 = 180.0;
 /// How much longer a load takes while all SMs load.
 const QUEUED: f64 = 2.0;
 /// Share of L2 that holds what is read again.
@@ -73,7 +73,7 @@ fn streaming(gemm: &Gemm, bytes: f64, gpu: &GpuSpec) -> f64 {
         // Neighbours read what is beside it at about the same time.
         false => 4.0 * f64::from(gemm.tile.m.min(gemm.tile.n)) * size,
     };
-    bytes / dram_bytes(gpu) * (1.0 + (ROW_OPENED / piece).powi(4))
+    bytes / dram_bytes(gpu) * (1.0 + (ROW_OPENED / piece).powi(4)).powf(0.25)
 }
 
 /// Bytes a core cycle that all L2 slices give.
