@@ -1,5 +1,6 @@
 //! Tests of the generators: counts by hand, purity, valid streams, faults.
 
+mod conv;
 mod gemm;
 mod rows;
 mod values;

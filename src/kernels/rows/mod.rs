@@ -8,6 +8,6 @@ mod combine;
 pub mod layer_norm;
 pub mod pointwise;
 mod program;
-mod script;
+pub(super) mod script;
 pub mod softmax;
 pub mod vllm;

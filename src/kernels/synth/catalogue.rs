@@ -3,6 +3,11 @@
 use super::{Entry, Make};
 use crate::config::GpuSpec;
 use crate::kernels::KernelGenerator;
+use crate::kernels::conv::depthwise::Depthwise;
+use crate::kernels::conv::fused::FusedWinograd;
+use crate::kernels::conv::implicit::Implicit;
+use crate::kernels::conv::offsets::Offsets;
+use crate::kernels::conv::transform::Transform;
 use crate::kernels::fields::Param;
 use crate::kernels::gemm::reduce::SplitReduce;
 use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm};
@@ -235,6 +240,36 @@ pub(super) const CATALOGUE: &[Entry] = &[
         "vLLM's kernel for rotary position embedding",
         Rotary::FIELDS,
         |values, _| Box::new(Rotary::of(Arrays::default(), values)),
+    ),
+    entry(
+        "conv_offsets_kernel",
+        "the table that an implicit product reads",
+        Offsets::FIELDS,
+        |values, _| Box::new(Offsets::of(Arrays::default(), values)),
+    ),
+    entry(
+        "conv_implicit_kernel",
+        "a convolution in FP32 as a product, by precomputed offsets",
+        Implicit::FIELDS,
+        |values, _| Box::new(Implicit::of(Arrays::default(), values)),
+    ),
+    entry(
+        "winograd_transform_kernel",
+        "Winograd's transforms of images, filters and products",
+        Transform::FIELDS,
+        |values, _| Box::new(Transform::of(Arrays::default(), values)),
+    ),
+    entry(
+        "winograd_fused_kernel",
+        "a convolution by Winograd's algorithm in one kernel",
+        FusedWinograd::FIELDS,
+        |values, _| Box::new(FusedWinograd::of(Arrays::default(), values)),
+    ),
+    entry(
+        "conv_depthwise_kernel",
+        "PyTorch's kernel for convolutions whose channels are on their own",
+        Depthwise::FIELDS,
+        |values, _| Box::new(Depthwise::of(Arrays::default(), values)),
     ),
     operator(
         "gemm",
