@@ -5,18 +5,22 @@
 
 use super::{Candidate, Launch, Recorded, gemm};
 use crate::config::GpuSpec;
-use crate::kernels::conv::Geometry;
+use crate::isa::OpClass;
 use crate::kernels::conv::depthwise::Depthwise;
 use crate::kernels::conv::fused::FusedWinograd;
 use crate::kernels::conv::implicit::Implicit;
 use crate::kernels::conv::offsets::Offsets;
+use crate::kernels::conv::relayout::Relayout;
+use crate::kernels::conv::tensor::{TensorImplicit, VECTOR};
 use crate::kernels::conv::transform::{Stage, Transform, tiles};
+use crate::kernels::conv::{Geometry, array};
 use crate::kernels::operator::{
     ConvOp, DataType, Direction, Epilogue, GemmOp, ImageLayout, Layout,
 };
 use crate::kernels::{Arrays, Fault, KernelGenerator};
 use crate::occupancy::{Demand, Occupancy};
-use crate::trace::Kernel;
+use crate::sm::latency;
+use crate::trace::{Code, Kernel};
 
 /// Cycles from the end of a kernel to the first instruction of the next.
 const NEXT_KERNEL: f64 = 1500.0;
@@ -25,6 +29,8 @@ const STREAM: f64 = 0.85;
 const MATH: f64 = 0.85;
 /// Sub-cores of an SM.
 const SUB_CORES: f64 = 4.0;
+/// How much longer a loop takes whose warps are alone on their sub-cores: nothing hides what they wait for.
+const ALONE: f64 = 1.5;
 
 /// The ways to compute `op`.
 pub(super) fn candidates(op: &ConvOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
@@ -33,14 +39,23 @@ pub(super) fn candidates(op: &ConvOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, F
     if shape.c == 1 && shape.groups > 1 && op.layout == ImageLayout::Nchw {
         return Ok(vec![depthwise(op)]);
     }
+    let mut all = Vec::new();
+    if op.layout == ImageLayout::Nhwc && is_pointwise(&shape) {
+        all.extend(pointwise(op, &shape, gpu)?);
+    }
     if op.data != DataType::F32 {
-        let what = "convolutions of 32-bit floats only, for now";
-        return Err(Fault::field("type", op.data.name(), what));
+        for channels in [32, 64, 128] {
+            all.push(tensor(op, &shape, channels, gpu)?);
+        }
+        return Ok(all);
     }
     if op.layout == ImageLayout::Nhwc {
-        return pointwise(op, &shape, gpu);
+        let what = "with 32-bit floats only filters of 1 x 1 in steps of one";
+        return match all.is_empty() {
+            true => Err(Fault::field("layout", "nhwc", what)),
+            false => Ok(all),
+        };
     }
-    let mut all = Vec::new();
     for channels in [32, 64, 128] {
         all.push(implicit(op, channels, gpu)?);
     }
@@ -135,13 +150,14 @@ fn depthwise(op: &ConvOp) -> Candidate {
     }
 }
 
-/// Filters of one pixel, channels side by side: a product of pixels and filters.
-fn pointwise(op: &ConvOp, shape: &Geometry, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
+/// Whether every result is a product of one pixel and its filter.
+fn is_pointwise(shape: &Geometry) -> bool {
     let plain = shape.filter == [1, 1] && shape.stride == [1, 1] && shape.pad == [0, 0];
-    if !plain || shape.groups > 1 {
-        let what = "only filters of 1 x 1 in steps of one with 32-bit floats";
-        return Err(Fault::field("layout", "nhwc", what));
-    }
+    plain && shape.groups == 1
+}
+
+/// With channels side by side that is a product of matrices.
+fn pointwise(op: &ConvOp, shape: &Geometry, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
     let product = GemmOp {
         m: shape.pixels(),
         n: shape.k,
@@ -151,7 +167,85 @@ fn pointwise(op: &ConvOp, shape: &Geometry, gpu: &GpuSpec) -> Result<Vec<Candida
         layout: Layout::Nt,
         epilogue: Epilogue::None,
     };
-    gemm::candidates(&product, gpu)
+    let mut all = gemm::candidates(&product, gpu)?;
+    for launch in all.iter_mut().flat_map(|candidate| &mut candidate.launches) {
+        launch.reason = format!("filters of one pixel are a matrix: {}", launch.reason);
+    }
+    Ok(all)
+}
+
+/// A product on tensor cores; planes of a channel become channels side by side before it, and planes again behind it.
+fn tensor(op: &ConvOp, shape: &Geometry, channels: u64, gpu: &GpuSpec) -> Result<Candidate, Fault> {
+    let planes = op.layout == ImageLayout::Nchw;
+    let (from, to) = (
+        shape.c.next_multiple_of(VECTOR),
+        shape.k.next_multiple_of(VECTOR),
+    );
+    if !planes && (from, to) != (shape.c, shape.k) {
+        let what = "tensor cores need channels of input and output that are multiples of 8";
+        return Err(Fault::field("layout", "nhwc", what));
+    }
+    let usual = Arrays::default();
+    let kernel = TensorImplicit {
+        op: op.clone(),
+        channels,
+        arrays: match planes {
+            false => usual,
+            true => usual
+                .with(array::IMAGE, usual.at(array::IMAGES))
+                .with(array::FILTER, usual.at(array::FILTERS))
+                .with(array::RESULT, usual.at(array::PRODUCTS)),
+        },
+    };
+    let relayout = |[read, written]: [usize; 2], [batch, rows, cols]: [u64; 3]| Relayout {
+        arrays: usual.with(0, usual.at(read)).with(1, usual.at(written)),
+        batch,
+        rows,
+        cols,
+        from_pitch: 0,
+        to_pitch: 0,
+        bytes: op.data.bytes(),
+    };
+    let (image, filter) = (shape.image.iter().product(), shape.filter.iter().product());
+    let before = [
+        Relayout {
+            to_pitch: from,
+            ..relayout([array::IMAGE, array::IMAGES], [shape.n, shape.c, image])
+        },
+        Relayout {
+            to_pitch: from,
+            ..relayout([array::FILTER, array::FILTERS], [shape.k, shape.c, filter])
+        },
+    ];
+    let behind = Relayout {
+        from_pitch: to,
+        ..relayout(
+            [array::PRODUCTS, array::RESULT],
+            [shape.n, shape.plane(), shape.k],
+        )
+    };
+    let offsets = Offsets {
+        op: op.clone(),
+        arrays: usual,
+    };
+    let (cycles, reason) = loop_cycles(&kernel.build(gpu)?, gpu);
+    let mut launches = Vec::new();
+    if planes {
+        launches.extend(before.map(|kernel| launch(kernel, "nchw to nhwc")));
+    }
+    launches.push(launch(offsets, "the offset of every depth of the product"));
+    launches.push(launch(
+        kernel,
+        format!("128 pixels x {channels} channels, {reason}"),
+    ));
+    if planes {
+        launches.push(launch(behind, "nhwc to nchw"));
+    }
+    Ok(Candidate {
+        name: format!("implicit_precomp_tensor_128x{channels}"),
+        estimate: cycles.max(streamed(bytes(op), gpu)) + NEXT_KERNEL * launches.len() as f64,
+        launches,
+    })
 }
 
 fn implicit(op: &ConvOp, channels: u64, gpu: &GpuSpec) -> Result<Candidate, Fault> {
@@ -286,18 +380,31 @@ fn loop_cycles(kernel: &Kernel, gpu: &GpuSpec) -> (f64, String) {
     let resident = Occupancy::of(&demand, gpu).map_or(1, |of| of.ctas_per_sm);
     let ctas = header.cta_count() as f64;
     let (sms, warps) = (f64::from(gpu.sms), f64::from(header.warps_per_cta()));
-    let math = kernel.code.insts.iter();
-    let math = math
-        .filter(|inst| inst.class == crate::isa::OpClass::Fp32)
-        .count() as f64;
     let trips = kernel.ctas.iterations(0) as f64;
-    let interval = f64::from(gpu.sm.pipes.fp32_interval);
-    let of_cta = warps * trips * math * interval / SUB_CORES / MATH;
-    let latency = f64::from(gpu.sm.latency.fp32);
+    let math = loop_math(&kernel.code, gpu);
+    let of_cta = warps * trips * math / SUB_CORES / MATH;
     // One CTA alone waits for its own instructions.
-    let alone = trips * math * interval.max(latency / 2.0) * (warps / SUB_CORES).ceil();
+    let alone = trips * math * ALONE * (warps / SUB_CORES).ceil();
     let waves = ctas / (sms * f64::from(resident));
     let of_sm = (ctas / sms).ceil();
     let cycles = (of_sm * of_cta).max(waves.ceil() * alone.min(of_cta * f64::from(resident)));
     (cycles, format!("{waves:.2} waves of {resident} CTAs an SM"))
+}
+
+/// Cycles that the arithmetic of a loop holds its pipe.
+fn loop_math(code: &Code, gpu: &GpuSpec) -> f64 {
+    let branch = code
+        .insts
+        .iter()
+        .position(|inst| inst.class == OpClass::Branch);
+    let branch = branch.expect("the kernel has a loop");
+    let body = &code.insts[(code.insts[branch].imm / 16) as usize..branch];
+    let cycles = body.iter().map(|inst| {
+        let text = &code.mnemonics[usize::from(inst.mnemonic)];
+        match text.starts_with('F') || text.starts_with('H') {
+            true => f64::from(latency::timing(inst, text, gpu).interval),
+            false => 0.0,
+        }
+    });
+    cycles.sum()
 }

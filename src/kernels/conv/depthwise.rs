@@ -1,10 +1,10 @@
 //! A convolution whose channels are on their own, as PyTorch's own kernel has it: one thread a result, filters and
 //! pixels straight from memory.
 
-use super::lines::{Line, Piece, lanes, plain, plains, touching};
+use super::lines::{Line, Loop, lanes, plain, plains, touching};
 use super::{Geometry, array, grid};
 use crate::config::GpuSpec;
-use crate::kernels::builder::{FULL, KernelBuilder};
+use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::{Fields, Param};
 use crate::kernels::operator::{ConvOp, DataType, ImageLayout};
 use crate::kernels::rows::script::Access;
@@ -59,10 +59,7 @@ struct Streams {
     shape: Geometry,
     element: u64,
     arrays: Arrays,
-    setup: Piece<Touch>,
-    row: Piece<Touch>,
-    branch: u32,
-    finish: Piece<Touch>,
+    code: Loop<Touch>,
     together: Vec<PatternId>,
 }
 
@@ -104,14 +101,8 @@ impl WarpGenerator for Streams {
 
     fn warp(&self, cta: u64, warp: u32, iterations: Range<u64>, out: &mut CtaEncoder) {
         let first = cta * THREADS + u64::from(warp) * 32;
-        let last = iterations.end;
-        self.setup.emit(out, |_| Access::Off);
-        out.iterations(iterations, self.row.len() + 1, |row, out| {
-            self.row.emit(out, |touch| self.access(first, row, touch));
-            out.inst(self.branch, if row + 1 < last { FULL } else { 0 });
-        });
-        self.finish
-            .emit(out, |touch| self.access(first, last, touch));
+        self.code
+            .emit(iterations, out, |row, touch| self.access(first, row, touch));
     }
 }
 
@@ -209,12 +200,8 @@ impl KernelGenerator for Depthwise {
             return Err(Fault::field("type", self.op.data.name(), what));
         }
         let mut code = KernelBuilder::new(gpu.compute_capability);
-        let setup = Piece::append(&mut code, setup());
-        let row = self.row(&code);
-        let row = Piece::append(&mut code, row);
-        let branch = code.branch(row.first());
-        let finish = self.finish(&code);
-        let finish = Piece::append(&mut code, finish);
+        let parts = [setup(), Vec::new(), self.row(&code), self.finish(&code)];
+        let body = Loop::append(&mut code, parts);
         let element = self.op.data.bytes();
         let together = code.contiguous(element);
         control::annotate(code.code_mut(), gpu);
@@ -232,10 +219,7 @@ impl KernelGenerator for Depthwise {
                     shape,
                     element,
                     arrays: self.arrays,
-                    setup,
-                    row,
-                    branch,
-                    finish,
+                    code: body,
                     together,
                 },
             ),

@@ -3,6 +3,7 @@
 use crate::kernels::builder::{FULL, KernelBuilder};
 use crate::kernels::rows::script::{Access, Block, list};
 use crate::trace::{CtaEncoder, PatternId};
+use std::ops::Range;
 
 /// An instruction to be, and what it touches.
 #[derive(Clone, Debug)]
@@ -79,20 +80,60 @@ impl<T: Copy> Piece<T> {
         }
     }
 
-    /// Its first instruction.
-    pub(super) fn first(&self) -> u32 {
-        self.first
-    }
-
-    /// Instructions.
-    pub(super) fn len(&self) -> u64 {
-        self.block.len()
-    }
-
     /// Executes it in all lanes; `access` says where each memory instruction goes.
     pub(super) fn emit(&self, out: &mut CtaEncoder, mut access: impl FnMut(T) -> Access) {
         self.block
             .emit(FULL, out, |number| access(self.touches[number]));
+    }
+}
+
+/// A kernel of one loop: what is before it, its body, what is behind it.
+pub(super) struct Loop<T> {
+    /// Touches no memory.
+    setup: Piece<T>,
+    prologue: Piece<T>,
+    iteration: Piece<T>,
+    branch: u32,
+    finish: Piece<T>,
+}
+
+impl<T: Copy> Loop<T> {
+    /// Appends setup, prologue, body and what is behind it to `code`.
+    pub(super) fn append(code: &mut KernelBuilder, parts: [Vec<Line<T>>; 4]) -> Self {
+        let [setup, prologue, iteration, finish] = parts;
+        let setup = Piece::append(code, setup);
+        let prologue = Piece::append(code, prologue);
+        let iteration = Piece::append(code, iteration);
+        let branch = code.branch(iteration.first);
+        Loop {
+            setup,
+            prologue,
+            iteration,
+            branch,
+            finish: Piece::append(code, finish),
+        }
+    }
+
+    /// Executes it with `iterations`; `access` says where the memory instructions of one go. Those of the prologue
+    /// belong to the first, those behind the loop to the one that would follow the last.
+    pub(super) fn emit(
+        &self,
+        iterations: Range<u64>,
+        out: &mut CtaEncoder,
+        access: impl Fn(u64, T) -> Access,
+    ) {
+        let (first, last) = (iterations.start, iterations.end);
+        self.setup.emit(out, |touch| access(first, touch));
+        self.prologue.emit(out, |touch| access(first, touch));
+        out.iterations(
+            iterations,
+            self.iteration.block.len() + 1,
+            |present, out| {
+                self.iteration.emit(out, |touch| access(present, touch));
+                out.inst(self.branch, if present + 1 < last { FULL } else { 0 });
+            },
+        );
+        self.finish.emit(out, |touch| access(last, touch));
     }
 }
 

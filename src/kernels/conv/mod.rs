@@ -9,6 +9,8 @@ pub mod fused;
 pub mod implicit;
 mod lines;
 pub mod offsets;
+pub mod relayout;
+pub mod tensor;
 pub mod transform;
 
 use super::Fault;

@@ -7,6 +7,8 @@ use crate::kernels::conv::depthwise::Depthwise;
 use crate::kernels::conv::fused::FusedWinograd;
 use crate::kernels::conv::implicit::Implicit;
 use crate::kernels::conv::offsets::Offsets;
+use crate::kernels::conv::relayout::Relayout;
+use crate::kernels::conv::tensor::TensorImplicit;
 use crate::kernels::conv::transform::Transform;
 use crate::kernels::fields::Param;
 use crate::kernels::gemm::reduce::SplitReduce;
@@ -252,6 +254,18 @@ pub(super) const CATALOGUE: &[Entry] = &[
         "a convolution in FP32 as a product, by precomputed offsets",
         Implicit::FIELDS,
         |values, _| Box::new(Implicit::of(Arrays::default(), values)),
+    ),
+    entry(
+        "conv_tensor_kernel",
+        "a convolution as a product on tensor cores, channels of a pixel side by side",
+        TensorImplicit::FIELDS,
+        |values, _| Box::new(TensorImplicit::of(Arrays::default(), values)),
+    ),
+    entry(
+        "relayout_kernel",
+        "matrices transposed: images from nchw to nhwc and back",
+        Relayout::FIELDS,
+        |values, _| Box::new(Relayout::of(Arrays::default(), values)),
     ),
     entry(
         "winograd_transform_kernel",
