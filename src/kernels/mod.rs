@@ -32,6 +32,7 @@ pub mod chase;
 pub mod choose;
 pub mod compute;
 mod control;
+pub mod conv;
 pub mod fields;
 pub mod gather;
 pub mod gemm;

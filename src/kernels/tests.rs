@@ -1,6 +1,7 @@
 //! Tests of the generators: counts by hand, purity, valid streams, faults.
 
 mod attention;
+mod conv;
 mod gemm;
 mod rows;
 mod values;

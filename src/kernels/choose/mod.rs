@@ -10,6 +10,7 @@ use crate::config::GpuSpec;
 use crate::trace::{Dim3, Kernel};
 
 mod attention;
+mod conv;
 mod gemm;
 mod rows;
 
@@ -81,7 +82,7 @@ pub fn candidates(operator: &Operator, gpu: &GpuSpec) -> Result<Vec<Candidate>, 
         Operator::Rows(op) => rows::rows(op, gpu)?,
         Operator::Rope(op) => rows::rope(op, gpu)?,
         Operator::Embedding(op) => rows::embedding(op, gpu)?,
-        Operator::Conv(_) => return Err(Fault::field("op", "conv", "no kernels for it yet")),
+        Operator::Conv(op) => conv::candidates(op, gpu)?,
         Operator::Attention(op) => attention::candidates(op, gpu)?,
     };
     all.sort_by(|a, b| a.estimate.total_cmp(&b.estimate));
@@ -98,10 +99,15 @@ pub fn choose(
     gpu: &GpuSpec,
     algorithm: &Algorithm,
 ) -> Result<Candidate, Fault> {
-    if let (Algorithm::Recorded(recorded), Operator::Gemm(op)) = (algorithm, operator)
-        && let Some(candidate) = gemm::recorded(op, recorded, gpu)
-    {
-        return Ok(candidate);
+    if let Algorithm::Recorded(recorded) = algorithm {
+        let known = match operator {
+            Operator::Gemm(op) => gemm::recorded(op, recorded, gpu),
+            Operator::Conv(op) => conv::recorded(op, recorded, gpu),
+            _ => None,
+        };
+        if let Some(candidate) = known {
+            return Ok(candidate);
+        }
     }
     let mut all = candidates(operator, gpu)?;
     let at = match algorithm {

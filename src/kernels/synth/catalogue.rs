@@ -6,6 +6,13 @@ use crate::kernels::KernelGenerator;
 use crate::kernels::attention::combine::CombineSplits;
 use crate::kernels::attention::flash::Flash;
 use crate::kernels::attention::flash1::Flash1;
+use crate::kernels::conv::depthwise::Depthwise;
+use crate::kernels::conv::fused::FusedWinograd;
+use crate::kernels::conv::implicit::Implicit;
+use crate::kernels::conv::offsets::Offsets;
+use crate::kernels::conv::relayout::Relayout;
+use crate::kernels::conv::tensor::TensorImplicit;
+use crate::kernels::conv::transform::Transform;
 use crate::kernels::fields::Param;
 use crate::kernels::gemm::reduce::SplitReduce;
 use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm};
@@ -277,6 +284,48 @@ pub(super) const CATALOGUE: &[Entry] = &[
         "joins the parts of a FlashAttention whose keys are shared",
         CombineSplits::FIELDS,
         |values, _| Box::new(CombineSplits::of(Arrays::default(), values)),
+    ),
+    entry(
+        "conv_offsets_kernel",
+        "the table that an implicit product reads",
+        Offsets::FIELDS,
+        |values, _| Box::new(Offsets::of(Arrays::default(), values)),
+    ),
+    entry(
+        "conv_implicit_kernel",
+        "a convolution in FP32 as a product, by precomputed offsets",
+        Implicit::FIELDS,
+        |values, _| Box::new(Implicit::of(Arrays::default(), values)),
+    ),
+    entry(
+        "conv_tensor_kernel",
+        "a convolution as a product on tensor cores, channels of a pixel side by side",
+        TensorImplicit::FIELDS,
+        |values, _| Box::new(TensorImplicit::of(Arrays::default(), values)),
+    ),
+    entry(
+        "relayout_kernel",
+        "matrices transposed: images from nchw to nhwc and back",
+        Relayout::FIELDS,
+        |values, _| Box::new(Relayout::of(Arrays::default(), values)),
+    ),
+    entry(
+        "winograd_transform_kernel",
+        "Winograd's transforms of images, filters and products",
+        Transform::FIELDS,
+        |values, _| Box::new(Transform::of(Arrays::default(), values)),
+    ),
+    entry(
+        "winograd_fused_kernel",
+        "a convolution by Winograd's algorithm in one kernel",
+        FusedWinograd::FIELDS,
+        |values, _| Box::new(FusedWinograd::of(Arrays::default(), values)),
+    ),
+    entry(
+        "conv_depthwise_kernel",
+        "PyTorch's kernel for convolutions whose channels are on their own",
+        Depthwise::FIELDS,
+        |values, _| Box::new(Depthwise::of(Arrays::default(), values)),
     ),
     operator(
         "gemm",
