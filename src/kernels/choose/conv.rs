@@ -197,33 +197,7 @@ fn tensor(op: &ConvOp, shape: &Geometry, channels: u64, gpu: &GpuSpec) -> Result
                 .with(array::RESULT, usual.at(array::PRODUCTS)),
         },
     };
-    let relayout = |[read, written]: [usize; 2], [batch, rows, cols]: [u64; 3]| Relayout {
-        arrays: usual.with(0, usual.at(read)).with(1, usual.at(written)),
-        batch,
-        rows,
-        cols,
-        from_pitch: 0,
-        to_pitch: 0,
-        bytes: op.data.bytes(),
-    };
-    let (image, filter) = (shape.image.iter().product(), shape.filter.iter().product());
-    let before = [
-        Relayout {
-            to_pitch: from,
-            ..relayout([array::IMAGE, array::IMAGES], [shape.n, shape.c, image])
-        },
-        Relayout {
-            to_pitch: from,
-            ..relayout([array::FILTER, array::FILTERS], [shape.k, shape.c, filter])
-        },
-    ];
-    let behind = Relayout {
-        from_pitch: to,
-        ..relayout(
-            [array::PRODUCTS, array::RESULT],
-            [shape.n, shape.plane(), shape.k],
-        )
-    };
+    let [image, filter, behind] = relayouts(op, shape, [from, to]);
     let offsets = Offsets {
         op: op.clone(),
         arrays: usual,
@@ -231,7 +205,7 @@ fn tensor(op: &ConvOp, shape: &Geometry, channels: u64, gpu: &GpuSpec) -> Result
     let (cycles, reason) = loop_cycles(&kernel.build(gpu)?, gpu);
     let mut launches = Vec::new();
     if planes {
-        launches.extend(before.map(|kernel| launch(kernel, "nchw to nhwc")));
+        launches.extend([image, filter].map(|kernel| launch(kernel, "nchw to nhwc")));
     }
     launches.push(launch(offsets, "the offset of every depth of the product"));
     launches.push(launch(
@@ -246,6 +220,38 @@ fn tensor(op: &ConvOp, shape: &Geometry, channels: u64, gpu: &GpuSpec) -> Result
         estimate: cycles.max(streamed(bytes(op), gpu)) + NEXT_KERNEL * launches.len() as f64,
         launches,
     })
+}
+
+/// Image and filter to channels side by side, and the result back; rows of channels are so long there.
+fn relayouts(op: &ConvOp, shape: &Geometry, [from, to]: [u64; 2]) -> [Relayout; 3] {
+    let usual = Arrays::default();
+    let relayout = |[read, written]: [usize; 2], [batch, rows, cols]: [u64; 3]| Relayout {
+        arrays: usual.with(0, usual.at(read)).with(1, usual.at(written)),
+        batch,
+        rows,
+        cols,
+        from_pitch: 0,
+        to_pitch: 0,
+        bytes: op.data.bytes(),
+    };
+    let (image, filter) = (shape.image.iter().product(), shape.filter.iter().product());
+    [
+        Relayout {
+            to_pitch: from,
+            ..relayout([array::IMAGE, array::IMAGES], [shape.n, shape.c, image])
+        },
+        Relayout {
+            to_pitch: from,
+            ..relayout([array::FILTER, array::FILTERS], [shape.k, shape.c, filter])
+        },
+        Relayout {
+            from_pitch: to,
+            ..relayout(
+                [array::PRODUCTS, array::RESULT],
+                [shape.n, shape.plane(), shape.k],
+            )
+        },
+    ]
 }
 
 fn implicit(op: &ConvOp, channels: u64, gpu: &GpuSpec) -> Result<Candidate, Fault> {

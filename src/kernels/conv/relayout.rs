@@ -1,7 +1,7 @@
 //! Images from planes of a channel to channels side by side, and back: transposed in tiles through shared memory.
 
 use super::grid;
-use super::lines::{Piece, all, lanes, plain, plains, touching};
+use super::lines::{Line, Piece, all, lanes, plain, plains, touching};
 use crate::config::GpuSpec;
 use crate::kernels::builder::{FULL, KernelBuilder};
 use crate::kernels::fields::family;
@@ -58,6 +58,47 @@ impl Relayout {
         let or = |given: u64, usual: u64| if given == 0 { usual } else { given };
         [or(self.from_pitch, self.cols), or(self.to_pitch, self.rows)]
     }
+
+    fn lines(&self, code: &KernelBuilder) -> Vec<Line<Touch>> {
+        let (load, store) = match self.bytes {
+            2 => ("LDG.E.U16".to_owned(), "STG.E.U16".to_owned()),
+            _ => (code.global("LDG", 4), code.global("STG", 4)),
+        };
+        let mut lines: Vec<_> = plains(
+            "MOV r1 = c0; S2R r0; S2R r2; S2R r3; S2R r4; LEA r5 = r2 r0; LEA r6 = r3 r0
+             IMAD r7 = r4 r6 c1; IMAD r7 = r7 r5 c2; MOV r8 = c3; IMAD.WIDE r10 = r7 r8
+             ISETP.LT.AND p1 = r5; IMAD r9 = r0 r0",
+        )
+        .collect();
+        for number in 0..ROWS {
+            lines.extend(plains(
+                "ISETP.LT.AND p2 = r6 p1; IADD3 r10 = r10; IADD3.X r11 = r11",
+            ));
+            let text = format!("{load} r{} = r10 p2", 16 + number);
+            lines.push(touching(text, Touch::Load(number)));
+        }
+        for number in 0..ROWS {
+            let text = format!("STS r9 r{}", 16 + number);
+            lines.push(touching(text, Touch::Put(number)));
+        }
+        lines.push(plain(code.barrier_text()));
+        lines.extend(plains(
+            "IMAD r7 = r4 r5 c4; IMAD r7 = r7 r6 c5; IMAD.WIDE r12 = r7 r8",
+        ));
+        for number in 0..ROWS {
+            let text = format!("LDS r{} = r9", 16 + number);
+            lines.push(touching(text, Touch::Get(number)));
+        }
+        for number in 0..ROWS {
+            lines.extend(plains(
+                "ISETP.LT.AND p2 = r5 p1; IADD3 r12 = r12; IADD3.X r13 = r13",
+            ));
+            let text = format!("{store} r12 r{} p2", 16 + number);
+            lines.push(touching(text, Touch::Store(number)));
+        }
+        lines.push(plain("EXIT"));
+        lines
+    }
 }
 
 impl Streams {
@@ -111,43 +152,7 @@ impl KernelGenerator for Relayout {
             return Err(Fault::field("to_pitch", to, what));
         }
         let mut code = KernelBuilder::new(gpu.compute_capability);
-        let (load, store) = match self.bytes {
-            2 => ("LDG.E.U16".to_owned(), "STG.E.U16".to_owned()),
-            _ => (code.global("LDG", 4), code.global("STG", 4)),
-        };
-        let mut lines: Vec<_> = plains(
-            "MOV r1 = c0; S2R r0; S2R r2; S2R r3; S2R r4; LEA r5 = r2 r0; LEA r6 = r3 r0
-             IMAD r7 = r4 r6 c1; IMAD r7 = r7 r5 c2; MOV r8 = c3; IMAD.WIDE r10 = r7 r8
-             ISETP.LT.AND p1 = r5; IMAD r9 = r0 r0",
-        )
-        .collect();
-        for number in 0..ROWS {
-            lines.extend(plains(
-                "ISETP.LT.AND p2 = r6 p1; IADD3 r10 = r10; IADD3.X r11 = r11",
-            ));
-            let text = format!("{load} r{} = r10 p2", 16 + number);
-            lines.push(touching(text, Touch::Load(number)));
-        }
-        for number in 0..ROWS {
-            let text = format!("STS r9 r{}", 16 + number);
-            lines.push(touching(text, Touch::Put(number)));
-        }
-        lines.push(plain(code.barrier_text()));
-        lines.extend(plains(
-            "IMAD r7 = r4 r5 c4; IMAD r7 = r7 r6 c5; IMAD.WIDE r12 = r7 r8",
-        ));
-        for number in 0..ROWS {
-            let text = format!("LDS r{} = r9", 16 + number);
-            lines.push(touching(text, Touch::Get(number)));
-        }
-        for number in 0..ROWS {
-            lines.extend(plains(
-                "ISETP.LT.AND p2 = r5 p1; IADD3 r12 = r12; IADD3.X r13 = r13",
-            ));
-            let text = format!("{store} r12 r{} p2", 16 + number);
-            lines.push(touching(text, Touch::Store(number)));
-        }
-        lines.push(plain("EXIT"));
+        let lines = self.lines(&code);
         let body = Piece::append(&mut code, lines);
         let together = code.contiguous(self.bytes);
         let row = code.pattern(FULL, 4, |lane| lane * 4);

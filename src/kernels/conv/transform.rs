@@ -1,8 +1,8 @@
 //! Winograd's transforms of images, filters and products, each thread a tile of one channel in registers.
 //!
-//! Tiles of 4 x 4 results (from 6 x 6 pixels) make 36 matrices of channels times tiles for a batch of products; images
-//! count up to a multiple of 16 there. Tiles of 2 x 2 need 16, for which the fused kernel transforms images and
-//! products itself.
+//! Tiles of 4 x 4 results (from 6 x 6 pixels) make 36 matrices of channels times tiles for a batch of products. The same
+//! tile of all images lies side by side there: that is why libraries fill images up to a multiple of 16, as their grids
+//! tell. Tiles of 2 x 2 need 16 products, for which the fused kernel transforms images and products itself.
 
 use super::lines::{Line, Piece, lanes, plain, plains, touching};
 use super::{Geometry, array, grid, join};
@@ -222,9 +222,10 @@ impl Streams {
         let tiles = tiles(&self.shape);
         let (channel, tile) = (at / tiles, at % tiles);
         let [rows, columns] = self.shape.result.map(|edge| edge.div_ceil(OUT));
-        let of_image = tile % (rows * columns);
+        let images = tiles / (rows * columns);
+        let (of_image, image) = (tile / images, tile % images);
         let first = [of_image / columns * OUT, of_image % columns * OUT];
-        (channel, tile / (rows * columns), first)
+        (channel, image, first)
     }
 
     /// Channel of the result and of the input, for thread `at` of filters.

@@ -109,7 +109,7 @@ impl Writer {
 
     fn loads(&self, tile: u64) -> Vec<Line<Touch>> {
         let mut code = Vec::new();
-        for edge in 0..2 {
+        for (edge, put) in PUT.into_iter().enumerate() {
             for load in 0..self.plan.loads(edge) {
                 let address = match edge {
                     0 => {
@@ -127,7 +127,7 @@ impl Writer {
                 };
                 let to = self.staging[edge] + 4 * load as u16;
                 let text = match self.plan.asynchronous() {
-                    true => format!("LDGSTS.E.BYPASS.128 r{} r{address} p1", PUT[edge]),
+                    true => format!("LDGSTS.E.BYPASS.128 r{} r{address} p1", put),
                     false => format!("{} r{to} = r{address} p1", self.load),
                 };
                 code.push(touching(text, Touch::Load { tile, edge, load }));
@@ -145,10 +145,10 @@ impl Writer {
 
     fn puts(&self, tile: u64) -> Vec<Line<Touch>> {
         let mut code = Vec::new();
-        for edge in 0..2 {
+        for (edge, put) in PUT.into_iter().enumerate() {
             for load in 0..self.plan.loads(edge) {
                 let from = self.staging[edge] + 4 * load as u16;
-                let text = format!("STS.128 r{} r{from}", PUT[edge]);
+                let text = format!("STS.128 r{} r{from}", put);
                 code.push(touching(text, Touch::Put { tile, edge, load }));
             }
         }
@@ -161,11 +161,11 @@ impl Writer {
             ..75 => "LDS.64",
             _ => "LDSM.16.M88.4",
         };
-        for edge in 0..2 {
+        for (edge, get) in GET.into_iter().enumerate() {
             let (reads, registers) = self.plan.reads(edge);
             for read in 0..reads {
                 let to = self.halves[step as usize % 2][edge] + read as u16 * registers;
-                let text = format!("{text} r{to} = r{}", GET[edge]);
+                let text = format!("{text} r{to} = r{}", get);
                 let touch = Touch::Read {
                     tile,
                     edge,

@@ -14,7 +14,7 @@ const CHUNK: u64 = 16;
 
 /// Where a chunk of a row lies: 8 chunks at the same place of 8 rows fill all banks.
 fn swizzled(row: u64, chunk: u64) -> u64 {
-    row * ROW + (chunk ^ row / 2 % CHUNKS) * CHUNK
+    row * ROW + (chunk ^ (row / 2 % CHUNKS)) * CHUNK
 }
 
 /// Patterns of a warp; rows count from one that is a multiple of 16.

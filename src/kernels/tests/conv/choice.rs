@@ -1,0 +1,58 @@
+//! Tests of the way that is chosen for a convolution.
+
+use super::*;
+use crate::kernels::operator::Direction;
+
+#[test]
+fn few_channels_are_multiplied_as_they_are_and_many_by_winograd() {
+    let chosen = |text: &str, name: &str| {
+        let operator = Operator::Conv(op(text));
+        choose(&operator, &gpu(name), &Algorithm::Chosen)
+            .unwrap()
+            .name
+    };
+    let first = "n=46&c=3&h=92&w=92&k=1931&pad=1";
+    assert!(chosen(first, "v100").starts_with("implicit"));
+    let middle = "n=56&c=171&h=22&w=22&k=662&pad=1";
+    assert_eq!(chosen(middle, "v100"), "winograd_nonfused");
+    assert_eq!(chosen(middle, "a100-80"), "winograd_nonfused");
+    let last = "n=39&c=573&h=120&w=120&k=6&pad=1";
+    assert_eq!(chosen(last, "v100"), "winograd_fused");
+    assert!(chosen("n=8&c=64&h=56&w=56&k=256&r=1&s=1", "v100").starts_with("implicit"));
+    // With channels side by side, filters of one pixel are a matrix.
+    let pixels = op("n=8&c=64&h=56&w=56&k=256&r=1&s=1&layout=nhwc&type=f16");
+    let all = candidates(&Operator::Conv(pixels), &gpu("v100")).unwrap();
+    assert!(
+        all.iter()
+            .any(|candidate| candidate.name.contains("s884gemm"))
+    );
+}
+
+#[test]
+fn a_gradient_of_the_input_exchanges_the_channels() {
+    let text = "n=2&c=16&h=16&w=16&k=128&pad=1";
+    let backward = op(&format!("{text}&dir=dgrad"));
+    assert_eq!(backward.direction, Direction::InputGradient);
+    let algorithm = Algorithm::Named("implicit_precomp_gemm_128x32".into());
+    let kernels = kernels(&Operator::Conv(backward), &algorithm, "v100");
+    // 16 channels of the result in one tile; 128 x 9 deep.
+    assert_eq!(kernels[1].header.grid, [4, 1, 1]);
+    assert_eq!(generator(&kernels[1]).iterations(0), 144);
+}
+
+#[test]
+fn convolutions_without_kernels_are_refused() {
+    for (text, name) in [
+        ("n=1&c=4&h=2&w=2&k=4", "r"),
+        ("n=1&c=5&k=4&groups=2", "groups"),
+        ("n=1048576&c=65536&k=4", "h"),
+        ("dir=wgrad", "dir"),
+    ] {
+        let operator = Operator::Conv(op(text));
+        let fault = choose(&operator, &gpu("v100"), &Algorithm::Chosen).err();
+        let fault = fault
+            .unwrap_or_else(|| panic!("{text} is accepted"))
+            .to_string();
+        assert!(fault.starts_with(&format!("{name}=")), "{text}: {fault}");
+    }
+}
