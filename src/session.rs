@@ -130,6 +130,16 @@ impl Session {
         Ok(Outcome { report, run })
     }
 
+    /// The bounds of published peaks for the operators of `workload`. Nothing is simulated.
+    ///
+    /// # Errors
+    /// A kernel that was launched for no operator.
+    pub fn rooflines(&self, workload: &Workload, options: &Options) -> Result<Outcome<NoProbe>> {
+        let run = sampling::rooflines(&self.config, workload, options)?;
+        let report = Report::new(&self.config, workload, &run, options.threads);
+        Ok(Outcome { report, run })
+    }
+
     /// Runs `workload` under the eyes of probe `P`.
     ///
     /// # Errors

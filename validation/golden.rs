@@ -96,6 +96,14 @@ const INPUTS: &[&str] = &[
     "synth:rope?rows=64&type=f16",
     "synth:embedding?rows=100",
     "synth:elementwise?n=10000&fn=silu",
+    "synth:relayout_kernel?batch=2&rows=33&cols=100",
+    "synth:conv_offsets_kernel?n=1&c=16&h=14&w=14&k=32&r=3&s=3&pad=1",
+    "synth:conv_implicit_kernel?n=2&c=16&h=14&w=13&k=40&r=3&s=3&pad=1",
+    "synth:conv_tensor_kernel?n=2&c=32&h=14&w=13&k=64&r=3&s=3&pad=1&type=f16&layout=nhwc",
+    "synth:winograd_transform_kernel?n=2&c=16&h=14&w=13&k=32&r=3&s=3&pad=1",
+    "synth:winograd_fused_kernel?n=2&c=16&h=14&w=13&k=32&r=3&s=3&pad=1",
+    "synth:conv_depthwise_kernel?n=2&c=32&h=14&w=13&k=32&r=3&s=3&pad=1&groups=32",
+    "synth:conv?n=2&c=32&h=14&w=14&k=32&r=3&s=3&pad=1",
 ];
 
 /// Inputs that need cp.async, or that are only one kernel with it.

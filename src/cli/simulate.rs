@@ -134,6 +134,10 @@ pub fn run(args: &Args) -> Result<()> {
         timeline: args.timeline.is_some().then_some(report::TIMELINE_INTERVAL),
         ..Options::default()
     };
+    if args.fidelity == Fidelity::Roofline {
+        let outcome = session.rooflines(&workload, &options)?;
+        return write(args, &session, &tables, &outcome);
+    }
     if args.fidelity == Fidelity::Sampled {
         let memo = args.sampling.memo()?;
         let outcome = session.sample(&workload, &options, settings, &memo)?;

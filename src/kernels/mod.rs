@@ -199,6 +199,7 @@ impl Assembly {
             totals: None,
             layer: None,
             reason: None,
+            roofline_s: None,
         }
     }
 }

@@ -82,6 +82,8 @@ names! {
 
 /// Most elements along an edge of a tensor.
 pub const EDGE_MAX: u64 = 1 << 32;
+/// Most elements of a row that one CTA works on.
+pub const ROW_MAX: u64 = 1 << 24;
 
 family! {
     /// C = A x B, one or a batch of them.
@@ -229,7 +231,7 @@ family! {
         /// rows
         pub rows: u64 = "rows" count(4096, 1, EDGE_MAX),
         /// elements of a row
-        pub cols: u64 = "cols" count(1024, 1, EDGE_MAX),
+        pub cols: u64 = "cols" count(1024, 1, ROW_MAX),
         /// numbers
         pub data: DataType = "type" name(DataType::NAMES),
         /// whose kernel
@@ -261,7 +263,7 @@ family! {
         /// indices
         pub rows: u64 = "rows" count(4096, 1, EDGE_MAX),
         /// elements of a row
-        pub cols: u64 = "cols" count(1024, 1, EDGE_MAX),
+        pub cols: u64 = "cols" count(1024, 1, ROW_MAX),
         /// rows of the table
         pub table: u64 = "table" count(32_000, 1, EDGE_MAX),
         /// numbers

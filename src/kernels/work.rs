@@ -2,6 +2,7 @@
 
 use super::operator::*;
 use super::rows::chains::chain;
+use crate::config::GpuSpec;
 
 /// Floating-point operations and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -88,6 +89,46 @@ impl Operator {
                 work(4.0 * b * h * q * k * d * seen * backward, moved * backward)
             }
         }
+    }
+}
+
+/// Seconds of computing and of moving.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Roofline {
+    /// Operations at the peak rate of their type.
+    pub compute_s: f64,
+    /// Operands at the peak rate of DRAM.
+    pub memory_s: f64,
+}
+
+impl Roofline {
+    /// Of `operator` on the machine of `spec`.
+    pub fn of(operator: &Operator, spec: &GpuSpec) -> Self {
+        let work = operator.work();
+        let clock = f64::from(spec.core_clock_khz) * 1e3;
+        let sub_cores = f64::from(spec.sms) * f64::from(spec.sm.sub_cores);
+        let tensor = &spec.sm.tensor;
+        let of_tensor = match operator.data() {
+            DataType::F32 => 0,
+            DataType::Tf32 => tensor.tf32_rate,
+            DataType::F16 => tensor.f16_f32_rate,
+            DataType::Bf16 => tensor.bf16_rate,
+            DataType::I8 => tensor.i8_rate,
+            DataType::F8 => tensor.f8_rate,
+        };
+        let per_cycle = match operator.is_product() && of_tensor > 0 {
+            true => f64::from(of_tensor),
+            false => 32.0 / f64::from(spec.sm.pipes.fp32_interval),
+        };
+        Roofline {
+            compute_s: work.flops / (2.0 * per_cycle * sub_cores * clock),
+            memory_s: work.bytes / spec.dram.peak_bytes_per_s() as f64,
+        }
+    }
+
+    /// The bound, seconds.
+    pub fn seconds(&self) -> f64 {
+        self.compute_s.max(self.memory_s)
     }
 }
 

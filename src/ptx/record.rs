@@ -361,6 +361,7 @@ fn run(
         totals: Some(body.totals),
         layer: None,
         reason: None,
+        roofline_s: None,
     };
     Ok((kernel, executed))
 }

@@ -7,6 +7,10 @@ use crate::simulation::{KernelRun, Provenance, ProvenanceKind};
 use crate::stats::{ChipCounters, LEVEL, Label};
 use crate::trace::Kernel;
 
+/// Relative half width that no interval of the time of an iteration is narrower than: a loop is not quite steady after some
+/// iterations.
+const LOOP_LEAST: f64 = 0.015;
+
 /// What a run of a part left.
 pub struct Measured {
     /// The run.
@@ -49,7 +53,9 @@ pub fn whole(
     let slope = of_long.cycles - of_short.cycles;
     let cycles = of_long.cycles + slope * beyond;
     let loop_half = match short {
-        Some(short) => difference_error(&long.sms, &short.sms) * slope.abs() * beyond,
+        Some(short) => {
+            difference_error(&long.sms, &short.sms).max(LOOP_LEAST) * slope.abs() * beyond
+        }
         None => 0.0,
     };
     let scale = cycles / of_long.cycles.max(1.0);

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// Version of the files.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Estimates by key.
 #[derive(Default)]
@@ -33,6 +33,10 @@ pub struct Memo {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     version: u32,
+    /// That of the file's name.
+    key: String,
+    /// Of everything else.
+    check: String,
     start: u64,
     end: u64,
     warp_instructions: u64,
@@ -78,7 +82,8 @@ impl Memo {
             });
         }
         let file = self.folder.as_ref().map(|f| f.join(format!("{key}.json")));
-        let stored = file.as_deref().and_then(Stored::read);
+        let stored = file.as_deref().and_then(|file| Stored::read(file, key));
+        let known_before = stored.is_some();
         let run = match stored {
             Some(stored) => stored.into_run(kernel, spec)?,
             None => make()?,
@@ -86,10 +91,8 @@ impl Memo {
         if run.partial {
             return Ok(run);
         }
-        if let Some(file) = &file
-            && !file.exists()
-        {
-            Stored::of(&run).write(file)?;
+        if let (Some(file), false) = (&file, known_before) {
+            Stored::of(&run, key).write(file)?;
         }
         known().insert(key.to_owned(), run.clone());
         Ok(run)
@@ -97,14 +100,16 @@ impl Memo {
 }
 
 impl Stored {
-    fn of(run: &KernelRun) -> Self {
+    fn of(run: &KernelRun, key: &str) -> Self {
         let mut counters = Vec::new();
         let _ = run.counters.blend(&run.counters, &mut |_, count, _| {
             counters.push(count);
             count
         });
-        Stored {
+        let mut stored = Stored {
             version: VERSION,
+            key: key.to_owned(),
+            check: String::new(),
             start: run.start,
             end: run.end,
             warp_instructions: run.warp_instructions,
@@ -114,7 +119,29 @@ impl Stored {
             ci_rel: run.provenance.ci_rel,
             note: run.provenance.note.clone(),
             counters,
-        }
+        };
+        stored.check = stored.checksum();
+        stored
+    }
+
+    /// Of what the file says, so that a number that was changed is no number.
+    fn checksum(&self) -> String {
+        let mut hash = ContentHash::default();
+        hash.bytes(self.key.as_bytes());
+        let fractions = [self.simulated_fraction.to_bits(), self.ci_rel.to_bits()];
+        let counts = [
+            self.start,
+            self.end,
+            self.warp_instructions,
+            self.thread_instructions,
+        ];
+        let flags = [u64::from(self.sampled)];
+        let words = counts.iter().chain(&fractions).chain(&flags);
+        words
+            .chain(&self.counters)
+            .for_each(|word| hash.word(*word));
+        hash.bytes(self.note.as_deref().unwrap_or("").as_bytes());
+        hash.hex()
     }
 
     /// The run, with what its kernel says.
@@ -148,8 +175,9 @@ impl Stored {
         })
     }
 
-    /// The content of `file`; nothing when it is missing, damaged, or of another version, for then it is made again.
-    fn read(file: &Path) -> Option<Self> {
+    /// The content of `file`; nothing when it is missing, damaged, or of another kernel or version, for then it is made
+    /// again.
+    fn read(file: &Path, key: &str) -> Option<Self> {
         let text = std::fs::read(file).ok()?;
         let stored: Stored = serde_json::from_slice(&text).ok()?;
         let mut expected = 0;
@@ -159,7 +187,8 @@ impl Stored {
             count
         });
         let whole = stored.counters.len() == expected && stored.end >= stored.start;
-        (stored.version == VERSION && whole).then_some(stored)
+        let own = stored.version == VERSION && stored.key == key;
+        (own && whole && stored.check == stored.checksum()).then_some(stored)
     }
 
     fn write(&self, file: &Path) -> Result<()> {

@@ -24,9 +24,9 @@ use crate::error::{Error, Result};
 use crate::occupancy::Occupancy;
 use crate::probe::NoProbe;
 use crate::simulation::{
-    self, KernelRun, Options, ProvenanceKind, RunResult, Stopped, Timeline, Warm,
+    self, KernelRun, Options, Provenance, ProvenanceKind, RunResult, Stopped, Timeline, Warm,
 };
-use crate::stats::ChipCounters;
+use crate::stats::{ChipCounters, Label};
 use crate::trace::{Command, Kernel, Part, PartIterations, Workload};
 use combine::Measured;
 use rayon::prelude::*;
@@ -58,6 +58,8 @@ impl Default for Settings {
 const WHOLE_MAX: u64 = 60_000_000;
 /// By how much the budget grows when the interval is too wide.
 const GROWTH: u64 = 4;
+/// Times the bytes of L2 that a kernel moves when the time in which L2 fills no longer counts.
+const SETTLED: f64 = 16.0;
 /// Kernels whose accesses are looked at before a kernel is run: more than L2 remembers, unless they are tiny.
 const BEFORE: usize = 6;
 /// Times that it grows.
@@ -88,6 +90,9 @@ pub fn run(
     };
     let kernels: Vec<&Kernel> = workload.launches().filter(wanted).collect();
     let mut runs = sampler.run_all(&kernels, options.threads)?;
+    // A part that was stopped says nothing of its kernel.
+    let partial = runs.iter().any(|run| run.partial);
+    runs.retain(|run| !run.partial);
     let gap = u64::from(config.spec.launch.stream_gap);
     let mut start = 0;
     for run in &mut runs {
@@ -97,7 +102,6 @@ pub fn run(
     }
     let mut counters = ChipCounters::default();
     runs.iter().for_each(|run| counters += &run.counters);
-    let partial = runs.iter().any(|run| run.partial);
     Ok(RunResult {
         cycles: runs.last().map_or(0, |run| run.end),
         stopped: partial.then_some(Stopped::Interrupted),
@@ -107,6 +111,70 @@ pub fn run(
         timeline: Timeline::default(),
         memcpys: 0,
         counters,
+        probe: NoProbe::default(),
+    })
+}
+
+/// The bounds of the kernels of `workload`, one after the other, as the result of a run. Nothing is simulated: no counter
+/// counts, and every issue slot is one without a warp.
+///
+/// # Errors
+/// A kernel that was launched for no operator, of which nobody knows how much it has to do.
+pub fn rooflines(
+    config: &Resolved,
+    workload: &Workload,
+    options: &Options,
+) -> Result<RunResult<NoProbe>> {
+    let begun = Instant::now();
+    let spec = &config.spec;
+    let mut kernels = Vec::new();
+    let mut start = 0;
+    for kernel in workload.launches() {
+        let name = &kernel.header.name;
+        if options.kernel.as_ref().is_some_and(|r| !r.is_match(name)) {
+            continue;
+        }
+        let seconds = kernel.roofline_s.ok_or_else(|| {
+            Error::Usage(format!(
+                "--fidelity roofline: {name} was launched for no operator, so its work is not known; use full or sampled"
+            ))
+        })?;
+        let cycles = (seconds * f64::from(spec.core_clock_khz) * 1e3).ceil() as u64;
+        let mut counters = ChipCounters::default();
+        let slots = cycles * u64::from(spec.sm.sub_cores) * u64::from(spec.sms);
+        counters.sm.issue.set(Label::NoWarp, slots);
+        kernels.push(KernelRun {
+            header: kernel.header.clone(),
+            layer: kernel.layer,
+            reason: kernel.reason.clone(),
+            start,
+            end: start + cycles,
+            warp_instructions: 0,
+            thread_instructions: 0,
+            occupancy: Occupancy::new(&kernel.header, spec)?,
+            counters,
+            overlapped: false,
+            partial: false,
+            unknown: Vec::new(),
+            control_bits: false,
+            provenance: Provenance {
+                kind: ProvenanceKind::Roofline,
+                simulated_fraction: 0.0,
+                ci_rel: 0.0,
+                note: None,
+            },
+        });
+        start += cycles;
+    }
+    Ok(RunResult {
+        cycles: start,
+        kernels,
+        stopped: None,
+        wall_s: begun.elapsed().as_secs_f64(),
+        quanta: 0,
+        timeline: Timeline::default(),
+        memcpys: 0,
+        counters: ChipCounters::default(),
         probe: NoProbe::default(),
     })
 }
@@ -187,7 +255,7 @@ impl Sampler<'_> {
         let mut note = None;
         for attempt in 0..ATTEMPTS {
             let plan = Plan::new(&shape, budget, attempt);
-            if plan.whole(&shape) {
+            if plan.whole(&shape) || plan.trips == Trips::All && self.unsettled(kernel, before)? {
                 break;
             }
             let run = self.extrapolate(kernel, before, &shape, &plan)?;
@@ -215,6 +283,17 @@ impl Sampler<'_> {
             )
         });
         Ok(run)
+    }
+
+    /// Whether L2 is not yet full when the kernel begins, and fills during a good part of it: then its waves differ.
+    fn unsettled(&self, kernel: &Kernel, before: &[&Kernel]) -> Result<bool> {
+        let spec = &self.config.spec;
+        let l2 = spec.l2.bytes as f64;
+        let mut held = 0.0;
+        for kernel in before {
+            held += simulation::traffic(kernel, spec)?;
+        }
+        Ok(held < l2 && simulation::traffic(kernel, spec)? < SETTLED * l2)
     }
 
     fn extrapolate(

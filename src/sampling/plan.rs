@@ -136,7 +136,7 @@ pub struct Plan {
 }
 
 /// Iterations of the shorter run at least: a pipeline of that many stages has filled.
-const FEW_MIN: u64 = 5;
+const FEW_MIN: u64 = 7;
 /// The longer run has as many more, and this many times that.
 const LONGER_BY: (u64, u64) = (8, 5);
 /// Waves that are run of a kernel without a loop that could be cut: one to settle, two to compare.

@@ -46,7 +46,7 @@ pub fn batch_mean(values: &[f64]) -> Mean {
 /// How much the difference of two halves is widened to an interval: two values say little about their spread.
 const HALVES: f64 = 1.5;
 /// Relative half width that no interval of a time in steady state is narrower than.
-const LEAST: f64 = 0.003;
+const LEAST: f64 = 0.01;
 
 /// The mean of `values`, whose order is that of time, with an interval from the difference of its halves. What varies from
 /// one value to the next evens out, for a throughput that was higher now is lower afterwards; what drifts does not.

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 pub use timeline::{CtaSpan, Sample, Timeline};
+pub use warm::traffic;
 
 mod host;
 mod memory;

@@ -59,3 +59,19 @@ fn first_of(footprint: &mut Footprint, ctas: Range<u64>, spec: &GpuSpec) -> Resu
     }
     Ok(first)
 }
+
+/// Bytes that all CTAs of `kernel` ask of L2, each line once for a CTA, by one CTA from its middle.
+///
+/// # Errors
+/// A trace that cannot be read.
+pub fn traffic(kernel: &Kernel, spec: &GpuSpec) -> Result<f64> {
+    let ctas = kernel.header.cta_count();
+    let mut lines = Vec::new();
+    Footprint::new(kernel, spec).visit(ctas / 2, |line, _| {
+        lines.push((line.line.0, line.sectors.count()));
+    })?;
+    lines.sort_unstable();
+    lines.dedup();
+    let sectors: u64 = lines.iter().map(|(_, sectors)| u64::from(*sectors)).sum();
+    Ok((sectors * SECTOR_BYTES) as f64 * ctas as f64)
+}

@@ -311,6 +311,9 @@ pub struct Kernel {
     pub layer: Option<LayerId>,
     /// Why this kernel was taken for its operator, in a sentence; kernels that the user named have no reason.
     pub reason: Option<Arc<str>>,
+    /// What the operator that it was launched for takes at published peaks, seconds. Of several kernels the first has it,
+    /// the others have 0.
+    pub roofline_s: Option<f64>,
 }
 
 impl Kernel {

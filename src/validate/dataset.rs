@@ -123,10 +123,10 @@ impl Columns {
         let latency_us: f64 = latency
             .parse()
             .ok()
-            .filter(|us: &f64| us.is_finite() && *us > 0.0)
+            .filter(|us: &f64| (1e-6..1e12).contains(us))
             .ok_or_else(|| {
                 let what = format!("latency_us = {latency:?} is no time");
-                (what, "give microseconds above zero".to_owned())
+                (what, "give microseconds, from 1e-6 to 1e12".to_owned())
             })?;
         let optional = |at: Option<usize>| at.map_or("", cell);
         Ok(Row {

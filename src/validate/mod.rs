@@ -18,6 +18,7 @@ pub mod table;
 use crate::config::boards::{Board, boards, of_dataset};
 use crate::error::{Error, Result};
 use crate::kernels::operator::Operator;
+use crate::kernels::work::Roofline;
 use crate::progress::Progress;
 use crate::session::Session;
 use dataset::Row;
@@ -28,7 +29,6 @@ use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
 use results::{Group, Results, RowResult, Skipped};
-use roofline::Roofline;
 use score::{Pair, Score};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -113,6 +113,15 @@ const WORST: usize = 10;
 /// could be predicted.
 pub fn run(job: &Job<'_>) -> Result<Results> {
     let boards = boards()?;
+    if let Some(gpu) = &job.gpu
+        && !boards.iter().any(|board| board.is(gpu))
+    {
+        let known: Vec<&str> = boards.iter().map(|board| board.name.as_str()).collect();
+        return Err(Error::Usage(format!(
+            "--gpu {gpu}: no board is called so, and none has such a GPU; known: {}",
+            known.join(", ")
+        )));
+    }
     let mut skipped: BTreeMap<String, usize> = BTreeMap::new();
     let mut tasks = tasks(job, &boards, &mut skipped)?;
     if let Some((count, seed)) = job.sample {
@@ -150,6 +159,14 @@ pub fn run(job: &Job<'_>) -> Result<Results> {
             Some(Err(_)) if stop.load(Ordering::Relaxed) => interrupted = true,
             Some(Err(error)) => return Err(error),
         }
+    }
+    if rows.is_empty() && !interrupted && skipped.is_empty() {
+        return Err(Error::input(
+            &job.dataset,
+            "rows",
+            "none is of the GPU that was asked for",
+            "choose another one, or another dataset",
+        ));
     }
     if rows.is_empty() && !interrupted {
         let reasons: Vec<String> = skipped
@@ -259,9 +276,9 @@ fn row(
         truth_us,
         truth_raw_us: row.latency_us,
         error_rel: found.time_us / truth_us - 1.0,
-        roofline_us: roofline.time_us(),
+        roofline_us: 1e6 * roofline.seconds(),
         bound: found.bound,
-        bound_expected: roofline.clear_bound(),
+        bound_expected: roofline::clear_bound(&roofline),
         trust: row.trust().to_owned(),
         source: row.source.clone(),
         launched: found.launched,

@@ -30,13 +30,25 @@ pub(super) fn candidates(op: &AttentionOp, gpu: &GpuSpec) -> Result<Vec<Candidat
     if op.backward == 1 {
         return Err(Fault::field("backward", 1, "no kernels for it yet"));
     }
+    let kv_heads = shape(op).kv_heads;
+    if !op.heads.is_multiple_of(kv_heads) {
+        let what = format!("{} heads do not share them evenly", op.heads);
+        return Err(Fault::field("kvh", kv_heads, what));
+    }
     match op.kind {
         AttentionKind::Math => Ok(vec![math(op, gpu)?]),
         AttentionKind::Flash2 => Ok(vec![flash(op, gpu)?]),
         AttentionKind::Sdpa21 => Ok(vec![packed_flash1(op)?]),
         AttentionKind::Flash1 => Ok(vec![flash1(op)?]),
         AttentionKind::SplitKv => Ok(vec![split(op, gpu)?]),
-        AttentionKind::Auto if fused(op, gpu) => Ok(vec![split(op, gpu)?, math(op, gpu)?]),
+        AttentionKind::Auto if fused(op, gpu) => {
+            // The matrix of all queries and keys may be more than there can be; the fused kernel never makes it.
+            let others = math(op, gpu).ok();
+            Ok([Some(split(op, gpu)?), others]
+                .into_iter()
+                .flatten()
+                .collect())
+        }
         AttentionKind::Auto => Ok(vec![math(op, gpu)?]),
         other => {
             let name = AttentionKind::NAMES[other as usize];

@@ -104,10 +104,10 @@ pub(super) fn rows(op: &RowsOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> 
             let reason = "a CTA of 128 threads a row, vectors of 4";
             Ok(only("layer_norm", vec![launch(kernel, reason)]))
         }
-        RowFunction::RmsNorm | RowFunction::AddRmsNorm if op.style == Style::Vllm => {
-            Ok(only("rms_norm", vec![rms_norm(op)]))
-        }
-        RowFunction::RmsNorm | RowFunction::AddRmsNorm => eager_rms_norm(op, gpu),
+        // PyTorch has no kernel that adds and norms.
+        RowFunction::AddRmsNorm => Ok(only("rms_norm", vec![rms_norm(op)])),
+        RowFunction::RmsNorm if op.style == Style::Vllm => Ok(only("rms_norm", vec![rms_norm(op)])),
+        RowFunction::RmsNorm => eager_rms_norm(op, gpu),
         RowFunction::Sum => Ok(reduce(op, Reduction::Sum)),
         RowFunction::Max => Ok(reduce(op, Reduction::Max)),
     }
@@ -260,13 +260,6 @@ pub(super) fn heads_behind_tokens(
 
 /// RMS norm as a model's own code in PyTorch: six kernels.
 fn eager_rms_norm(op: &RowsOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
-    if op.function == RowFunction::AddRmsNorm {
-        return Err(Fault::field(
-            "style",
-            "torch",
-            "an addition and an RMS norm are two operators there",
-        ));
-    }
     let n = op.rows * op.cols;
     let step = |n: u64, function: Function, operands: Operands| ElementwiseOp {
         n,

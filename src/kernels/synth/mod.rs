@@ -6,6 +6,7 @@ mod params;
 use super::choose::{Algorithm, choose};
 use super::fields::Param;
 use super::operator::Operator;
+use super::work::Roofline;
 use super::{Fault, KernelGenerator, set_control_bits};
 use crate::config::GpuSpec;
 use crate::config::check::nearest;
@@ -47,7 +48,16 @@ impl Make {
     ) -> std::result::Result<Vec<Kernel>, Fault> {
         match self {
             Make::Kernel(make) => Ok(vec![make(values, gpu).build(gpu)?]),
-            Make::Operator(make) => choose(&make(values), gpu, algorithm)?.build(gpu),
+            Make::Operator(make) => {
+                let operator = make(values);
+                let mut kernels = choose(&operator, gpu, algorithm)?.build(gpu)?;
+                let mut bound = Roofline::of(&operator, gpu).seconds();
+                for kernel in &mut kernels {
+                    kernel.roofline_s = Some(bound);
+                    bound = 0.0;
+                }
+                Ok(kernels)
+            }
         }
     }
 }

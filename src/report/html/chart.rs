@@ -226,7 +226,7 @@ where
 fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
-        size if size >= 1e6 || size < 1e-3 => format!("{value:.0e}"),
+        size if !(1e-3..1e6).contains(&size) => format!("{value:.0e}"),
         size if size >= 100.0 => format!("{value:.0}"),
         _ => format!("{value:.3}")
             .trim_end_matches('0')

@@ -128,6 +128,7 @@ impl Bench {
             totals: None::<Totals>,
             layer: None,
             reason: None,
+            roofline_s: None,
         };
         (self.spec, kernel)
     }

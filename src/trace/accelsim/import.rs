@@ -397,6 +397,7 @@ impl Parser {
             totals: Some(body.totals),
             layer: None,
             reason: None,
+            roofline_s: None,
         })
     }
 }

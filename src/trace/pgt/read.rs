@@ -51,6 +51,7 @@ pub fn read_pgt(path: &Path) -> Result<Workload> {
             totals: Some(entry.totals),
             layer: None,
             reason: None,
+            roofline_s: None,
         });
     }
     let mut commands = Vec::with_capacity(index.commands.len());

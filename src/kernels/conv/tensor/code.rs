@@ -202,7 +202,7 @@ impl Writer {
                             put(&text, sum, a + 2 * i, b + 2 * j);
                         }
                     }
-                    ..80 => {
+                    75..80 => {
                         let sum = self.sums + 4 * (i * columns + j);
                         put("HMMA.1688.F32", sum, a + 2 * i, b + j);
                     }

@@ -162,7 +162,7 @@ impl Plan {
     fn step_bytes(&self) -> u64 {
         match self.version {
             ..75 => 8,
-            ..80 => 16,
+            75..80 => 16,
             _ => 32,
         }
     }
