@@ -190,11 +190,13 @@ fn the_math_path_has_softmax_between_products() {
         "synth:attention?b=1&h=1&sq=128&d=64&causal=1&impl=math",
         "v100",
     );
-    assert_eq!(made.len(), 5);
+    // A product whose depth is shared has a kernel behind it that adds the parts.
     let names: Vec<_> = made
         .iter()
         .map(|kernel| kernel.header.name.as_str())
+        .filter(|name| !name.contains("splitKreduce"))
         .collect();
+    assert_eq!(names.len(), 5, "{names:?}");
     assert!(
         names[1].contains("div_scalar") && names[2].contains("masked_fill"),
         "{names:?}"
