@@ -217,6 +217,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "gpu",
             "ids",
             "mem::space",
+            "mem::{LINE_BYTES",
             "memory_limit",
             "occupancy",
             "probe",

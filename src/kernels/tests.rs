@@ -4,6 +4,7 @@ mod attention;
 mod conv;
 mod gemm;
 mod rows;
+mod specs;
 mod values;
 
 use super::synth::parse;
@@ -11,6 +12,7 @@ use super::*;
 use crate::config;
 use crate::isa::{MemSpace, OpClass};
 use crate::trace::{Addresses, Command, WarpStream};
+use specs::ALL;
 
 fn gpu(name: &str) -> GpuSpec {
     config::load(name, &[]).unwrap().spec
@@ -78,64 +80,6 @@ fn lanes(kernel: &Kernel, stream: &mut WarpStream, index: u32, mask: u32) -> Vec
         }
     }
 }
-
-/// One of each, small, for every architecture.
-const ALL: &[&str] = &[
-    "empty",
-    "ffma?iters=3",
-    "ffma_ilp?ilp=5",
-    "barrier?block=64",
-    "stream?bytes=1MiB",
-    "copy?bytes=100004&block=96",
-    "scale?bytes=64KiB&width=16&elements=4",
-    "triad?bytes=64KiB&width=8",
-    "read?bytes=64KiB&elements=8&width=16",
-    "init?bytes=1000",
-    "sgemm?m=130&n=132&k=20",
-    "hgemm?m=130&n=136&k=40",
-    "splitk_reduce?rows=70&cols=30&parts=7&out=f16&epilogue=gelu",
-    "gather?per=20&grid=2&block=40",
-    "pchase?iters=200",
-    "pchase?cache=l2&order=linear",
-    "smem?ways=32",
-    "smem?width=16&ways=8&op=store",
-    "smem?width=8&ways=16&chain=off&block=50",
-    "atomics",
-    "local?block=40&words=5",
-    "local?width=16&iters=2",
-    "atomics?space=shared&result=on&block=70",
-    "atomics?address=lane&op=cas&grid=3",
-    "wmma",
-    "wmma?type=f16&unroll=3&iters=2&block=40",
-    "wmma?iters=0",
-    "ops?op=hfma2_pipes&with=ffma&chains=2",
-    "ring",
-    "lap",
-    "doubles",
-    "softmax_kernel?rows=9&cols=100",
-    "softmax_kernel?rows=2&cols=5001&form=block",
-    "softmax_kernel?rows=2&cols=5000&form=shared&type=f16&serial=0",
-    "layer_norm_kernel?rows=2&cols=1000",
-    "rms_norm_kernel?rows=2&cols=1000&block=1000",
-    "rms_norm_kernel?rows=2&cols=1000&add=1&vector=8&type=bf16",
-    "silu_and_mul_kernel?rows=2&cols=100&type=f16",
-    "rotary_kernel?rows=2&d=80&type=f16",
-    "strided?n=3000&cols=300&fn=gelu",
-    "strided?n=12288&cols=64&rows=16&heads=3&strides=heads&fn=copy&type=f16",
-    "reduce_kernel?rows=20&cols=999",
-    "reduce_kernel?rows=3&cols=9000&type=f16&of=max",
-    "gather_rows?rows=3&cols=100&type=bf16",
-    "combine_splits_kernel?rows=6&splits=3&type=f16",
-    "pointwise?n=5000&fn=gelu",
-    "pointwise?n=1000&fn=pow_tensor&type=f16&vector=8&elements=8",
-    "pointwise?n=700&fn=silu&type=f16&vector=1",
-    "sweep",
-    "chunks",
-    "strides",
-    "code",
-    "constant",
-    "barriers?iters=2",
-];
 
 #[test]
 fn every_generator_is_pure_and_valid_on_every_architecture() {

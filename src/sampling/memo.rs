@@ -15,7 +15,7 @@ use crate::simulation::{KernelRun, Provenance, ProvenanceKind};
 use crate::stats::ChipCounters;
 use crate::trace::{CtaEncoder, Kernel, WarpStream};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -26,7 +26,7 @@ const VERSION: u32 = 2;
 #[derive(Default)]
 pub struct Memo {
     folder: Option<PathBuf>,
-    known: Mutex<HashMap<String, KernelRun>>,
+    known: Mutex<BTreeMap<String, KernelRun>>,
 }
 
 /// What a file holds: the numbers of a run; the rest follows from the kernel.

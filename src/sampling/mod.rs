@@ -30,7 +30,7 @@ use crate::stats::{ChipCounters, Label};
 use crate::trace::{Command, Kernel, Part, PartIterations, Workload};
 use combine::Measured;
 use rayon::prelude::*;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use waves::SmEnd;
@@ -230,7 +230,7 @@ impl Sampler<'_> {
                 .map(|&at| self.run(kernels[at], before(at)));
             runs.collect()
         });
-        let mut made = HashMap::new();
+        let mut made = BTreeMap::new();
         for (&at, run) in distinct.iter().zip(runs) {
             made.insert(at, run?);
         }

@@ -1,79 +1,15 @@
 //! Results as tables.
 
 use super::results::Results;
+use super::score::Score;
 use crate::report::table::table;
 use std::fmt::Write;
 
 /// Groups, and with `verbose` every row.
 pub fn render(results: &Results, verbose: bool) -> String {
-    let mut out = String::new();
-    let header = [
-        "operator",
-        "type",
-        "GPU",
-        "rows",
-        "MAPE %",
-        "95 %",
-        "median %",
-        "p90 %",
-        "bias %",
-        "tau",
-        "roofline %",
-    ];
-    let line = |names: [&str; 3], low: bool, s: &super::score::Score| {
-        let name = match low {
-            true => format!("{} (low trust)", names[0]),
-            false => names[0].to_owned(),
-        };
-        vec![
-            name,
-            names[1].to_owned(),
-            names[2].to_owned(),
-            s.n.to_string(),
-            format!("{:.1}", s.mape),
-            format!("{:.1} to {:.1}", s.mape_ci95[0], s.mape_ci95[1]),
-            format!("{:.1}", s.median),
-            format!("{:.1}", s.p90),
-            format!("{:+.1}", s.bias),
-            s.tau.map_or("-".into(), |tau| format!("{tau:.2}")),
-            format!("{:.1}", s.roofline_mape),
-        ]
-    };
-    let mut lines: Vec<Vec<String>> = results
-        .groups
-        .iter()
-        .map(|g| line([&g.op, &g.dtype, &g.gpu], g.low_trust, &g.score))
-        .collect();
-    if results.overall.n > 0 {
-        lines.push(line(["all", "", ""], false, &results.overall));
-    }
-    if results.low_trust.n > 0 {
-        lines.push(line(["all", "", ""], true, &results.low_trust));
-    }
-    let _ = writeln!(out, "{}", filled(&header, 3, lines));
+    let mut out = groups(results);
     if verbose {
-        let header = [
-            "row",
-            "GPU",
-            "predicted us",
-            "measured us",
-            "error %",
-            "bound",
-            "kernels",
-        ];
-        let rows = results.rows.iter().map(|row| {
-            let kernels: Vec<&str> = row.launched.iter().map(|l| l.kernel.as_str()).collect();
-            vec![
-                row.id.clone(),
-                row.gpu.clone(),
-                format!("{:.1}", row.predicted_us),
-                format!("{:.1}", row.truth_us),
-                format!("{:+.1}", 100.0 * row.error_rel),
-                row.bound.name().to_owned(),
-                kernels.join(" + "),
-            ]
-        });
-        let _ = writeln!(out, "{}", filled(&header, 2, rows));
+        out.push_str(&rows(results));
     }
     if let Some(right) = results.bottleneck_right {
         let _ = writeln!(
@@ -87,6 +23,78 @@ pub fn render(results: &Results, verbose: bool) -> String {
         let _ = writeln!(out, "left out: {} rows: {}", skipped.count, skipped.reason);
     }
     out
+}
+
+fn groups(results: &Results) -> String {
+    let header = [
+        "operator",
+        "type",
+        "GPU",
+        "rows",
+        "MAPE %",
+        "95 %",
+        "median %",
+        "p90 %",
+        "bias %",
+        "tau",
+        "roofline %",
+    ];
+    let mut lines: Vec<Vec<String>> = results
+        .groups
+        .iter()
+        .map(|g| line([&g.op, &g.dtype, &g.gpu], g.low_trust, &g.score))
+        .collect();
+    for (score, low) in [(&results.overall, false), (&results.low_trust, true)] {
+        if score.n > 0 {
+            lines.push(line(["all", "", ""], low, score));
+        }
+    }
+    format!("{}\n", filled(&header, 3, lines))
+}
+
+fn line(names: [&str; 3], low: bool, s: &Score) -> Vec<String> {
+    let name = match low {
+        true => format!("{} (low trust)", names[0]),
+        false => names[0].to_owned(),
+    };
+    vec![
+        name,
+        names[1].to_owned(),
+        names[2].to_owned(),
+        s.n.to_string(),
+        format!("{:.1}", s.mape),
+        format!("{:.1} to {:.1}", s.mape_ci95[0], s.mape_ci95[1]),
+        format!("{:.1}", s.median),
+        format!("{:.1}", s.p90),
+        format!("{:+.1}", s.bias),
+        s.tau.map_or("-".into(), |tau| format!("{tau:.2}")),
+        format!("{:.1}", s.roofline_mape),
+    ]
+}
+
+fn rows(results: &Results) -> String {
+    let header = [
+        "row",
+        "GPU",
+        "predicted us",
+        "measured us",
+        "error %",
+        "bound",
+        "kernels",
+    ];
+    let rows = results.rows.iter().map(|row| {
+        let kernels: Vec<&str> = row.launched.iter().map(|l| l.kernel.as_str()).collect();
+        vec![
+            row.id.escape_debug().to_string(),
+            row.gpu.clone(),
+            format!("{:.1}", row.predicted_us),
+            format!("{:.1}", row.truth_us),
+            format!("{:+.1}", 100.0 * row.error_rel),
+            row.bound.name().to_owned(),
+            kernels.join(" + "),
+        ]
+    });
+    format!("{}\n", filled(&header, 2, rows))
 }
 
 /// A table with `rows`, whose first `names` columns are words.

@@ -12,6 +12,7 @@
 
 mod body;
 mod check;
+mod convert;
 mod epilogue;
 mod fields;
 mod lanes;

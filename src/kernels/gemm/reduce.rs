@@ -198,7 +198,7 @@ impl SplitReduce {
                     code.inst("FMNMX", &[sum], &[sum]);
                 }
                 Epilogue::Gelu => {
-                    for emit in super::epilogue::gelu(code, SUMS + q, 6) {
+                    for emit in super::convert::gelu(code, SUMS + q, 6) {
                         emit.append(code);
                     }
                 }
@@ -207,7 +207,7 @@ impl SplitReduce {
         if size == 2 {
             for pair in 0..vector.div_ceil(2) as u16 {
                 let from = [SUMS + 2 * pair, SUMS + 2 * pair + 1];
-                for emit in super::epilogue::pack(code, SUMS + pair, &from) {
+                for emit in super::convert::pack(code, SUMS + pair, &from) {
                     emit.append(code);
                 }
             }

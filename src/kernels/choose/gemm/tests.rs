@@ -173,11 +173,15 @@ fn recorded_kernels_have_their_grid_and_block() {
         }
         assert!(candidate.launches[0].reason.contains("was launched"));
     }
+}
+
+#[test]
+fn a_recorded_kernel_that_nobody_knows_is_none() {
     let unknown = Recorded {
         kernels: vec!["gemv2T_kernel_val".to_owned()],
         ..Recorded::default()
     };
-    assert!(recorded(&f32(8, 1, 8), &unknown, &gpu("v100")).is_none());
+    assert!(recorded(&linear(8, 1, 8, DataType::F32), &unknown, &gpu("v100")).is_none());
 }
 
 #[test]
