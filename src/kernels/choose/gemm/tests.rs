@@ -156,23 +156,27 @@ fn recorded_kernels_have_their_grid_and_block() {
         ("a100-80", wmma, f16(8, 512, 1024), [1, 32, 1], 32),
     ];
     for (name, kernel, op, grid, block) in cases {
-        let gpu = gpu(name);
-        let launched = Recorded {
-            kernels: vec![kernel.to_owned()],
-            grid: Some(grid),
-            block: Some([block, 1, 1]),
-        };
-        let candidate = recorded(&op, &launched, &gpu).unwrap_or_else(|| panic!("{kernel}"));
-        let built = &candidate.build(&gpu).unwrap()[0];
-        // Our grid of a swizzled raster runs along the rows; its number of CTAs is what counts.
-        let ctas = grid.iter().product::<u32>();
-        assert_eq!(built.header.cta_count(), u64::from(ctas), "{kernel}");
-        assert_eq!(built.header.block, [block, 1, 1], "{kernel}");
-        if !kernel.contains("cutlass") {
-            assert_eq!(built.header.grid, grid, "{kernel}");
-        }
-        assert!(candidate.launches[0].reason.contains("was launched"));
+        has_the_grid(name, kernel, &op, grid, block);
     }
+}
+
+fn has_the_grid(name: &str, kernel: &str, op: &GemmOp, grid: [u32; 3], block: u32) {
+    let gpu = gpu(name);
+    let launched = Recorded {
+        kernels: vec![kernel.to_owned()],
+        grid: Some(grid),
+        block: Some([block, 1, 1]),
+    };
+    let candidate = recorded(op, &launched, &gpu).unwrap_or_else(|| panic!("{kernel}"));
+    let built = &candidate.build(&gpu).unwrap()[0];
+    // Our grid of a swizzled raster runs along the rows; its number of CTAs is what counts.
+    let ctas = grid.iter().product::<u32>();
+    assert_eq!(built.header.cta_count(), u64::from(ctas), "{kernel}");
+    assert_eq!(built.header.block, [block, 1, 1], "{kernel}");
+    if !kernel.contains("cutlass") {
+        assert_eq!(built.header.grid, grid, "{kernel}");
+    }
+    assert!(candidate.launches[0].reason.contains("was launched"));
 }
 
 #[test]
