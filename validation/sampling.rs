@@ -98,3 +98,62 @@ fn small_kernels_are_run_as_a_whole() {
     assert_eq!(part.run.kernels[0].provenance.kind, ProvenanceKind::Full);
     assert_eq!(part.run.kernels[0].end, full.run.kernels[0].end);
 }
+
+#[test]
+fn what_sampling_does_not_follow_is_refused() {
+    let session = Session::new::<&str>("v100", &[]).unwrap();
+    let refused = |workload: &phantom_gpu::trace::Workload| {
+        let (options, memo) = (Options::default(), Memo::default());
+        let error = session.sample(workload, &options, Settings::default(), &memo);
+        let error = error.err().expect("a refusal");
+        assert_eq!(error.exit_status(), 2);
+        error.to_string()
+    };
+    let streams = session.open(&["synth:copy?bytes=64KiB&launches=2&streams=2"]);
+    assert!(refused(&streams.unwrap()).contains("several streams"));
+    let mut copies = session.open(&["synth:copy?bytes=64KiB"]).unwrap();
+    let copy = phantom_gpu::trace::Command::MemcpyHtoD {
+        address: 0,
+        bytes: 4096,
+    };
+    copies.commands.insert(0, copy);
+    assert!(refused(&copies).contains("host copies"));
+}
+
+#[test]
+fn a_roofline_is_that_of_an_operator() {
+    let session = Session::new::<&str>("a100-80", &[]).unwrap();
+    let options = Options::default();
+    let operator = session
+        .open(&["synth:gemm?m=2048&n=2048&k=2048&type=f16"])
+        .unwrap();
+    let report = session.rooflines(&operator, &options).unwrap().report;
+    // 2 x 2048^3 operations at 312 TFLOP/s.
+    assert!(
+        (report.totals.time_us - 55.1).abs() < 0.5,
+        "{}",
+        report.totals.time_us
+    );
+    assert_eq!(report.kernels[0].provenance.kind, "roofline");
+    let kernel = session.open(&["synth:copy?bytes=64KiB"]).unwrap();
+    assert_eq!(
+        session
+            .rooflines(&kernel, &options)
+            .err()
+            .unwrap()
+            .exit_status(),
+        2
+    );
+}
+
+#[test]
+fn the_memory_limit_holds_for_parts_too() {
+    let session = Session::new::<&str>("v100", &[]).unwrap();
+    let workload = session.open(&["synth:copy?bytes=64KiB"]).unwrap();
+    let options = Options {
+        memory_limit: Some(1024),
+        ..Options::default()
+    };
+    let refused = session.sample(&workload, &options, Settings::default(), &Memo::default());
+    assert_eq!(refused.err().unwrap().exit_status(), 2);
+}

@@ -55,6 +55,11 @@ fn datasets_with_faults_are_refused_with_the_line() {
         ),
         (row("\"\"rows\"\":64,", ""), "line 3", "rows"),
         (format!("{HEADER}{ROW}b,V100\n"), "line 3", ""),
+        (
+            format!("{HEADER}\n\n{}", ROW.replace(",5,,", ",NaN,,")),
+            "line 4",
+            "latency_us",
+        ),
         (HEADER.to_owned(), "line 2", "no row"),
         (String::new(), "line 1", ""),
     ];
@@ -75,7 +80,15 @@ fn datasets_with_faults_are_refused_with_the_line() {
         Some(2),
         "nothing is left"
     );
-    assert_eq!(run(&["--ci", "0"]).status.code(), Some(2));
+    for useless in [
+        ["--ci", "0"],
+        ["--gpu", "nosuch"],
+        ["--fidelity=full", "--ci=0.1"],
+        ["--fidelity=roofline", "--algo=row"],
+        ["--fidelity=roofline", "--cache=x"],
+    ] {
+        assert_eq!(run(&useless).status.code(), Some(2), "{useless:?}");
+    }
 }
 
 #[test]

@@ -61,9 +61,9 @@ pub enum Fidelity {
 #[derive(clap::Args, Clone, Debug)]
 pub struct FidelityArgs {
     /// Widest confidence interval (half width, relative, 95 %) that a sampled kernel is extrapolated with; beyond it a
-    /// larger part is simulated.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
-    pub ci: f64,
+    /// larger part is simulated [default: 0.02].
+    #[arg(long, value_name = "SHARE")]
+    pub ci: Option<f64>,
     /// Keep estimates in this folder, and take those that are there.
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
@@ -73,18 +73,36 @@ impl FidelityArgs {
     /// How kernels are sampled.
     ///
     /// # Errors
-    /// An interval that is none.
-    pub fn settings(&self) -> Result<Settings> {
-        if !(0.0001..=1.0).contains(&self.ci) {
+    /// An interval that is none, or where nothing is sampled.
+    pub fn settings(&self, fidelity: Fidelity) -> Result<Settings> {
+        let usual = Settings::default();
+        let Some(ci) = self.ci else {
+            return Ok(usual);
+        };
+        if fidelity != Fidelity::Sampled {
+            return Err(Error::Usage(
+                "--ci needs --fidelity sampled: nothing else has an interval".into(),
+            ));
+        }
+        if !(0.0001..=1.0).contains(&ci) {
             return Err(Error::Usage(format!(
-                "--ci {}: expected a share from 0.0001 to 1",
-                self.ci
+                "--ci {ci}: expected a share from 0.0001 to 1"
             )));
         }
-        Ok(Settings {
-            ci: self.ci,
-            ..Settings::default()
-        })
+        Ok(Settings { ci, ..usual })
+    }
+
+    /// Refuses a folder for estimates where none are made.
+    ///
+    /// # Errors
+    /// A folder without estimates.
+    pub fn cache_is_used(&self, fidelity: Fidelity) -> Result<()> {
+        match &self.cache {
+            Some(_) if fidelity != Fidelity::Sampled => Err(Error::Usage(
+                "--cache needs --fidelity sampled: only estimates are kept".into(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Estimates that were made before.

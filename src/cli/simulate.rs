@@ -7,6 +7,7 @@ use crate::output;
 use crate::probe::BuildProbe;
 use crate::progress::{self, Progress};
 use crate::report;
+use crate::sampling::Settings;
 use crate::session::{Outcome, Session};
 use crate::simulation::Options;
 use crate::trace::Workload;
@@ -92,13 +93,7 @@ pub fn run(args: &Args) -> Result<()> {
         ],
         args.inputs.iter().chain(&args.machine.gpu).map(Path::new),
     )?;
-    let settings = args.sampling.settings()?;
-    if args.fidelity != Fidelity::Full && (args.timeline.is_some() || args.max_cycles.is_some()) {
-        return Err(Error::Usage(
-            "--timeline and --max-cycles need --fidelity full: nothing else has a course in time"
-                .into(),
-        ));
-    }
+    let settings = settings(args)?;
     let algorithm = match &args.algo {
         Some(name) => Algorithm::Named(name.clone()),
         None => Algorithm::Chosen,
@@ -122,7 +117,11 @@ pub fn run(args: &Args) -> Result<()> {
             workload.source
         )));
     }
-    let progress = Progress::of(ctas);
+    let (done, unit) = match args.fidelity {
+        Fidelity::Full => (ctas, "CTAs"),
+        Fidelity::Sampled | Fidelity::Roofline => (workload.launches().count() as u64, "kernels"),
+    };
+    let progress = Progress::of(done);
     let options = Options {
         threads: usize::from(args.threads.threads),
         max_cycles: args.max_cycles,
@@ -134,19 +133,39 @@ pub fn run(args: &Args) -> Result<()> {
         timeline: args.timeline.is_some().then_some(report::TIMELINE_INTERVAL),
         ..Options::default()
     };
-    if args.fidelity == Fidelity::Roofline {
-        let outcome = session.rooflines(&workload, &options)?;
-        return write(args, &session, &tables, &outcome);
+    let show = |outcome: &Outcome<_>| write(args, &session, &tables, outcome);
+    match args.fidelity {
+        Fidelity::Full => {
+            let run = || session.run_with::<BuildProbe>(&workload, &options);
+            write(
+                args,
+                &session,
+                &tables,
+                &progress::watch(&progress, unit, run)?,
+            )
+        }
+        Fidelity::Sampled => {
+            let memo = args.sampling.memo()?;
+            let run = || session.sample(&workload, &options, settings, &memo);
+            show(&progress::watch(&progress, unit, run)?)
+        }
+        Fidelity::Roofline => show(&session.rooflines(&workload, &options)?),
     }
-    if args.fidelity == Fidelity::Sampled {
-        let memo = args.sampling.memo()?;
-        let outcome = session.sample(&workload, &options, settings, &memo)?;
-        return write(args, &session, &tables, &outcome);
+}
+
+/// How kernels are sampled.
+///
+/// # Errors
+/// Options that have no effect at the fidelity that was asked for.
+fn settings(args: &Args) -> Result<Settings> {
+    args.sampling.cache_is_used(args.fidelity)?;
+    if args.fidelity != Fidelity::Full && (args.timeline.is_some() || args.max_cycles.is_some()) {
+        return Err(Error::Usage(
+            "--timeline and --max-cycles need --fidelity full: nothing else has a course in time"
+                .into(),
+        ));
     }
-    let outcome = progress::watch(&progress, "CTAs", || {
-        session.run_with::<BuildProbe>(&workload, &options)
-    })?;
-    write(args, &session, &tables, &outcome)
+    args.sampling.settings(args.fidelity)
 }
 
 /// Writes everything that was asked for.

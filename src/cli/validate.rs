@@ -95,6 +95,14 @@ pub fn run(args: &Args) -> Result<()> {
         ],
         args.dataset.iter().chain(&args.gate).map(PathBuf::as_path),
     )?;
+    if args.fidelity == super::common::Fidelity::Roofline {
+        args.sampling.cache_is_used(args.fidelity)?;
+        if args.algo != "chosen" {
+            return Err(Error::Usage(
+                "--algo needs --fidelity sampled or full: a roofline has no kernels".into(),
+            ));
+        }
+    }
     let filter = args.rows.as_deref().map(Filter::parse).transpose()?;
     let bounds = args.gate.as_deref().map(gate::read).transpose()?;
     let (name, rows) = rows(args.dataset.as_deref(), filter.as_ref())?;
@@ -117,7 +125,7 @@ pub fn run(args: &Args) -> Result<()> {
                 super::common::Fidelity::Sampled => Depth::Sampled,
                 super::common::Fidelity::Roofline => Depth::Roofline,
             },
-            settings: args.sampling.settings()?,
+            settings: args.sampling.settings(args.fidelity)?,
             memo: &memo,
             stop: winds_up(),
         },

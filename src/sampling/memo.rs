@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// Version of the files.
-const VERSION: u32 = 2;
+/// Version of the files, and of how estimates are made: it rises with every change of what is cut or extrapolated.
+const VERSION: u32 = 3;
 
 /// Estimates by key.
 #[derive(Default)]
@@ -198,29 +198,38 @@ impl Stored {
     }
 }
 
-/// The name under which the run of `kernel` behind `before` is kept.
-///
-/// # Errors
-/// A trace that cannot be read.
-pub fn key(
-    config: &Resolved,
-    settings: &Settings,
-    kernel: &Kernel,
-    before: &[&Kernel],
-) -> Result<String> {
+/// The name under which the run of the last kernel is kept, behind the others, whose `contents` these are.
+pub fn key(config: &Resolved, settings: &Settings, contents: &[String]) -> String {
     let mut hash = ContentHash::default();
     hash.word(u64::from(MODEL_VERSION));
     hash.bytes(config.hash.as_bytes());
     hash.word(settings.ci.to_bits());
     hash.word(settings.budget);
-    for kernel in before.iter().copied().chain([kernel]) {
-        content(kernel, &mut hash)?;
-    }
-    Ok(hash.hex())
+    contents
+        .iter()
+        .for_each(|content| hash.bytes(content.as_bytes()));
+    hash.hex()
 }
 
-/// Adds what a kernel does: its shape, its code, and the beginning of some of its CTAs, which tells where its buffers lie.
-fn content(kernel: &Kernel, hash: &mut ContentHash) -> Result<()> {
+/// What each of `kernels` does, as a hash. Launches of a kernel come one after the other and are looked at once.
+///
+/// # Errors
+/// A trace that cannot be read.
+pub fn contents(kernels: &[&Kernel]) -> Result<Vec<String>> {
+    let mut all: Vec<String> = Vec::with_capacity(kernels.len());
+    for (at, kernel) in kernels.iter().enumerate() {
+        let content = match at.checked_sub(1) {
+            Some(last) if kernels[last].is_launch_of(kernel) => all[last].clone(),
+            _ => content(kernel)?,
+        };
+        all.push(content);
+    }
+    Ok(all)
+}
+
+/// What a kernel does: its shape, its code, and the beginning of some of its CTAs, which tells where its buffers lie.
+fn content(kernel: &Kernel) -> Result<String> {
+    let mut hash = ContentHash::default();
     let header = &kernel.header;
     hash.bytes(header.source.text().as_bytes());
     hash.bytes(header.name.as_bytes());
@@ -251,5 +260,5 @@ fn content(kernel: &Kernel, hash: &mut ContentHash) -> Result<()> {
             hash.bytes(stream.chunk_bytes().0);
         }
     }
-    Ok(())
+    Ok(hash.hex())
 }

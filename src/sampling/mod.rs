@@ -19,7 +19,7 @@ mod tests;
 pub use memo::Memo;
 pub use plan::{Plan, Trips};
 
-use crate::config::Resolved;
+use crate::config::{GpuSpec, Resolved};
 use crate::error::{Error, Result};
 use crate::occupancy::Occupancy;
 use crate::probe::NoProbe;
@@ -31,7 +31,7 @@ use crate::trace::{Command, Kernel, Part, PartIterations, Workload};
 use combine::Measured;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 use waves::SmEnd;
 
@@ -65,10 +65,10 @@ const BEFORE: usize = 6;
 /// Times that it grows.
 const ATTEMPTS: u32 = 2;
 
-/// Estimates the kernels of `workload`, one after the other as if all were in one stream, as the result of a run.
+/// Estimates the kernels of `workload`, one after the other, as the result of a run.
 ///
 /// # Errors
-/// As a simulation's.
+/// As a simulation's; a workload whose kernels do more than follow each other.
 pub fn run(
     config: &Resolved,
     workload: &Workload,
@@ -77,32 +77,60 @@ pub fn run(
     memo: &Memo,
 ) -> Result<RunResult<NoProbe>> {
     let begun = Instant::now();
+    follow_each_other(workload)?;
     let sampler = Sampler {
         config,
         settings,
         stop: options.stop,
+        memory_limit: options.memory_limit,
         memo,
-        threads: 1,
+        progress: options.progress,
     };
-    let wanted = |kernel: &&Kernel| {
-        let name = &kernel.header.name;
-        options.kernel.as_ref().is_none_or(|r| r.is_match(name))
+    let kernels: Vec<&Kernel> = wanted(workload, options).collect();
+    let runs = sampler.run_all(&kernels, options.threads)?;
+    let gap = u64::from(config.spec.launch.stream_gap);
+    Ok(in_a_row(runs, gap, begun))
+}
+
+/// Refuses what sampling does not follow: kernels are estimated one behind the other, each behind what the kernels
+/// before it have left in L2.
+fn follow_each_other(workload: &Workload) -> Result<()> {
+    let refuse = |what: &str| {
+        let source = &workload.source;
+        let what = format!("{source}: {what}, which sampling does not follow; use --fidelity full");
+        Err(Error::Usage(what))
     };
-    let kernels: Vec<&Kernel> = workload.launches().filter(wanted).collect();
-    let mut runs = sampler.run_all(&kernels, options.threads)?;
-    // A part that was stopped says nothing of its kernel.
+    let copies = |command: &Command| matches!(command, Command::MemcpyHtoD { .. });
+    if workload.commands.iter().any(copies) {
+        return refuse("host copies leave their data in L2");
+    }
+    let mut streams = workload.launches().map(|kernel| kernel.header.stream);
+    let first = streams.next();
+    if streams.any(|stream| Some(stream) != first) {
+        return refuse("kernels of several streams share the chip");
+    }
+    Ok(())
+}
+
+/// The launches of `workload` that `options` ask for.
+fn wanted<'a>(workload: &'a Workload, options: &Options) -> impl Iterator<Item = &'a Kernel> {
+    let regex = options.kernel.clone();
+    let asked = move |name: &str| regex.as_ref().is_none_or(|r| r.is_match(name));
+    workload.launches().filter(move |k| asked(&k.header.name))
+}
+
+/// `runs` one after the other, `gap` cycles apart. A part that was stopped says nothing of its kernel and is left out.
+fn in_a_row(mut runs: Vec<KernelRun>, gap: u64, begun: Instant) -> RunResult<NoProbe> {
     let partial = runs.iter().any(|run| run.partial);
     runs.retain(|run| !run.partial);
-    let gap = u64::from(config.spec.launch.stream_gap);
     let mut start = 0;
-    for run in &mut runs {
-        let cycles = run.end - run.start;
-        (run.start, run.end) = (start, start + cycles);
-        start = run.end + gap;
-    }
     let mut counters = ChipCounters::default();
-    runs.iter().for_each(|run| counters += &run.counters);
-    Ok(RunResult {
+    for run in &mut runs {
+        (run.start, run.end) = (start, start + (run.end - run.start));
+        start = run.end + gap;
+        counters += &run.counters;
+    }
+    RunResult {
         cycles: runs.last().map_or(0, |run| run.end),
         stopped: partial.then_some(Stopped::Interrupted),
         kernels: runs,
@@ -112,7 +140,7 @@ pub fn run(
         memcpys: 0,
         counters,
         probe: NoProbe::default(),
-    })
+    }
 }
 
 /// The bounds of the kernels of `workload`, one after the other, as the result of a run. Nothing is simulated: no counter
@@ -126,56 +154,42 @@ pub fn rooflines(
     options: &Options,
 ) -> Result<RunResult<NoProbe>> {
     let begun = Instant::now();
-    let spec = &config.spec;
-    let mut kernels = Vec::new();
-    let mut start = 0;
-    for kernel in workload.launches() {
+    let bounds = wanted(workload, options).map(|kernel| roofline(kernel, &config.spec));
+    Ok(in_a_row(bounds.collect::<Result<_>>()?, 0, begun))
+}
+
+/// The bound of `kernel` in the form of a run.
+fn roofline(kernel: &Kernel, spec: &GpuSpec) -> Result<KernelRun> {
+    let seconds = kernel.roofline_s.ok_or_else(|| {
         let name = &kernel.header.name;
-        if options.kernel.as_ref().is_some_and(|r| !r.is_match(name)) {
-            continue;
-        }
-        let seconds = kernel.roofline_s.ok_or_else(|| {
-            Error::Usage(format!(
-                "--fidelity roofline: {name} was launched for no operator, so its work is not known; use full or sampled"
-            ))
-        })?;
-        let cycles = (seconds * f64::from(spec.core_clock_khz) * 1e3).ceil() as u64;
-        let mut counters = ChipCounters::default();
-        let slots = cycles * u64::from(spec.sm.sub_cores) * u64::from(spec.sms);
-        counters.sm.issue.set(Label::NoWarp, slots);
-        kernels.push(KernelRun {
-            header: kernel.header.clone(),
-            layer: kernel.layer,
-            reason: kernel.reason.clone(),
-            start,
-            end: start + cycles,
-            warp_instructions: 0,
-            thread_instructions: 0,
-            occupancy: Occupancy::new(&kernel.header, spec)?,
-            counters,
-            overlapped: false,
-            partial: false,
-            unknown: Vec::new(),
-            control_bits: false,
-            provenance: Provenance {
-                kind: ProvenanceKind::Roofline,
-                simulated_fraction: 0.0,
-                ci_rel: 0.0,
-                note: None,
-            },
-        });
-        start += cycles;
-    }
-    Ok(RunResult {
-        cycles: start,
-        kernels,
-        stopped: None,
-        wall_s: begun.elapsed().as_secs_f64(),
-        quanta: 0,
-        timeline: Timeline::default(),
-        memcpys: 0,
-        counters: ChipCounters::default(),
-        probe: NoProbe::default(),
+        Error::Usage(format!(
+            "--fidelity roofline: {name} was launched for no operator, so its work is not known; use full or sampled"
+        ))
+    })?;
+    let cycles = (seconds * f64::from(spec.core_clock_khz) * 1e3).ceil() as u64;
+    let mut counters = ChipCounters::default();
+    let slots = cycles * u64::from(spec.sm.sub_cores) * u64::from(spec.sms);
+    counters.sm.issue.set(Label::NoWarp, slots);
+    Ok(KernelRun {
+        header: kernel.header.clone(),
+        layer: kernel.layer,
+        reason: kernel.reason.clone(),
+        start: 0,
+        end: cycles,
+        warp_instructions: 0,
+        thread_instructions: 0,
+        occupancy: Occupancy::new(&kernel.header, spec)?,
+        counters,
+        overlapped: false,
+        partial: false,
+        unknown: Vec::new(),
+        control_bits: false,
+        provenance: Provenance {
+            kind: ProvenanceKind::Roofline,
+            simulated_fraction: 0.0,
+            ci_rel: 0.0,
+            note: None,
+        },
     })
 }
 
@@ -187,10 +201,12 @@ pub struct Sampler<'a> {
     pub settings: Settings,
     /// Set from outside to end every simulation with what there is.
     pub stop: Option<&'a AtomicBool>,
+    /// Most memory of one simulated machine, bytes; by default half of the host's.
+    pub memory_limit: Option<u64>,
     /// Estimates that were made before.
     pub memo: &'a Memo,
-    /// Threads of one simulation.
-    pub threads: usize,
+    /// Kernels done, for a progress display.
+    pub progress: Option<&'a AtomicU64>,
 }
 
 impl Sampler<'_> {
@@ -200,10 +216,19 @@ impl Sampler<'_> {
     /// # Errors
     /// As a simulation's.
     pub fn run(&self, kernel: &Kernel, before: &[&Kernel]) -> Result<KernelRun> {
-        let key = memo::key(self.config, &self.settings, kernel, before)?;
+        let contents = memo::contents(&[before, &[kernel]].concat())?;
+        self.run_as(
+            &memo::key(self.config, &self.settings, &contents),
+            kernel,
+            before,
+        )
+    }
+
+    /// The same under the key that it is remembered by.
+    fn run_as(&self, key: &str, kernel: &Kernel, before: &[&Kernel]) -> Result<KernelRun> {
         let spec = &self.config.spec;
         self.memo
-            .get_or_run(&key, kernel, spec, || self.estimate(kernel, before))
+            .get_or_run(key, kernel, spec, || self.estimate(kernel, before))
     }
 
     /// The runs of `kernels`, each behind those before it, on `jobs` threads. A run that is the same as one before it is
@@ -212,31 +237,34 @@ impl Sampler<'_> {
     /// # Errors
     /// The first fault in the order of the kernels.
     pub fn run_all(&self, kernels: &[&Kernel], jobs: usize) -> Result<Vec<KernelRun>> {
-        let before = |at: usize| &kernels[at.saturating_sub(BEFORE)..at];
-        let mut keys = Vec::with_capacity(kernels.len());
-        for (at, kernel) in kernels.iter().enumerate() {
-            keys.push(memo::key(self.config, &self.settings, kernel, before(at))?);
+        let from = |at: usize| at.saturating_sub(BEFORE);
+        let contents = memo::contents(kernels)?;
+        let key = |at| memo::key(self.config, &self.settings, &contents[from(at)..=at]);
+        let keys: Vec<String> = (0..kernels.len()).map(key).collect();
+        let mut first = BTreeMap::new();
+        for (at, key) in keys.iter().enumerate() {
+            first.entry(key).or_insert(at);
         }
-        let first: Vec<usize> = keys
-            .iter()
-            .map(|key| keys.iter().position(|other| other == key).unwrap_or(0))
-            .collect();
-        let distinct: Vec<usize> = (0..keys.len()).filter(|&at| first[at] == at).collect();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
         let pool = pool.map_err(|e| Error::Run(format!("threads: {e}")))?;
-        let runs: Vec<Result<KernelRun>> = pool.install(|| {
-            let runs = distinct
-                .par_iter()
-                .map(|&at| self.run(kernels[at], before(at)));
-            runs.collect()
-        });
+        let one = |at: &usize| {
+            let run = self.run_as(&keys[*at], kernels[*at], &kernels[from(*at)..*at]);
+            if let Some(done) = self.progress {
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+            run
+        };
+        let mut distinct: Vec<usize> = first.values().copied().collect();
+        distinct.sort_unstable();
+        let runs: Vec<Result<KernelRun>> = pool.install(|| distinct.par_iter().map(one).collect());
         let mut made = BTreeMap::new();
         for (&at, run) in distinct.iter().zip(runs) {
             made.insert(at, run?);
         }
         let run_of = |at: usize| {
-            let mut run = made[&first[at]].clone();
-            if first[at] != at {
+            let first = first[&keys[at]];
+            let mut run = made[&first].clone();
+            if first != at {
                 run.header = kernels[at].header.clone();
                 run.layer = kernels[at].layer;
                 run.reason = kernels[at].reason.clone();
@@ -354,8 +382,8 @@ impl Sampler<'_> {
             ..Workload::default()
         };
         let options = Options {
-            threads: self.threads,
             stop: self.stop,
+            memory_limit: self.memory_limit,
             warm,
             cta_times: true,
             ..Options::default()

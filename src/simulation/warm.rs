@@ -3,7 +3,7 @@
 use crate::config::GpuSpec;
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::mem::{LINE_BYTES, SECTOR_BYTES};
+use crate::mem::{LINE_BYTES, SECTOR_BYTES, SectorMask};
 use crate::probe::Probe;
 use crate::sm::{Footprint, LineAccess};
 use crate::trace::Kernel;
@@ -34,44 +34,47 @@ pub fn warm<P: Probe + Sync>(
     Ok(())
 }
 
-/// The CTA from which on the accesses suffice to fill L2 [`TIMES_OF_L2`] times, counting each line once for a CTA.
+/// Bytes that `cta` asks of L2, each sector once.
+fn asked(footprint: &mut Footprint, cta: u64) -> Result<u64> {
+    let mut lines = Vec::new();
+    footprint.visit(cta, |line: LineAccess, _| {
+        lines.push((line.line.0, line.sectors))
+    })?;
+    lines.sort_unstable_by_key(|(line, _)| *line);
+    let lines = lines.chunk_by(|a, b| a.0 == b.0);
+    let sectors = lines.map(|of_line| {
+        let together = of_line
+            .iter()
+            .fold(SectorMask::NONE, |all, (_, s)| all | *s);
+        u64::from(together.count())
+    });
+    Ok(sectors.sum::<u64>() * SECTOR_BYTES)
+}
+
+/// The CTA from which on the accesses suffice to fill L2 [`TIMES_OF_L2`] times, counting each sector once for a CTA.
 fn first_of(footprint: &mut Footprint, ctas: Range<u64>, spec: &GpuSpec) -> Result<u64> {
     let enough = spec.l2.bytes.saturating_mul(TIMES_OF_L2);
     let mut bytes = 0u64;
     let mut first = ctas.end;
-    let mut lines = Vec::new();
     // CTAs of a kernel differ, but seldom near each other: some are asked, and stand for those around them.
     let mut stride = 1;
     while first > ctas.start && bytes < enough {
-        lines.clear();
-        footprint.visit(first - 1, |line: LineAccess, _| {
-            lines.push((line.line.0, line.sectors.count()));
-        })?;
-        lines.sort_unstable();
-        lines.dedup();
-        let sectors: u64 = lines.iter().map(|(_, sectors)| u64::from(*sectors)).sum();
+        let of_cta = asked(footprint, first - 1)?;
         let step = stride.min(first - ctas.start);
         // A CTA without accesses must not make this endless.
-        bytes += step * (sectors * SECTOR_BYTES).max(1);
+        bytes += step * of_cta.max(1);
         first -= step;
-        stride = (stride * 2)
-            .min(enough.saturating_sub(bytes) / (sectors * SECTOR_BYTES).max(LINE_BYTES) + 1);
+        stride = (stride * 2).min(enough.saturating_sub(bytes) / of_cta.max(LINE_BYTES) + 1);
     }
     Ok(first)
 }
 
-/// Bytes that all CTAs of `kernel` ask of L2, each line once for a CTA, by one CTA from its middle.
+/// Bytes that all CTAs of `kernel` ask of L2, each sector once for a CTA, by one CTA from its middle.
 ///
 /// # Errors
 /// A trace that cannot be read.
 pub fn traffic(kernel: &Kernel, spec: &GpuSpec) -> Result<f64> {
     let ctas = kernel.header.cta_count();
-    let mut lines = Vec::new();
-    Footprint::new(kernel, spec).visit(ctas / 2, |line, _| {
-        lines.push((line.line.0, line.sectors.count()));
-    })?;
-    lines.sort_unstable();
-    lines.dedup();
-    let sectors: u64 = lines.iter().map(|(_, sectors)| u64::from(*sectors)).sum();
-    Ok((sectors * SECTOR_BYTES) as f64 * ctas as f64)
+    let of_cta = asked(&mut Footprint::new(kernel, spec), ctas / 2)?;
+    Ok(of_cta as f64 * ctas as f64)
 }

@@ -171,6 +171,17 @@ pub enum CtaSource {
 }
 
 impl CtaSource {
+    /// Whether `other` is this very source.
+    pub fn is(&self, other: &CtaSource) -> bool {
+        match (self, other) {
+            (CtaSource::Memory(a), CtaSource::Memory(b)) => Arc::ptr_eq(a, b),
+            (CtaSource::Generated(a), CtaSource::Generated(b)) => Arc::ptr_eq(a, b),
+            (CtaSource::File(a), CtaSource::File(b)) => Arc::ptr_eq(a, b),
+            (CtaSource::Part(a), CtaSource::Part(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
     /// Iterations of the main loop of CTA `cta`, as far as they can be told apart: 1 for recorded kernels.
     pub fn iterations(&self, cta: u64) -> u64 {
         match self {
@@ -317,6 +328,16 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// Whether this and `other` are launches of one kernel, which may differ in number and stream.
+    pub fn is_launch_of(&self, other: &Kernel) -> bool {
+        let launch = KernelHeader {
+            id: other.header.id,
+            stream: other.header.stream,
+            ..self.header.clone()
+        };
+        self.ctas.is(&other.ctas) && Arc::ptr_eq(&self.code, &other.code) && launch == other.header
+    }
+
     /// A part of this kernel as a kernel of its own, of `ctas` CTAs in x.
     ///
     /// # Panics

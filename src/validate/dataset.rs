@@ -72,7 +72,7 @@ pub fn parse(text: &str, file: &str) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|e| unreadable(file, &e))?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |at| line_of(text, at));
         rows.push(
             columns.row(&record, line).map_err(|(what, remedy)| {
                 Error::input(file, format!("line {line}"), what, remedy)
@@ -88,6 +88,14 @@ pub fn parse(text: &str, file: &str) -> Result<Vec<Row>> {
         ));
     }
     Ok(rows)
+}
+
+/// The line of the record at `at`, which begins behind any empty lines.
+fn line_of(text: &str, at: &csv::Position) -> u64 {
+    let from = (at.byte() as usize).min(text.len());
+    let rest = &text.as_bytes()[from..];
+    let empty = rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r'));
+    at.line() + empty.filter(|byte| **byte == b'\n').count() as u64
 }
 
 fn unreadable(file: &str, error: &csv::Error) -> Error {

@@ -204,8 +204,9 @@ impl Predictor<'_> {
                 _ => self.settings,
             },
             stop: Some(self.stop),
+            memory_limit: None,
             memo: self.memo,
-            threads: 1,
+            progress: None,
         };
         let foreign = match operator::l2_state(row) {
             L2State::Repeated => None,

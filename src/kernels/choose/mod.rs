@@ -110,6 +110,16 @@ pub fn choose(
         }
     }
     let mut all = candidates(operator, gpu)?;
+    if let Algorithm::Recorded(recorded) = algorithm
+        && let Some(kernel) = recorded.kernels.first()
+    {
+        // Where the library's rule is known, its kernel is the only candidate; elsewhere it must be said.
+        if all.len() > 1
+            && let Some(launch) = all[0].launches.first_mut()
+        {
+            launch.reason = format!("{}; {kernel} was recorded and is not known", launch.reason);
+        }
+    }
     let at = match algorithm {
         Algorithm::Named(name) => match all.iter().position(|c| c.name == *name) {
             Some(at) => at,

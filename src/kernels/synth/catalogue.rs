@@ -329,7 +329,7 @@ pub(super) const CATALOGUE: &[Entry] = &[
     ),
     operator(
         "gemm",
-        "C = A x B as libraries compute it: tile, split-K or GEMV by shape",
+        "C = A x B as libraries compute it: tile and split-K by shape",
         GemmOp::FIELDS,
         |values| Operator::Gemm(GemmOp::of(values)),
     ),

@@ -47,7 +47,14 @@ impl Make {
         algorithm: &Algorithm,
     ) -> std::result::Result<Vec<Kernel>, Fault> {
         match self {
-            Make::Kernel(make) => Ok(vec![make(values, gpu).build(gpu)?]),
+            Make::Kernel(make) => match algorithm {
+                Algorithm::Named(name) => {
+                    let what =
+                        "this is one kernel; only operators (gemm, conv, ...) have candidates";
+                    Err(Fault::field("algo", name, what))
+                }
+                _ => Ok(vec![make(values, gpu).build(gpu)?]),
+            },
             Make::Operator(make) => {
                 let operator = make(values);
                 let mut kernels = choose(&operator, gpu, algorithm)?.build(gpu)?;

@@ -8,7 +8,7 @@ use super::format::{
 use super::hash::workload_hash;
 use crate::error::{Error, Result};
 use crate::output;
-use crate::trace::kernel::{Command, CtaSource, Kernel, Workload};
+use crate::trace::kernel::{Command, Kernel, Workload};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -128,11 +128,5 @@ impl<'a> IndexWriter<'a> {
 
 /// Whether two launches are of the very same kernel.
 pub fn same(a: &Kernel, b: &Kernel) -> bool {
-    let streams = match (&a.ctas, &b.ctas) {
-        (CtaSource::Memory(a), CtaSource::Memory(b)) => Arc::ptr_eq(a, b),
-        (CtaSource::Generated(a), CtaSource::Generated(b)) => Arc::ptr_eq(a, b),
-        (CtaSource::File(a), CtaSource::File(b)) => Arc::ptr_eq(a, b),
-        _ => false,
-    };
-    streams && Arc::ptr_eq(&a.code, &b.code) && a.header == b.header
+    a.ctas.is(&b.ctas) && Arc::ptr_eq(&a.code, &b.code) && a.header == b.header
 }
