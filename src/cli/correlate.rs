@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> Result<()> {
             results: joined.pairs,
             ..Results::default()
         };
-        output::write_text(file, &chart::page("Simulated and measured", &[&results]))?;
+        chart::page("Simulated and measured", &results).write(file)?;
     }
     tables.print(&text)
 }

@@ -78,10 +78,7 @@ fn show(request: &Request, results: &Results, tables: Tables) -> Result<()> {
         text.push_str(&accuracy(results));
     }
     if let Some(file) = &request.html {
-        output::write_text(
-            file,
-            &chart::page(&format!("Micro-benchmarks: {}", results.gpu), &[results]),
-        )?;
+        chart::page(&format!("Micro-benchmarks: {}", results.gpu), results).write(file)?;
     }
     if let Some(file) = &request.json {
         output::write(file, |out| {

@@ -8,11 +8,10 @@ mod chart;
 
 pub use chart::{Cloud, Curve, Scale, cloud, curves, scatter};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::output;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::io::Write;
 use std::path::Path;
 
 /// The script of every page.
@@ -118,10 +117,7 @@ impl Page {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, file: &Path) -> Result<()> {
-        output::write(file, |out| {
-            out.write_all(self.render().as_bytes())
-                .map_err(|e| Error::io(file, e))
-        })
+        output::write_text(file, &self.render())
     }
 }
 
