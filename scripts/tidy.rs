@@ -181,6 +181,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "src/sampling",
         &[
             "config",
+            "engine",
             "error",
             "hash",
             "kernels",

@@ -391,6 +391,12 @@ impl<P: Probe + Sync> Gpu<P> {
         total
     }
 
+    /// Warp instructions that each SM has issued so far. Serial.
+    pub fn issued(&self) -> Box<[u64]> {
+        let issued = |unit: &RwLock<SmUnit<P>>| read(unit).sm.progress();
+        self.sms.iter().map(issued).collect()
+    }
+
     /// Warp and thread instructions of program slot `slot` since the last call, for the whole chip. Serial.
     pub fn take_program_counts(&self, slot: usize) -> (u64, u64) {
         self.sms.iter().fold((0, 0), |sum, unit| {

@@ -1,15 +1,21 @@
-//! From the runs of a part to the whole kernel.
+//! From the run of a part to the whole kernel.
 
+use super::course::{Course, Rate, Steady};
+use super::fluid::Fluid;
 use super::plan::{Plan, Shape, Trips};
-use super::waves::{SmEnd, difference_error, first_wave_time, spread_time, wave_time};
+use super::waves::{Mean, spread_time, wave_time};
 use crate::config::GpuSpec;
 use crate::simulation::{KernelRun, Provenance, ProvenanceKind};
 use crate::stats::{ChipCounters, LEVEL, Label};
 use crate::trace::Kernel;
 
-/// Relative half width that no interval of the time of an iteration is narrower than: a loop is not quite steady after some
-/// iterations.
-const LOOP_LEAST: f64 = 0.015;
+/// Half width of the interval by which the end of a kernel moves with the order in which warps happen to be picked,
+/// iterations: measured on runs whose numbers of iterations differ by one.
+const JITTER: f64 = 0.5;
+/// How much the difference between the early and the late rate of a loop is widened to an interval.
+const DRIFT: f64 = 0.75;
+/// Relative half width that no interval of the time of an iteration is narrower than.
+const LOOP_LEAST: f64 = 0.02;
 
 /// What a run of a part left.
 pub struct Measured {
@@ -17,63 +23,38 @@ pub struct Measured {
     pub run: KernelRun,
     /// When its CTAs ended, in order of time.
     pub ends: Vec<u64>,
-    /// What each SM had done.
-    pub sms: Vec<SmEnd>,
+    /// How far SMs had come at what time, when loops were cut.
+    pub course: Course,
 }
 
-/// A part's run, stretched to all CTAs of the kernel.
-#[derive(Clone, Copy)]
-struct Stretched {
-    cycles: f64,
-    /// Half width of the interval of `cycles`.
-    half: f64,
-    /// Cycles of all CTAs for one of the part.
-    time: f64,
-}
-
-/// The whole kernel from `long`, and from `short` when its loops were cut as well.
+/// The whole kernel from its part's run.
 pub fn whole(
     kernel: &Kernel,
     shape: &Shape,
     plan: &Plan,
-    long: &Measured,
-    short: Option<&Measured>,
+    part: &Measured,
     spec: &GpuSpec,
 ) -> KernelRun {
+    let run = &part.run;
     let work = work_ratio(kernel, shape, plan);
-    let of_long = stretch(shape, plan, long, work, spec);
-    // Iterations beyond those of the longer run, in units of the difference between the two.
-    let (beyond, of_short) = match (plan.trips, short) {
-        (Trips::Two { few, many }, Some(short)) => {
-            let beyond = (shape.trips - many) as f64 / (many - few) as f64;
-            (beyond, stretch(shape, plan, short, work, spec))
+    let cycles = (run.end - run.start) as f64;
+    // Cycles by which the kernel is longer than the part: all of them, and those of longer loops alone.
+    // Waves of the part's kind that hold the work that was left out.
+    let waves = (work - 1.0) * plan.ctas as f64 / shape.wave as f64;
+    let (longer, of_loops) = match plan.trips {
+        Trips::All => {
+            let wave = wave_of(shape, part);
+            let (value, half) = (waves * wave.value, waves * wave.half);
+            (Mean { value, half }, 0.0)
         }
-        _ => (0.0, of_long),
+        Trips::Some(trips) => flow(kernel, shape, plan, part, (trips, waves)),
     };
-    let slope = of_long.cycles - of_short.cycles;
-    let cycles = of_long.cycles + slope * beyond;
-    let loop_half = match short {
-        Some(short) => {
-            difference_error(&long.sms, &short.sms).max(LOOP_LEAST) * slope.abs() * beyond
-        }
-        None => 0.0,
-    };
-    let scale = cycles / of_long.cycles.max(1.0);
-    let half = (loop_half.powi(2) + (of_long.half * scale).powi(2)).sqrt();
-    let cycles = cycles.max(1.0).round() as u64;
-    let beyond_of = |a: f64, b: f64| (a + (a - b) * beyond).max(0.0).round() as u64;
-    let short_counters = short.map_or(&long.run.counters, |short| &short.run.counters);
-    let mut counters = long
-        .run
-        .counters
-        .blend(short_counters, &mut |unit, a, b| match unit {
-            LEVEL => a,
-            _ if is_time(unit) => beyond_of(a as f64 * of_long.time, b as f64 * of_short.time),
-            _ => beyond_of(a as f64 * work, b as f64 * work),
-        });
+    let total = (cycles + longer.value).max(1.0);
+    let time = (total - of_loops) / cycles.max(1.0);
+    let mut counters = extrapolated(shape, part, work, (time, of_loops));
+    let cycles = total.round() as u64;
     close(&mut counters, cycles, spec);
     let simulated = plan.instructions(shape) as f64 / shape.total().max(1) as f64;
-    let run = &long.run;
     KernelRun {
         header: kernel.header.clone(),
         layer: kernel.layer,
@@ -82,15 +63,179 @@ pub fn whole(
         warp_instructions: counters.sm.sm.warp_instructions,
         thread_instructions: counters.sm.sm.thread_instructions,
         counters,
-        partial: run.partial || short.is_some_and(|short| short.run.partial),
         provenance: Provenance {
             kind: ProvenanceKind::Sampled,
             simulated_fraction: simulated.min(1.0),
-            ci_rel: half / cycles as f64,
+            ci_rel: longer.half / total,
             note: None,
         },
         ..run.clone()
     }
+}
+
+/// Cycles by which the whole kernel is longer than a part with `trips` iterations, beside which `waves` were left out; and
+/// how many of them are of iterations that were not run. The part's own CTAs go once more through a model of its grid, with
+/// the rates that were seen.
+fn flow(
+    kernel: &Kernel,
+    shape: &Shape,
+    plan: &Plan,
+    part: &Measured,
+    (trips, waves): (u64, f64),
+) -> (Mean, f64) {
+    let share = trips as f64 / shape.trips as f64;
+    let first = shape.ctas - plan.ctas;
+    let whole = |cta: u64| kernel.ctas.iterations(cta).max(1) as f64;
+    let cut = |cta: u64| (whole(cta) * share).max(1.0);
+    // Up to some waves it matters which SM gets how many CTAs, and the part shows it. Beyond, whoever is free gets the next.
+    let as_seen = first == 0;
+    let from = |first: u64, fluid: &Fluid, trips: &dyn Fn(u64) -> f64| {
+        let mut next = first;
+        let mut begun = vec![0; fluid.speeds.len()];
+        fluid.makespan(|sm| {
+            if as_seen {
+                begun[sm] += 1;
+                return part.course.started(sm, begun[sm] - 1).map(trips);
+            }
+            next += 1;
+            (next <= shape.ctas).then(|| trips(next - 1))
+        })
+    };
+    let holds = part.run.occupancy.ctas_per_sm;
+    let measured = part.course.rates(holds);
+    if measured.iter().all(Option::is_none) {
+        // In so short a run nothing was steady: an interval that nobody takes for an estimate.
+        let cycles = (part.run.end - part.run.start) as f64;
+        let value = cycles * (shape.ctas as f64 / plan.ctas as f64 / share - 1.0);
+        return (Mean { value, half: value }, 0.0);
+    }
+    let each = shape.each.max(1) as f64;
+    let rates = |of: fn(&Rate) -> f64| filled(&measured, of).map(|rate| rate / each).collect();
+    let mut fluid = Fluid {
+        speeds: part.course.speeds(),
+        rates: rates(|rate| rate.value),
+        skew: 1.0,
+        overhead: 0.0,
+    };
+    let took = part.ends.last().map_or(0, |end| end - part.run.start) as f64;
+    if let Some(issued) = part.course.issued_at_first_end(holds) {
+        let share = (cut(first) * each + shape.fixed as f64) / issued;
+        fluid.skew = skew_of(share, fluid.rates.len());
+    }
+    fluid.overhead = overhead_of(&mut fluid, took, |fluid| from(first, fluid, &cut));
+    let of_part = from(first, &fluid, &cut);
+    let own = from(first, &fluid, &whole) - of_part;
+    let full_rate = fluid.rates.last().copied().unwrap_or(1.0);
+    // Waves that were left out: as long as the part's, and longer by their loops.
+    let mean_trips = shape.trips_total as f64 / shape.ctas as f64;
+    let round = mean_trips * (1.0 - share) * f64::from(holds) / full_rate;
+    let (waves, wave) = match first {
+        0 => (0.0, Mean::default()),
+        _ => (waves, wave_of(shape, part)),
+    };
+    let with = |of: fn(&Rate) -> f64| {
+        let rates: Vec<f64> = rates(of);
+        let fluid = Fluid {
+            rates,
+            ..fluid.clone()
+        };
+        let longer = from(first, &fluid, &whole) - from(first, &fluid, &cut);
+        longer + waves * round * full_rate / fluid.rates.last().copied().unwrap_or(1.0)
+    };
+    let drift = (with(|rate| rate.early) - with(|rate| rate.late)).abs() * DRIFT;
+    let jitter = JITTER * f64::from(holds) / full_rate;
+    let of_loops = own + waves * round;
+    let half = drift
+        .max(of_loops * LOOP_LEAST)
+        .hypot(jitter)
+        .hypot(waves * wave.half);
+    let value = of_loops + waves * wave.value;
+    (Mean { value, half }, of_loops)
+}
+
+/// The rate for each number of CTAs: where none was seen, as for the nearest number above that was seen, less in
+/// proportion at most; or that of the nearest below.
+fn filled(measured: &[Option<Rate>], of: fn(&Rate) -> f64) -> impl Iterator<Item = f64> {
+    (0..measured.len()).map(move |at| {
+        let seen = |at: usize| measured[at].map(|rate| (at, of(&rate)));
+        let above = (at..measured.len()).find_map(seen);
+        let below = (0..=at).rev().find_map(seen);
+        match (below, above) {
+            (Some((a, rate)), Some((b, more))) if b > a => {
+                rate + (more - rate) * (at - a) as f64 / (b - a) as f64
+            }
+            (Some((_, rate)), _) => rate,
+            // Half way between a machine that one CTA fills and one that it fills in proportion.
+            (None, Some((b, rate))) => rate * (1.0 + (at + 1) as f64 / (b + 1) as f64) / 2.0,
+            (None, None) => 1.0,
+        }
+    })
+}
+
+/// The time beside its loop that makes the CTAs of the part end when they did.
+fn overhead_of(fluid: &mut Fluid, took: f64, of_part: impl Fn(&Fluid) -> f64) -> f64 {
+    let (mut least, mut most) = (0.0, took);
+    for _ in 0..24 {
+        fluid.overhead = (least + most) / 2.0;
+        match of_part(fluid) < took {
+            true => least = fluid.overhead,
+            false => most = fluid.overhead,
+        }
+    }
+    (least + most) / 2.0
+}
+
+/// The ratio of shares with which the oldest of `ctas` gets `share` of the whole.
+fn skew_of(share: f64, ctas: usize) -> f64 {
+    let oldest = |skew: f64| 1.0 / (0..ctas).map(|rank| skew.powi(rank as i32)).sum::<f64>();
+    let (mut least, mut most) = (0.05, 1.0);
+    for _ in 0..30 {
+        let middle = (least + most) / 2.0;
+        match oldest(middle) > share {
+            true => least = middle,
+            false => most = middle,
+        }
+    }
+    (least + most) / 2.0
+}
+
+/// Cycles of a wave that was left out.
+fn wave_of(shape: &Shape, part: &Measured) -> Mean {
+    let wave = shape.wave as usize;
+    wave_time(&part.ends, wave).unwrap_or_else(|| spread_time(&part.ends, wave))
+}
+
+/// The counters of the whole kernel: the part's, `time` times as long or with `work` times the work, and for the cycles
+/// and instructions that longer loops add to that, what counted in the middle of the loops.
+fn extrapolated(
+    shape: &Shape,
+    part: &Measured,
+    work: f64,
+    (time, longer): (f64, f64),
+) -> ChipCounters {
+    let counters = &part.run.counters;
+    let issued = |counters: &ChipCounters| counters.sm.sm.warp_instructions as f64;
+    let left_out = (shape.total() as f64 - issued(counters) * work).max(0.0);
+    let Steady { cycles, gained } = part.course.steady(shape.each).unwrap_or_else(|| {
+        // No time without starts and ends: the whole part stands for its loops.
+        let cycles = (part.run.end - part.run.start) as f64;
+        let gained = *counters;
+        Steady { cycles, gained }
+    });
+    let instructions = issued(&gained);
+    let per_cycle = longer / cycles.max(1.0);
+    let per_instruction = match longer > 0.0 {
+        true => left_out / instructions.max(1.0),
+        false => 0.0,
+    };
+    counters.blend(&gained, &mut |unit, all, steady| {
+        let more = |by: f64, share: f64| (all as f64 * by + steady as f64 * share).round() as u64;
+        match unit {
+            LEVEL => all,
+            _ if is_time(unit) => more(time, per_cycle),
+            _ => more(work, per_instruction),
+        }
+    })
 }
 
 /// Work of all CTAs for that of the part's, by iterations.
@@ -110,35 +255,6 @@ fn work_ratio(kernel: &Kernel, shape: &Shape, plan: &Plan) -> f64 {
     let (fixed, each) = (shape.fixed as f64, shape.each as f64);
     let share = (fixed + each * mean_all) / (fixed + each * mean_part).max(1.0);
     shape.ctas as f64 / plan.ctas as f64 * share
-}
-
-/// All CTAs from those of the part: the part's time, and that of the waves that were left out.
-fn stretch(shape: &Shape, plan: &Plan, part: &Measured, work: f64, spec: &GpuSpec) -> Stretched {
-    let cycles = (part.run.end - part.run.start) as f64;
-    if plan.ctas == shape.ctas {
-        return Stretched {
-            cycles,
-            half: 0.0,
-            time: 1.0,
-        };
-    }
-    let holds = part.run.occupancy.ctas_per_sm;
-    let wave = match (wave_time(&part.ends, shape.wave as usize), plan.trips) {
-        (Some(wave), _) => wave,
-        (None, Trips::All) => spread_time(&part.ends, shape.wave as usize),
-        (None, Trips::Two { .. }) => {
-            let turnover = u64::from(spec.launch.cta_end) + u64::from(spec.launch.cta_start);
-            first_wave_time(&part.sms, holds, turnover)
-        }
-    };
-    // Waves of the part's kind that hold the work that was left out.
-    let left_out = (work - 1.0) * plan.ctas as f64 / shape.wave as f64;
-    let whole = cycles + wave.value * left_out;
-    Stretched {
-        cycles: whole,
-        half: wave.half * left_out,
-        time: whole / cycles.max(1.0),
-    }
 }
 
 /// Whether a counter of this unit goes on with time rather than with work.

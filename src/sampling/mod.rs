@@ -1,14 +1,16 @@
 //! Kernels of which only a part is simulated, and the rest extrapolated.
 //!
 //! A part is cut out of a kernel in two ways ([`plan`]): CTAs, of which the last some waves are run, after the accesses
-//! of the others have been left in L2; and iterations of the main loop of each CTA, of which two numbers are run. The
-//! time of a wave of CTAs comes from the times at which CTAs end ([`waves`]), the time of an iteration from the
-//! difference of the two runs, and the whole from both, each with a confidence interval from batch means. When the
+//! of the others have been left in L2; and iterations of the main loop of each CTA, of which some are run. The time of
+//! a wave of CTAs comes from the times at which CTAs end ([`waves`]), the time of an iteration from the rate at which SMs
+//! issue in the middle of their loops ([`course`]), and the whole from both, each with a confidence interval. When the
 //! interval is wider than wanted, a larger part is run, in the end the whole kernel.
 //!
 //! Nothing is assumed about a kernel but that its CTAs, and the iterations of its loop, are alike.
 
 mod combine;
+mod course;
+mod fluid;
 mod memo;
 mod plan;
 mod waves;
@@ -29,11 +31,11 @@ use crate::simulation::{
 use crate::stats::{ChipCounters, Label};
 use crate::trace::{Command, Kernel, Part, PartIterations, Workload};
 use combine::Measured;
+use course::Course;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
-use waves::SmEnd;
 
 /// How a kernel is sampled.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -302,7 +304,7 @@ impl Sampler<'_> {
             ));
             return Ok(run);
         }
-        let part = self.measure(kernel, kernel.clone(), before, 0)?;
+        let part = self.measure(kernel, kernel.clone(), before, 0, None)?;
         let mut run = part.run;
         run.provenance.note = note.map(|run| {
             format!(
@@ -331,40 +333,45 @@ impl Sampler<'_> {
         shape: &plan::Shape,
         plan: &Plan,
     ) -> Result<KernelRun> {
+        let spec = &self.config.spec;
         let first_cta = shape.ctas - plan.ctas;
+        let every = match plan.trips {
+            Trips::All => None,
+            Trips::Some(_) => Some(sample_interval(plan.instructions(shape), spec)),
+        };
         let cut = |iterations| {
             let part = Part {
                 first_cta,
                 iterations,
             };
-            self.measure(kernel, kernel.part(part, plan.ctas), before, first_cta)
+            self.measure(
+                kernel,
+                kernel.part(part, plan.ctas),
+                before,
+                first_cta,
+                every,
+            )
         };
-        let some = |run| PartIterations::Some {
-            run,
-            most: shape.trips,
-            wave: shape.wave,
+        let part = match plan.trips {
+            Trips::All => cut(PartIterations::All)?,
+            Trips::Some(run) => cut(PartIterations::Some {
+                run,
+                most: shape.trips,
+                wave: shape.wave,
+            })?,
         };
-        let (long, short) = match plan.trips {
-            Trips::All => (cut(PartIterations::All)?, None),
-            Trips::Two { few, many } => (cut(some(many))?, Some(cut(some(few))?)),
-        };
-        Ok(combine::whole(
-            kernel,
-            shape,
-            plan,
-            &long,
-            short.as_ref(),
-            &self.config.spec,
-        ))
+        Ok(combine::whole(kernel, shape, plan, &part, spec))
     }
 
-    /// Simulates `part` of `kernel`, whose first CTA is number `first_cta`.
+    /// Simulates `part` of `kernel`, whose first CTA is number `first_cta`, with a sample of how far SMs have come `every`
+    /// so many cycles.
     fn measure(
         &self,
         kernel: &Kernel,
         part: Kernel,
         before: &[&Kernel],
         first_cta: u64,
+        every: Option<u64>,
     ) -> Result<Measured> {
         let mut warm: Vec<Warm<'_>> = before
             .iter()
@@ -386,25 +393,24 @@ impl Sampler<'_> {
             memory_limit: self.memory_limit,
             warm,
             cta_times: true,
+            timeline: every,
             ..Options::default()
         };
         let mut result = simulation::run::<NoProbe>(&workload, &self.config.spec, &options)?;
         let run = result.kernels.remove(0);
-        let holds = run.occupancy.ctas_per_sm;
-        let mut ctas = result.timeline.ctas;
-        ctas.sort_unstable_by_key(|cta| cta.span.1);
-        let ends = ctas.iter().map(|cta| cta.span.1).collect();
-        let mut sms = vec![SmEnd::default(); usize::from(self.config.spec.sms)];
-        for cta in &ctas {
-            let sm = &mut sms[usize::from(cta.sm)];
-            let first = if sm.ctas == 0 { u64::MAX } else { sm.first };
-            sm.first = first.min(cta.span.0);
-            sm.ctas += 1;
-            sm.last = cta.span.1;
-            if sm.ctas <= holds {
-                sm.held = cta.span.1;
-            }
-        }
-        Ok(Measured { run, ends, sms })
+        let timeline = result.timeline;
+        let mut ends: Vec<u64> = timeline.ctas.iter().map(|cta| cta.span.1).collect();
+        ends.sort_unstable();
+        let sms = usize::from(self.config.spec.sms);
+        let course = Course::new(&timeline.ctas, timeline.samples, sms);
+        Ok(Measured { run, ends, course })
     }
+}
+
+/// Samples that a run of one instruction a cycle and SM is cut into.
+const SAMPLES: u64 = 500;
+
+/// Cycles between two samples of a run of so many warp instructions.
+fn sample_interval(instructions: u64, spec: &GpuSpec) -> u64 {
+    (instructions / u64::from(spec.sms.max(1)) / SAMPLES).max(16)
 }

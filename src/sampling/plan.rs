@@ -117,13 +117,8 @@ fn instructions(kernel: &Kernel, cta: u64) -> Result<u64> {
 pub enum Trips {
     /// Those that there are.
     All,
-    /// Two numbers of them, in two runs.
-    Two {
-        /// The smaller number.
-        few: u64,
-        /// The larger.
-        many: u64,
-    },
+    /// This many of the CTA that has most, and as large a share of the others'.
+    Some(u64),
 }
 
 /// What is run.
@@ -135,14 +130,13 @@ pub struct Plan {
     pub trips: Trips,
 }
 
-/// Iterations of the shorter run at least: a pipeline of that many stages has filled.
-const FEW_MIN: u64 = 7;
-/// The longer run has as many more, and this many times that.
-const LONGER_BY: (u64, u64) = (8, 5);
+/// Iterations that are run at least: in the second half of them a pipeline of some stages has filled, and enough are left
+/// to read a rate off.
+const RUN_MIN: u64 = 16;
 /// Waves that are run of a kernel without a loop that could be cut: one to settle, two to compare.
 const WAVES: u64 = 3;
-/// Whole waves that are run of a kernel whose loops are cut; where CTAs end says how long a wave is.
-const LOOP_WAVES: u64 = 1;
+/// Whole waves that are run of a kernel whose loops are cut: where CTAs of the second end says how long a wave is.
+const LOOP_WAVES: u64 = 2;
 /// From this many waves on, at most a tenth of the CTAs is run.
 const MANY_WAVES: u64 = 20;
 
@@ -161,17 +155,13 @@ impl Plan {
         let whole_waves = shape.ctas / shape.wave;
         let of_waves = |waves: u64| (waves.min(whole_waves) * shape.wave + rest).min(shape.ctas);
         // A loop that is long enough is cut first: it says most for its instructions.
-        let longer = |few: u64| few + few * LONGER_BY.0 / LONGER_BY.1;
-        let least = FEW_MIN + longer(FEW_MIN);
-        if shape.trips >= least + FEW_MIN {
+        if shape.trips >= 2 * RUN_MIN {
             let ctas = of_waves(LOOP_WAVES);
-            let affordable = budget / shape.some(ctas, least).max(1) * FEW_MIN;
-            let most = shape.trips * FEW_MIN / (2 * least);
-            let few = affordable.min(most).max(FEW_MIN);
-            let many = longer(few);
+            let affordable = budget * RUN_MIN / shape.some(ctas, RUN_MIN).max(1);
+            let run = affordable.clamp(RUN_MIN, shape.trips / 2);
             return Plan {
                 ctas,
-                trips: Trips::Two { few, many },
+                trips: Trips::Some(run),
             };
         }
         let wave = shape.some(shape.wave, shape.trips).max(1);
@@ -203,7 +193,7 @@ impl Plan {
     pub fn instructions(&self, shape: &Shape) -> u64 {
         match self.trips {
             Trips::All => shape.some(self.ctas, shape.trips),
-            Trips::Two { few, many } => shape.some(self.ctas, few) + shape.some(self.ctas, many),
+            Trips::Some(run) => shape.some(self.ctas, run),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Sampling: what is cut, and what is made of it.
 
+use super::course::Course;
 use super::plan::Shape;
-use super::waves::{batch_mean, difference_error, first_wave_time, spread_time, wave_time};
+use super::waves::{spread_time, wave_time};
 use super::*;
+use crate::simulation::{CtaSpan, Sample};
 
 fn shape(ctas: u64, wave: u64, trips: u64) -> Shape {
     Shape {
@@ -39,11 +41,11 @@ fn of_many_waves_at_most_a_tenth_is_run() {
 #[test]
 fn long_loops_are_cut_and_short_ones_are_not() {
     let long = Plan::new(&shape(160, 80, 1000), 1_000_000, 0);
-    assert_eq!(long.ctas, 80);
-    let Trips::Two { few, many } = long.trips else {
+    assert_eq!(long.ctas, 160);
+    let Trips::Some(run) = long.trips else {
         panic!("{long:?}");
     };
-    assert!(few >= 7 && many > 2 * few && many < 1000);
+    assert!((16..=500).contains(&run));
     assert_eq!(
         Plan::new(&shape(16_000, 80, 20), 1_000_000, 0).trips,
         Trips::All
@@ -62,44 +64,79 @@ fn waves_are_timed_whether_ctas_end_together_or_one_by_one() {
     assert_eq!(spread_time(&spread[..150], 100).value, 1000.0);
 }
 
-#[test]
-fn an_interval_covers_what_varies() {
-    let noisy: Vec<f64> = (0..1000).map(|k| 100.0 + f64::from(k % 7)).collect();
-    let mean = batch_mean(&noisy);
-    assert!((mean.value - 103.0).abs() < 0.1 && mean.half < 0.5);
-    let drifting: Vec<f64> = (0..1000).map(f64::from).collect();
-    let mean = batch_mean(&drifting);
-    assert!(mean.half > 150.0, "a drift is seen: {mean:?}");
+/// A run on two SMs of a machine of 10 instructions a cycle and SM, sampled every 10 cycles.
+fn course(ctas: &[(u16, u64, u64)], issued: impl Fn(usize, u64) -> u64) -> Course {
+    let span = |&(sm, from, to): &(u16, u64, u64)| CtaSpan {
+        kernel: 0,
+        cta: 0,
+        sm,
+        span: (from, to),
+    };
+    let sample = |at| Sample {
+        at,
+        counters: ChipCounters::default(),
+        issued: [issued(0, at), issued(1, at)].into(),
+        warps: 0,
+    };
+    let spans: Vec<CtaSpan> = ctas.iter().map(span).collect();
+    Course::new(&spans, (0..300).map(|k| sample(k * 10)).collect(), 2)
 }
 
 #[test]
-fn differences_are_compared_between_sms_that_did_the_same() {
-    let sm = |ctas, last| SmEnd {
-        ctas,
-        last,
-        ..SmEnd::default()
+fn the_rate_of_loops_is_that_behind_the_ramp() {
+    // 100 cycles of ramp without an instruction, then 900 cycles at 10 a cycle.
+    let ramp = |_: usize, at: u64| at.clamp(100, 1000).saturating_sub(100) * 10;
+    let alone = course(&[(0, 0, 1000), (1, 0, 1000)], ramp);
+    let [Some(one), None] = alone.rates(2)[..] else {
+        panic!("one CTA was seen alone, two never");
     };
-    let few = [sm(2, 100), sm(2, 110), sm(1, 50), sm(1, 52)];
-    let same = [sm(2, 300), sm(2, 310), sm(1, 150), sm(1, 152)];
-    assert_eq!(difference_error(&same, &few), 0.0);
-    let other = [sm(2, 300), sm(2, 340), sm(1, 150), sm(1, 152)];
-    assert!(difference_error(&other, &few) > 0.05);
-    assert_eq!(
-        difference_error(&[sm(1, 5)], &[sm(2, 3)]),
-        1.0,
-        "nothing to compare"
+    let near = |rate: f64| (rate - 10.0).abs() < 1e-9;
+    assert!(
+        near(one.value) && near(one.early) && near(one.late),
+        "{one:?}"
     );
+    assert_eq!(alone.issued_at_first_end(1), Some(9000.0));
+    assert_eq!(alone.issued_at_first_end(2), None);
+    assert_eq!(alone.speeds(), [1.0, 1.0]);
 }
 
 #[test]
-fn the_first_wave_is_timed_on_sms_that_ran_no_more() {
-    let sm = |ctas, held, last| SmEnd {
-        ctas,
-        first: 100,
-        held,
-        last,
+fn phases_have_their_own_rates() {
+    // Both SMs run two CTAs for 1000 cycles, and the second another 1000 with one, at half the rate.
+    let ctas = [(0, 0, 1000), (0, 0, 1000), (1, 0, 1000), (1, 0, 2000)];
+    let issued = |sm, at: u64| match sm {
+        0 => at.min(1000) * 10,
+        _ => at.min(1000) * 10 + at.clamp(1000, 2000).saturating_sub(1000) * 5,
     };
-    let some = [sm(2, 1100, 1100), sm(2, 1100, 1100), sm(3, 1300, 1900)];
-    assert_eq!(first_wave_time(&some, 2, 10).value, 1010.0);
-    assert_eq!(first_wave_time(&some[2..], 2, 10).value, 1210.0);
+    let course = course(&ctas, issued);
+    let rates: Vec<f64> = course
+        .rates(2)
+        .into_iter()
+        .flatten()
+        .map(|rate| rate.value)
+        .collect();
+    assert_eq!(rates, [5.0, 10.0]);
+    assert_eq!(course.issued_at_first_end(2), Some(10_000.0));
+}
+
+#[test]
+fn a_rate_that_changes_is_seen() {
+    let slower = |_: usize, at: u64| ((at.min(1000) as f64).sqrt() * 100.0) as u64;
+    let course = course(&[(0, 0, 1000)], slower);
+    let rate = course.rates(1)[0].expect("a phase");
+    assert!(rate.late < 0.9 * rate.early, "{rate:?}");
+}
+
+#[test]
+fn an_sm_is_slower_as_far_as_both_halves_of_the_time_say_so() {
+    let ctas = [(0, 0, 1000), (1, 0, 1000)];
+    let always = course(&ctas, |sm, at| at.min(1000) * if sm == 0 { 8 } else { 12 });
+    let speeds = always.speeds();
+    assert!((speeds[0] - 0.8).abs() < 1e-9 && (speeds[1] - 1.2).abs() < 1e-9);
+    // Each is ahead in one half.
+    let by_turns = course(&ctas, |sm, at| match sm {
+        0 => at.min(525) * 8 + at.clamp(525, 1000).saturating_sub(525) * 12,
+        _ => at.min(525) * 12 + at.clamp(525, 1000).saturating_sub(525) * 8,
+    });
+    assert_eq!(by_turns.speeds(), [1.0, 1.0]);
 }

@@ -1,4 +1,4 @@
-//! The time of a wave of CTAs, and of an iteration of their loops, from the times at which CTAs end.
+//! The time of a wave of CTAs from the times at which CTAs end.
 
 /// A mean with its uncertainty.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -9,40 +9,8 @@ pub struct Mean {
     pub half: f64,
 }
 
-/// Batches.
-const BATCHES: usize = 10;
-/// Student's t for nine degrees of freedom at 95 %, both sides.
-const T9: f64 = 2.262;
-
-/// The mean of `values`, whose order is that of time, by batch means: neighbours may depend on each other.
-pub fn batch_mean(values: &[f64]) -> Mean {
-    let count = values.len();
-    if count == 0 {
-        return Mean::default();
-    }
-    let value = values.iter().sum::<f64>() / count as f64;
-    if count < 2 * BATCHES {
-        // Too few for batches: the whole spread.
-        let (least, most) = values
-            .iter()
-            .fold((f64::MAX, f64::MIN), |(a, b), &v| (a.min(v), b.max(v)));
-        let half = (most - least) / 2.0;
-        return Mean { value, half };
-    }
-    let batch = |b: usize| {
-        let part = &values[count * b / BATCHES..count * (b + 1) / BATCHES];
-        part.iter().sum::<f64>() / part.len() as f64
-    };
-    let means: Vec<f64> = (0..BATCHES).map(batch).collect();
-    let centre = means.iter().sum::<f64>() / BATCHES as f64;
-    let squares: f64 = means.iter().map(|m| (m - centre).powi(2)).sum();
-    let error = (squares / (BATCHES * (BATCHES - 1)) as f64).sqrt();
-    Mean {
-        value,
-        half: T9 * error,
-    }
-}
-
+/// Places at which the rate of a run of less than two waves is read off.
+const PLACES: usize = 10;
 /// How much the difference of two halves is widened to an interval: two values say little about their spread.
 const HALVES: f64 = 1.5;
 /// Relative half width that no interval of a time in steady state is narrower than.
@@ -89,66 +57,11 @@ pub fn wave_time(ends: &[u64], wave: usize) -> Option<Mean> {
 /// of the run.
 pub fn spread_time(ends: &[u64], wave: usize) -> Mean {
     let (from, to) = (ends.len() / 5, ends.len() * 4 / 5);
-    let step = ((to - from) / BATCHES).max(1);
+    let step = ((to - from) / PLACES).max(1);
     let rates: Vec<f64> = (from..to)
         .step_by(step)
         .filter(|at| at + step < ends.len())
         .map(|at| (ends[at + step] - ends[at]) as f64 / step as f64 * wave as f64)
         .collect();
     steady_mean(&rates)
-}
-
-/// The same of long CTAs, from the first wave: the time that an SM took for as many CTAs as it holds at once, and until a
-/// CTA takes the place of another (`turnover`). SMs that got no further CTA are asked if there are some, because a CTA
-/// beside a newer one may be the slower for it.
-pub fn first_wave_time(sms: &[SmEnd], holds: u32, turnover: u64) -> Mean {
-    let alone = sms.iter().any(|sm| sm.ctas == holds);
-    let times: Vec<f64> = sms
-        .iter()
-        .filter(|sm| sm.ctas >= holds && (sm.ctas == holds || !alone))
-        .map(|sm| (sm.held - sm.first + turnover) as f64)
-        .collect();
-    batch_mean(&times)
-}
-
-/// What an SM had done at the end of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SmEnd {
-    /// CTAs that it ran.
-    pub ctas: u32,
-    /// When the first of them started.
-    pub first: u64,
-    /// When as many had ended as it holds at once.
-    pub held: u64,
-    /// When the last of them ended.
-    pub last: u64,
-}
-
-/// Relative uncertainty of the difference between two runs of the same CTAs with more and with fewer iterations, from how
-/// much it varies between SMs that ran equally many CTAs. CTAs of one SM are not independent (the scheduler prefers
-/// some), so an SM counts once.
-pub fn difference_error(many: &[SmEnd], few: &[SmEnd]) -> f64 {
-    let pairs: Vec<(u32, f64)> = many
-        .iter()
-        .zip(few)
-        .filter(|(m, f)| m.ctas == f.ctas && m.ctas > 0)
-        .map(|(m, f)| (m.ctas, m.last as f64 - f.last as f64))
-        .collect();
-    let mean_of = |ctas: u32| {
-        let (sum, count) = pairs
-            .iter()
-            .filter(|pair| pair.0 == ctas)
-            .fold((0.0, 0.0), |(sum, count), pair| (sum + pair.1, count + 1.0));
-        sum / count
-    };
-    let relative: Vec<f64> = pairs
-        .iter()
-        .map(|&(ctas, difference)| (difference, mean_of(ctas)))
-        .filter(|(_, mean)| *mean > 0.0)
-        .map(|(difference, mean)| difference / mean)
-        .collect();
-    match relative.len() {
-        0 | 1 => 1.0,
-        _ => batch_mean(&relative).half,
-    }
 }

@@ -118,7 +118,7 @@ impl<'a> Host<'a> {
         }
         let warps = self.quantum.resident_warps;
         self.timeline
-            .sample(begin, warps, || gpu.counters(begin, false));
+            .sample(begin, warps, || (gpu.counters(begin, false), gpu.issued()));
         self.quanta += 1;
         Some(self.skip_idle(gpu, next))
     }

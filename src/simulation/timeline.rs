@@ -9,12 +9,14 @@ const SAMPLES_MAX: usize = 32_768;
 const CTAS_MAX: usize = 1_000_000;
 
 /// One sample of the timeline.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Sample {
     /// Cycle.
     pub at: Cycle,
     /// Counters so far.
     pub counters: ChipCounters,
+    /// Warp instructions so far of each SM.
+    pub issued: Box<[u64]>,
     /// Resident warps.
     pub warps: u32,
 }
@@ -63,8 +65,13 @@ impl Timeline {
         self.cta_times
     }
 
-    /// Takes a sample at `at` if one is due.
-    pub fn sample(&mut self, at: Cycle, warps: u32, counters: impl FnOnce() -> ChipCounters) {
+    /// Takes a sample at `at` if one is due: the chip's counters, and each SM's instructions.
+    pub fn sample(
+        &mut self,
+        at: Cycle,
+        warps: u32,
+        counters: impl FnOnce() -> (ChipCounters, Box<[u64]>),
+    ) {
         let Some(interval) = self.interval else {
             return;
         };
@@ -72,9 +79,11 @@ impl Timeline {
             return;
         }
         self.next = at + interval;
+        let (counters, issued) = counters();
         self.samples.push(Sample {
             at,
-            counters: counters(),
+            counters,
+            issued,
             warps,
         });
         if self.samples.len() == SAMPLES_MAX {
@@ -106,7 +115,7 @@ mod tests {
         let mut timeline = Timeline::new(Some(10), false);
         let end = 100 * 10 * SAMPLES_MAX as Cycle;
         for at in (0..end).step_by(10) {
-            timeline.sample(at, 1, ChipCounters::default);
+            timeline.sample(at, 1, Default::default);
         }
         let samples = &timeline.samples;
         assert!((SAMPLES_MAX / 2..SAMPLES_MAX).contains(&samples.len()));
