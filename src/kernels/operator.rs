@@ -102,6 +102,10 @@ family! {
         pub layout: Layout = "layout" name(Layout::NAMES),
         /// what is done to results
         pub epilogue: Epilogue = "epilogue" name(Epilogue::NAMES),
+        /// what C held is added to the results: 1
+        pub beta: u64 = "beta" count(0, 0, 1).quiet(),
+        /// the matrices of a batch are found by arrays of pointers: 1
+        pub pointers: u64 = "pointers" count(0, 0, 1).quiet(),
     }
 }
 

@@ -5,6 +5,7 @@ mod conv;
 mod gemm;
 mod rows;
 mod specs;
+mod thin;
 mod values;
 
 use super::synth::parse;

@@ -45,7 +45,8 @@ impl Operator {
         match self {
             Operator::Gemm(op) => {
                 let [m, n, k, batch] = [op.m, op.n, op.k, op.batch].map(|x| x as f64);
-                work(2.0 * batch * m * n * k, batch * (m * k + k * n + m * n))
+                let results = m * n * (1.0 + op.beta as f64);
+                work(2.0 * batch * m * n * k, batch * (m * k + k * n + results))
             }
             Operator::Elementwise(op) => {
                 let inputs = chain(op.function).inputs;

@@ -138,6 +138,7 @@ fn gemm(row: &Row, sizes: &Sizes<'_>, data: DataType, batch: u64) -> Result<Oper
         data,
         layout,
         epilogue: if bias { Epilogue::Bias } else { Epilogue::None },
+        ..GemmOp::usual()
     };
     within(&op)?;
     Ok(Operator::Gemm(op))

@@ -6,8 +6,8 @@ use crate::kernels::attention::combine::CombineSplits;
 use crate::kernels::attention::flash::Flash;
 use crate::kernels::attention::flash1::Flash1;
 use crate::kernels::operator::{
-    AttentionKind, AttentionOp, DataType, ElementwiseOp, Epilogue, Function, GemmOp, Layout,
-    RowFunction, RowsOp, Style,
+    AttentionKind, AttentionOp, DataType, ElementwiseOp, Function, GemmOp, Layout, RowFunction,
+    RowsOp, Style,
 };
 use crate::kernels::rows::pointwise::OUTPUT;
 use crate::kernels::{Arrays, Fault};
@@ -234,7 +234,7 @@ fn math(op: &AttentionOp, gpu: &GpuSpec) -> Result<Candidate, Fault> {
         batch,
         data: op.data,
         layout,
-        epilogue: Epilogue::None,
+        ..GemmOp::usual()
     };
     let scores = op.queries * keys * batch;
     let elementwise = |function: Function| ElementwiseOp {

@@ -6,7 +6,7 @@
 use super::body::{Access, Body, Emit};
 use super::convert::{gelu, global, pack, shared_load};
 use super::lanes::Lanes;
-use super::pipeline::{Math, Registers};
+use super::pipeline::{Math, Registers, pointer_lanes};
 use super::place::Place;
 use super::{Gemm, Merge, array};
 use crate::kernels::builder::{KernelBuilder, size_suffix};
@@ -19,8 +19,12 @@ enum After {
     Shared(Lanes),
     /// Of C (or the workspace), by whether rows and columns are cut.
     Result([[Lanes; 2]; 2]),
+    /// Of C before it is written, likewise.
+    Previous([[Lanes; 2]; 2]),
     /// Of the bias, by whether columns are cut.
     Bias([Lanes; 2]),
+    /// Of the pointer to C.
+    Pointer(Lanes),
 }
 
 /// Everything behind the loop.
@@ -88,7 +92,10 @@ impl Finish {
                 let base = gemm.arrays.at(array::BIAS) + place.column * gemm.output.bytes();
                 lanes[usize::from(cut_column)].put(index, warp, base, out);
             }
-            After::Result(lanes) => {
+            After::Pointer(lanes) => {
+                lanes.put(index, warp, gemm.pointer_at(array::C, place.batch), out);
+            }
+            After::Result(lanes) | After::Previous(lanes) => {
                 let first = (place.batch * shape.m + place.row) * shape.n + place.column;
                 let base = gemm.arrays.at(self.to) + place.part * self.part + first * self.element;
                 lanes[usize::from(cut_row)][usize::from(cut_column)].put(index, warp, base, out);
@@ -162,7 +169,7 @@ impl<'a, M: Math> Writer<'a, M> {
             self.emits.push(in_flight);
         }
         self.emits.push(Emit::new(code.barrier_text(), &[], &[]));
-        self.addresses();
+        self.addresses(code);
         let bias = self.bias(code);
         let added = self.slices * self.slices * self.warps * self.pieces() * 512;
         let staged = self.all_warps() * self.unit_bytes();
@@ -181,13 +188,18 @@ impl<'a, M: Math> Writer<'a, M> {
     }
 
     /// Where the results go.
-    fn addresses(&mut self) {
+    fn addresses(&mut self, code: &mut KernelBuilder) {
         let (scratch, to) = (self.registers.scratch, self.registers.global[0]);
         for _ in 0..4 {
             self.emits
                 .push(Emit::new("IMAD", &[scratch], &[scratch, 0]));
         }
         self.emits.push(Emit::new("ISETP.GE.AND", &[], &[scratch]));
+        if self.gemm.pointers {
+            let lanes = pointer_lanes(code, self.gemm);
+            let load = Emit::new(code.global("LDG", 8), &[to], &[scratch]);
+            self.access(load, After::Pointer(lanes));
+        }
         self.emits
             .push(Emit::new("IMAD.WIDE", &[to], &[scratch, 0]));
     }
@@ -394,6 +406,10 @@ impl<'a, M: Math> Writer<'a, M> {
         // Reads go ahead of stores as far as registers do.
         let batch = accesses.min(4);
         let first = self.take(batch as u16 * words);
+        let previous = match self.adds() {
+            true => self.take(batch as u16 * words),
+            false => first,
+        };
         let of_lane = move |access: u64, thread: u64| {
             let number = access * 32 + thread % 32;
             let place = (number / row_lanes, number % row_lanes * width / element);
@@ -401,23 +417,55 @@ impl<'a, M: Math> Writer<'a, M> {
         };
         for from in (0..accesses).step_by(batch as usize) {
             let present = from..(from + batch).min(accesses);
+            let at_of = |access: u64| (access - from) as u16 * words;
+            if self.adds() {
+                let load = global(code, "LDG", width);
+                for access in present.clone() {
+                    let lanes =
+                        self.result_lanes(code, round, width, |thread| of_lane(access, thread));
+                    let to = previous + at_of(access);
+                    let emit = Emit::new(&*load, &[to], &[self.registers.global[0]]);
+                    self.access(emit, After::Previous(lanes));
+                }
+            }
             for access in present.clone() {
                 let lanes = Lanes::new(code, self.all_warps(), width, |thread| {
                     let (row, column) = of_lane(access, thread)?;
                     Some(at + thread / 32 * unit + row * pitch + column * element)
                 });
-                let to = first + (access - from) as u16 * words;
+                let to = first + at_of(access);
                 let emit = Emit::new(&*load, &[to], &[self.registers.read[1]]);
                 self.access(emit, After::Shared(lanes));
             }
             for access in present {
                 let lanes = self.result_lanes(code, round, width, |thread| of_lane(access, thread));
-                let value = first + (access - from) as u16 * words;
+                let value = first + at_of(access);
+                self.add_previous(value, previous + at_of(access), words);
                 let emit = Emit::new(&*store, &[], &[self.registers.global[0], value]);
                 self.access(emit, After::Result(lanes));
             }
         }
         self.free = kept;
+    }
+
+    /// Whether C is read here: parts that are added in place find it there, those of a workspace meet it later.
+    fn adds(&self) -> bool {
+        self.gemm.beta && self.gemm.split == 1
+    }
+
+    /// beta C: words of FP32, or two halves at once.
+    fn add_previous(&mut self, value: u16, previous: u16, words: u16) {
+        let text = match (self.gemm.output, self.element) {
+            (DataType::Bf16, 2) => "HFMA2.BF16_V2",
+            (_, 2) => "HFMA2",
+            _ => "FFMA",
+        };
+        let words = if self.adds() { words } else { 0 };
+        for word in 0..words {
+            let (value, previous) = (value + word, previous + word);
+            self.emits
+                .push(Emit::new(text, &[value], &[previous, value]));
+        }
     }
 
     fn result_lanes(

@@ -4,7 +4,7 @@
 //! [`chains`], written as [`script`].
 
 pub(in crate::kernels) mod chains;
-mod combine;
+pub mod combine;
 pub mod layer_norm;
 pub mod pointwise;
 pub(in crate::kernels) mod program;

@@ -79,8 +79,10 @@ pub struct RowPlace {
     pub pitch: u64,
     /// Elements in front of the first.
     pub offset: u64,
-    /// In straight code: the element of the row that the first lane has, and rows after that of the warp.
+    /// The element of the row that the first lane has, in straight code; and rows after that of the warp.
     pub first: (u64, u64),
+    /// Rows of the kernel, one behind the other, that have the same row of the operand.
+    pub shared_by: u64,
     /// How elements are grouped: as many lie side by side, groups are so far apart.
     pub groups: Option<(u64, u64)>,
     /// Rows of a table of which each row of the kernel takes one at random; 0: none.
@@ -96,6 +98,7 @@ impl RowPlace {
             pitch: cols,
             offset: 0,
             first: (0, 0),
+            shared_by: 1,
             groups: None,
             table: 0,
         }
@@ -109,7 +112,7 @@ impl RowPlace {
     /// Address of element `index` of `row`.
     fn address(&self, arrays: &Arrays, row: u64, index: u64) -> u64 {
         let row = match self.table {
-            0 => row,
+            0 => row / self.shared_by,
             table => scatter(row) % table,
         };
         let index = match self.groups {
@@ -271,7 +274,7 @@ impl Lanes {
 impl RowProgram {
     fn access(&self, place: &Place, at: At) -> Access {
         match place {
-            Place::Row(place) => self.row_access(place, at.row, at.lanes),
+            Place::Row(place) => self.row_access(place, at.row + place.first.1, at.lanes),
             Place::PerRow { .. } if at.row >= self.rows => Access::Off,
             Place::PerRow { operand, bytes } => {
                 let address = self.arrays.at(*operand) + at.row * bytes;
@@ -292,7 +295,7 @@ impl RowProgram {
     }
 
     fn row_access(&self, place: &RowPlace, row: u64, lanes: Lanes) -> Access {
-        if lanes.end <= lanes.idle {
+        if lanes.end <= lanes.idle || row >= self.rows {
             return Access::Off;
         }
         let mask = lanes.mask();
@@ -396,7 +399,7 @@ impl RowProgram {
                 vector: 1,
             };
             let at = At {
-                row: row + below,
+                row,
                 warp,
                 mask,
                 lanes,

@@ -14,6 +14,8 @@ use crate::kernels::conv::relayout::Relayout;
 use crate::kernels::conv::tensor::TensorImplicit;
 use crate::kernels::conv::transform::Transform;
 use crate::kernels::fields::Param;
+use crate::kernels::gemm::gemv::Gemv;
+use crate::kernels::gemm::gemv_columns::GemvColumns;
 use crate::kernels::gemm::reduce::SplitReduce;
 use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm};
 use crate::kernels::operator::{
@@ -131,6 +133,18 @@ pub(super) const CATALOGUE: &[Entry] = &[
         "the sum of the parts of a product whose depth was split",
         SplitReduce::FIELDS,
         |values, _| Box::new(SplitReduce::of(Arrays::default(), values)),
+    ),
+    entry(
+        "gemv_kernel",
+        "a product of few rows or columns, whose depth lies side by side: a warp or four for some rows",
+        Gemv::FIELDS,
+        |values, _| Box::new(Gemv::of(Arrays::default(), values)),
+    ),
+    entry(
+        "gemv_columns_kernel",
+        "a product of few rows or columns: a lane for some columns, warps share the depth",
+        GemvColumns::FIELDS,
+        |values, _| Box::new(GemvColumns::of(Arrays::default(), values)),
     ),
     entry!(
         "gather",
