@@ -275,6 +275,20 @@ family! {
     }
 }
 
+family! {
+    /// Tensors side by side along a dimension: rows of all of them become one.
+    pub struct CatOp {
+        /// rows; 1: along the first dimension
+        pub rows: u64 = "rows" count(4096, 1, 1 << 24),
+        /// elements of a row of a tensor
+        pub cols: u64 = "cols" count(1024, 1, ROW_MAX),
+        /// tensors
+        pub tensors: u64 = "tensors" count(2, 1, 128),
+        /// numbers
+        pub data: DataType = "type" name(DataType::NAMES),
+    }
+}
+
 names! {
     /// Direction of a convolution.
     pub enum Direction {
@@ -434,6 +448,8 @@ pub enum Operator {
     Rope(RopeOp),
     /// Table lookup.
     Embedding(EmbeddingOp),
+    /// Concatenation.
+    Cat(CatOp),
     /// Convolution.
     Conv(ConvOp),
     /// Attention.

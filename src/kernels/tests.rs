@@ -4,6 +4,7 @@ mod attention;
 mod conv;
 mod gemm;
 mod rows;
+mod rows_more;
 mod specs;
 mod thin;
 mod values;

@@ -22,6 +22,7 @@ impl Operator {
             Operator::Rows(op) => op.data,
             Operator::Rope(op) => op.data,
             Operator::Embedding(op) => op.data,
+            Operator::Cat(op) => op.data,
             Operator::Conv(op) => op.data,
             Operator::Attention(op) => op.data,
         }
@@ -67,6 +68,10 @@ impl Operator {
                 work(3.0 * elements, 2.0 * elements)
             }
             Operator::Embedding(op) => work(0.0, 2.0 * op.rows as f64 * op.cols as f64),
+            Operator::Cat(op) => {
+                let tensors = op.tensors as f64;
+                work(0.0, 2.0 * tensors * op.rows as f64 * op.cols as f64)
+            }
             Operator::Conv(op) => {
                 let (height, width) = op.output().unwrap_or((0, 0));
                 let [n, c, h, w, k, r, s, groups] =

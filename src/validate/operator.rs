@@ -85,6 +85,7 @@ pub fn operator(row: &Row) -> Result<Operator, Unfit> {
             };
             Ok(Operator::Rope(op))
         }
+        "cat" => cat(&sizes, data?),
         "conv2d" | "conv" => conv(&sizes, data?),
         "attention" => attention(&sizes, data?),
         other => Err(Unfit::Skip(format!("operator {other}"))),
@@ -222,6 +223,17 @@ fn rows(
     };
     within(&op)?;
     Ok(Operator::Rows(op))
+}
+
+fn cat(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
+    let op = CatOp {
+        rows: sizes.get("rows")?,
+        cols: sizes.get("cols")?,
+        tensors: sizes.or("n_in", 2)?,
+        data,
+    };
+    within(&op)?;
+    Ok(Operator::Cat(op))
 }
 
 fn conv(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {

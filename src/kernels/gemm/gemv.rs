@@ -93,6 +93,12 @@ impl Gemv {
         rows * (2 + conversions) + self.at_once * self.small * vector + 4
     }
 
+    /// Passes over L1 of a trip: 128 bytes each.
+    pub(in crate::kernels) fn passes(&self) -> u64 {
+        let bytes = 32 * self.vector() * self.data.bytes();
+        (self.at_once + self.small) * bytes.div_ceil(128)
+    }
+
     /// Registers of a vector on its way.
     fn words(&self) -> u64 {
         (self.vector() * self.data.bytes()).div_ceil(4)

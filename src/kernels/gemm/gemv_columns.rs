@@ -96,6 +96,12 @@ impl GemvColumns {
         loads + conversions + rows * self.small * vector + 4
     }
 
+    /// Passes over L1 of a trip: 128 bytes each; a small row's load is one.
+    pub(in crate::kernels) fn passes(&self) -> u64 {
+        let bytes = 32 * self.vector() * self.data.bytes();
+        self.at_once() * bytes.div_ceil(128) + self.small * self.small_loads()
+    }
+
     /// Registers of a vector of columns.
     fn words(&self) -> u64 {
         (self.vector() * self.data.bytes()).div_ceil(4)

@@ -81,8 +81,12 @@ pub struct RowPlace {
     pub offset: u64,
     /// The element of the row that the first lane has, in straight code; and rows after that of the warp.
     pub first: (u64, u64),
-    /// Rows of the kernel, one behind the other, that have the same row of the operand.
+    /// Rows of the kernel, one behind the other, that have the same row of the operand, and elements from where one of
+    /// them begins to where the next does.
     pub shared_by: u64,
+    pub part: u64,
+    /// Elements that a row of the operand has, where those of the kernel may be more.
+    pub limit: u64,
     /// How elements are grouped: as many lie side by side, groups are so far apart.
     pub groups: Option<(u64, u64)>,
     /// Rows of a table of which each row of the kernel takes one at random; 0: none.
@@ -99,6 +103,8 @@ impl RowPlace {
             offset: 0,
             first: (0, 0),
             shared_by: 1,
+            part: 0,
+            limit: u64::MAX,
             groups: None,
             table: 0,
         }
@@ -109,17 +115,23 @@ impl RowPlace {
         RowPlace::rows(operand, bytes, 0)
     }
 
-    /// Address of element `index` of `row`.
-    fn address(&self, arrays: &Arrays, row: u64, index: u64) -> u64 {
-        let row = match self.table {
-            0 => row / self.shared_by,
-            table => scatter(row) % table,
-        };
+    /// Where element `index` of `row` lies in its row of the operand.
+    fn index(&self, row: u64, index: u64) -> u64 {
         let index = match self.groups {
             None => index,
             Some((size, pitch)) => index / size * pitch + index % size,
         };
-        arrays.at(self.operand) + (row * self.pitch + self.offset + index) * self.bytes
+        row % self.shared_by * self.part + index
+    }
+
+    /// Address of element `index` of `row`.
+    fn address(&self, arrays: &Arrays, row: u64, index: u64) -> u64 {
+        let of_operand = match self.table {
+            0 => row / self.shared_by,
+            table => scatter(row) % table,
+        };
+        let index = self.index(row, index) + self.offset;
+        arrays.at(self.operand) + (of_operand * self.pitch + index) * self.bytes
     }
 
     /// Whether elements `first..first + count` lie side by side.
@@ -200,14 +212,18 @@ pub enum Step {
     Once(Block, Who, Vec<Place>),
     /// A loop over elements; its body's code, and where the memory instructions of the body go.
     Each(Block, Span, Vec<Place>),
+    /// Steps of the last of the CTAs that share a row.
+    Last(Vec<Step>),
 }
 
 /// A kernel over rows.
 pub struct RowProgram {
     /// Operands.
     pub arrays: Arrays,
-    /// Rows.
+    /// Rows; parts of rows where CTAs share them.
     pub rows: u64,
+    /// CTAs that share a row: the first of all rows, then the second, and so on.
+    pub parts: u64,
     /// Elements of a row.
     pub cols: u64,
     /// Warps of a row.
@@ -294,7 +310,11 @@ impl RowProgram {
         }
     }
 
-    fn row_access(&self, place: &RowPlace, row: u64, lanes: Lanes) -> Access {
+    fn row_access(&self, place: &RowPlace, row: u64, mut lanes: Lanes) -> Access {
+        if place.limit < u64::MAX {
+            let left = place.limit.saturating_sub(place.index(row, lanes.element));
+            lanes.end = lanes.end.min(left.div_ceil(lanes.vector));
+        }
         if lanes.end <= lanes.idle || row >= self.rows {
             return Access::Off;
         }
@@ -421,21 +441,32 @@ struct At {
 impl WarpGenerator for RowProgram {
     fn warp(&self, cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         let of_cta = u64::from(warp / self.row_warps);
+        let whole = self.rows / self.parts;
+        let cta = match self.parts {
+            1 => cta,
+            parts => cta % whole * parts + cta / whole,
+        };
         let row = (cta * u64::from(self.cta_warp_rows) + of_cta) * self.warp_rows * self.lane_rows;
-        for step in &self.steps {
-            match step {
-                Step::Once(block, who, places) => {
-                    self.once((block, *who, places), row, warp % self.row_warps, out);
-                }
-                Step::Each(block, span, places) => {
-                    self.each((block, *span, places), row, warp % self.row_warps, out);
-                }
-            }
-        }
+        self.run(&self.steps, row, warp % self.row_warps, out);
     }
 }
 
 impl RowProgram {
+    fn run(&self, steps: &[Step], row: u64, warp: u32, out: &mut CtaEncoder) {
+        for step in steps {
+            match step {
+                Step::Once(block, who, places) => self.once((block, *who, places), row, warp, out),
+                Step::Each(block, span, places) => {
+                    self.each((block, *span, places), row, warp, out);
+                }
+                Step::Last(steps) if row % self.parts + 1 == self.parts => {
+                    self.run(steps, row, warp, out);
+                }
+                Step::Last(_) => {}
+            }
+        }
+    }
+
     /// A CTA of `threads` threads for each of `rows` rows of `cols` elements.
     pub fn cta_a_row(
         arrays: Arrays,
@@ -446,6 +477,7 @@ impl RowProgram {
         RowProgram {
             arrays,
             rows,
+            parts: 1,
             cols,
             row_warps: threads.div_ceil(32) as u32,
             cta_warp_rows: 1,
@@ -482,6 +514,17 @@ impl Script<'_> {
     ) {
         let block = self.block(append);
         self.steps.push(Step::Each(block, span, places));
+    }
+
+    /// Steps of the last of the CTAs that share a row.
+    pub fn last(&mut self, append: impl FnOnce(&mut Script<'_>)) {
+        let mut inner = Script {
+            code: &mut *self.code,
+            steps: Vec::new(),
+        };
+        append(&mut inner);
+        let steps = inner.steps;
+        self.steps.push(Step::Last(steps));
     }
 
     fn block(&mut self, append: impl FnOnce(&mut KernelBuilder)) -> Block {

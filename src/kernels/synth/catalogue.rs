@@ -19,9 +19,12 @@ use crate::kernels::gemm::gemv_columns::GemvColumns;
 use crate::kernels::gemm::reduce::SplitReduce;
 use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm};
 use crate::kernels::operator::{
-    AttentionOp, ConvOp, ElementwiseOp, EmbeddingOp, GemmOp, Operator, RopeOp, RowFunction, RowsOp,
+    AttentionOp, CatOp, ConvOp, ElementwiseOp, EmbeddingOp, GemmOp, Operator, RopeOp, RowFunction,
+    RowsOp,
 };
+use crate::kernels::rows::cat::Cat;
 use crate::kernels::rows::layer_norm::LayerNorm;
+use crate::kernels::rows::layer_norm_scalar::{NormalizeRows, RowMoments};
 use crate::kernels::rows::pointwise::Pointwise;
 use crate::kernels::rows::reduce::{GatherRows, Reduce};
 use crate::kernels::rows::rotary::Rotary;
@@ -282,6 +285,24 @@ pub(super) const CATALOGUE: &[Entry] = &[
         |values, _| Box::new(GatherRows::of(Arrays::default(), values)),
     ),
     entry(
+        "row_moments_kernel",
+        "PyTorch's kernel for means and deviations of rows that are no vectors",
+        RowMoments::FIELDS,
+        |values, _| Box::new(RowMoments::of(Arrays::default(), values)),
+    ),
+    entry(
+        "normalize_rows_kernel",
+        "PyTorch's kernel that makes a layer norm of these",
+        NormalizeRows::FIELDS,
+        |values, _| Box::new(NormalizeRows::of(Arrays::default(), values)),
+    ),
+    entry(
+        "cat_kernel",
+        "PyTorch's kernel that puts tensors side by side",
+        Cat::FIELDS,
+        |values, _| Box::new(Cat::of(Arrays::default(), values)),
+    ),
+    entry(
         "flash_kernel",
         "FlashAttention 2, forward",
         Flash::FIELDS,
@@ -388,6 +409,12 @@ pub(super) const CATALOGUE: &[Entry] = &[
         "rows of a table by index",
         EmbeddingOp::FIELDS,
         |values| Operator::Embedding(EmbeddingOp::of(values)),
+    ),
+    operator(
+        "cat",
+        "tensors side by side along a dimension",
+        CatOp::FIELDS,
+        |values| Operator::Cat(CatOp::of(values)),
     ),
     operator("conv", "convolution of images", ConvOp::FIELDS, |values| {
         Operator::Conv(ConvOp::of(values))

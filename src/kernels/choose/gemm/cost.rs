@@ -195,6 +195,8 @@ pub(super) struct Thin {
     /// Times through the loop, and instructions of a warp in it.
     pub trips: u64,
     pub instructions: u64,
+    /// Passes over L1 of a warp in it: 128 bytes each.
+    pub passes: u64,
     /// Instructions of a warp behind it.
     pub finish: u64,
     /// Operands and results, each once.
@@ -213,6 +215,7 @@ pub(super) fn thin_cost(thin: &Thin, gpu: &GpuSpec) -> Option<Cost> {
     let instructions = thin.trips * thin.instructions + thin.finish;
     let warps = (thin.ctas * thin.warps) as f64;
     let issue = (warps / (4.0 * sms)).ceil() * instructions as f64;
+    let passes = (warps / sms).ceil() * (thin.trips * thin.passes) as f64;
     // Loads of a trip are under way together; the next trip waits for them.
     let latency = memory_latency(gpu);
     let trip = latency + thin.instructions as f64;
@@ -220,6 +223,7 @@ pub(super) fn thin_cost(thin: &Thin, gpu: &GpuSpec) -> Option<Cost> {
     let limits = [
         (thin.bytes / dram_bytes(gpu), "DRAM"),
         (issue, "issue"),
+        (passes, "L1"),
         (alone, "one warp's own latency"),
     ];
     let most = limits.iter().max_by(|a, b| a.0.total_cmp(&b.0));

@@ -68,6 +68,10 @@ pub(super) fn candidates(op: &GemmOp, gpu: &GpuSpec) -> Vec<Candidate> {
     if biased && sides.results == Results::Together || sides.small > 1 && op.batch > 1 {
         return Vec::new();
     }
+    // cuBLAS has `gemmSN` for floats only; halves of few rows go to tiles with a split depth.
+    if sides.small > 1 && op.data != DataType::F32 {
+        return Vec::new();
+    }
     if sides.along_depth {
         let best = |warps: u64| {
             let forms = [4, 2, 1].map(|at_once| rows(op, &sides, at_once, warps, gpu));
@@ -128,6 +132,7 @@ fn rows(op: &GemmOp, sides: &Sides, at_once: u64, warps: u64, gpu: &GpuSpec) -> 
         smem_bytes: 0,
         trips: kernel.trips(),
         instructions: kernel.instructions(),
+        passes: kernel.passes(),
         finish: 13 * at_once * sides.small + 40,
         bytes: bytes(op),
     };
@@ -169,6 +174,7 @@ fn columns(op: &GemmOp, sides: &Sides, warps: u64, split: u64, gpu: &GpuSpec) ->
         smem_bytes: kernel.smem_bytes(),
         trips: kernel.trips(),
         instructions: kernel.instructions(),
+        passes: kernel.passes(),
         finish: 10 * warps + 40,
         bytes: bytes(op),
     };
