@@ -402,6 +402,8 @@ impl AttentionKind {
             "eager" | "math" => AttentionKind::Math,
             "flash_attn_v1" => AttentionKind::Flash1,
             "flash_attn_v2" => AttentionKind::Flash2,
+            "mem_efficient" | "xformers" => AttentionKind::Efficient,
+            "vllm_paged" | "paged_attention" => AttentionKind::Paged,
             _ if name.starts_with("sdpa_torch2.1") => AttentionKind::Sdpa21,
             _ if name.starts_with("sdpa") => AttentionKind::Auto,
             _ => return None,

@@ -1,6 +1,7 @@
 //! Tests of the generators: counts by hand, purity, valid streams, faults.
 
 mod attention;
+mod attention_more;
 mod conv;
 mod gemm;
 mod rows;

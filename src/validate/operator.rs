@@ -286,7 +286,7 @@ fn attention(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
         causal: sizes.or("causal", 0)?,
         data,
         kind,
-        ..AttentionOp::usual()
+        backward: u64::from(matches!(sizes.text("dir"), Some("bwd" | "backward"))),
     };
     within(&op)?;
     Ok(Operator::Attention(op))

@@ -3,9 +3,14 @@
 use super::{Entry, Make};
 use crate::config::GpuSpec;
 use crate::kernels::KernelGenerator;
+use crate::kernels::attention::backward::Backward;
+use crate::kernels::attention::backward::rows::{ConvertQueries, DotRows};
 use crate::kernels::attention::combine::CombineSplits;
+use crate::kernels::attention::efficient::Efficient;
 use crate::kernels::attention::flash::Flash;
 use crate::kernels::attention::flash1::Flash1;
+use crate::kernels::attention::paged::Paged;
+use crate::kernels::attention::paged::reduce::PagedReduce;
 use crate::kernels::conv::depthwise::Depthwise;
 use crate::kernels::conv::fused::FusedWinograd;
 use crate::kernels::conv::implicit::Implicit;
@@ -319,6 +324,42 @@ pub(super) const CATALOGUE: &[Entry] = &[
         "joins the parts of a FlashAttention whose keys are shared",
         CombineSplits::FIELDS,
         |values, _| Box::new(CombineSplits::of(Arrays::default(), values)),
+    ),
+    entry(
+        "flash_backward_kernel",
+        "FlashAttention 2, backward: the kernel that makes the gradients",
+        Backward::FIELDS,
+        |values, _| Box::new(Backward::of(Arrays::default(), values)),
+    ),
+    entry(
+        "flash_backward_dot_kernel",
+        "FlashAttention 2, backward: what goes before, a number of each row",
+        Backward::FIELDS,
+        |values, _| Box::new(DotRows(Backward::of(Arrays::default(), values))),
+    ),
+    entry(
+        "flash_backward_convert_kernel",
+        "FlashAttention 2, backward: what goes after, halves of the sums of gradients",
+        Backward::FIELDS,
+        |values, _| Box::new(ConvertQueries(Backward::of(Arrays::default(), values))),
+    ),
+    entry(
+        "efficient_kernel",
+        "the memory-efficient attention of PyTorch, forward",
+        Efficient::FIELDS,
+        |values, _| Box::new(Efficient::of(Arrays::default(), values)),
+    ),
+    entry(
+        "paged_kernel",
+        "vLLM's attention of one query a sequence over blocks of keys and values",
+        Paged::FIELDS,
+        |values, _| Box::new(Paged::of(Arrays::default(), values)),
+    ),
+    entry(
+        "paged_reduce_kernel",
+        "joins the parts of vLLM's attention",
+        PagedReduce::FIELDS,
+        |values, _| Box::new(PagedReduce::of(Arrays::default(), values)),
     ),
     entry(
         "conv_offsets_kernel",
