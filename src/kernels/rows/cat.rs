@@ -104,7 +104,13 @@ impl CatWarps {
 }
 
 impl WarpGenerator for CatWarps {
-    fn warp(&self, cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
+    fn iterations(&self, cta: u64) -> u64 {
+        let (kernel, first) = (&self.kernel, cta % self.kernel.ctas * THREADS);
+        let whole = kernel.elements() / kernel.vector();
+        whole.saturating_sub(first).div_ceil(kernel.ctas * THREADS)
+    }
+
+    fn warp(&self, cta: u64, warp: u32, iterations: Range<u64>, out: &mut CtaEncoder) {
         let kernel = &self.kernel;
         let (x, tensor) = (cta % kernel.ctas, cta / kernel.ctas);
         let (vector, bytes, all) = (kernel.vector(), kernel.data.bytes(), kernel.elements());
@@ -113,8 +119,10 @@ impl WarpGenerator for CatWarps {
         let step = kernel.ctas * THREADS;
         self.start.emit_plain(FULL, out);
         let own = x * THREADS + u64::from(warp) * 32;
-        let mut at = own;
-        while at < whole {
+        let trips = whole.saturating_sub(own).div_ceil(step);
+        let range = iterations.start.min(trips)..iterations.end.min(trips);
+        out.iterations(range, self.vector.len(), |trip, out| {
+            let at = own + trip * step;
             let lanes = (whole - at).min(32);
             let first: Vec<u64> = (at..at + lanes).map(|n| n * vector).collect();
             let mask = first_lanes(lanes);
@@ -126,8 +134,7 @@ impl WarpGenerator for CatWarps {
                 },
                 n => self.stores(tensor, &first, n as u64 - 1),
             });
-            at += step;
-        }
+        });
         // What is less than a vector: by the thread whose turn it is.
         let lane = whole.checked_sub(own).map(|ahead| ahead % step);
         if let Some(lane) = lane.filter(|lane| *lane < 32) {
@@ -153,6 +160,67 @@ impl Cat {
             ("c", 32 + element),
         ];
         list(code, OFFSET, &names);
+    }
+
+    /// Places; the reciprocal of the size, which does not change.
+    fn start(&self, code: &mut KernelBuilder) {
+        code.entry();
+        let text = "S2R r2; S2R r3; S2R r4; IMAD r2 = r3 r2; SHF r2 = r2; MOV r5 = c2; ISETP.GE.U32.AND p0 = r2; BRA p0; \
+            I2F.U32.RP r12 = r5; MUFU.RCP r12 = r12; IADD3 r12 = r12; F2I.FTZ.U32.TRUNC.NTZ r12 = r12; IADD3 r13 = r12; \
+            IMAD r13 = r13 r5; IMAD.HI.U32 r12 = r12 r13; ISETP.NE.U32.AND p3 = r5; IMAD r14 = c3 c4; \
+            IADD3 r15 = r2; ISETP.GT.U32.AND p0 = r15; BRA p0";
+        list(code, text, &[]);
+    }
+
+    /// A vector: one load, each element's offset and store.
+    fn vectors(&self, code: &mut KernelBuilder) {
+        let (vector, bytes) = (self.vector() as u16, self.data.bytes());
+        let load = code.global("LDG", VECTOR_BYTES);
+        list(
+            code,
+            &format!("IMAD.WIDE.U32 r6 = r2 c0; {load} r40 = r6"),
+            &[],
+        );
+        for element in 0..vector {
+            Cat::offset(code, element);
+        }
+        let store = code.global("STG", bytes);
+        for element in 0..vector {
+            if bytes == 2 && element % 2 == 1 {
+                list(code, "PRMT d = d", &[("d", 40 + element / 2)]);
+            }
+            let names = [("c", 32 + element), ("d", 40 + element * bytes as u16 / 4)];
+            list(
+                code,
+                &format!("IADD3 c = c r14; IMAD.WIDE.U32 r8 = c c1; {store} r8 d"),
+                &names,
+            );
+        }
+        list(
+            code,
+            "IADD3 r2 = r2; IADD3 r15 = r2; ISETP.GT.U32.AND p0 = r15; BRA p0",
+            &[],
+        );
+    }
+
+    /// One element of those behind the last vector.
+    fn single(&self, code: &mut KernelBuilder) {
+        let bytes = self.data.bytes();
+        let (load, store) = (code.global("LDG", bytes), code.global("STG", bytes));
+        list(
+            code,
+            &format!("IMAD.WIDE.U32 r6 = r2 c0; {load} r40 = r6"),
+            &[],
+        );
+        Cat::offset(code, 0);
+        let text = format!(
+            "IADD3 r32 = r32 r14; IMAD.WIDE.U32 r8 = r32 c1; {store} r8 r40; IADD3 r2 = r2"
+        );
+        list(
+            code,
+            &format!("{text}; ISETP.GE.U32.AND p0 = r2; BRA p0"),
+            &[],
+        );
     }
 
     fn check(&self) -> Result<(), Fault> {
@@ -183,70 +251,14 @@ impl KernelGenerator for Cat {
             append(&mut code);
             Block::from(&code, first)
         };
-        let (vector, bytes) = (self.vector() as u16, self.data.bytes());
-        // The reciprocal of the size does not change.
-        let start = block(&|code| {
-            code.entry();
-            let text = "S2R r2; S2R r3; S2R r4; IMAD r2 = r3 r2; SHF r2 = r2; MOV r5 = c2; ISETP.GE.U32.AND p0 = r2; BRA p0; \
-                I2F.U32.RP r12 = r5; MUFU.RCP r12 = r12; IADD3 r12 = r12; F2I.FTZ.U32.TRUNC.NTZ r12 = r12; IADD3 r13 = r12; \
-                IMAD r13 = r13 r5; IMAD.HI.U32 r12 = r12 r13; ISETP.NE.U32.AND p3 = r5; IMAD r14 = c3 c4; \
-                IADD3 r15 = r2; ISETP.GT.U32.AND p0 = r15; BRA p0";
-            list(code, text, &[]);
-        });
-        let vectors = block(&|code| {
-            let load = code.global("LDG", VECTOR_BYTES);
-            list(
-                code,
-                &format!("IMAD.WIDE.U32 r6 = r2 c0; {load} r40 = r6"),
-                &[],
-            );
-            for element in 0..vector {
-                Cat::offset(code, element);
-            }
-            let store = code.global("STG", bytes);
-            for element in 0..vector {
-                if bytes == 2 && element % 2 == 1 {
-                    list(code, "PRMT d = d", &[("d", 40 + element / 2)]);
-                }
-                let names = [("c", 32 + element), ("d", 40 + element * bytes as u16 / 4)];
-                list(
-                    code,
-                    &format!("IADD3 c = c r14; IMAD.WIDE.U32 r8 = c c1; {store} r8 d"),
-                    &names,
-                );
-            }
-            list(
-                code,
-                "IADD3 r2 = r2; IADD3 r15 = r2; ISETP.GT.U32.AND p0 = r15; BRA p0",
-                &[],
-            );
-        });
-        let single = block(&|code| {
-            let (load, store) = (code.global("LDG", bytes), code.global("STG", bytes));
-            list(
-                code,
-                &format!("IMAD.WIDE.U32 r6 = r2 c0; {load} r40 = r6"),
-                &[],
-            );
-            Cat::offset(code, 0);
-            let text = format!(
-                "IADD3 r32 = r32 r14; IMAD.WIDE.U32 r8 = r32 c1; {store} r8 r40; IADD3 r2 = r2"
-            );
-            list(
-                code,
-                &format!("{text}; ISETP.GE.U32.AND p0 = r2; BRA p0"),
-                &[],
-            );
-        });
-        let end = block(&|code| {
-            list(code, "EXIT", &[]);
-        });
         let warps = CatWarps {
             kernel: self.clone(),
-            start,
-            vector: vectors,
-            single,
-            end,
+            start: block(&|code| self.start(code)),
+            vector: block(&|code| self.vectors(code)),
+            single: block(&|code| self.single(code)),
+            end: block(&|code| {
+                list(code, "EXIT", &[]);
+            }),
             patterns: Contiguous::new(&mut code),
         };
         Ok(Assembly {

@@ -8,6 +8,7 @@ pub(in crate::kernels) mod chains;
 pub mod combine;
 pub mod layer_norm;
 pub mod layer_norm_scalar;
+mod place;
 pub mod pointwise;
 pub(in crate::kernels) mod program;
 pub mod reduce;

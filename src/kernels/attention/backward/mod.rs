@@ -12,7 +12,7 @@ mod warps;
 use crate::config::GpuSpec;
 use crate::kernels::attention::product::{Product, Side, TileCopies};
 use crate::kernels::attention::tile::{HALF, Tile};
-use crate::kernels::builder::{FULL, KernelBuilder};
+use crate::kernels::builder::{FULL, KernelBuilder, first_lanes};
 use crate::kernels::fields::{Field, family};
 use crate::kernels::operator::DataType;
 use crate::kernels::rows::script::Block;
@@ -296,23 +296,18 @@ impl KernelGenerator for Backward {
         let pitch = self.heads * self.head_dim * HALF;
         let mut copies = |tile: Tile| TileCopies::new(&mut code, tile, WARPS, pitch, self.head_dim);
         let (queries, keys) = (copies(self.query_tile()), copies(self.key_tile()));
-        let row = self.padded() * 4;
+        let stats = (0..=8).map(|rows| match first_lanes(4 * rows) {
+            0 => 0,
+            mask => code.pattern(mask, 4, |lane| lane / 4 * 4),
+        });
+        let stats = stats.collect();
         let generator = BackwardWarps {
             kernel: self.clone(),
             blocks,
             queries,
             keys,
-            stats: (0..=8)
-                .map(|rows| match rows {
-                    0 => 0,
-                    rows => {
-                        code.pattern(crate::kernels::builder::first_lanes(4 * rows), 4, |lane| {
-                            lane / 4 * 4
-                        })
-                    }
-                })
-                .collect(),
-            added: code.pattern(FULL, 4, |lane| lane / 4 * row + lane % 4 * 8),
+            stats,
+            added: code.pattern(FULL, 4, |lane| lane * 4),
             fragments: Fragments::new(&mut code, self),
         };
         let (bm, bn) = self.tile();

@@ -91,7 +91,7 @@ pub(super) struct BackwardWarps {
     pub keys: TileCopies,
     /// Words of eight rows, four lanes each, by rows that there are.
     pub stats: Vec<PatternId>,
-    /// A word of eight rows and every other column.
+    /// Words side by side.
     pub added: PatternId,
     pub fragments: Fragments,
 }
@@ -155,15 +155,15 @@ impl BackwardWarps {
         }
     }
 
-    /// Addition number `n` of a warp to the gradients of a tile of queries.
+    /// Addition number `n` of a warp to the gradients of a tile of queries. Sums lie there in an order of their own, which
+    /// the kernel that converts them knows: each warp adds to 32 words side by side, the warps to eight rows.
     fn addition(&self, at: At, queries: u64, warp: u32, n: usize) -> Access {
         let kernel = &self.kernel;
-        let product = kernel.product(Which::Queries, 0);
-        let warp = u64::from(warp);
-        let (quad, element) = (n as u64 / 4, n as u64 % 4);
-        let of_band = product.cols / 8;
-        let row = warp % product.warps_m * product.rows + quad / of_band * 16 + element / 2 * 8;
-        let col = warp / product.warps_m * product.cols + quad % of_band * 8 + element % 2;
+        let of_column = kernel.tile().0 / WARPS;
+        let (row, col) = (
+            n as u64 % of_column * WARPS + u64::from(warp),
+            n as u64 / of_column * 32,
+        );
         let head = at.sequence * kernel.heads + at.head;
         let first = head * kernel.summed_rows() + queries * kernel.tile().0 + row;
         Access::Pattern {

@@ -1,8 +1,7 @@
-//! What can be named: each family's members with their tables.
+//! Kernels that libraries have.
 
-use super::{Entry, Make};
-use crate::config::GpuSpec;
-use crate::kernels::KernelGenerator;
+use super::{Entry, entry};
+use crate::kernels::Arrays;
 use crate::kernels::attention::backward::Backward;
 use crate::kernels::attention::backward::rows::{ConvertQueries, DotRows};
 use crate::kernels::attention::combine::CombineSplits;
@@ -18,15 +17,10 @@ use crate::kernels::conv::offsets::Offsets;
 use crate::kernels::conv::relayout::Relayout;
 use crate::kernels::conv::tensor::TensorImplicit;
 use crate::kernels::conv::transform::Transform;
-use crate::kernels::fields::Param;
 use crate::kernels::gemm::gemv::Gemv;
 use crate::kernels::gemm::gemv_columns::GemvColumns;
 use crate::kernels::gemm::reduce::SplitReduce;
 use crate::kernels::gemm::{F16_FIELDS, F32_FIELDS, Gemm};
-use crate::kernels::operator::{
-    AttentionOp, CatOp, ConvOp, ElementwiseOp, EmbeddingOp, GemmOp, Operator, RopeOp, RowFunction,
-    RowsOp,
-};
 use crate::kernels::rows::cat::Cat;
 use crate::kernels::rows::layer_norm::LayerNorm;
 use crate::kernels::rows::layer_norm_scalar::{NormalizeRows, RowMoments};
@@ -36,94 +30,8 @@ use crate::kernels::rows::rotary::Rotary;
 use crate::kernels::rows::softmax::Softmax;
 use crate::kernels::rows::strided::Strided;
 use crate::kernels::rows::vllm::{RmsNorm, SiluAndMul};
-use crate::kernels::stream::{Stream, StreamOp};
-use crate::kernels::{
-    Arrays, chase, compute, gather, local, micro_bandwidth, micro_cache, micro_ops, micro_ring,
-    micro_sweep, micro_wmma, shared,
-};
 
-/// An entry whose value is made of the family's own fields.
-macro_rules! entry {
-    ($name:literal, $family:ty, $doc:literal) => {
-        entry($name, $doc, <$family>::FIELDS, |values, _| {
-            Box::new(<$family>::of(values))
-        })
-    };
-}
-
-const fn entry(
-    name: &'static str,
-    doc: &'static str,
-    params: &'static [Param],
-    make: fn(&[u64], &GpuSpec) -> Box<dyn KernelGenerator>,
-) -> Entry {
-    Entry {
-        name,
-        doc,
-        params,
-        make: Make::Kernel(make),
-    }
-}
-
-const fn operator(
-    name: &'static str,
-    doc: &'static str,
-    params: &'static [Param],
-    make: fn(&[u64]) -> Operator,
-) -> Entry {
-    Entry {
-        name,
-        doc,
-        params,
-        make: Make::Operator(make),
-    }
-}
-
-pub(super) const CATALOGUE: &[Entry] = &[
-    entry!(
-        "empty",
-        compute::Empty,
-        "a kernel that returns at once: 2 instructions a warp"
-    ),
-    entry!(
-        "ffma",
-        compute::FfmaChain,
-        "one dependent FFMA chain a thread: 8 instructions, and 132 (128 FFMA) an iteration"
-    ),
-    entry!(
-        "ffma_ilp",
-        compute::FfmaChains,
-        "independent FFMA chains: 6 instructions and 2 a chain, and 123 (120 FFMA) an iteration"
-    ),
-    entry!(
-        "barrier",
-        compute::BarrierLoop,
-        "CTA barriers in a loop: 3 instructions, and 4 (one BAR) an iteration"
-    ),
-    entry(
-        "stream",
-        "c = a + b, 15 instructions a warp",
-        Stream::FIELDS,
-        |values, _| Box::new(Stream::of(StreamOp::Add, values)),
-    ),
-    entry("copy", "c = a", Stream::FIELDS, |values, _| {
-        Box::new(Stream::of(StreamOp::Copy, values))
-    }),
-    entry("scale", "c = s * a", Stream::FIELDS, |values, _| {
-        Box::new(Stream::of(StreamOp::Scale, values))
-    }),
-    entry("triad", "c = a + s * b", Stream::FIELDS, |values, _| {
-        Box::new(Stream::of(StreamOp::Triad, values))
-    }),
-    entry(
-        "read",
-        "sums a; the store is never executed",
-        Stream::FIELDS,
-        |values, _| Box::new(Stream::of(StreamOp::Read, values)),
-    ),
-    entry("init", "c = s", Stream::FIELDS, |values, _| {
-        Box::new(Stream::of(StreamOp::Init, values))
-    }),
+pub(super) const ENTRIES: &[Entry] = &[
     entry(
         "sgemm",
         "C = A x B in FP32 by one kernel, tiles of 128 x 128 x 8 unless others are asked for",
@@ -153,87 +61,6 @@ pub(super) const CATALOGUE: &[Entry] = &[
         "a product of few rows or columns: a lane for some columns, warps share the depth",
         GemvColumns::FIELDS,
         |values, _| Box::new(GemvColumns::of(Arrays::default(), values)),
-    ),
-    entry!(
-        "gather",
-        gather::Gather,
-        "independent random loads: 6 instructions a warp, and 4 for each load"
-    ),
-    entry!(
-        "pchase",
-        chase::Chase,
-        "one thread, dependent loads along a random ring; cycles an iteration = latency of a load \
-         (subtract a run with fewer iterations)"
-    ),
-    entry!(
-        "smem",
-        shared::SharedAccesses,
-        "shared-memory accesses with n-way bank conflicts, 16 an iteration"
-    ),
-    entry!(
-        "atomics",
-        shared::Atomics,
-        "atomic additions, 16 an iteration"
-    ),
-    entry!(
-        "local",
-        local::Spills,
-        "register spills: `words` stores to local memory and as many loads, an iteration"
-    ),
-    entry!(
-        "ops",
-        micro_ops::Operations,
-        "128 operations an iteration, in dependent chains"
-    ),
-    entry!(
-        "wmma",
-        micro_wmma::Wmma,
-        "loop of wmma 16x16x16 as Volta issues them: 16 HMMA.884 each with f32, 8 with f16"
-    ),
-    entry!(
-        "ring",
-        micro_ring::Ring,
-        "one thread, dependent 64-bit loads along a ring: warm laps, then loads"
-    ),
-    entry!(
-        "lap",
-        micro_ring::Lap,
-        "one CTA of 1024 threads reads every element of a ring once, in its order"
-    ),
-    entry!(
-        "doubles",
-        micro_bandwidth::Elementwise,
-        "doubles, one element a thread, with at most so many CTAs on an SM"
-    ),
-    entry!(
-        "sweep",
-        micro_sweep::Sweep,
-        "every CTA reads the same buffer round and round, 32 loads unrolled"
-    ),
-    entry!(
-        "chunks",
-        micro_bandwidth::Chunks,
-        "1024 threads a CTA read chunk (CTA mod chunks) in 32 steps of 16 KiB; chunks are interleaved"
-    ),
-    entry!(
-        "strides",
-        micro_cache::Strides,
-        "one CTA of 1024 threads, 8 loads an iteration that hit L1, strided or as 2-D tiles"
-    ),
-    entry!(
-        "code",
-        micro_cache::CodeLoop,
-        "a loop of so many bytes of FFMA in 8 chains"
-    ),
-    entry!(
-        "constant",
-        micro_cache::Constants,
-        "FFMA with a constant operand, each in the next line of so many bytes of constants"
-    ),
-    entry!(
-        "barriers",
-        micro_cache::Barriers,
-        "16 CTA barriers an iteration"
     ),
     entry(
         "pointwise",
@@ -402,68 +229,5 @@ pub(super) const CATALOGUE: &[Entry] = &[
         "PyTorch's kernel for convolutions whose channels are on their own",
         Depthwise::FIELDS,
         |values, _| Box::new(Depthwise::of(Arrays::default(), values)),
-    ),
-    operator(
-        "gemm",
-        "C = A x B as libraries compute it: tile and split-K by shape",
-        GemmOp::FIELDS,
-        |values| Operator::Gemm(GemmOp::of(values)),
-    ),
-    operator(
-        "elementwise",
-        "a function of every element",
-        ElementwiseOp::FIELDS,
-        |values| Operator::Elementwise(ElementwiseOp::of(values)),
-    ),
-    operator("softmax", "softmax of rows", RowsOp::FIELDS, |values| {
-        Operator::Rows(RowsOp::of(RowFunction::Softmax, values))
-    }),
-    operator(
-        "layernorm",
-        "layer norm of rows",
-        RowsOp::FIELDS,
-        |values| Operator::Rows(RowsOp::of(RowFunction::LayerNorm, values)),
-    ),
-    operator("rmsnorm", "RMS norm of rows", RowsOp::FIELDS, |values| {
-        Operator::Rows(RowsOp::of(RowFunction::RmsNorm, values))
-    }),
-    operator(
-        "add_rmsnorm",
-        "residual addition and RMS norm of rows",
-        RowsOp::FIELDS,
-        |values| Operator::Rows(RowsOp::of(RowFunction::AddRmsNorm, values)),
-    ),
-    operator("sum", "sum of rows", RowsOp::FIELDS, |values| {
-        Operator::Rows(RowsOp::of(RowFunction::Sum, values))
-    }),
-    operator("max", "maximum of rows", RowsOp::FIELDS, |values| {
-        Operator::Rows(RowsOp::of(RowFunction::Max, values))
-    }),
-    operator(
-        "rope",
-        "rotary position embedding of queries and keys, in place",
-        RopeOp::FIELDS,
-        |values| Operator::Rope(RopeOp::of(values)),
-    ),
-    operator(
-        "embedding",
-        "rows of a table by index",
-        EmbeddingOp::FIELDS,
-        |values| Operator::Embedding(EmbeddingOp::of(values)),
-    ),
-    operator(
-        "cat",
-        "tensors side by side along a dimension",
-        CatOp::FIELDS,
-        |values| Operator::Cat(CatOp::of(values)),
-    ),
-    operator("conv", "convolution of images", ConvOp::FIELDS, |values| {
-        Operator::Conv(ConvOp::of(values))
-    }),
-    operator(
-        "attention",
-        "softmax(Q K^T) V",
-        AttentionOp::FIELDS,
-        |values| Operator::Attention(AttentionOp::of(values)),
     ),
 ];
