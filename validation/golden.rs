@@ -98,7 +98,10 @@ const INPUTS: &[&str] = &[
     "synth:layernorm?rows=100&cols=1000",
     "synth:layernorm?rows=100&cols=1001&type=f16",
     "synth:sum?rows=2&cols=300000",
+    "synth:row_moments_kernel?rows=50&cols=1023",
+    "synth:normalize_rows_kernel?rows=50&cols=1023",
     "synth:cat?rows=100&cols=100&tensors=3",
+    "synth:cat_kernel?rows=100&cols=101&ctas=3&type=f16",
     "synth:paged_kernel?b=3&h=8&kvh=2&sk=300&type=f16",
     "synth:paged_reduce_kernel?rows=24&parts=3&type=f16",
     "synth:rmsnorm?rows=64&cols=512&type=f16",
@@ -123,7 +126,10 @@ const FROM_AMPERE: &[&str] = &[
     "synth:flash_kernel?b=1&h=4&kvh=2&sq=256&sk=256&causal=1&type=f16",
     "synth:flash1_kernel?b=1&h=4&sq=128&sk=512&d=64&type=f16",
     "synth:attention?b=1&h=8&sq=1&sk=2048&type=f16",
-    "synth:attention?b=1&h=4&kvh=2&sq=200&sk=256&d=64&causal=1&type=f16&impl=efficient",
+    "synth:efficient_kernel?b=1&h=4&kvh=2&sq=200&sk=256&causal=1&type=f16",
+    "synth:flash_backward_kernel?b=1&h=2&sq=128&sk=256&type=f16",
+    "synth:flash_backward_dot_kernel?b=1&h=2&sq=256&sk=256&type=f16",
+    "synth:flash_backward_convert_kernel?b=1&h=2&sq=256&sk=256&type=f16",
     "synth:attention?b=1&h=2&sq=256&d=64&causal=1&type=bf16&backward=1",
 ];
 

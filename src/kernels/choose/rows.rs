@@ -309,7 +309,7 @@ fn eager_rms_norm(op: &RowsOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
         launches.extend(elementwise(op, gpu)?.swap_remove(0).launches);
     }
     let mut mean = reduce(op, Reduction::Sum, gpu);
-    mean.reason = format!("the mean of the squares: {}", mean.reason);
+    mean.reason = "the mean of the squares".into();
     launches.push(mean);
     for op in &after {
         launches.extend(elementwise(op, gpu)?.swap_remove(0).launches);
