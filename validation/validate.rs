@@ -217,3 +217,62 @@ fn the_page_has_charts_and_every_row() {
     assert_eq!(text.matches("<svg").count(), 2);
     assert!(text.contains("gemm-001") && !text.contains("src="));
 }
+
+/// Rows of products with few rows, of odd widths, of concatenation and of every kind of attention are predicted.
+#[test]
+fn rows_of_every_operator_are_predicted_by_its_kernels() {
+    let folder = tempfile::tempdir().unwrap();
+    let heads = r#""B":1,"H":2,"Sq":64,"D":64"#;
+    let cases = [
+        (
+            "gemm",
+            "fp32",
+            r#""M":1,"N":256,"K":256"#.to_owned(),
+            "gemv2T",
+        ),
+        (
+            "layernorm",
+            "fp32",
+            r#""rows":8,"cols":77"#.to_owned(),
+            "RowwiseMoments",
+        ),
+        (
+            "cat",
+            "fp16",
+            r#""rows":8,"cols":64,"n_in":3"#.to_owned(),
+            "CatArray",
+        ),
+        (
+            "attention",
+            "fp16",
+            format!(r#"{heads},"impl":"mem_efficient""#),
+            "fmha_cutlassF",
+        ),
+        (
+            "attention",
+            "fp16",
+            r#""B":1,"H":2,"Sq":1,"Sk":100,"D":64,"impl":"paged_attention""#.to_owned(),
+            "paged_attention_v1",
+        ),
+        (
+            "attention",
+            "fp16",
+            format!(r#"{heads},"dir":"bwd""#),
+            "flash_bwd_dot",
+        ),
+    ];
+    let rows = cases.iter().enumerate().map(|(id, (op, dtype, shape, _))| {
+        let shape = format!("{{{shape}}}").replace('"', "\"\"");
+        format!("r{id},A100-PCIE-40GB,{op},{dtype},\"{shape}\",5,,x\n")
+    });
+    let text = format!("{HEADER}{}", rows.collect::<String>());
+    let result = json(&["--dataset", &dataset(folder.path(), &text)]);
+    assert_eq!(result["skipped"].as_array().unwrap().len(), 0);
+    let mut rows = result["rows"].as_array().unwrap().clone();
+    rows.sort_by_key(|row| row["id"].to_string());
+    assert_eq!(rows.len(), cases.len());
+    for (row, (.., kernel)) in rows.iter().zip(&cases) {
+        let launched = row["launched"][0]["kernel"].as_str().unwrap();
+        assert!(launched.contains(kernel), "{launched} for {kernel}");
+    }
+}

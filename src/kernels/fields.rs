@@ -199,12 +199,13 @@ macro_rules! names {
 }
 
 /// Declares a family: `field: Type = "name in text" count(default, min, max)`, likewise `bytes`, or
-/// `name(names)`, each with its meaning. `of` is what tells the members of the family apart.
+/// `name(names)`, each with its meaning; `.quiet()` behind it leaves the default out of the text. `of` is what tells the members of the family apart.
 macro_rules! family {
     (
         $(#[$meta:meta])*
         pub struct $family:ident $(of $fixed:ident: $fixed_ty:ty)? {
-            $( $(#[doc = $doc:literal])+ pub $field:ident: $ty:ty = $key:literal $kind:ident($($arg:expr),* $(,)?), )*
+            $( $(#[doc = $doc:literal])+ pub $field:ident: $ty:ty = $key:literal
+                $kind:ident($($arg:expr),* $(,)?) $(.$quiet:ident())?, )*
         }
     ) => {
         $(#[$meta])*
@@ -217,7 +218,7 @@ macro_rules! family {
         impl $family {
             /// The fields as text has them.
             pub const FIELDS: &'static [$crate::kernels::fields::Param] =
-                &[$( $crate::kernels::fields::Param::$kind($key, $($arg,)* concat!($($doc),+)) ),*];
+                &[$( $crate::kernels::fields::Param::$kind($key, $($arg,)* concat!($($doc),+))$(.$quiet())? ),*];
 
             /// Every field at its default.
             pub fn usual($($fixed: $fixed_ty)?) -> Self {

@@ -102,6 +102,10 @@ family! {
         pub layout: Layout = "layout" name(Layout::NAMES),
         /// what is done to results
         pub epilogue: Epilogue = "epilogue" name(Epilogue::NAMES),
+        /// what C held is added to the results: 1
+        pub beta: u64 = "beta" count(0, 0, 1).quiet(),
+        /// the matrices of a batch are found by arrays of pointers: 1
+        pub pointers: u64 = "pointers" count(0, 0, 1).quiet(),
     }
 }
 
@@ -271,6 +275,20 @@ family! {
     }
 }
 
+family! {
+    /// Tensors side by side along a dimension: rows of all of them become one.
+    pub struct CatOp {
+        /// rows; 1: along the first dimension
+        pub rows: u64 = "rows" count(4096, 1, 1 << 24),
+        /// elements of a row of a tensor
+        pub cols: u64 = "cols" count(1024, 1, ROW_MAX),
+        /// tensors
+        pub tensors: u64 = "tensors" count(2, 1, 128),
+        /// numbers
+        pub data: DataType = "type" name(DataType::NAMES),
+    }
+}
+
 names! {
     /// Direction of a convolution.
     pub enum Direction {
@@ -384,6 +402,8 @@ impl AttentionKind {
             "eager" | "math" => AttentionKind::Math,
             "flash_attn_v1" => AttentionKind::Flash1,
             "flash_attn_v2" => AttentionKind::Flash2,
+            "mem_efficient" | "xformers" => AttentionKind::Efficient,
+            "vllm_paged" | "paged_attention" => AttentionKind::Paged,
             _ if name.starts_with("sdpa_torch2.1") => AttentionKind::Sdpa21,
             _ if name.starts_with("sdpa") => AttentionKind::Auto,
             _ => return None,
@@ -430,6 +450,8 @@ pub enum Operator {
     Rope(RopeOp),
     /// Table lookup.
     Embedding(EmbeddingOp),
+    /// Concatenation.
+    Cat(CatOp),
     /// Convolution.
     Conv(ConvOp),
     /// Attention.

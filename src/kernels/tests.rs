@@ -1,10 +1,13 @@
 //! Tests of the generators: counts by hand, purity, valid streams, faults.
 
 mod attention;
+mod attention_more;
 mod conv;
 mod gemm;
 mod rows;
+mod rows_more;
 mod specs;
+mod thin;
 mod values;
 
 use super::synth::parse;

@@ -22,6 +22,7 @@ impl Operator {
             Operator::Rows(op) => op.data,
             Operator::Rope(op) => op.data,
             Operator::Embedding(op) => op.data,
+            Operator::Cat(op) => op.data,
             Operator::Conv(op) => op.data,
             Operator::Attention(op) => op.data,
         }
@@ -45,7 +46,8 @@ impl Operator {
         match self {
             Operator::Gemm(op) => {
                 let [m, n, k, batch] = [op.m, op.n, op.k, op.batch].map(|x| x as f64);
-                work(2.0 * batch * m * n * k, batch * (m * k + k * n + m * n))
+                let results = m * n * (1.0 + op.beta as f64);
+                work(2.0 * batch * m * n * k, batch * (m * k + k * n + results))
             }
             Operator::Elementwise(op) => {
                 let inputs = chain(op.function).inputs;
@@ -66,6 +68,10 @@ impl Operator {
                 work(3.0 * elements, 2.0 * elements)
             }
             Operator::Embedding(op) => work(0.0, 2.0 * op.rows as f64 * op.cols as f64),
+            Operator::Cat(op) => {
+                let tensors = op.tensors as f64;
+                work(0.0, 2.0 * tensors * op.rows as f64 * op.cols as f64)
+            }
             Operator::Conv(op) => {
                 let (height, width) = op.output().unwrap_or((0, 0));
                 let [n, c, h, w, k, r, s, groups] =

@@ -85,6 +85,7 @@ pub fn operator(row: &Row) -> Result<Operator, Unfit> {
             };
             Ok(Operator::Rope(op))
         }
+        "cat" => cat(&sizes, data?),
         "conv2d" | "conv" => conv(&sizes, data?),
         "attention" => attention(&sizes, data?),
         other => Err(Unfit::Skip(format!("operator {other}"))),
@@ -138,6 +139,7 @@ fn gemm(row: &Row, sizes: &Sizes<'_>, data: DataType, batch: u64) -> Result<Oper
         data,
         layout,
         epilogue: if bias { Epilogue::Bias } else { Epilogue::None },
+        ..GemmOp::usual()
     };
     within(&op)?;
     Ok(Operator::Gemm(op))
@@ -223,6 +225,17 @@ fn rows(
     Ok(Operator::Rows(op))
 }
 
+fn cat(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
+    let op = CatOp {
+        rows: sizes.get("rows")?,
+        cols: sizes.get("cols")?,
+        tensors: sizes.or("n_in", 2)?,
+        data,
+    };
+    within(&op)?;
+    Ok(Operator::Cat(op))
+}
+
 fn conv(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
     let direction = match sizes.text("dir").unwrap_or("fwd") {
         "fwd" | "fprop" => Direction::Forward,
@@ -273,7 +286,7 @@ fn attention(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
         causal: sizes.or("causal", 0)?,
         data,
         kind,
-        ..AttentionOp::usual()
+        backward: u64::from(matches!(sizes.text("dir"), Some("bwd" | "backward"))),
     };
     within(&op)?;
     Ok(Operator::Attention(op))

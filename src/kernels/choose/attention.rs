@@ -2,12 +2,17 @@
 
 use super::{Candidate, Launch, gemm, rows};
 use crate::config::GpuSpec;
+use crate::kernels::attention::backward::Backward;
+use crate::kernels::attention::backward::rows::{ConvertQueries, DotRows};
 use crate::kernels::attention::combine::CombineSplits;
+use crate::kernels::attention::efficient::Efficient;
 use crate::kernels::attention::flash::Flash;
 use crate::kernels::attention::flash1::Flash1;
+use crate::kernels::attention::paged::reduce::PagedReduce;
+use crate::kernels::attention::paged::{PARTITION, Paged};
 use crate::kernels::operator::{
-    AttentionKind, AttentionOp, DataType, ElementwiseOp, Epilogue, Function, GemmOp, Layout,
-    RowFunction, RowsOp, Style,
+    AttentionKind, AttentionOp, DataType, ElementwiseOp, Function, GemmOp, Layout, RowFunction,
+    RowsOp, Style,
 };
 use crate::kernels::rows::pointwise::OUTPUT;
 use crate::kernels::{Arrays, Fault};
@@ -27,13 +32,13 @@ fn shape(op: &AttentionOp) -> Shape {
 }
 
 pub(super) fn candidates(op: &AttentionOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
-    if op.backward == 1 {
-        return Err(Fault::field("backward", 1, "no kernels for it yet"));
-    }
     let kv_heads = shape(op).kv_heads;
     if !op.heads.is_multiple_of(kv_heads) {
         let what = format!("{} heads do not share them evenly", op.heads);
         return Err(Fault::field("kvh", kv_heads, what));
+    }
+    if op.backward == 1 {
+        return Ok(vec![backward(op)?]);
     }
     match op.kind {
         AttentionKind::Math => Ok(vec![math(op, gpu)?]),
@@ -50,11 +55,128 @@ pub(super) fn candidates(op: &AttentionOp, gpu: &GpuSpec) -> Result<Vec<Candidat
                 .collect())
         }
         AttentionKind::Auto => Ok(vec![math(op, gpu)?]),
-        other => {
-            let name = AttentionKind::NAMES[other as usize];
-            Err(Fault::field("impl", name, "no kernels for it yet"))
-        }
+        AttentionKind::Efficient => Ok(vec![efficient(op)]),
+        AttentionKind::Paged => Ok(vec![paged(op)?]),
     }
+}
+
+/// The three kernels of FlashAttention 2's backward.
+fn backward(op: &AttentionOp) -> Result<Candidate, Fault> {
+    let Shape { kv_heads, keys } = shape(op);
+    if !matches!(op.kind, AttentionKind::Auto | AttentionKind::Flash2) {
+        let name = AttentionKind::NAMES[op.kind as usize];
+        let what = "backward is that of flash2";
+        return Err(Fault::field("impl", name, what));
+    }
+    if kv_heads != op.heads {
+        let what = "backward needs as many heads of keys as of queries";
+        return Err(Fault::field("kvh", kv_heads, what));
+    }
+    let kernel = Backward {
+        arrays: Arrays::default(),
+        batch: op.batch,
+        heads: op.heads,
+        queries: op.queries,
+        keys,
+        head_dim: op.head_dim,
+        causal: op.causal,
+        data: op.data,
+    };
+    Ok(Candidate {
+        name: "flash2_backward".into(),
+        launches: vec![
+            rows::launch(
+                DotRows(kernel.clone()),
+                "a number of each row of the result and its gradient",
+            ),
+            rows::launch(
+                kernel.clone(),
+                "a CTA for each tile of keys goes over the queries; gradients of queries by atomics",
+            ),
+            rows::launch(
+                ConvertQueries(kernel),
+                "the sums of the queries' gradients as halves",
+            ),
+        ],
+        estimate: 1.0,
+    })
+}
+
+/// One kernel of CUTLASS, by the size of heads.
+fn efficient(op: &AttentionOp) -> Candidate {
+    let Shape { kv_heads, keys } = shape(op);
+    let kernel = Efficient {
+        arrays: Arrays::default(),
+        batch: op.batch,
+        heads: op.heads,
+        kv_heads,
+        queries: op.queries,
+        keys,
+        head_dim: op.head_dim,
+        causal: op.causal,
+        data: op.data,
+    };
+    let keys = if op.head_dim <= 64 { 64 } else { 128 };
+    let reason = format!(
+        "64 queries and {keys} keys at a time, results in registers: heads of {}",
+        op.head_dim
+    );
+    Candidate {
+        name: "efficient".into(),
+        launches: vec![rows::launch(kernel, reason)],
+        estimate: 1.5,
+    }
+}
+
+/// vLLM's rule: one CTA a head up to 8192 tokens if that is one part or there are more than 512 heads; else parts of 512
+/// tokens and a kernel that joins them.
+fn paged(op: &AttentionOp) -> Result<Candidate, Fault> {
+    let Shape { kv_heads, keys } = shape(op);
+    if op.queries != 1 {
+        let what = "paged attention has one query a sequence";
+        return Err(Fault::field("sq", op.queries, what));
+    }
+    let whole = Paged {
+        arrays: Arrays::default(),
+        batch: op.batch,
+        heads: op.heads,
+        kv_heads,
+        keys,
+        head_dim: op.head_dim,
+        data: op.data,
+        partition: 0,
+    };
+    let heads = op.batch * op.heads;
+    let parts = Paged {
+        partition: PARTITION,
+        ..whole.clone()
+    };
+    if keys <= 8192 && (parts.parts() == 1 || heads > 512) {
+        let reason = format!("v1: {heads} heads of all sequences, a CTA each");
+        return Ok(Candidate {
+            name: "paged_v1".into(),
+            launches: vec![rows::launch(whole, reason)],
+            estimate: 1.0,
+        });
+    }
+    let count = parts.parts();
+    let reason = format!("v2: {heads} heads of all sequences, {count} parts of 512 tokens each");
+    let reduce = PagedReduce {
+        arrays: Arrays::default(),
+        rows: heads,
+        head_dim: op.head_dim,
+        parts: count,
+        data: op.data,
+    };
+    let mut launches = vec![rows::launch(parts, reason)];
+    if count > 1 {
+        launches.push(rows::launch(reduce, "joins the parts"));
+    }
+    Ok(Candidate {
+        name: "paged_v2".into(),
+        launches,
+        estimate: 1.0,
+    })
 }
 
 /// Whether PyTorch takes FlashAttention: halves, up to 256 elements a head, from Ampere on.
@@ -234,7 +356,7 @@ fn math(op: &AttentionOp, gpu: &GpuSpec) -> Result<Candidate, Fault> {
         batch,
         data: op.data,
         layout,
-        epilogue: Epilogue::None,
+        ..GemmOp::usual()
     };
     let scores = op.queries * keys * batch;
     let elementwise = |function: Function| ElementwiseOp {

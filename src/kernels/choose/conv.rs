@@ -14,9 +14,7 @@ use crate::kernels::conv::relayout::Relayout;
 use crate::kernels::conv::tensor::{TensorImplicit, VECTOR};
 use crate::kernels::conv::transform::{Stage, Transform, tiles};
 use crate::kernels::conv::{Geometry, array};
-use crate::kernels::operator::{
-    ConvOp, DataType, Direction, Epilogue, GemmOp, ImageLayout, Layout,
-};
+use crate::kernels::operator::{ConvOp, DataType, Direction, GemmOp, ImageLayout, Layout};
 use crate::kernels::{Arrays, Fault, KernelGenerator};
 use crate::occupancy::{Demand, Occupancy};
 use crate::sm::latency;
@@ -165,7 +163,7 @@ fn pointwise(op: &ConvOp, shape: &Geometry, gpu: &GpuSpec) -> Result<Vec<Candida
         batch: 1,
         data: op.data,
         layout: Layout::Nt,
-        epilogue: Epilogue::None,
+        ..GemmOp::usual()
     };
     let mut all = gemm::candidates(&product, gpu)?;
     for launch in all.iter_mut().flat_map(|candidate| &mut candidate.launches) {
@@ -320,7 +318,7 @@ fn nonfused(
         batch: 36,
         data: op.data,
         layout: Layout::Nn,
-        epilogue: Epilogue::None,
+        ..GemmOp::usual()
     };
     let known = known.and_then(|known| {
         let kernels = known.kernels.iter().filter(|name| name.contains("gemm"));

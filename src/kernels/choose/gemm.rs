@@ -5,6 +5,7 @@
 
 mod cost;
 mod recorded;
+mod thin;
 mod tiles;
 
 pub(super) use recorded::recorded;
@@ -23,9 +24,9 @@ const SPLITS: &[u32] = &[1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 18];
 /// Trips of a part's loop at least.
 const TRIPS_MIN: u64 = 4;
 
-/// All tiles that fit, each without and with the best split of the depth.
+/// All tiles that fit, each without and with the best split of the depth; and kernels without tiles where C is thin.
 pub(super) fn candidates(op: &GemmOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
-    let mut all = Vec::new();
+    let mut all = thin::candidates(op, gpu);
     let mut first_fault = None;
     for choice in tiles::all(op, gpu) {
         let gemm = choice.product(op, gpu);
@@ -101,6 +102,7 @@ fn launches(gemm: Gemm, reason: String) -> Vec<Launch> {
             parts: gemm.split.into(),
             output: gemm.output,
             epilogue: gemm.epilogue,
+            beta: gemm.beta.into(),
         }),
         reason: format!("adds up the {} parts of the split depth", gemm.split),
     });

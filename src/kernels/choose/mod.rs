@@ -82,6 +82,7 @@ pub fn candidates(operator: &Operator, gpu: &GpuSpec) -> Result<Vec<Candidate>, 
         Operator::Rows(op) => rows::rows(op, gpu)?,
         Operator::Rope(op) => rows::rope(op, gpu)?,
         Operator::Embedding(op) => rows::embedding(op, gpu)?,
+        Operator::Cat(op) => rows::cat(op, gpu)?,
         Operator::Conv(op) => conv::candidates(op, gpu)?,
         Operator::Attention(op) => attention::candidates(op, gpu)?,
     };

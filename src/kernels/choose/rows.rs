@@ -3,9 +3,12 @@
 use super::{Candidate, Launch};
 use crate::config::GpuSpec;
 use crate::kernels::operator::{
-    DataType, ElementwiseOp, EmbeddingOp, Function, Operands, RopeOp, RowFunction, RowsOp, Style,
+    CatOp, DataType, ElementwiseOp, EmbeddingOp, Function, Operands, RopeOp, RowFunction, RowsOp,
+    Style,
 };
-use crate::kernels::rows::layer_norm::LayerNorm;
+use crate::kernels::rows::cat::Cat;
+use crate::kernels::rows::layer_norm::{self, LayerNorm};
+use crate::kernels::rows::layer_norm_scalar::{NormalizeRows, RowMoments};
 use crate::kernels::rows::pointwise::{OUTPUT, Pointwise};
 use crate::kernels::rows::reduce::{GatherRows, Reduce, Reduction};
 use crate::kernels::rows::rotary::Rotary;
@@ -94,23 +97,47 @@ pub(super) fn elementwise(op: &ElementwiseOp, _gpu: &GpuSpec) -> Result<Vec<Cand
 pub(super) fn rows(op: &RowsOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
     match op.function {
         RowFunction::Softmax => Ok(only("softmax", vec![softmax(op)])),
-        RowFunction::LayerNorm => {
-            let kernel = LayerNorm {
-                arrays: Arrays::default(),
-                rows: op.rows,
-                cols: op.cols,
-                data: op.data,
-            };
-            let reason = "a CTA of 128 threads a row, vectors of 4";
-            Ok(only("layer_norm", vec![launch(kernel, reason)]))
-        }
+        RowFunction::LayerNorm => Ok(only("layer_norm", layer_norm(op))),
         // PyTorch has no kernel that adds and norms.
         RowFunction::AddRmsNorm => Ok(only("rms_norm", vec![rms_norm(op)])),
         RowFunction::RmsNorm if op.style == Style::Vllm => Ok(only("rms_norm", vec![rms_norm(op)])),
         RowFunction::RmsNorm => eager_rms_norm(op, gpu),
-        RowFunction::Sum => Ok(reduce(op, Reduction::Sum)),
-        RowFunction::Max => Ok(reduce(op, Reduction::Max)),
+        RowFunction::Sum => Ok(only("reduce", vec![reduce(op, Reduction::Sum, gpu)])),
+        RowFunction::Max => Ok(only("reduce", vec![reduce(op, Reduction::Max, gpu)])),
     }
+}
+
+/// One kernel by vectors of 4; two of single elements where rows have no whole number of these.
+fn layer_norm(op: &RowsOp) -> Vec<Launch> {
+    let (arrays, rows, cols, data) = (Arrays::default(), op.rows, op.cols, op.data);
+    if cols.is_multiple_of(layer_norm::VECTOR) {
+        let kernel = LayerNorm {
+            arrays,
+            rows,
+            cols,
+            data,
+        };
+        return vec![launch(kernel, "a CTA of 128 threads a row, vectors of 4")];
+    }
+    let moments = RowMoments {
+        arrays,
+        rows,
+        cols,
+        data,
+    };
+    let write = NormalizeRows {
+        arrays,
+        rows,
+        cols,
+        data,
+    };
+    vec![
+        launch(
+            moments,
+            "rows are no vectors of 4: moments by 512 threads a row",
+        ),
+        launch(write, "then the rows by 256 threads each"),
+    ]
 }
 
 /// A warp up to 1024 elements; a CTA beyond, with the row in shared memory where newer versions can keep it there.
@@ -270,13 +297,6 @@ fn eager_rms_norm(op: &RowsOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
         style: op.style,
         ..ElementwiseOp::usual()
     };
-    let mean = Reduce {
-        arrays: Arrays::default(),
-        rows: op.rows,
-        cols: op.cols,
-        data: op.data,
-        reduction: Reduction::Sum,
-    };
     let before = [step(n, Function::Square, Operands::Same)];
     let after = [
         step(op.rows, Function::AddScalar, Operands::Same),
@@ -288,28 +308,51 @@ fn eager_rms_norm(op: &RowsOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
     for op in &before {
         launches.extend(elementwise(op, gpu)?.swap_remove(0).launches);
     }
-    launches.push(launch(mean, "the mean of the squares"));
+    let mut mean = reduce(op, Reduction::Sum, gpu);
+    mean.reason = "the mean of the squares".into();
+    launches.push(mean);
     for op in &after {
         launches.extend(elementwise(op, gpu)?.swap_remove(0).launches);
     }
     Ok(only("eager", launches))
 }
 
-fn reduce(op: &RowsOp, reduction: Reduction) -> Vec<Candidate> {
+/// A warp or a CTA a row; several CTAs where rows are few and long.
+fn reduce(op: &RowsOp, reduction: Reduction, gpu: &GpuSpec) -> Launch {
     let kernel = Reduce {
         arrays: Arrays::default(),
         rows: op.rows,
         cols: op.cols,
         data: op.data,
         reduction,
+        parts: 1,
+    }
+    .shared(gpu);
+    let reason = match kernel.parts {
+        1 => "a warp a row up to 8192 elements, a CTA beyond".to_owned(),
+        parts => format!(
+            "{parts} CTAs a row: {} rows leave SMs idle, threads would have 256 elements or more",
+            op.rows
+        ),
     };
-    only(
-        "reduce",
-        vec![launch(
-            kernel,
-            "a warp a row up to 8192 elements, a CTA beyond",
-        )],
-    )
+    launch(kernel, reason)
+}
+
+pub(super) fn cat(op: &CatOp, gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {
+    let kernel = Cat {
+        arrays: Arrays::default(),
+        rows: op.rows,
+        cols: op.cols,
+        tensors: op.tensors,
+        data: op.data,
+        ctas: 1,
+    }
+    .with_grid(gpu);
+    let reason = format!(
+        "{} CTAs a tensor, 16 bytes read and single elements written",
+        kernel.ctas
+    );
+    Ok(only("cat", vec![launch(kernel, reason)]))
 }
 
 pub(super) fn embedding(op: &EmbeddingOp, _gpu: &GpuSpec) -> Result<Vec<Candidate>, Fault> {

@@ -27,6 +27,8 @@ pub(super) enum Access {
         step: usize,
         read: usize,
     },
+    /// The pointer to an operand's matrix of the batch.
+    Pointer(usize),
     /// What follows the loop, by its own number.
     After(usize),
 }

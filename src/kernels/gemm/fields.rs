@@ -5,7 +5,7 @@ use crate::config::GpuSpec;
 use crate::kernels::fields::{Field, Fields, Param};
 use crate::kernels::operator::{DataType, EDGE_MAX, Epilogue, Layout};
 
-const COUNT: usize = 18;
+const COUNT: usize = 20;
 
 /// The fields of products of `data` (its place among the types), which only that default tells apart.
 const fn table(data: u64) -> [Param; COUNT] {
@@ -52,6 +52,12 @@ const fn table(data: u64) -> [Param; COUNT] {
         )
         .quiet(),
         Param::name("epilogue", Epilogue::NAMES, "what is done to results").quiet(),
+        zero_is_usual("beta", 1, "what C held is added to the results: 1"),
+        zero_is_usual(
+            "pointers",
+            1,
+            "the matrices of a batch are found by arrays of pointers: 1",
+        ),
     ]
 }
 
@@ -82,6 +88,8 @@ impl Gemm {
             raster: Raster::from_value(values[15]),
             swizzle: values[16] as u32,
             epilogue: Epilogue::from_value(values[17]),
+            beta: values[18] == 1,
+            pointers: values[19] == 1,
             output: output_of(data),
             ..usual
         };
@@ -121,6 +129,8 @@ impl Fields for Gemm {
             self.raster.value(),
             self.swizzle.into(),
             self.epilogue.value(),
+            self.beta.into(),
+            self.pointers.into(),
         ];
         declared.iter().copied().zip(values).collect()
     }

@@ -9,12 +9,15 @@
 //! - `simt`, `tensor`: what is read from shared memory and multiplied
 //! - `epilogue`: the way of the results to C
 //! - `reduce`: the sum of the parts of a split depth
+//! - `gemv`, `gemv_columns`: C of few rows or few columns, without tiles
 
 mod body;
 mod check;
 mod convert;
 mod epilogue;
 mod fields;
+pub mod gemv;
+pub mod gemv_columns;
 mod lanes;
 mod operand;
 mod pipeline;
@@ -113,9 +116,13 @@ pub struct Gemm {
     pub swizzle: u32,
     /// What is done to results.
     pub epilogue: Epilogue,
+    /// What C held is added to the results.
+    pub beta: bool,
+    /// The matrices of a batch are found by arrays of pointers. They lie as without.
+    pub pointers: bool,
     /// Numbers of C.
     pub output: DataType,
-    /// A, B, C, bias, workspace.
+    /// A, B, C, bias, workspace; pointers to the matrices A, B, C of a batch.
     pub arrays: Arrays,
 }
 
@@ -126,6 +133,8 @@ pub(super) mod array {
     pub const C: usize = 2;
     pub const BIAS: usize = 3;
     pub const WORKSPACE: usize = 4;
+    /// Of A; those of B and C follow.
+    pub const POINTERS: usize = 5;
 }
 
 /// Most stages of cp.async.
@@ -161,6 +170,8 @@ impl Gemm {
             raster: Raster::Columns,
             swizzle: 0,
             epilogue: Epilogue::None,
+            beta: false,
+            pointers: false,
             output: output_of(data),
             arrays: Arrays::default(),
         }

@@ -130,6 +130,8 @@ struct Product {
     prologue: Body,
     iteration: Body,
     finish: Finish,
+    /// A pointer, read by all lanes.
+    pointer: Lanes,
     /// `EXIT` of CTAs without a tile.
     empty: u32,
 }
@@ -181,6 +183,10 @@ impl Product {
             Access::Read { ahead, step, read } => {
                 let base = (iteration + ahead) % self.stages * self.stage;
                 self.reads[step][read].put(index, warp, base, out);
+            }
+            Access::Pointer(operand) => {
+                self.pointer
+                    .put(index, warp, self.gemm.pointer_at(operand, cta.batch), out)
             }
             Access::After(number) => {
                 self.finish.put(&self.gemm, cta, (index, warp), number, out);
@@ -238,6 +244,14 @@ pub(super) fn operands(gemm: &Gemm, math: &impl Math) -> [Operand; 2] {
     [of(0), of(1)]
 }
 
+/// All lanes of all warps at one pointer.
+pub(super) fn pointer_lanes(code: &mut KernelBuilder, gemm: &Gemm) -> Lanes {
+    match gemm.pointers {
+        true => Lanes::new(code, u64::from(gemm.threads() / 32), 8, |_| Some(0)),
+        false => Lanes::default(),
+    }
+}
+
 /// Kernel code and streams.
 pub(super) fn assemble<M: Math>(gemm: &Gemm, math: M, gpu: &GpuSpec) -> Assembly {
     let operands = operands(gemm, &math);
@@ -271,6 +285,7 @@ pub(super) fn assemble<M: Math>(gemm: &Gemm, math: M, gpu: &GpuSpec) -> Assembly
         prologue,
         iteration,
         finish,
+        pointer: pointer_lanes(&mut code, gemm),
         empty,
     };
     control::annotate(code.code_mut(), gpu);

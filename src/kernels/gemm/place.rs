@@ -40,6 +40,11 @@ impl Gemm {
         self.shape.k.div_ceil(self.tile.k.into())
     }
 
+    /// Where the pointer to operand `operand` of product `batch` lies.
+    pub(super) fn pointer_at(&self, operand: usize, batch: u64) -> u64 {
+        self.arrays.at(super::array::POINTERS + operand) + batch * 8
+    }
+
     /// The part of CTA number `cta`; none beyond the last column of tiles, where a swizzled grid is too large.
     pub(super) fn place(&self, cta: u64) -> Option<Place> {
         let grid = self.grid();

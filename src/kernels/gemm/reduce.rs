@@ -27,6 +27,8 @@ family! {
         pub output: DataType = "out" name(DataType::NAMES),
         /// what is done to results
         pub epilogue: Epilogue = "epilogue" name(Epilogue::NAMES),
+        /// what C held is added to the results: 1
+        pub beta: u64 = "beta" count(0, 0, 1).quiet(),
     }
 }
 
@@ -113,13 +115,15 @@ impl WarpGenerator for Sum {
             let more = iteration + 1 < end;
             out.inst(self.marks.body_end - 1, if more { FULL } else { 0 });
         });
-        insts(out, self.marks.body_end..self.marks.bias, FULL);
+        let base = self.of.arrays.at(array::C) + first * self.of.output.bytes();
+        if self.of.beta == 1 {
+            self.store[last].put(self.marks.body_end, warp, base, out);
+        }
         if self.biased() {
             self.bias(first, warp, out);
         }
         let rest = self.marks.bias + u32::from(self.biased());
         insts(out, rest..self.marks.store, FULL);
-        let base = self.of.arrays.at(array::C) + first * self.of.output.bytes();
         self.store[last].put(self.marks.store, warp, base, out);
         insts(out, self.marks.store + 1..self.marks.end, FULL);
     }
@@ -135,7 +139,7 @@ struct Marks {
 }
 
 impl SplitReduce {
-    /// Registers: R2 and R4 addresses, R8.. sums, R12.. loads and biases.
+    /// Registers: R2 and R4 addresses, R8.. sums, R12.. loads and biases, R16.. what C held.
     fn write(&self, code: &mut KernelBuilder) -> Marks {
         let vector = self.vector();
         code.entry();
@@ -162,6 +166,10 @@ impl SplitReduce {
         code.inst("IADD3.X", &[r(3)], &[r(3)]);
         code.inst("ISETP.NE.AND", &[p(0)], &[r(2)]);
         let body_end = code.branch(body) + 1;
+        if self.beta == 1 {
+            let load = self.access_text("LDG", code);
+            code.inst(&load, &[r(16)], &[r(4)]);
+        }
         let bias = code.here();
         let store = self.finish(code);
         code.inst("EXIT", &[], &[]);
@@ -174,21 +182,25 @@ impl SplitReduce {
         }
     }
 
+    /// Mnemonic of an access to C or the biases.
+    fn access_text(&self, base: &str, code: &KernelBuilder) -> String {
+        super::convert::global(code, base, self.vector() * self.output.bytes())
+    }
+
     /// Bias, activation, conversion, store; returns the store.
     fn finish(&self, code: &mut KernelBuilder) -> u32 {
         let (vector, size) = (self.vector(), self.output.bytes());
-        let text = |base: &str, code: &KernelBuilder| match vector * size {
-            small @ ..4 => format!("{base}.E.U{}", 8 * small),
-            bytes => code.global(base, bytes),
-        };
         let biased = self.epilogue != Epilogue::None;
         if biased {
-            let load = text("LDG", code);
+            let load = self.access_text("LDG", code);
             code.inst(&load, &[r(12)], &[r(4)]);
         }
         for q in 0..vector as u16 {
             let sum = r(SUMS + q);
-            code.inst("FMUL", &[sum], &[sum]);
+            match self.beta {
+                1 => code.inst("FFMA", &[sum], &[sum, r(16 + q * size as u16 / 4)]),
+                _ => code.inst("FMUL", &[sum], &[sum]),
+            };
             if biased {
                 code.inst("FADD", &[sum], &[sum, r(12 + q * size as u16 / 4)]);
             }
@@ -212,7 +224,7 @@ impl SplitReduce {
                 }
             }
         }
-        let store = text("STG", code);
+        let store = self.access_text("STG", code);
         code.inst(&store, &[], &[r(4), r(SUMS)])
     }
 }

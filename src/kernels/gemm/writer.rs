@@ -24,6 +24,7 @@ pub(super) struct Writer<'a, M> {
     registers: Registers,
     way: Way,
     stages: u64,
+    pointers: bool,
 }
 
 impl<'a, M: Math> Writer<'a, M> {
@@ -45,6 +46,7 @@ impl<'a, M: Math> Writer<'a, M> {
             operands,
             way,
             stages,
+            pointers: gemm.pointers,
         }
     }
 
@@ -171,8 +173,33 @@ impl<'a, M: Math> Writer<'a, M> {
         all
     }
 
+    /// The pointers of A and B, and what was an offset becomes an address.
+    fn pointers(&self) -> Vec<Emit> {
+        let (global, from) = (self.registers.global, self.registers.read[0]);
+        // Where fragments will be.
+        let free = self.registers.fragments(0)[0];
+        let text = self.code.global("LDG", 8);
+        let load = |operand: usize| {
+            let to = free + 2 * operand as u16;
+            Emit::new(&*text, &[to], &[from]).access(Access::Pointer(operand))
+        };
+        let add = |operand: usize| {
+            let (to, from) = (global[operand], free + 2 * operand as u16);
+            [
+                Emit::new("IADD3", &[to], &[to, from]),
+                Emit::new("IADD3.X", &[to + 1], &[to + 1, from + 1]),
+            ]
+        };
+        let mut all = vec![load(0), load(1)];
+        all.extend([0, 1].into_iter().flat_map(add));
+        all
+    }
+
     pub(super) fn prologue(&self) -> Vec<Emit> {
-        let mut all = Vec::new();
+        let mut all = match self.pointers {
+            true => self.pointers(),
+            false => Vec::new(),
+        };
         match self.way {
             Way::Async => {
                 for ahead in 0..self.stages - 1 {

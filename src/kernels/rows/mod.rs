@@ -3,9 +3,12 @@
 //! Instruction mixes and register counts are those of compilers for the same algorithm. What is arithmetic is in
 //! [`chains`], written as [`script`].
 
+pub mod cat;
 pub(in crate::kernels) mod chains;
-mod combine;
+pub mod combine;
 pub mod layer_norm;
+pub mod layer_norm_scalar;
+mod place;
 pub mod pointwise;
 pub(in crate::kernels) mod program;
 pub mod reduce;

@@ -1,5 +1,6 @@
 //! Kernels whose CTAs or warps have a row each, as steps: straight code for some threads, and loops over a row.
 
+pub use super::place::{RowPlace, SharedPlace};
 use super::script::{Access, Block};
 use crate::kernels::builder::{FULL, KernelBuilder, first_lanes};
 use crate::kernels::{Arrays, WarpGenerator};
@@ -55,85 +56,6 @@ pub enum Place {
     },
     /// Shared memory: the same for every row.
     Shared(SharedPlace),
-}
-
-/// Lanes in shared memory.
-#[derive(Clone, Copy, Debug)]
-pub struct SharedPlace {
-    /// First byte.
-    pub base: u64,
-    /// Bytes from one lane to the next.
-    pub lane: u64,
-    /// Bytes from one warp to the next.
-    pub warp: u64,
-}
-
-/// Elements of a row of an operand.
-#[derive(Clone, Copy, Debug)]
-pub struct RowPlace {
-    /// Operand.
-    pub operand: usize,
-    /// Bytes of an element.
-    pub bytes: u64,
-    /// Elements from one row to the next; 0: all rows have the same.
-    pub pitch: u64,
-    /// Elements in front of the first.
-    pub offset: u64,
-    /// In straight code: the element of the row that the first lane has, and rows after that of the warp.
-    pub first: (u64, u64),
-    /// How elements are grouped: as many lie side by side, groups are so far apart.
-    pub groups: Option<(u64, u64)>,
-    /// Rows of a table of which each row of the kernel takes one at random; 0: none.
-    pub table: u64,
-}
-
-impl RowPlace {
-    /// Rows of `cols` elements, one behind the other.
-    pub fn rows(operand: usize, bytes: u64, cols: u64) -> Self {
-        RowPlace {
-            operand,
-            bytes,
-            pitch: cols,
-            offset: 0,
-            first: (0, 0),
-            groups: None,
-            table: 0,
-        }
-    }
-
-    /// One row for all.
-    pub fn shared(operand: usize, bytes: u64) -> Self {
-        RowPlace::rows(operand, bytes, 0)
-    }
-
-    /// Address of element `index` of `row`.
-    fn address(&self, arrays: &Arrays, row: u64, index: u64) -> u64 {
-        let row = match self.table {
-            0 => row,
-            table => scatter(row) % table,
-        };
-        let index = match self.groups {
-            None => index,
-            Some((size, pitch)) => index / size * pitch + index % size,
-        };
-        arrays.at(self.operand) + (row * self.pitch + self.offset + index) * self.bytes
-    }
-
-    /// Whether elements `first..first + count` lie side by side.
-    fn together(&self, first: u64, count: u64) -> bool {
-        match self.groups {
-            None => true,
-            Some((size, pitch)) => {
-                size == pitch || count == 0 || first / size == (first + count - 1) / size
-            }
-        }
-    }
-}
-
-/// A number that looks random.
-fn scatter(n: u64) -> u64 {
-    let mixed = (n ^ n >> 31).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 17
 }
 
 /// Elements of a row that a loop goes over.
@@ -197,14 +119,18 @@ pub enum Step {
     Once(Block, Who, Vec<Place>),
     /// A loop over elements; its body's code, and where the memory instructions of the body go.
     Each(Block, Span, Vec<Place>),
+    /// Steps of the last of the CTAs that share a row.
+    Last(Vec<Step>),
 }
 
 /// A kernel over rows.
 pub struct RowProgram {
     /// Operands.
     pub arrays: Arrays,
-    /// Rows.
+    /// Rows; parts of rows where CTAs share them.
     pub rows: u64,
+    /// CTAs that share a row: the first of all rows, then the second, and so on.
+    pub parts: u64,
     /// Elements of a row.
     pub cols: u64,
     /// Warps of a row.
@@ -271,7 +197,7 @@ impl Lanes {
 impl RowProgram {
     fn access(&self, place: &Place, at: At) -> Access {
         match place {
-            Place::Row(place) => self.row_access(place, at.row, at.lanes),
+            Place::Row(place) => self.row_access(place, at.row + place.first.1, at.lanes),
             Place::PerRow { .. } if at.row >= self.rows => Access::Off,
             Place::PerRow { operand, bytes } => {
                 let address = self.arrays.at(*operand) + at.row * bytes;
@@ -291,8 +217,12 @@ impl RowProgram {
         }
     }
 
-    fn row_access(&self, place: &RowPlace, row: u64, lanes: Lanes) -> Access {
-        if lanes.end <= lanes.idle {
+    fn row_access(&self, place: &RowPlace, row: u64, mut lanes: Lanes) -> Access {
+        if place.limit < u64::MAX {
+            let left = place.limit.saturating_sub(place.index(row, lanes.element));
+            lanes.end = lanes.end.min(left.div_ceil(lanes.vector));
+        }
+        if lanes.end <= lanes.idle || row >= self.rows {
             return Access::Off;
         }
         let mask = lanes.mask();
@@ -396,7 +326,7 @@ impl RowProgram {
                 vector: 1,
             };
             let at = At {
-                row: row + below,
+                row,
                 warp,
                 mask,
                 lanes,
@@ -418,21 +348,32 @@ struct At {
 impl WarpGenerator for RowProgram {
     fn warp(&self, cta: u64, warp: u32, _iterations: Range<u64>, out: &mut CtaEncoder) {
         let of_cta = u64::from(warp / self.row_warps);
+        let whole = self.rows / self.parts;
+        let cta = match self.parts {
+            1 => cta,
+            parts => cta % whole * parts + cta / whole,
+        };
         let row = (cta * u64::from(self.cta_warp_rows) + of_cta) * self.warp_rows * self.lane_rows;
-        for step in &self.steps {
-            match step {
-                Step::Once(block, who, places) => {
-                    self.once((block, *who, places), row, warp % self.row_warps, out);
-                }
-                Step::Each(block, span, places) => {
-                    self.each((block, *span, places), row, warp % self.row_warps, out);
-                }
-            }
-        }
+        self.run(&self.steps, row, warp % self.row_warps, out);
     }
 }
 
 impl RowProgram {
+    fn run(&self, steps: &[Step], row: u64, warp: u32, out: &mut CtaEncoder) {
+        for step in steps {
+            match step {
+                Step::Once(block, who, places) => self.once((block, *who, places), row, warp, out),
+                Step::Each(block, span, places) => {
+                    self.each((block, *span, places), row, warp, out);
+                }
+                Step::Last(steps) if row % self.parts + 1 == self.parts => {
+                    self.run(steps, row, warp, out);
+                }
+                Step::Last(_) => {}
+            }
+        }
+    }
+
     /// A CTA of `threads` threads for each of `rows` rows of `cols` elements.
     pub fn cta_a_row(
         arrays: Arrays,
@@ -443,6 +384,7 @@ impl RowProgram {
         RowProgram {
             arrays,
             rows,
+            parts: 1,
             cols,
             row_warps: threads.div_ceil(32) as u32,
             cta_warp_rows: 1,
@@ -479,6 +421,17 @@ impl Script<'_> {
     ) {
         let block = self.block(append);
         self.steps.push(Step::Each(block, span, places));
+    }
+
+    /// Steps of the last of the CTAs that share a row.
+    pub fn last(&mut self, append: impl FnOnce(&mut Script<'_>)) {
+        let mut inner = Script {
+            code: &mut *self.code,
+            steps: Vec::new(),
+        };
+        append(&mut inner);
+        let steps = inner.steps;
+        self.steps.push(Step::Last(steps));
     }
 
     fn block(&mut self, append: impl FnOnce(&mut KernelBuilder)) -> Block {

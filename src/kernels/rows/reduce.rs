@@ -1,6 +1,6 @@
 //! Sums and maxima of rows, as PyTorch's `reduce_kernel` has them; and rows of a table.
 
-use super::combine::{Combine, butterfly, shuffled};
+use super::combine::{BROADCAST, Combine, butterfly, shuffled};
 use super::program::{Contiguous, Place, RowPlace, RowProgram, Script, Span, Who};
 use super::script::list;
 use crate::config::GpuSpec;
@@ -21,7 +21,8 @@ names! {
 }
 
 family! {
-    /// One number of each row. Operands: the rows, the numbers.
+    /// One number of each row. Operands: the rows, the numbers; where CTAs share a row also what each makes of its part,
+    /// and a counter for each row: the CTA that finds the others done joins the parts.
     pub struct Reduce of arrays: Arrays {
         /// rows
         pub rows: u64 = "rows" count(4096, 1, EDGE_MAX),
@@ -31,6 +32,8 @@ family! {
         pub data: DataType = "type" name(DataType::NAMES),
         /// what is made of a row
         pub reduction: Reduction = "of" name(Reduction::NAMES),
+        /// CTAs that share a row
+        pub parts: u64 = "parts" count(1, 1, 65_535).quiet(),
     }
 }
 
@@ -60,7 +63,40 @@ impl Reduce {
     /// Whether a row is for all warps of a CTA: where each thread of one warp had 256 elements or more, or there are fewer
     /// rows than warps.
     fn by_cta(&self) -> bool {
-        self.cols.div_ceil(32) >= 256 || self.rows < THREADS / 32
+        self.parts > 1 || self.cols.div_ceil(32) >= 256 || self.rows < THREADS / 32
+    }
+
+    /// Elements of a row that a CTA has: of parts, whole vectors of all threads, every so manieth one.
+    fn of_part(&self) -> u64 {
+        match self.parts {
+            1 => self.cols,
+            parts => self.cols.div_ceil(self.round() * parts) * self.round(),
+        }
+    }
+
+    /// Elements of one vector of all threads of a CTA.
+    fn round(&self) -> u64 {
+        THREADS * self.vector()
+    }
+
+    /// PyTorch's rule (`setReduceConfig`): rows that leave SMs idle and threads with 256 elements or more are shared, so
+    /// that the SMs are full but no thread has less than 16 elements, nor more than 256.
+    pub(in crate::kernels) fn shared(self, gpu: &GpuSpec) -> Self {
+        let of_thread = self.cols.div_ceil(THREADS);
+        let threads = u64::from(gpu.sm.warps_max) * 32;
+        let full = u64::from(gpu.sms) * (threads / THREADS);
+        let ctas = match self.by_cta() {
+            true => self.rows,
+            false => self.rows.div_ceil(THREADS / 32),
+        };
+        if of_thread < 256 || ctas > full {
+            return self;
+        }
+        let parts = full.div_ceil(ctas).min(of_thread.div_ceil(16));
+        Reduce {
+            parts: parts.max(of_thread.div_ceil(256)),
+            ..self
+        }
     }
 
     fn steps(&self, script: &mut Script<'_>) {
@@ -76,8 +112,14 @@ impl Reduce {
                 MOV r12; MOV r13; MOV r14; MOV r15; ISETP.GE.AND p0 = r2; BRA p0";
             list(code, start, &[]);
         });
-        let row = Place::Row(RowPlace::rows(0, bytes, self.cols));
-        script.each(Span::Vectors(vector), vec![row], |code| {
+        let mut row = RowPlace::rows(0, bytes, self.cols);
+        if self.parts > 1 {
+            row.shared_by = self.parts;
+            row.part = self.round();
+            row.groups = Some((self.round(), self.round() * self.parts));
+            row.limit = self.cols;
+        }
+        script.each(Span::Vectors(vector), vec![Place::Row(row)], |code| {
             let load = code.global("LDG", bytes * vector);
             list(
                 code,
@@ -106,8 +148,27 @@ impl Reduce {
         if self.by_cta() {
             shuffled(script, how, THREADS, [12, 12, 20]);
         }
-        let result = Place::PerRow { operand: 1, bytes };
-        script.once(Who::FIRST, vec![result], |code| {
+        match self.parts {
+            1 => self.store(script),
+            _ => {
+                self.hand_over(script);
+                script.last(|script| self.join(script, how));
+            }
+        }
+        script.once(Who::All, vec![], |code| {
+            list(code, "EXIT", &[]);
+        });
+    }
+}
+
+impl Reduce {
+    fn store(&self, script: &mut Script<'_>) {
+        let bytes = self.data.bytes();
+        let result = RowPlace {
+            shared_by: self.parts,
+            ..RowPlace::rows(1, bytes, 1)
+        };
+        script.once(Who::FIRST, vec![Place::Row(result)], |code| {
             narrow(code, self.data, 1, 12, 12);
             let store = code.global("STG", bytes);
             list(
@@ -116,9 +177,71 @@ impl Reduce {
                 &[],
             );
         });
-        script.once(Who::All, vec![], |code| {
-            list(code, "EXIT", &[]);
+    }
+
+    /// What a CTA made of its part goes to memory; then it counts itself, and all its threads hear what was counted.
+    fn hand_over(&self, script: &mut Script<'_>) {
+        let barrier = script.code.barrier_text();
+        let staged = Place::PerRow {
+            operand: 2,
+            bytes: 4,
+        };
+        let counter = RowPlace {
+            shared_by: self.parts,
+            ..RowPlace::rows(3, 4, 1)
+        };
+        script.once(Who::FIRST, vec![staged], |code| {
+            let store = code.global("STG", 4);
+            list(code, &format!("IMAD.WIDE r6 = r3 c2; {store} r6 r12"), &[]);
         });
+        script.once(Who::All, vec![], |code| {
+            list(
+                code,
+                &format!("MEMBAR.SC.GPU; {barrier}; ISETP.NE.AND p0 = r2; BRA p0"),
+                &[],
+            );
+        });
+        script.once(Who::FIRST, vec![Place::Row(counter), BROADCAST], |code| {
+            let text = "MOV r16; IMAD.WIDE r6 = r10 c3; ATOMG.E.ADD.STRONG.GPU r17 = r6 r16; ISETP.EQ.AND p1 = r17; \
+                SEL r17 = p1; STS r9 r17";
+            list(code, text, &[]);
+        });
+        script.once(Who::All, vec![BROADCAST], |code| {
+            list(
+                code,
+                &format!("BSYNC; {barrier}; LDS r17 = r9; ISETP.EQ.AND p0 = r17; BRA p0"),
+                &[],
+            );
+        });
+    }
+
+    /// The parts of a row become its number. Which CTA is last is chance on silicon; here it is the one with the highest
+    /// number.
+    fn join(&self, script: &mut Script<'_>, how: Combine) {
+        script.once(Who::All, vec![], |code| {
+            list(
+                code,
+                "MEMBAR.SC.GPU; MOV r12; ISETP.GE.U32.AND p0 = r2; BRA p0",
+                &[],
+            );
+        });
+        let parts = RowPlace {
+            shared_by: self.parts,
+            ..RowPlace::rows(2, 4, self.parts)
+        };
+        let parts = vec![Place::Row(parts)];
+        script.each(Span::Singles(self.parts), parts, |code| {
+            let load = code.global("LDG", 4);
+            list(
+                code,
+                &format!("IMAD.WIDE.U32 r6 = r2; {load} r16 = r6"),
+                &[],
+            );
+            list(code, how.text(), &[("a", 12), ("b", 16), ("p", 1)]);
+            list(code, "IADD3 r2 = r2; ISETP.GE.U32.AND p0 = r2; BRA p0", &[]);
+        });
+        shuffled(script, how, THREADS, [12, 12, 20]);
+        self.store(script);
     }
 }
 
@@ -129,10 +252,9 @@ impl KernelGenerator for Reduce {
 
     fn assemble(&self, gpu: &GpuSpec) -> Result<Assembly, Fault> {
         let warps = THREADS / 32;
-        let ctas = if self.by_cta() {
-            self.rows
-        } else {
-            self.rows.div_ceil(warps)
+        let ctas = match self.by_cta() {
+            true => self.rows.saturating_mul(self.parts),
+            false => self.rows.div_ceil(warps),
         };
         if ctas > GRID_MAX || self.data.bytes() == 1 {
             return Err(Fault::field(
@@ -150,11 +272,12 @@ impl KernelGenerator for Reduce {
         self.steps(&mut script);
         let steps = script.steps;
         let shape = [
-            self.rows,
-            self.cols,
+            self.rows * self.parts,
+            self.of_part(),
             if self.by_cta() { THREADS } else { 32 },
         ];
         let mut program = RowProgram::cta_a_row(self.arrays, shape, steps, patterns);
+        program.parts = self.parts;
         let block = match self.by_cta() {
             true => [THREADS as u32, 1, 1],
             false => {
@@ -164,7 +287,10 @@ impl KernelGenerator for Reduce {
         };
         Ok(Assembly {
             name: format!("reduce_kernel<512, {}> {}", self.vector(), self.data.name()),
-            grid: line(ctas),
+            grid: match self.parts {
+                1 => line(ctas),
+                parts => [self.rows as u32, parts as u32, 1],
+            },
             block,
             registers: 32,
             smem_bytes: if self.by_cta() { 4 * THREADS as u32 } else { 0 },

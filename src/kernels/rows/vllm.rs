@@ -43,7 +43,7 @@ family! {
     }
 }
 
-pub(super) fn check(rows: u64, data: DataType) -> Result<(), Fault> {
+pub(in crate::kernels) fn check(rows: u64, data: DataType) -> Result<(), Fault> {
     if data.bytes() == 1 {
         return Err(Fault::field("type", data.name(), "no kernel for it"));
     }
@@ -54,7 +54,7 @@ pub(super) fn check(rows: u64, data: DataType) -> Result<(), Fault> {
 }
 
 /// What `assemble` makes of a program of one CTA a row.
-pub(super) struct Made {
+pub(in crate::kernels) struct Made {
     pub name: String,
     pub arrays: Arrays,
     pub rows: u64,

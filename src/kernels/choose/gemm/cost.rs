@@ -32,19 +32,17 @@ pub(super) struct Cost {
     pub limit: &'static str,
 }
 
-/// CTAs of `work` that an SM of `gpu` holds.
-fn resident(work: &Work, gpu: &GpuSpec) -> u32 {
+/// CTAs of so many registers a thread, bytes of shared memory and warps that an SM of `gpu` holds.
+fn resident((registers, smem_bytes, warps): (u32, u64, u32), gpu: &GpuSpec) -> u32 {
     let unit = gpu.sm.register_alloc_unit;
-    let of_warp = (work.registers * 32).next_multiple_of(unit);
-    let allocated = work
-        .warps
-        .next_multiple_of(u32::from(gpu.sm.warp_alloc_unit));
+    let of_warp = (registers * 32).next_multiple_of(unit);
+    let allocated = warps.next_multiple_of(u32::from(gpu.sm.warp_alloc_unit));
     let carveout = gpu.l1.carveouts_kib.iter().max().copied().unwrap_or(0);
-    let smem = work.smem_bytes + u64::from(gpu.smem.reserved_per_cta_bytes);
+    let smem = smem_bytes + u64::from(gpu.smem.reserved_per_cta_bytes);
     let of_smem = u64::from(carveout) * 1024 / smem.max(1);
     [
         u32::from(gpu.sm.ctas_max),
-        u32::from(gpu.sm.warps_max) / work.warps,
+        u32::from(gpu.sm.warps_max) / warps,
         gpu.sm.registers / (of_warp * allocated),
         of_smem as u32,
     ]
@@ -135,7 +133,7 @@ fn traffic(gemm: &Gemm, in_wave: f64) -> f64 {
 /// What `gemm` would take on `gpu`; nothing if no SM holds a CTA.
 pub(super) fn cost(gemm: &Gemm, gpu: &GpuSpec) -> Option<Cost> {
     let work = gemm.work(gpu);
-    let resident = resident(&work, gpu);
+    let resident = resident((work.registers, work.smem_bytes, work.warps), gpu);
     if resident == 0 || work.registers > gpu.sm.registers_per_thread_max.into() {
         return None;
     }
@@ -185,6 +183,60 @@ pub(super) fn cost(gemm: &Gemm, gpu: &GpuSpec) -> Option<Cost> {
     })
 }
 
+/// A kernel without tiles: every warp goes through a loop whose loads it waits for.
+pub(super) struct Thin {
+    /// CTAs, and the warps of one.
+    pub ctas: u64,
+    pub warps: u64,
+    /// Of a thread.
+    pub registers: u16,
+    /// Of a CTA.
+    pub smem_bytes: u64,
+    /// Times through the loop, and instructions of a warp in it.
+    pub trips: u64,
+    pub instructions: u64,
+    /// Passes over L1 of a warp in it: 128 bytes each.
+    pub passes: u64,
+    /// Instructions of a warp behind it.
+    pub finish: u64,
+    /// Operands and results, each once.
+    pub bytes: f64,
+}
+
+/// What `thin` would take on `gpu`.
+pub(super) fn thin_cost(thin: &Thin, gpu: &GpuSpec) -> Option<Cost> {
+    let held = (thin.registers.into(), thin.smem_bytes, thin.warps as u32);
+    let resident = resident(held, gpu);
+    if resident == 0 {
+        return None;
+    }
+    let sms = f64::from(gpu.sms);
+    let waves = thin.ctas as f64 / (sms * f64::from(resident));
+    let instructions = thin.trips * thin.instructions + thin.finish;
+    let warps = (thin.ctas * thin.warps) as f64;
+    let issue = (warps / (4.0 * sms)).ceil() * instructions as f64;
+    let passes = (warps / sms).ceil() * (thin.trips * thin.passes) as f64;
+    // Loads of a trip are under way together; the next trip waits for them.
+    let latency = memory_latency(gpu);
+    let trip = latency + thin.instructions as f64;
+    let alone = waves.ceil() * (thin.trips as f64 * trip + thin.finish as f64 * 4.0);
+    let limits = [
+        (thin.bytes / dram_bytes(gpu), "DRAM"),
+        (issue, "issue"),
+        (passes, "L1"),
+        (alone, "one warp's own latency"),
+    ];
+    let most = limits.iter().max_by(|a, b| a.0.total_cmp(&b.0));
+    let &(_, limit) = most.expect("there are limits");
+    let sum: f64 = limits.iter().map(|(cycles, _)| cycles.powi(NORM)).sum();
+    Some(Cost {
+        cycles: sum.powf(1.0 / f64::from(NORM)) + 2.0 * latency,
+        resident,
+        waves,
+        limit,
+    })
+}
+
 /// What the parts of a split depth cost.
 fn merging(gemm: &Gemm, gpu: &GpuSpec) -> f64 {
     if gemm.split == 1 {
@@ -197,17 +249,19 @@ fn merging(gemm: &Gemm, gpu: &GpuSpec) -> f64 {
         Merge::InPlace => {
             parts / 32.0 * f64::from(gpu.l2.atomic_interval) / f64::from(gpu.l2.slices)
         }
-        // Written, read, and the launch of the kernel that adds.
-        Merge::Workspace => {
-            let launch = &gpu.launch;
-            let gap = launch.kernel_start + launch.kernel_end + launch.stream_gap;
-            let kept = 2.0 * parts < gpu.l2.bytes as f64 * KEPT;
-            let rate = if kept {
-                l2_bytes(gpu) / 2.0
-            } else {
-                dram_bytes(gpu)
-            };
-            f64::from(gap) + 2.0 * memory_latency(gpu) + 2.0 * parts / rate
-        }
+        Merge::Workspace => reducing(parts, gpu),
     }
+}
+
+/// Parts of so many bytes written, read, and the launch of the kernel that adds.
+pub(super) fn reducing(parts: f64, gpu: &GpuSpec) -> f64 {
+    let launch = &gpu.launch;
+    let gap = launch.kernel_start + launch.kernel_end + launch.stream_gap;
+    let kept = 2.0 * parts < gpu.l2.bytes as f64 * KEPT;
+    let rate = if kept {
+        l2_bytes(gpu) / 2.0
+    } else {
+        dram_bytes(gpu)
+    };
+    f64::from(gap) + 2.0 * memory_latency(gpu) + 2.0 * parts / rate
 }

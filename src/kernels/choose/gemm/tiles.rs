@@ -37,6 +37,8 @@ impl Choice {
             slices: self.slices,
             layout: op.layout,
             epilogue: op.epilogue,
+            beta: op.beta == 1,
+            pointers: op.pointers == 1,
             output: output_of(op.data),
             raster: self.raster,
             swizzle: if self.swizzled { swizzle(columns) } else { 0 },

@@ -194,6 +194,7 @@ impl KernelGenerator for Softmax {
             1
         };
         let program = RowProgram {
+            parts: 1,
             arrays: self.arrays,
             rows: self.rows,
             cols: self.cols,

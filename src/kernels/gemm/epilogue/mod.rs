@@ -3,10 +3,12 @@
 //! A warp writes a unit of its rows to shared memory as it holds them, and reads them back as they lie in C: stores then
 //! fill whole lines. Slices of the depth add up through shared memory before that, each for its part of the units.
 
+mod store;
+
 use super::body::{Access, Body, Emit};
-use super::convert::{gelu, global, pack, shared_load};
+use super::convert::{gelu, global, pack};
 use super::lanes::Lanes;
-use super::pipeline::{Math, Registers};
+use super::pipeline::{Math, Registers, pointer_lanes};
 use super::place::Place;
 use super::{Gemm, Merge, array};
 use crate::kernels::builder::{KernelBuilder, size_suffix};
@@ -19,8 +21,12 @@ enum After {
     Shared(Lanes),
     /// Of C (or the workspace), by whether rows and columns are cut.
     Result([[Lanes; 2]; 2]),
+    /// Of C before it is written, likewise.
+    Previous([[Lanes; 2]; 2]),
     /// Of the bias, by whether columns are cut.
     Bias([Lanes; 2]),
+    /// Of the pointer to C.
+    Pointer(Lanes),
 }
 
 /// Everything behind the loop.
@@ -88,7 +94,10 @@ impl Finish {
                 let base = gemm.arrays.at(array::BIAS) + place.column * gemm.output.bytes();
                 lanes[usize::from(cut_column)].put(index, warp, base, out);
             }
-            After::Result(lanes) => {
+            After::Pointer(lanes) => {
+                lanes.put(index, warp, gemm.pointer_at(array::C, place.batch), out);
+            }
+            After::Result(lanes) | After::Previous(lanes) => {
                 let first = (place.batch * shape.m + place.row) * shape.n + place.column;
                 let base = gemm.arrays.at(self.to) + place.part * self.part + first * self.element;
                 lanes[usize::from(cut_row)][usize::from(cut_column)].put(index, warp, base, out);
@@ -162,7 +171,7 @@ impl<'a, M: Math> Writer<'a, M> {
             self.emits.push(in_flight);
         }
         self.emits.push(Emit::new(code.barrier_text(), &[], &[]));
-        self.addresses();
+        self.addresses(code);
         let bias = self.bias(code);
         let added = self.slices * self.slices * self.warps * self.pieces() * 512;
         let staged = self.all_warps() * self.unit_bytes();
@@ -181,13 +190,18 @@ impl<'a, M: Math> Writer<'a, M> {
     }
 
     /// Where the results go.
-    fn addresses(&mut self) {
+    fn addresses(&mut self, code: &mut KernelBuilder) {
         let (scratch, to) = (self.registers.scratch, self.registers.global[0]);
         for _ in 0..4 {
             self.emits
                 .push(Emit::new("IMAD", &[scratch], &[scratch, 0]));
         }
         self.emits.push(Emit::new("ISETP.GE.AND", &[], &[scratch]));
+        if self.gemm.pointers {
+            let lanes = pointer_lanes(code, self.gemm);
+            let load = Emit::new(code.global("LDG", 8), &[to], &[scratch]);
+            self.access(load, After::Pointer(lanes));
+        }
         self.emits
             .push(Emit::new("IMAD.WIDE", &[to], &[scratch, 0]));
     }
@@ -370,76 +384,5 @@ impl<'a, M: Math> Writer<'a, M> {
             }
         }
         self.free = kept;
-    }
-
-    /// From there to C.
-    fn store(&mut self, code: &mut KernelBuilder, round: u64, at: u64) {
-        let added = self.gemm.split > 1 && self.gemm.merge == Merge::InPlace;
-        let width = match added {
-            true => 4,
-            false => self.gemm.result_vector(),
-        };
-        let (element, pitch, unit) = (self.element, self.unit_pitch(), self.unit_bytes());
-        let row_lanes = self.part[1] * element / width;
-        let accesses = (self.math.unit_rows() * row_lanes).div_ceil(32);
-        let (load, store) = match added {
-            true => (
-                "LDS".to_owned(),
-                "RED.E.ADD.F32.FTZ.RN.STRONG.GPU".to_owned(),
-            ),
-            false => (shared_load(code, width), global(code, "STG", width)),
-        };
-        let kept = self.free;
-        let (words, rows) = (width.div_ceil(4) as u16, self.math.unit_rows());
-        // Reads go ahead of stores as far as registers do.
-        let batch = accesses.min(4);
-        let first = self.take(batch as u16 * words);
-        let of_lane = move |access: u64, thread: u64| {
-            let number = access * 32 + thread % 32;
-            let place = (number / row_lanes, number % row_lanes * width / element);
-            (place.0 < rows).then_some(place)
-        };
-        for from in (0..accesses).step_by(batch as usize) {
-            let present = from..(from + batch).min(accesses);
-            for access in present.clone() {
-                let lanes = Lanes::new(code, self.all_warps(), width, |thread| {
-                    let (row, column) = of_lane(access, thread)?;
-                    Some(at + thread / 32 * unit + row * pitch + column * element)
-                });
-                let to = first + (access - from) as u16 * words;
-                let emit = Emit::new(&*load, &[to], &[self.registers.read[1]]);
-                self.access(emit, After::Shared(lanes));
-            }
-            for access in present {
-                let lanes = self.result_lanes(code, round, width, |thread| of_lane(access, thread));
-                let value = first + (access - from) as u16 * words;
-                let emit = Emit::new(&*store, &[], &[self.registers.global[0], value]);
-                self.access(emit, After::Result(lanes));
-            }
-        }
-        self.free = kept;
-    }
-
-    fn result_lanes(
-        &self,
-        code: &mut KernelBuilder,
-        round: u64,
-        width: u64,
-        of_lane: impl Fn(u64) -> Option<(u64, u64)>,
-    ) -> [[Lanes; 2]; 2] {
-        let (math, part, warps, slices) = (self.math, self.part, self.warps, self.slices);
-        let (element, pitch) = (self.element, self.gemm.shape.n * self.element);
-        let along_n = u64::from(self.gemm.warps[1]);
-        [u64::from(self.gemm.tile.m), self.cut(0)].map(|rows| {
-            [u64::from(self.gemm.tile.n), self.cut(1)].map(|columns| {
-                Lanes::new(code, self.all_warps(), width, |thread| {
-                    let (slice, warp) = (thread / 32 / warps, thread / 32 % warps);
-                    let (row, column) = of_lane(thread)?;
-                    let row = warp / along_n * part[0] + math.row_of(round * slices + slice, row);
-                    let column = warp % along_n * part[1] + column;
-                    (row < rows && column < columns).then_some(row * pitch + column * element)
-                })
-            })
-        })
     }
 }
