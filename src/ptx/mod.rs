@@ -13,6 +13,7 @@ pub mod lower;
 pub mod parse;
 pub mod print;
 pub mod record;
+pub mod schedule;
 
 pub use parse::{ParseError, parse};
 
