@@ -259,6 +259,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "kernels",
             "output",
             "progress",
+            "ptx",
             "report",
             "sampling",
             "session",

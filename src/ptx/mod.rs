@@ -8,6 +8,7 @@ pub mod ast;
 pub mod exec;
 pub mod flat;
 pub mod launch;
+pub mod lazy;
 pub mod lex;
 pub mod lower;
 pub mod parse;

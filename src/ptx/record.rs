@@ -2,7 +2,8 @@
 
 mod header;
 
-use header::{copies, header, known_registers, own_copies};
+pub(in crate::ptx) use header::header;
+use header::{copies, known_registers, own_copies};
 
 use super::ast::Module;
 use super::exec::observe::{Observer, Parallel};
@@ -64,7 +65,7 @@ pub struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    fn new(machine: &'a Machine, warps: u32, shift: u64) -> Self {
+    pub(in crate::ptx) fn new(machine: &'a Machine, warps: u32, shift: u64) -> Self {
         Recorder {
             spans: &machine.spans,
             code: &machine.code.insts,
@@ -80,6 +81,25 @@ impl<'a> Recorder<'a> {
             last: vec![None; machine.code.insts.len()],
             shift,
         }
+    }
+
+    /// One that adds no pattern to those of `patterns`.
+    pub(in crate::ptx) fn known(
+        machine: &'a Machine,
+        warps: u32,
+        shift: u64,
+        patterns: &Arc<PatternTable>,
+    ) -> Self {
+        Recorder {
+            patterns: Arc::clone(patterns),
+            forked: true,
+            ..Recorder::new(machine, warps, shift)
+        }
+    }
+
+    /// The patterns that were met.
+    pub(in crate::ptx) fn into_patterns(self) -> PatternTable {
+        Arc::try_unwrap(self.patterns).unwrap_or_else(|shared| PatternTable::clone(&shared))
     }
 
     /// All warps of the CTA as one, with warp and thread instructions.
@@ -453,10 +473,7 @@ impl Job<'_> {
             self.progress.advance();
             writer.push(&cta, warps, counts).map_err(io)
         })?;
-        let patterns = match Arc::try_unwrap(recorder.patterns) {
-            Ok(table) => table.into_patterns(),
-            Err(shared) => shared.patterns().to_vec(),
-        };
+        let patterns = recorder.into_patterns().into_patterns();
         let mut code = machine.code;
         code.patterns = patterns;
         let (spool, body) = writer.finish().map_err(io)?;

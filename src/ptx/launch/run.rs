@@ -349,7 +349,7 @@ impl Prepared<'_> {
     }
 }
 
-fn located(file: &str, fault: &Fault) -> Error {
+pub(in crate::ptx) fn located(file: &str, fault: &Fault) -> Error {
     let text = fault.to_string();
     let (place, what) = text.split_once(": ").unwrap_or(("the kernel", &text));
     Error::input(file, place, what, &fault.remedy)

@@ -46,7 +46,8 @@ pub(super) fn known_registers(
     Ok(Some(launch.registers.unwrap_or(usage.registers)))
 }
 
-pub(super) fn header(
+/// The header of the kernel of `prepared`; `known` are the registers that a thread is known to have.
+pub(in crate::ptx) fn header(
     ptx: &Path,
     launch: &Launch,
     prepared: &Prepared<'_>,
