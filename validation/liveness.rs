@@ -140,6 +140,12 @@ const PROBES: &[Probe] = &[
         &["sm.regfile.read_ports=1", "gpu.sms=8", "gpu.gpcs=2"],
         CONTROLLED,
     ),
+    with(
+        "sm.regfile.infer_reuse",
+        "v100",
+        &["sm.regfile.read_ports=1", "gpu.sms=8", "gpu.gpcs=2"],
+        &[SGEMM],
+    ),
     probe(
         "lsu.return_extra_64",
         "v100",

@@ -15,6 +15,7 @@ use crate::ptx::exec::program::Program;
 use crate::ptx::exec::{CODE_STEP, CODE_WINDOW, CONST_WINDOW, LOCAL_WINDOW, SHARED_WINDOW, grid};
 use crate::ptx::flat::{Flat, FlatError, entries, flatten};
 use crate::ptx::lower::lower;
+use crate::ptx::schedule::unroll::unroll;
 use crate::ptx::schedule::{self, budget};
 
 /// A kernel that is ready to run.
@@ -303,9 +304,12 @@ fn arguments(
 }
 
 impl Prepared<'_> {
-    /// Puts the instructions into the order of a list schedule for architecture `sm`, in which a thread holds
+    /// Unrolls loops and puts the instructions into the order of a list schedule for architecture `sm`, in which a thread holds
     /// `registers`, or as many as do not cost warps.
     pub fn schedule(&mut self, sm: u16, registers: Option<u16>) {
+        if unroll(&mut self.flat, &self.program, sm) {
+            self.program = decode(&self.flat, &self.bindings);
+        }
         let budget = registers.unwrap_or_else(|| {
             let needed = lower(&self.flat, &self.program, sm).registers;
             budget::beside(needed, sm)

@@ -225,17 +225,22 @@ impl List<'_> {
         if let Some(&n) = self.ready.iter().find(free) {
             return Some(n);
         }
-        let room = i64::from(limit) - i64::from(self.pressure.words);
-        let fits = |n: &&u32| {
-            let growth = self.pressure.growth(&self.graph.nodes[**n as usize]);
-            growth <= 0 || growth <= room
-        };
         // The soonest; of those that can go now, the one with the longest way to the end.
         let key = |n: &&u32| {
             let at = self.earliest[**n as usize].max(self.now);
             (at, std::cmp::Reverse(self.heights[**n as usize]), **n)
         };
-        let best = self.ready.iter().filter(fits).min_by_key(key);
+        let growth = |n: u32| self.pressure.growth(&self.graph.nodes[n as usize]);
+        let room = i64::from(limit) - i64::from(self.pressure.words);
+        let first = self.ready.iter().min_by_key(key).copied()?;
+        let least = growth(first);
+        if least <= 0 || least <= room {
+            return Some(first);
+        }
+        // Room is made for it, and not given to what is less urgent: else a wide load would wait for all narrow
+        // ones.
+        let frees = |n: &&u32| growth(**n) <= 0;
+        let best = self.ready.iter().filter(frees).min_by_key(key);
         best.or(self.ready.first()).copied()
     }
 

@@ -1,7 +1,8 @@
 //! Puts the instructions of a kernel into the order that ptxas would give them, more or less.
 //!
-//! PTX is in the order of its source; ptxas hoists loads, spreads dependent instructions and joins neighbouring
-//! loads. The same is done here, on the PTX itself and before anything is executed: within each basic block a list
+//! PTX is in the order of its source; ptxas unrolls short loops, hoists loads, spreads dependent instructions and
+//! joins neighbouring loads. The same is done here, on the PTX itself and before anything is executed: counted loops
+//! are unrolled ([`unroll`]), then within each basic block a list
 //! scheduler ([`list`]) orders what its dependences ([`region`]) leave open, by the latencies of the machine
 //! ([`latency`]) and under a budget of registers ([`budget`]). The emulator executes the result, so that every
 //! check of a kernel's output is a check of its schedule too.
@@ -15,6 +16,7 @@ mod region;
 #[cfg(test)]
 mod tests;
 mod uniform;
+pub mod unroll;
 
 use super::exec::decode::cfg;
 use super::exec::program::Program;

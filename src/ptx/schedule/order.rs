@@ -25,6 +25,11 @@ pub struct Access {
 }
 
 impl Access {
+    /// Whether it may write.
+    pub fn stores(&self) -> bool {
+        self.store
+    }
+
     /// The register that the address is relative to.
     pub fn base(&self) -> Option<u32> {
         match self.place {
