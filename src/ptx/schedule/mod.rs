@@ -18,9 +18,10 @@ mod tests;
 mod uniform;
 pub mod unroll;
 
+use super::ast::Space;
 use super::exec::decode::cfg;
 use super::exec::program::Program;
-use super::flat::{Flat, FlatInst, Register};
+use super::flat::{Arg, Flat, FlatInst, Register};
 use super::lower::values::{Values, words};
 use super::lower::{Operand, emit, join};
 use list::{Around, Held};
@@ -28,6 +29,9 @@ use live::Use;
 use order::Kind;
 use region::Facts;
 use std::collections::BTreeSet;
+
+/// Instructions of a region at most: the time to order one grows with the square.
+const REGION_MAX: u32 = 2048;
 
 /// Reorders the instructions of `flat`, of which `program` is the decoded form, for architecture `sm`. A thread
 /// may hold `budget` registers, or as many as the given order needs.
@@ -112,11 +116,49 @@ fn order(flat: &Flat<'_>, program: &Program, sm: u16, budget: u32) -> Vec<u32> {
 /// Words that each register takes of a thread's own.
 fn sizes(flat: &Flat<'_>, sm: u16) -> Vec<u32> {
     let uniform = uniform::registers(flat, sm);
-    let size = |(register, uniform): (&Register, bool)| match uniform {
-        true => 0,
-        false => u32::from(words(register.width)),
+    let shared = shared_addresses(flat);
+    let size = |((register, uniform), shared): ((&Register, bool), bool)| match (uniform, shared) {
+        (true, _) => 0,
+        (_, true) => 1,
+        _ => u32::from(words(register.width)),
     };
-    flat.registers.iter().zip(uniform).map(size).collect()
+    flat.registers
+        .iter()
+        .zip(uniform)
+        .zip(shared)
+        .map(size)
+        .collect()
+}
+
+/// For each register whether it is an address in shared memory: PTX has them in 64 bits, the machine in 32.
+fn shared_addresses(flat: &Flat<'_>) -> Vec<bool> {
+    let mut shared = vec![false; flat.registers.len()];
+    let of_shared = |arg: &Arg, shared: &[bool]| match arg {
+        Arg::Symbol(s, _) => flat
+            .symbols
+            .get(*s as usize)
+            .is_some_and(|s| s.space == Space::Shared),
+        Arg::Reg(r) => shared.get(*r as usize).copied().unwrap_or(false),
+        _ => false,
+    };
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for inst in flat
+            .insts
+            .iter()
+            .filter(|inst| matches!(inst.opcode, "mov" | "add"))
+        {
+            if let Some(Arg::Reg(d)) = inst.args.first()
+                && !shared[*d as usize]
+                && inst.args[1..].iter().any(|arg| of_shared(arg, &shared))
+            {
+                shared[*d as usize] = true;
+                changed = true;
+            }
+        }
+    }
+    shared
 }
 
 /// Values in registers among `operands`.
@@ -144,9 +186,9 @@ fn block(
     };
     let mut to = end;
     while to > start {
-        // From behind the fence before to the fence that ends it.
+        // From behind the fence before to the fence that ends it, as far as it is not too long.
         let mut from = to - 1;
-        while from > start && !fence(from - 1) {
+        while from > start && to - from < REGION_MAX && !fence(from - 1) {
             from -= 1;
         }
         let behind = live.clone();

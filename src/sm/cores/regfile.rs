@@ -147,12 +147,18 @@ mod tests {
             (inst("BRA", 255, &[20]), 0),
         ];
         for (next, kept) in &pairs {
-            assert_eq!(inferred_reuse(&[first, *next], 0), *kept);
+            assert_eq!(inferred_reuse(&[first.clone(), next.clone()], 0), *kept);
         }
         let load = inst("LDS", 30, &[31]);
-        let next = pairs[0].0;
-        assert_eq!(inferred_reuse(&[first, load, load, next], 0), 0b001);
-        assert_eq!(inferred_reuse(&[first, load, load, load, next], 0), 0);
-        assert_eq!(inferred_reuse(&[first], 0), 0);
+        let behind = |loads: usize| {
+            let mut code = vec![first.clone()];
+            code.extend(vec![load.clone(); loads]);
+            code.push(pairs[0].0.clone());
+            code
+        };
+        let (two, three) = (behind(2), behind(3));
+        assert_eq!(inferred_reuse(&two, 0), 0b001);
+        assert_eq!(inferred_reuse(&three, 0), 0);
+        assert_eq!(inferred_reuse(&two[..1], 0), 0);
     }
 }
