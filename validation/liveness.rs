@@ -142,8 +142,8 @@ const PROBES: &[Probe] = &[
     ),
     with(
         "sm.regfile.infer_reuse",
-        "v100",
-        &["sm.regfile.read_ports=1", "gpu.sms=8", "gpu.gpcs=2"],
+        "h100-sxm",
+        &[],
         &[SGEMM],
     ),
     probe(

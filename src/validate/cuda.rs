@@ -182,30 +182,48 @@ fn plan(name: &str, sizes: &Sizes<'_>) -> std::result::Result<Plan, Unfit> {
             ];
             Ok(flat("matvec_u32", 1, (rows, block), args, 2 * rows * cols))
         }
-        "conv2d_3x3" | "conv2d_7x7" => {
-            let (rows, cols) = (sizes.get("rows")?, sizes.get("cols")?);
-            let (kernel, width) = match name {
-                "conv2d_3x3" => ("conv2d_3x3", 3),
-                _ => ("conv2d_7x7", 7),
-            };
-            let image = Buffer("f32", rows * cols);
-            let args = vec![
-                image,
-                Buffer("f32", width * width),
-                Buffer("f32", rows * cols),
-                Int(rows),
-                Int(cols),
-            ];
-            let side = side(sizes.or("block", THREADS)?)?;
-            Ok(tiles(
-                kernel,
-                3,
-                [cols, rows],
-                side,
-                args,
-                2 * width * width * rows * cols,
-            ))
-        }
+        "conv2d_3x3" | "conv2d_7x7" => square(name, sizes),
+        _ if name.starts_with("convolution: ") => masked(name, sizes),
+        _ => Err(undefined(name)),
+    }
+}
+
+/// A kernel of which a row says too little.
+fn undefined(name: &str) -> Unfit {
+    Unfit::Skip(format!(
+        "hand-written kernel {name}, whose definition the row does not give,"
+    ))
+}
+
+/// A convolution with a square mask of a known width.
+fn square(name: &str, sizes: &Sizes<'_>) -> std::result::Result<Plan, Unfit> {
+    let (rows, cols) = (sizes.get("rows")?, sizes.get("cols")?);
+    let (kernel, width) = match name {
+        "conv2d_3x3" => ("conv2d_3x3", 3),
+        _ => ("conv2d_7x7", 7),
+    };
+    let image = Buffer("f32", rows * cols);
+    let args = vec![
+        image,
+        Buffer("f32", width * width),
+        Buffer("f32", rows * cols),
+        Int(rows),
+        Int(cols),
+    ];
+    let side = side(sizes.or("block", THREADS)?)?;
+    Ok(tiles(
+        kernel,
+        3,
+        [cols, rows],
+        side,
+        args,
+        2 * width * width * rows * cols,
+    ))
+}
+
+/// A convolution with a mask whose width is known at run time only.
+fn masked(name: &str, sizes: &Sizes<'_>) -> std::result::Result<Plan, Unfit> {
+    match name {
         "convolution: Convolution 1D Basic" | "convolution: Convolution 1D Constant Memory" => {
             let (n, width) = (sizes.get("Array size")?, sizes.get("Mask width")?);
             let block = sizes.get("Block dim")?;
@@ -235,9 +253,7 @@ fn plan(name: &str, sizes: &Sizes<'_>) -> std::result::Result<Plan, Unfit> {
                 2 * n * width * width,
             ))
         }
-        _ => Err(Unfit::Skip(format!(
-            "hand-written kernel {name}, whose definition the row does not give,"
-        ))),
+        _ => Err(undefined(name)),
     }
 }
 
