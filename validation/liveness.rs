@@ -144,7 +144,7 @@ const PROBES: &[Probe] = &[
         "sm.regfile.infer_reuse",
         "h100-sxm",
         &[],
-        &[SGEMM],
+        &["synth:attention?b=1&h=8&sq=1&sk=256&type=f16"],
     ),
     probe(
         "lsu.return_extra_64",

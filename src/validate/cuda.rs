@@ -202,9 +202,8 @@ fn square(name: &str, sizes: &Sizes<'_>) -> std::result::Result<Plan, Unfit> {
         "conv2d_3x3" => ("conv2d_3x3", 3),
         _ => ("conv2d_7x7", 7),
     };
-    let image = Buffer("f32", rows * cols);
     let args = vec![
-        image,
+        Buffer("f32", rows * cols),
         Buffer("f32", width * width),
         Buffer("f32", rows * cols),
         Int(rows),
