@@ -159,7 +159,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("src/progress", &[]),
     (
         "src/ptx",
-        &["error", "isa", "memory_limit", "progress", "trace"],
+        &["error", "hash", "isa", "memory_limit", "progress", "trace"],
     ),
     (
         "src/report",
@@ -260,6 +260,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "kernels",
             "output",
             "progress",
+            "ptx",
             "report",
             "sampling",
             "session",

@@ -140,6 +140,12 @@ const PROBES: &[Probe] = &[
         &["sm.regfile.read_ports=1", "gpu.sms=8", "gpu.gpcs=2"],
         CONTROLLED,
     ),
+    with(
+        "sm.regfile.infer_reuse",
+        "h100-sxm",
+        &[],
+        &["synth:attention?b=1&h=8&sq=1&sk=256&type=f16"],
+    ),
     probe(
         "lsu.return_extra_64",
         "v100",

@@ -2,7 +2,7 @@
 
 use phantom_gpu::internals::isa::OpClass;
 use phantom_gpu::internals::ptx::exec::observe::Unobserved;
-use phantom_gpu::internals::ptx::launch::{Launch, check, run};
+use phantom_gpu::internals::ptx::launch::{Application, check, run};
 use phantom_gpu::internals::ptx::parse;
 use phantom_gpu::internals::ptx::record::record;
 use phantom_gpu::internals::simulation::Options;
@@ -75,12 +75,18 @@ fn verify(ptx: &Path, launch: &Path) -> Result<u64, String> {
     let text = std::fs::read_to_string(ptx).map_err(|e| e.to_string())?;
     let file = ptx.display().to_string();
     let module = parse(&text).map_err(|e| e.to_string())?;
-    let launch = Launch::load(launch).map_err(|e| e.to_string())?;
-    let mut prepared = run::prepare(&file, &module, &launch).map_err(|e| e.to_string())?;
-    let executed = prepared
-        .run(&file, (false, 1), &mut Unobserved, |()| Ok(()))
-        .map_err(|e| e.to_string())?;
-    check::verify(&launch, &prepared).map_err(|e| e.to_string())?;
+    let application = Application::load(launch).map_err(|e| e.to_string())?;
+    let mut memory = run::Memory::of(&application).map_err(|e| e.to_string())?;
+    let mut executed = 0;
+    for launch in &application.launches {
+        let mut prepared =
+            run::prepare(&file, &module, launch, memory).map_err(|e| e.to_string())?;
+        executed += prepared
+            .run(&file, (false, 1), &mut Unobserved, |()| Ok(()))
+            .map_err(|e| e.to_string())?;
+        check::verify(launch, &prepared).map_err(|e| e.to_string())?;
+        memory = prepared.into_memory();
+    }
     Ok(executed)
 }
 
@@ -307,7 +313,7 @@ fn mnemonics(name: &str, ptx: &str, prefixes: &[&str]) -> Vec<String> {
     let (file, launch) = (folder.path().join("k.ptx"), folder.path().join("k.toml"));
     std::fs::write(&file, ptx).expect("a writable folder");
     let text = format!(
-        "kernel = \"{name}\"\ngrid = 1\nblock = 32\n[[args]]\nname = \"p\"\ntype = \"u32\"\ncount = 2\ninit = \"zeros\"\n"
+        "kernel = \"{name}\"\ngrid = 1\nblock = 32\nschedule = \"off\"\n[[args]]\nname = \"p\"\ntype = \"u32\"\ncount = 2\ninit = \"zeros\"\n"
     );
     std::fs::write(&launch, text).expect("a writable folder");
     let (workload, _) = record(&file, &launch, false, 1).unwrap_or_else(|e| panic!("{e}"));

@@ -2,7 +2,7 @@
 
 use phantom_gpu::internals::ptx::exec::observe::{Observer, Parallel};
 use phantom_gpu::internals::ptx::exec::regs::Lanes;
-use phantom_gpu::internals::ptx::launch::{Launch, run};
+use phantom_gpu::internals::ptx::launch::{Application, run};
 use phantom_gpu::internals::ptx::parse;
 use phantom_gpu::internals::ptx::record::record;
 use phantom_gpu::trace::pgt::write_pgt;
@@ -56,8 +56,10 @@ struct Left {
 fn outcome(ptx: &Path, launch: &Path, threads: usize) -> (Result<Left, String>, u64) {
     let text = std::fs::read_to_string(ptx).expect("a readable file");
     let module = parse(&text).expect("PTX");
-    let loaded = Launch::load(launch).expect("a launch file");
-    let mut prepared = run::prepare("k.ptx", &module, &loaded).expect("a kernel");
+    let loaded = Application::load(launch).expect("a launch file");
+    let memory = run::Memory::of(&loaded).expect("buffers");
+    let only = loaded.launches.first().expect("a kernel");
+    let mut prepared = run::prepare("k.ptx", &module, only, memory).expect("a kernel");
     let mut turns = Turns::default();
     let ran = prepared.run("k.ptx", (false, threads), &mut turns, |()| Ok(()));
     let count = turns.count.load(Ordering::Relaxed);

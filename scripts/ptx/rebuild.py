@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the PTX of traces/ptx again from its CUDA sources.
+"""Makes the PTX of traces/ptx and of validation/kernels again from their CUDA sources.
 
 Needs: pip install nvidia-cuda-nvrtc-cu12==12.9.86 nvidia-cuda-runtime-cu12 nvidia-cuda-nvcc-cu12
 No GPU, no driver, no nvcc. Building and testing the project never needs this script.
@@ -11,6 +11,7 @@ import sys
 import sysconfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[2] / "traces" / "ptx"
+KERNELS = ROOT.parents[1] / "validation" / "kernels"
 PACKAGES = pathlib.Path(sysconfig.get_paths()["purelib"]) / "nvidia"
 
 
@@ -50,6 +51,8 @@ def compile_ptx(nvrtc, source, version):
 def main():
     nvrtc = library()
     ptxas = PACKAGES / "cuda_nvcc" / "bin" / "ptxas"
+    for source in sorted(KERNELS.glob("*.cu")):
+        source.with_suffix(".ptx").write_text(compile_ptx(nvrtc, source, 70))
     for version in (70, 80, 90):
         folder = ROOT / f"sm_{version}"
         (folder / "ptxas_v").mkdir(parents=True, exist_ok=True)

@@ -82,8 +82,10 @@ section! {
         pub banks: u8 = Count(1, REGISTER_BANKS_MAX as u64),
         /// Read ports of a bank (1024 bits each).
         pub read_ports: u8 = Count(1, 4),
-        /// Whether `.reuse` operands are kept in the reuse cache (needs control bits in the kernel).
+        /// Whether `.reuse` operands are kept in the reuse cache.
         pub reuse_cache: bool = Flag,
+        /// Whether operands of kernels without control bits are kept as a compiler would mark them.
+        pub infer_reuse: bool = Flag,
         /// Off: operand reads never conflict.
         pub conflicts: bool = Flag,
     }

@@ -111,8 +111,6 @@ impl Roofline {
     /// Of `operator` on the machine of `spec`.
     pub fn of(operator: &Operator, spec: &GpuSpec) -> Self {
         let work = operator.work();
-        let clock = f64::from(spec.core_clock_khz) * 1e3;
-        let sub_cores = f64::from(spec.sms) * f64::from(spec.sm.sub_cores);
         let tensor = &spec.sm.tensor;
         let of_tensor = match operator.data() {
             DataType::F32 => 0,
@@ -124,8 +122,20 @@ impl Roofline {
         };
         let per_cycle = match operator.is_product() && of_tensor > 0 {
             true => f64::from(of_tensor),
-            false => 32.0 / f64::from(spec.sm.pipes.fp32_interval),
+            false => return Roofline::fp32(&work, spec),
         };
+        Roofline::at(&work, per_cycle, spec)
+    }
+
+    /// Of `work` that the FP32 pipes do.
+    pub fn fp32(work: &Work, spec: &GpuSpec) -> Self {
+        Roofline::at(work, 32.0 / f64::from(spec.sm.pipes.fp32_interval), spec)
+    }
+
+    /// Of `work` at `per_cycle` multiply-adds of a sub-core.
+    fn at(work: &Work, per_cycle: f64, spec: &GpuSpec) -> Self {
+        let clock = f64::from(spec.core_clock_khz) * 1e3;
+        let sub_cores = f64::from(spec.sms) * f64::from(spec.sm.sub_cores);
         Roofline {
             compute_s: work.flops / (2.0 * per_cycle * sub_cores * clock),
             memory_s: work.bytes / spec.dram.peak_bytes_per_s() as f64,

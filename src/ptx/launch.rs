@@ -2,7 +2,8 @@
 //!
 //! A launch file is TOML: `kernel`, `grid`, `block`, `dynamic_shared_bytes`, one `[[args]]` table for
 //! each parameter in order, `[[variables]]` for module variables that the host would set, and
-//! `[check]`. All faults of a file are reported together.
+//! `[check]`. An application has several kernels, `[[kernels]]`, which run in order on `[[buffers]]`. All faults of
+//! a file are reported together.
 
 pub mod check;
 pub mod data;
@@ -16,7 +17,7 @@ use data::{Element, Init};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A checked launch file.
+/// One kernel of a launch file, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {
     /// The file.
@@ -36,30 +37,54 @@ pub struct Launch {
     /// Content of module variables.
     pub variables: Vec<Argument>,
     /// What has to come out.
-    pub check: Option<Check>,
+    pub checks: Vec<Check>,
     /// Output of `ptxas -v`, relative to the PTX file or to this one.
     pub ptxas_v: Option<PathBuf>,
     /// Registers a thread, when known otherwise.
     pub registers: Option<u16>,
+    /// Whether the instructions are scheduled as a compiler would, rather than left in the order of the file.
+    pub schedule: bool,
+}
+
+/// Recordings have addresses of their own, so that several of them can run on one machine: each has one of so many
+/// slots.
+pub const SLOTS: u16 = 3839;
+
+/// A checked launch file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Application {
+    /// The file.
+    pub path: PathBuf,
+    /// Buffers that all kernels share.
+    pub buffers: Vec<Argument>,
+    /// Kernels, in the order in which they run.
+    pub launches: Vec<Launch>,
+    /// Buffers that are written to files at the end.
+    pub dumps: Vec<Dump>,
+    /// Slot of the addresses; `None`: one that follows from the files.
+    pub slot: Option<u16>,
+}
+
+/// A buffer that is written to a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dump {
+    /// Its name.
+    pub buffer: String,
+    /// The file: raw little-endian elements.
+    pub path: PathBuf,
+}
+
+/// Where a buffer is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Among those that all kernels share.
+    Shared(usize),
+    /// Among the arguments of the only kernel.
+    Argument(usize),
 }
 
 /// Copies of a buffer while it is made: its content, memory itself and room to grow.
 const COPIES: u64 = 3;
-
-impl Launch {
-    /// The buffers, for [`crate::memory_limit::check`].
-    pub fn memory(&self) -> Vec<Part> {
-        let part = |arg: &Argument| match arg.value {
-            Value::Scalar(_) => None,
-            Value::Buffer { count, .. } => Some(Part {
-                what: format!("buffer `{}`", arg.name),
-                from: format!("{count} elements of {}", arg.element.name()),
-                bytes: count.saturating_mul(u64::from(arg.element.bytes()) * COPIES),
-            }),
-        };
-        self.args.iter().filter_map(part).collect()
-    }
-}
 
 /// An argument.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +106,7 @@ impl Argument {
     pub fn width(&self) -> u64 {
         match self.value {
             Value::Scalar(_) => u64::from(self.element.bytes()),
-            Value::Buffer { .. } => 8,
+            Value::Buffer { .. } | Value::Shared(_) => 8,
         }
     }
 }
@@ -98,6 +123,8 @@ pub enum Value {
         /// Initial content.
         init: Init,
     },
+    /// The buffer of this number of those that all kernels share.
+    Shared(usize),
 }
 
 /// What an operand of a check is.
@@ -133,23 +160,23 @@ pub enum Check {
     },
 }
 
-impl Launch {
+impl Application {
     /// Reads a launch file.
     ///
     /// # Errors
     /// Every fault of the file.
-    pub fn load(path: &Path) -> Result<Launch> {
+    pub fn load(path: &Path) -> Result<Application> {
         let text = input::text(path, input::MADE_MAX, "a launch file (TOML)")?;
-        Launch::parse(path, &text)
+        Application::parse(path, &text)
     }
 
     /// Parses the text of a launch file.
     ///
     /// # Errors
     /// Every fault of the text.
-    pub fn parse(path: &Path, text: &str) -> Result<Launch> {
+    pub fn parse(path: &Path, text: &str) -> Result<Application> {
         let file = path.display().to_string();
-        let raw: raw::Launch = toml::from_str(text).map_err(|e| {
+        let raw: raw::File = toml::from_str(text).map_err(|e| {
             let at = e.span().map_or(0, |s| s.start);
             let line = text.get(..at).unwrap_or("").matches('\n').count() + 1;
             Error::input(
@@ -160,11 +187,57 @@ impl Launch {
             )
         })?;
         let mut faults = Vec::new();
-        let launch = raw.check(path, &mut faults);
-        match launch {
-            Some(launch) if faults.is_empty() => Ok(launch),
-            _ => Err(Error::Launch { file, faults }),
+        let application = raw.check(path, &mut faults);
+        match faults.is_empty() {
+            true => Ok(application),
+            false => Err(Error::Launch { file, faults }),
         }
+    }
+
+    /// The buffers, for [`crate::memory_limit::check`].
+    pub fn memory(&self) -> Vec<Part> {
+        let checked = self.launches.iter().any(|launch| !launch.checks.is_empty());
+        let part = |arg: &Argument, copies: u64| match arg.value {
+            Value::Scalar(_) | Value::Shared(_) => None,
+            Value::Buffer { count, .. } => Some(Part {
+                what: format!("buffer `{}`", arg.name),
+                from: format!("{count} elements of {}", arg.element.name()),
+                bytes: count.saturating_mul(u64::from(arg.element.bytes()) * copies),
+            }),
+        };
+        // A check compares with what a shared buffer held before the kernel.
+        let shared = self
+            .buffers
+            .iter()
+            .filter_map(|arg| part(arg, COPIES + u64::from(checked)));
+        let own = self.launches.iter().flat_map(|launch| &launch.args);
+        shared
+            .chain(own.filter_map(|arg| part(arg, COPIES)))
+            .collect()
+    }
+
+    /// Where the buffer `name` is found, for a dump.
+    pub fn place(&self, name: &str) -> Option<Place> {
+        let shared = self.buffers.iter().position(|buffer| buffer.name == name);
+        if let Some(number) = shared {
+            return Some(Place::Shared(number));
+        }
+        let [only] = self.launches.as_slice() else {
+            return None;
+        };
+        let (number, argument) = only.argument(name)?;
+        match argument.value {
+            Value::Scalar(_) => None,
+            Value::Buffer { .. } => Some(Place::Argument(number)),
+            Value::Shared(number) => Some(Place::Shared(number)),
+        }
+    }
+}
+
+impl Launch {
+    /// CTAs of the grid.
+    pub fn cta_count(&self) -> u64 {
+        self.grid.iter().map(|&dim| u64::from(dim)).product()
     }
 
     /// The argument called `name`.

@@ -7,9 +7,9 @@
 //! no uniform datapath: `validation/ptx_lowering.md` says how far the mix is from that of ptxas.
 
 pub mod alloc;
-mod emit;
+pub(in crate::ptx) mod emit;
 mod expand;
-mod join;
+pub(in crate::ptx) mod join;
 pub mod operands;
 pub mod ptxas;
 mod texts;

@@ -8,11 +8,13 @@ pub mod ast;
 pub mod exec;
 pub mod flat;
 pub mod launch;
+pub mod lazy;
 pub mod lex;
 pub mod lower;
 pub mod parse;
 pub mod print;
 pub mod record;
+pub mod schedule;
 
 pub use parse::{ParseError, parse};
 

@@ -1,30 +1,29 @@
 //! Records a run: what the warps execute, as streams of lowered instructions.
 
 mod header;
+mod recorder;
 
-use header::{copies, header};
+pub(in crate::ptx) use header::header;
+use header::{copies, known_registers, own_copies};
+pub use recorder::Recorder;
 
-use super::exec::WINDOW_BYTES;
-use super::exec::observe::{Observer, Parallel};
-use super::exec::regs::Lanes;
-use super::launch::run::Prepared;
-use super::launch::{Launch, check};
-use super::lower::{self, Machine, Span};
+use super::ast::Module;
+use super::exec::GLOBAL_BASE;
+use super::launch::run::{Memory, Prepared, prepare};
+use super::launch::{Application, Dump, Launch, Place, SLOTS, check};
+use super::lower::{self, Machine};
 use super::parse;
 use crate::error::{Error, Result, input};
-use crate::isa::{MemKind, MemSpace, SASS_VERSIONS, StaticInst, known_sass_versions};
+use crate::hash::ContentHash;
+use crate::isa::{SASS_VERSIONS, known_sass_versions};
 use crate::progress::Progress;
 use crate::trace::pgt::blocks::BlockWriter;
 use crate::trace::pgt::hash::workload_hash;
 use crate::trace::pgt::spool::{SPOOL_MEMORY_BYTES, Spool, SpoolSpace};
 use crate::trace::pgt::stored::{Backing, StoredCtas};
 use crate::trace::source::PTX;
-use crate::trace::stream::{ChunkExtent, EncodedCta};
-use crate::trace::{
-    Command, CtaEncoder, CtaSource, Kernel, KernelHeader, LanePattern, PatternId, PatternTable,
-    Workload,
-};
-use std::path::Path;
+use crate::trace::{Command, CtaSource, Kernel, KernelHeader, Workload};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -33,229 +32,81 @@ use std::sync::atomic::Ordering;
 pub struct Report {
     /// PTX warp instructions executed.
     pub executed: u64,
-    /// Whether the result was compared with a reference.
+    /// Whether a result was compared with a reference.
     pub verified: bool,
+    /// Kernels that were run.
+    pub kernels: u32,
+    /// Checks that were made.
+    pub checks: u32,
+    /// Buffers that the launch file asks for, and the files that they are to be written to.
+    pub dumps: Vec<(PathBuf, Vec<u8>)>,
     /// Wall time of the run, seconds.
     pub seconds: f64,
 }
 
-/// Collects the streams of one CTA after the other.
-pub struct Recorder<'a> {
-    spans: &'a [Span],
-    code: &'a [StaticInst],
-    encoders: Vec<CtaEncoder>,
-    // Only the recorder that all others were forked from adds patterns.
-    patterns: Arc<PatternTable>,
-    forked: bool,
-    missed: bool,
-    key: LanePattern,
-    // The pattern that each instruction had last: most have one only.
-    last: Vec<Option<PatternId>>,
-}
-
-impl<'a> Recorder<'a> {
-    fn new(machine: &'a Machine, warps: u32) -> Self {
-        Recorder {
-            spans: &machine.spans,
-            code: &machine.code.insts,
-            encoders: vec![CtaEncoder::default(); warps as usize],
-            patterns: Arc::default(),
-            forked: false,
-            missed: false,
-            key: LanePattern {
-                mask: 0,
-                width_bytes: 0,
-                offsets: Vec::new(),
-            },
-            last: vec![None; machine.code.insts.len()],
-        }
-    }
-
-    /// All warps of the CTA as one, with warp and thread instructions.
-    fn merged(&mut self) -> (EncodedCta, (u64, u64)) {
-        let mut merged = EncodedCta::default();
-        let mut counts = (0, 0);
-        for (warp, encoder) in (0u32..).zip(&mut self.encoders) {
-            let (insts, threads) = encoder.counts();
-            counts = (counts.0 + insts, counts.1 + threads);
-            let encoded = encoder.finish();
-            let base = merged.data.len() as u32;
-            merged
-                .chunks
-                .extend(encoded.chunks.iter().map(|chunk| ChunkExtent {
-                    warp,
-                    offset: base + chunk.offset,
-                    ..*chunk
-                }));
-            merged.data.extend_from_slice(&encoded.data);
-        }
-        (merged, counts)
-    }
-
-    /// Whether the instruction at the start of `span` has addresses, which come with `access`.
-    fn addressed(&self, span: Span) -> Option<(MemSpace, MemKind)> {
-        let mem = self
-            .code
-            .get(span.start as usize + span.count as usize - 1)?
-            .mem?;
-        (mem.space != MemSpace::Constant).then_some((mem.space, mem.kind))
-    }
-
-    fn pattern(&mut self, index: u32, mask: u32, width: u8, active: &[u64]) -> Option<PatternId> {
-        let last = self.last.get(index as usize).copied().flatten();
-        let known = last.and_then(|id| self.patterns.patterns().get(id as usize));
-        if let Some(known) = known
-            && known.mask == mask
-            && known
-                .offsets
-                .iter()
-                .zip(active)
-                .all(|(offset, at)| active[0].wrapping_add(i64::from(*offset) as u64) == *at)
-        {
-            return last;
-        }
-        let found = match Arc::get_mut(&mut self.patterns) {
-            Some(patterns) if !self.forked => patterns.intern(mask, width, active),
-            _ => self.find(mask, width, active),
-        };
-        if let Some(slot) = self.last.get_mut(index as usize) {
-            *slot = found;
-        }
-        found
-    }
-
-    /// A pattern that is known. Where it is not, the CTA has to be recorded again in its turn.
-    fn find(&mut self, mask: u32, width: u8, active: &[u64]) -> Option<PatternId> {
-        self.key.mask = mask;
-        self.key.width_bytes = width;
-        self.key.offsets.clear();
-        for at in active {
-            let offset = at.wrapping_sub(active[0]) as i64;
-            self.key.offsets.push(i32::try_from(offset).ok()?);
-        }
-        let found = self.patterns.find(&self.key);
-        self.missed |= found.is_none() && !self.patterns.is_full();
-        found
-    }
-}
-
-impl Parallel for Recorder<'_> {
-    type Out = (EncodedCta, (u64, u64));
-
-    fn fork(&self) -> Self {
-        Recorder {
-            encoders: vec![CtaEncoder::default(); self.encoders.len()],
-            patterns: Arc::clone(&self.patterns),
-            forked: true,
-            key: self.key.clone(),
-            last: self.last.clone(),
-            ..*self
-        }
-    }
-
-    fn begin(&mut self) {
-        self.missed = false;
-        for encoder in &mut self.encoders {
-            encoder.clear();
-            encoder.begin_warp();
-        }
-    }
-
-    fn finish(&mut self) -> (Self::Out, bool) {
-        (self.merged(), !self.missed)
-    }
-}
-
-impl Observer for Recorder<'_> {
-    fn step(&mut self, warp: u32, pc: u32, mask: u32) {
-        let Some(&span) = self.spans.get(pc as usize).filter(|s| s.count > 0) else {
-            return;
-        };
-        if mask != 0 && self.addressed(span).is_some() {
-            return;
-        }
-        if let Some(encoder) = self.encoders.get_mut(warp as usize) {
-            for index in span.start..span.start + span.count {
-                encoder.inst(index, mask);
-            }
-        }
-    }
-
-    fn access(&mut self, warp: u32, pc: u32, mask: u32, addresses: &Lanes<u64>) {
-        let Some(&span) = self.spans.get(pc as usize).filter(|s| s.count > 0) else {
-            return;
-        };
-        let Some((space, _)) = self.addressed(span) else {
-            return;
-        };
-        let mut step = u64::from(span.access_back).wrapping_neg();
-        for index in span.start..span.start + span.count {
-            let Some(inst) = self.code.get(index as usize) else {
-                return;
-            };
-            let Some(mem) = inst.mem.filter(|m| m.space != MemSpace::Constant) else {
-                if let Some(encoder) = self.encoders.get_mut(warp as usize) {
-                    encoder.inst(index, mask);
-                }
-                continue;
-            };
-            let mut list = [0; 32];
-            let mut count = 0;
-            for (lane, address) in addresses.iter().enumerate() {
-                if mask >> lane & 1 != 0 {
-                    list[count] = match space {
-                        // The place in the thread's own memory, as NVBit has it.
-                        MemSpace::Local => address.wrapping_add(step) % WINDOW_BYTES,
-                        _ => address.wrapping_add(step),
-                    };
-                    count += 1;
-                }
-            }
-            let active = &list[..count];
-            let pattern = self.pattern(index, mask, mem.width_bytes, active);
-            let Some(encoder) = self.encoders.get_mut(warp as usize) else {
-                return;
-            };
-            encoder.inst(index, mask);
-            match pattern {
-                Some(pattern) => encoder.access_pattern(index, active[0], pattern),
-                None => encoder.access_list(index, active),
-            }
-            step = step.wrapping_add(u64::from(span.access_step));
-        }
-    }
-}
-
-/// Runs the kernel of `ptx` as `launch` says, checks the result, and returns the trace.
+/// Runs the kernels of `ptx` as the launch file `launch` says, checks the results, and returns the trace.
 ///
 /// # Errors
-/// Anything wrong with the files, the kernel or its result, with the place.
+/// Anything wrong with the files, a kernel or its result, with the place.
 pub fn record(
     ptx: &Path,
     launch: &Path,
     race_check: bool,
     threads: usize,
 ) -> Result<(Workload, Report)> {
-    record_watched(ptx, launch, race_check, threads, None, &Progress::default())
+    let application = Application::load(launch)?;
+    let how = How {
+        race_check,
+        threads,
+        memory_limit: None,
+    };
+    record_watched(ptx, &application, how, &Progress::default())
 }
 
-/// As [`record`]; its buffers may take `memory_limit` bytes, by default half of the host's memory, and `progress`
-/// counts the CTAs that are done.
+/// How kernels are executed.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// Looks for races in shared memory.
+    pub race_check: bool,
+    /// Threads that execute CTAs.
+    pub threads: usize,
+    /// Bytes that the buffers may take; `None`: half of the host's memory.
+    pub memory_limit: Option<u64>,
+}
+
+/// As [`record`], of a launch file that was read before; `progress` counts the CTAs that are done.
 ///
 /// # Errors
 /// As [`record`], and buffers that do not fit.
 pub fn record_watched(
     ptx: &Path,
-    launch: &Path,
-    race_check: bool,
-    threads: usize,
-    memory_limit: Option<u64>,
+    application: &Application,
+    how: How,
+    progress: &Progress,
+) -> Result<(Workload, Report)> {
+    let bytes = input::bytes(ptx, input::MADE_MAX, "a PTX file")?;
+    record_text(
+        ptx,
+        &String::from_utf8_lossy(&bytes),
+        application,
+        how,
+        progress,
+    )
+}
+
+/// As [`record_watched`], of PTX that is in memory; `ptx` is its name.
+///
+/// # Errors
+/// As [`record_watched`].
+pub fn record_text(
+    ptx: &Path,
+    text: &str,
+    application: &Application,
+    how: How,
     progress: &Progress,
 ) -> Result<(Workload, Report)> {
     let file = ptx.display().to_string();
-    let bytes = input::bytes(ptx, input::MADE_MAX, "a PTX file")?;
-    let text = String::from_utf8_lossy(&bytes);
-    let module = parse(&text).map_err(|e| {
+    let module = parse(text).map_err(|e| {
         let text = e.to_string();
         let (place, what) = text.split_once(": ").unwrap_or(("", &text));
         Error::input(
@@ -265,43 +116,171 @@ pub fn record_watched(
             "mend the PTX file, or report this as a fault of the parser",
         )
     })?;
-    let launch = Launch::load(launch)?;
-    let subject = format!("{}: the launch", launch.path.display());
-    crate::memory_limit::check(&subject, launch.memory(), memory_limit)?;
-    let mut prepared = super::launch::run::prepare(&file, &module, &launch)?;
+    let subject = format!("{}: the launch", application.path.display());
+    crate::memory_limit::check(&subject, application.memory(), how.memory_limit)?;
     let sm = architecture(&file, &module.target)?;
-    let machine = lower::lower(&prepared.flat, &prepared.program, sm);
-    let header = header(&file, ptx, &launch, &prepared, &machine, sm)?;
-    let copies = copies(&launch, &prepared);
-    progress.total.store(header.cta_count(), Ordering::Relaxed);
-    let started = std::time::Instant::now();
-    let how = (race_check, threads);
-    let (kernel, executed) = run(&file, &mut prepared, machine, header, how, progress)?;
-    let seconds = started.elapsed().as_secs_f64();
-    check::verify(&launch, &prepared)?;
-    let mut commands = copies;
-    commands.push(Command::Launch(Box::new(kernel)));
+    let ctas = application.launches.iter().map(Launch::cta_count).sum();
+    progress.total.store(ctas, Ordering::Relaxed);
+    let slot = application
+        .slot
+        .unwrap_or_else(|| own_slot(text, application));
+    let job = Job {
+        ptx,
+        file: &file,
+        sm,
+        shift: u64::from(slot) * SLOT_BYTES + FIRST_SLOT - GLOBAL_BASE,
+        how,
+        progress,
+    };
+    let mut report = Report::default();
+    let mut memory = Memory::of(application)?;
+    let mut commands = copies(&application.buffers, &memory, job.shift);
+    for (id, launch) in (1..).zip(&application.launches) {
+        memory = job.launch(&module, (id, launch), memory, &mut commands, &mut report)?;
+    }
+    report.dumps = dumps(application, &memory);
     let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned());
     let workload = Workload {
         source: format!(
             "{PTX}{} with {}",
             name(ptx).unwrap_or_default(),
-            name(&launch.path).unwrap_or_default()
+            name(&application.path).unwrap_or_default()
         ),
         hash: workload_hash(&commands),
         commands,
-        notes: vec![
-            "lowered from PTX: instruction counts differ from those of ptxas, see validation/ptx_lowering.md"
-                .to_owned(),
-        ],
+        notes: notes(application),
         ..Workload::default()
     };
-    let report = Report {
-        executed,
-        verified: launch.check.is_some(),
-        seconds,
-    };
     Ok((workload, report))
+}
+
+/// What a reader of the trace should know.
+fn notes(application: &Application) -> Vec<String> {
+    let mut notes = vec![
+        "lowered from PTX: instruction counts differ from those of ptxas, see validation/ptx_lowering.md"
+            .to_owned(),
+    ];
+    if application.launches.iter().any(|launch| !launch.schedule) {
+        notes
+            .push("instructions in the order of the PTX file, which no compiler leaves".to_owned());
+    }
+    notes
+}
+
+/// Bytes of a slot of addresses.
+const SLOT_BYTES: u64 = 1 << 36;
+/// Where slots begin: behind all windows of the generic address space.
+const FIRST_SLOT: u64 = 1 << 44;
+
+/// A slot that only these files have, most likely.
+fn own_slot(text: &str, application: &Application) -> u16 {
+    let mut hash = ContentHash::of(text.as_bytes());
+    for launch in &application.launches {
+        let dims = launch.grid.iter().chain(&launch.block);
+        dims.for_each(|&dim| hash.word(u64::from(dim)));
+        hash.bytes(format!("{:?}", launch.args).as_bytes());
+    }
+    hash.bytes(format!("{:?}", application.buffers).as_bytes());
+    (hash.value() % u128::from(SLOTS)) as u16
+}
+
+/// The buffers that the launch file asks for. What nobody wrote is zeros.
+fn dumps(application: &Application, memory: &Memory) -> Vec<(PathBuf, Vec<u8>)> {
+    let content = |dump: &Dump| {
+        let number = match application.place(&dump.buffer)? {
+            Place::Shared(number) => memory.shared.get(number).copied()?,
+            Place::Argument(number) => memory.buffers.get(number).copied().flatten()?,
+        };
+        Some((dump.path.clone(), memory.global.content(number).to_vec()))
+    };
+    application.dumps.iter().filter_map(content).collect()
+}
+
+/// What all kernels of a recording have in common.
+struct Job<'a> {
+    ptx: &'a Path,
+    file: &'a str,
+    sm: u16,
+    shift: u64,
+    how: How,
+    progress: &'a Progress,
+}
+
+impl Job<'_> {
+    /// Runs and checks one kernel; adds its copies and its launch to `commands`.
+    fn launch(
+        &self,
+        module: &Module<'_>,
+        (id, launch): (u32, &Launch),
+        memory: Memory,
+        commands: &mut Vec<Command>,
+        report: &mut Report,
+    ) -> Result<Memory> {
+        let mut prepared = prepare(self.file, module, launch, memory)?;
+        let name = &prepared.program.name;
+        let registers = known_registers(self.file, self.ptx, launch, name, self.sm)?;
+        if launch.schedule {
+            prepared.schedule(self.sm, registers);
+        }
+        let machine = lower::lower(&prepared.flat, &prepared.program, self.sm);
+        let known = (&machine, registers);
+        let header = KernelHeader {
+            id,
+            ..header(self.ptx, launch, &prepared, known, self.sm)
+        };
+        commands.extend(own_copies(launch, &prepared, self.shift));
+        let started = std::time::Instant::now();
+        let (kernel, executed) = self.run(&mut prepared, machine, header)?;
+        report.seconds += started.elapsed().as_secs_f64();
+        report.executed += executed;
+        check::verify(launch, &prepared)?;
+        report.verified |= !launch.checks.is_empty();
+        report.checks += launch.checks.len() as u32;
+        report.kernels += 1;
+        commands.push(Command::Launch(Box::new(kernel)));
+        Ok(prepared.into_memory())
+    }
+
+    fn run(
+        &self,
+        prepared: &mut Prepared<'_>,
+        machine: Machine,
+        header: KernelHeader,
+    ) -> Result<(Kernel, u64)> {
+        let io = |e| Error::io(self.file, e);
+        let space = SpoolSpace::new(SPOOL_MEMORY_BYTES);
+        let mut writer = BlockWriter::new(Spool::new(&space), 1).map_err(io)?;
+        let warps = header.warps_per_cta();
+        let mut recorder = Recorder::new(&machine, warps, self.shift);
+        let how = (self.how.race_check, self.how.threads);
+        let executed = prepared.run(self.file, how, &mut recorder, |(cta, counts)| {
+            self.progress.advance();
+            writer.push(&cta, warps, counts).map_err(io)
+        })?;
+        let patterns = recorder.into_patterns().into_patterns();
+        let mut code = machine.code;
+        code.patterns = patterns;
+        let (spool, body) = writer.finish().map_err(io)?;
+        let cache = spool.cache();
+        let stored = StoredCtas::new(
+            self.file.to_owned(),
+            Backing::Spool(spool),
+            0,
+            body.frames,
+            None,
+            &cache,
+        );
+        let kernel = Kernel {
+            header,
+            code: Arc::new(code),
+            ctas: CtaSource::File(Arc::new(stored)),
+            totals: Some(body.totals),
+            layer: None,
+            reason: None,
+            roofline_s: None,
+        };
+        Ok((kernel, executed))
+    }
 }
 
 /// SASS version of a `.target` such as `sm_90a` in `file`.
@@ -319,49 +298,4 @@ fn architecture(file: &str, target: &[&str]) -> Result<u16> {
             format!("known are sm_ and one of {}", known_sass_versions()),
         )),
     }
-}
-
-fn run(
-    file: &str,
-    prepared: &mut Prepared<'_>,
-    machine: Machine,
-    header: KernelHeader,
-    how: (bool, usize),
-    progress: &Progress,
-) -> Result<(Kernel, u64)> {
-    let io = |e| Error::io(file, e);
-    let space = SpoolSpace::new(SPOOL_MEMORY_BYTES);
-    let mut writer = BlockWriter::new(Spool::new(&space), 1).map_err(io)?;
-    let warps = header.warps_per_cta();
-    let mut recorder = Recorder::new(&machine, warps);
-    let executed = prepared.run(file, how, &mut recorder, |(cta, counts)| {
-        progress.advance();
-        writer.push(&cta, warps, counts).map_err(io)
-    })?;
-    let patterns = match Arc::try_unwrap(recorder.patterns) {
-        Ok(table) => table.into_patterns(),
-        Err(shared) => shared.patterns().to_vec(),
-    };
-    let mut code = machine.code;
-    code.patterns = patterns;
-    let (spool, body) = writer.finish().map_err(io)?;
-    let cache = spool.cache();
-    let stored = StoredCtas::new(
-        file.to_owned(),
-        Backing::Spool(spool),
-        0,
-        body.frames,
-        None,
-        &cache,
-    );
-    let kernel = Kernel {
-        header,
-        code: Arc::new(code),
-        ctas: CtaSource::File(Arc::new(stored)),
-        totals: Some(body.totals),
-        layer: None,
-        reason: None,
-        roofline_s: None,
-    };
-    Ok((kernel, executed))
 }

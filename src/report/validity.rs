@@ -213,6 +213,11 @@ fn assumptions<P>(workload: &Workload, result: &RunResult<P>, spec: &GpuSpec) ->
     if !scoreboard && any(|k| k.control_bits) {
         say("dependences follow the kernel's own control bits");
     }
+    if spec.sm.regfile.reuse_cache && spec.sm.regfile.infer_reuse && any(|k| !k.control_bits) {
+        say(
+            "where a kernel has no control bits, reuse flags of operands are inferred as a compiler would set them",
+        );
+    }
     if any(|k| k.overlapped) {
         say("kernels that overlap share counters: each reports all that was counted while it ran");
     }

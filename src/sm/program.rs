@@ -1,7 +1,7 @@
 //! A kernel's code as the SM executes it: [`Op`]s with pipes, latencies and register lists resolved
 //! for one GPU. Built once per launch; the hot loop sees nothing else of the code.
 
-use super::cores::regfile::{ReuseCache, bank_reads};
+use super::cores::regfile::{ReuseCache, bank_reads, inferred_reuse};
 use super::latency::{self, Timing};
 use super::memory::banks::Banks;
 use super::memory::coalesce::PatternSet;
@@ -193,11 +193,16 @@ impl Program {
             let mnemonic = code.mnemonics.get(usize::from(inst.mnemonic));
             let timing = latency::timing(inst, mnemonic.map_or("", |m| m.as_str()), spec);
             let mut op = program.lower(inst, before, timing, spec, &mut writers);
-            if spec.sm.regfile.reuse_cache && op.flags & flag::CONTROL != 0 {
+            let flags = match inst.control {
+                Some(_) => (op.flags & flag::CONTROL != 0).then_some(op.control.reuse),
+                None => (spec.sm.regfile.infer_reuse).then(|| inferred_reuse(&code.insts, index)),
+            };
+            if let Some(flags) = flags.filter(|_| spec.sm.regfile.reuse_cache) {
                 if op.flags & flag::JUMPED_TO != 0 {
                     reuse = ReuseCache::default();
                 }
-                reuse.read(inst, index as u32, spec.sm.regfile.banks, &mut op);
+                let banks = spec.sm.regfile.banks;
+                reuse.read(inst, (index as u32, flags), banks, &mut op);
             }
             program.lines = program.lines.max(op.line + 1);
             program.ops.push(op);

@@ -4,6 +4,7 @@
 //! would launch, they are simulated behind an earlier run of themselves, and the sum of their times is held against the
 //! measurement. Nothing of a row's time goes into its prediction.
 
+pub mod cuda;
 pub mod dataset;
 pub mod filter;
 pub mod gate;
@@ -17,12 +18,10 @@ pub mod table;
 
 use crate::config::boards::{Board, boards, of_dataset};
 use crate::error::{Error, Result};
-use crate::kernels::operator::Operator;
-use crate::kernels::work::Roofline;
 use crate::progress::Progress;
 use crate::session::Session;
 use dataset::Row;
-use operator::Unfit;
+use operator::{Measured, Unfit};
 use predict::Predictor;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -56,7 +55,7 @@ pub enum Truth {
 /// A row, ready to be predicted.
 struct Task<'a> {
     row: &'a Row,
-    operator: Operator,
+    measured: Measured,
     board: &'a Board,
 }
 
@@ -209,10 +208,10 @@ fn tasks<'a>(
         if !wanted {
             continue;
         }
-        match operator::operator(row) {
-            Ok(operator) => tasks.push(Task {
+        match operator::measured(row) {
+            Ok(measured) => tasks.push(Task {
                 row,
-                operator,
+                measured,
                 board,
             }),
             Err(Unfit::Skip(reason)) => {
@@ -257,7 +256,7 @@ fn row(
     session: &Session,
 ) -> Result<std::result::Result<RowResult, Unfit>> {
     let row = task.row;
-    let found = match job.predictor.predict(row, &task.operator, session)? {
+    let found = match job.predictor.predict(row, &task.measured, session)? {
         Ok(found) => found,
         Err(unfit) => return Ok(Err(unfit)),
     };
@@ -265,7 +264,7 @@ fn row(
         Truth::Device => row.device_us(),
         Truth::Raw => row.latency_us,
     };
-    let roofline = Roofline::of(&task.operator, session.spec());
+    let roofline = task.measured.roofline(session.spec());
     Ok(Ok(RowResult {
         id: row.id.clone(),
         gpu: row.gpu.clone(),

@@ -1,9 +1,42 @@
 //! What a row of a dataset measured: its operator, and what is known of the kernels that were launched.
 
+use super::cuda::{self, Program};
 use super::dataset::Row;
+use crate::config::GpuSpec;
 use crate::kernels::choose::Recorded;
 use crate::kernels::operator::*;
+use crate::kernels::work::Roofline;
 use serde_json::{Map, Value};
+
+/// What a row measured.
+#[derive(Clone, Debug)]
+pub enum Measured {
+    /// An operator, for which kernels are chosen.
+    Operator(Operator),
+    /// A hand-written kernel.
+    Program(Box<Program>),
+}
+
+impl Measured {
+    /// The time at published peaks.
+    pub fn roofline(&self, spec: &GpuSpec) -> Roofline {
+        match self {
+            Measured::Operator(operator) => Roofline::of(operator, spec),
+            Measured::Program(program) => program.roofline(spec),
+        }
+    }
+}
+
+/// What `row` measured.
+///
+/// # Errors
+/// Impossible sizes, and what is not modelled.
+pub fn measured(row: &Row) -> Result<Measured, Unfit> {
+    match row.op.as_str() {
+        "cuda_kernel" => Ok(Measured::Program(Box::new(cuda::program(row)?))),
+        _ => operator(row).map(Measured::Operator),
+    }
+}
 
 /// Why a row is not predicted.
 #[derive(Clone, Debug, PartialEq, Eq)]

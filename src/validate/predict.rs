@@ -1,12 +1,12 @@
 //! The time that the model gives a row.
 
 use super::dataset::Row;
-use super::operator::{self, L2State, Unfit};
+use super::operator::{self, L2State, Measured, Unfit};
 use super::roofline;
 use crate::config::GpuSpec;
 use crate::error::{Error, Result};
-use crate::kernels::choose::{self, Algorithm, Candidate};
-use crate::kernels::operator::{DataType, Function, Operator};
+use crate::kernels::choose::{self, Algorithm};
+use crate::kernels::operator::{DataType, Function};
 use crate::kernels::rows::pointwise::Pointwise;
 use crate::kernels::{Arrays, KernelGenerator};
 use crate::report::bound::{Bound, bound};
@@ -137,20 +137,28 @@ pub struct Prediction {
 const TRIED: usize = 4;
 
 impl Predictor<'_> {
-    /// The time of `row`, which measured `operator`, on the machine of `session`.
+    /// The time of `row`, which measured `measured`, on the machine of `session`.
     ///
     /// # Errors
     /// A row that is not modelled, or an error of the simulation.
     pub fn predict(
         &self,
         row: &Row,
-        operator: &Operator,
+        measured: &Measured,
         session: &Session,
     ) -> Result<std::result::Result<Prediction, Unfit>> {
         let spec = session.spec();
         if self.depth == Depth::Roofline {
-            return Ok(Ok(roofline::prediction(operator, spec)));
+            return Ok(Ok(roofline::prediction(&measured.roofline(spec))));
         }
+        let operator = match measured {
+            Measured::Operator(operator) => operator,
+            Measured::Program(program) => {
+                let kernel = program.kernel(spec)?;
+                let reason = "the kernel that the row names".to_owned();
+                return self.time(row, [reason], &[kernel], session).map(Ok);
+            }
+        };
         let algorithm = match &self.choice {
             Choice::Row => Algorithm::Recorded(operator::recorded(row)),
             Choice::Named(name) => Algorithm::Named(name.clone()),
@@ -172,7 +180,10 @@ impl Predictor<'_> {
         for candidate in &candidates {
             match candidate.build(spec) {
                 Ok(kernels) => {
-                    let found = self.time(row, candidate, &kernels, session)?;
+                    let name = candidate.name.clone();
+                    let reasons = candidate.launches.iter();
+                    let reasons = reasons.map(|launch| format!("{name}: {}", launch.reason));
+                    let found = self.time(row, reasons, &kernels, session)?;
                     if best.as_ref().is_none_or(|b| found.time_us < b.time_us) {
                         best = Some(found);
                     }
@@ -190,7 +201,7 @@ impl Predictor<'_> {
     fn time(
         &self,
         row: &Row,
-        candidate: &Candidate,
+        reasons: impl IntoIterator<Item = String>,
         kernels: &[Kernel],
         session: &Session,
     ) -> Result<Prediction> {
@@ -225,7 +236,7 @@ impl Predictor<'_> {
         if runs.iter().any(|run| run.partial) {
             return Err(Error::Run("interrupted".into()));
         }
-        Ok(prediction(candidate, &runs, session))
+        Ok(prediction(reasons, &runs, session))
     }
 }
 
@@ -247,22 +258,23 @@ fn foreign(spec: &GpuSpec) -> Result<Kernel> {
     Ok(copy.build(spec)?)
 }
 
-fn prediction(candidate: &Candidate, runs: &[KernelRun], session: &Session) -> Prediction {
+fn prediction(
+    reasons: impl IntoIterator<Item = String>,
+    runs: &[KernelRun],
+    session: &Session,
+) -> Prediction {
     let spec = session.spec();
     let cycles = |run: &KernelRun| run.end - run.start;
     let gaps = u64::from(spec.launch.stream_gap) * (runs.len() as u64).saturating_sub(1);
     let total: u64 = runs.iter().map(cycles).sum::<u64>() + gaps;
-    let launched = runs
-        .iter()
-        .zip(&candidate.launches)
-        .map(|(run, launch)| Launched {
-            kernel: run.header.name.clone(),
-            grid: run.header.grid,
-            block: run.header.block,
-            cycles: cycles(run),
-            time_us: microseconds(cycles(run), spec),
-            reason: format!("{}: {}", candidate.name, launch.reason),
-        });
+    let launched = runs.iter().zip(reasons).map(|(run, reason)| Launched {
+        kernel: run.header.name.clone(),
+        grid: run.header.grid,
+        block: run.header.block,
+        cycles: cycles(run),
+        time_us: microseconds(cycles(run), spec),
+        reason,
+    });
     let weights: f64 = runs.iter().map(|run| run.warp_instructions as f64).sum();
     let simulated: f64 = runs
         .iter()

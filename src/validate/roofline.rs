@@ -1,8 +1,6 @@
 //! The bound of published peaks: the longer of computing and moving every operand once.
 
 use super::predict::{Origin, Prediction};
-use crate::config::GpuSpec;
-use crate::kernels::operator::Operator;
 use crate::kernels::work::Roofline;
 use crate::report::bound::Bound;
 
@@ -18,8 +16,7 @@ pub fn clear_bound(roofline: &Roofline) -> Option<Bound> {
 }
 
 /// The bound as a prediction.
-pub fn prediction(operator: &Operator, spec: &GpuSpec) -> Prediction {
-    let roofline = Roofline::of(operator, spec);
+pub fn prediction(roofline: &Roofline) -> Prediction {
     Prediction {
         time_us: 1e6 * roofline.seconds(),
         bound: match roofline.compute_s > roofline.memory_s {
@@ -39,7 +36,7 @@ pub fn prediction(operator: &Operator, spec: &GpuSpec) -> Prediction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::operator::{DataType, GemmOp};
+    use crate::kernels::operator::{DataType, GemmOp, Operator};
 
     #[test]
     fn peaks_are_those_of_the_data_sheets() {

@@ -90,7 +90,16 @@ impl Operands<'_> {
 
     /// A buffer as it was before the run.
     pub fn before(&self, name: &str) -> Checked<Vec<f64>> {
-        let (_, argument) = self.find(name)?;
+        let (index, argument) = self.find(name)?;
+        if let Value::Shared(_) = argument.value {
+            let bytes = self.prepared.before.get(index).and_then(Option::as_ref);
+            let bytes = bytes.ok_or_else(|| {
+                format!(
+                    "`{name}` needs an `init`, or a kernel that writes all of it, for this check"
+                )
+            })?;
+            return Ok(argument.element.numbers(bytes));
+        }
         let Value::Buffer { count, init } = &argument.value else {
             return Err(format!("`{name}` must be a buffer"));
         };
@@ -160,30 +169,36 @@ impl Operands<'_> {
     }
 }
 
-/// Checks the result of a run.
+/// Checks the result of a run in every way that the launch file asks for.
 ///
 /// # Errors
-/// The first element that is wrong, or what the check misses in the launch file.
+/// The first element that is wrong, or what a check misses in the launch file.
 pub fn verify(launch: &Launch, prepared: &Prepared<'_>) -> Result<()> {
-    let renamed = match &launch.check {
-        Some(Check::Named { operands, .. }) => operands,
-        _ => &BTreeMap::new(),
-    };
+    launch
+        .checks
+        .iter()
+        .try_for_each(|check| one(launch, prepared, check))
+}
+
+fn one(launch: &Launch, prepared: &Prepared<'_>, check: &Check) -> Result<()> {
+    let none = BTreeMap::new();
     let operands = Operands {
         launch,
         prepared,
-        operands: renamed,
+        operands: match check {
+            Check::Named { operands, .. } => operands,
+            Check::File { .. } => &none,
+        },
     };
-    let (name, outcome) = match &launch.check {
-        None => return Ok(()),
-        Some(Check::Named {
+    let (name, outcome) = match check {
+        Check::Named {
             name, tolerance, ..
-        }) => (name.clone(), named(&operands, name, *tolerance)),
-        Some(Check::File {
+        } => (name.clone(), named(&operands, name, *tolerance)),
+        Check::File {
             buffer,
             path,
             tolerance,
-        }) => {
+        } => {
             // One byte more than is wanted shows a file that is too long, without reading all of it.
             let most = operands.bytes(buffer).map_or(0, |bytes| bytes.len() as u64);
             let want = input::start(path, most + 1)?;
@@ -194,7 +209,7 @@ pub fn verify(launch: &Launch, prepared: &Prepared<'_>) -> Result<()> {
     outcome.map_err(|what| {
         Error::input(
             launch.path.display().to_string(),
-            format!("check {name}"),
+            format!("check {name} of {}", prepared.program.name),
             what,
             "the kernel, its arguments or the check is wrong",
         )

@@ -86,7 +86,7 @@ fn parameters(flat: &Flat<'_>, launch: &Launch, faults: &mut Vec<String>) {
             && let Some(leaf) = leaves.iter().find(|leaf| !holds(*ty, leaf))
         {
             let what = match leaf.value {
-                Value::Buffer { .. } => "the address of a buffer",
+                Value::Buffer { .. } | Value::Shared(_) => "the address of a buffer",
                 Value::Scalar(_) => leaf.element.name(),
             };
             faults.push(format!(
@@ -102,7 +102,7 @@ fn parameters(flat: &Flat<'_>, launch: &Launch, faults: &mut Vec<String>) {
 /// parameters take any bits.
 fn holds(ty: Type, leaf: &Argument) -> bool {
     let integer = match leaf.value {
-        Value::Buffer { .. } => true,
+        Value::Buffer { .. } | Value::Shared(_) => true,
         Value::Scalar(_) => !leaf.element.float(),
     };
     match ty {
@@ -110,7 +110,7 @@ fn holds(ty: Type, leaf: &Argument) -> bool {
         Type::F16 => leaf.element == Element::F16,
         Type::Bf16 => leaf.element == Element::Bf16,
         Type::F32 => leaf.element == Element::F32,
-        Type::F64 => leaf.element == Element::F64 && !matches!(leaf.value, Value::Buffer { .. }),
+        Type::F64 => leaf.element == Element::F64 && matches!(leaf.value, Value::Scalar(_)),
         _ => integer,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::data::{self, Init};
 use super::fits::fits;
-use super::{Launch, Value};
+use super::{Application, Argument, Launch, Value};
 use crate::error::{Error, Result};
 use crate::ptx::ast::Module;
 use crate::ptx::ast::Space;
@@ -14,6 +14,9 @@ use crate::ptx::exec::observe::Parallel;
 use crate::ptx::exec::program::Program;
 use crate::ptx::exec::{CODE_STEP, CODE_WINDOW, CONST_WINDOW, LOCAL_WINDOW, SHARED_WINDOW, grid};
 use crate::ptx::flat::{Flat, FlatError, entries, flatten};
+use crate::ptx::lower::lower;
+use crate::ptx::schedule::unroll::unroll;
+use crate::ptx::schedule::{self, budget};
 
 /// A kernel that is ready to run.
 #[derive(Clone, Debug)]
@@ -28,13 +31,50 @@ pub struct Prepared<'a> {
     pub global: Arena,
     /// For each argument the number of its buffer.
     pub buffers: Vec<Option<usize>>,
+    /// For each argument that is a shared buffer what was in it before, where the launch has checks.
+    pub before: Vec<Option<Vec<u8>>>,
+    bindings: Bindings,
+    shared: Vec<usize>,
 }
 
-/// Prepares the kernel that `launch` names. `file` is the PTX file, for messages.
+/// What one kernel of an application leaves to the next.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// Global memory.
+    pub global: Arena,
+    /// Numbers of the buffers that all kernels share.
+    pub shared: Vec<usize>,
+    /// For each argument of the last kernel the number of its buffer.
+    pub buffers: Vec<Option<usize>>,
+    // Address of the module's variables.
+    module_base: Option<u64>,
+}
+
+impl Memory {
+    /// The shared buffers of `application` with their initial content.
+    ///
+    /// # Errors
+    /// A file with initial content that cannot be read or does not fit.
+    pub fn of(application: &Application) -> Result<Memory> {
+        let mut memory = Memory::default();
+        for buffer in &application.buffers {
+            memory.shared.push(memory.global.allocations().len());
+            allocate(buffer, &mut memory.global)?;
+        }
+        Ok(memory)
+    }
+}
+
+/// Prepares the kernel that `launch` names, in `memory`. `file` is the PTX file, for messages.
 ///
 /// # Errors
 /// No such kernel, arguments that do not fit its parameters, a block that it does not allow.
-pub fn prepare<'a>(file: &str, module: &'a Module<'a>, launch: &Launch) -> Result<Prepared<'a>> {
+pub fn prepare<'a>(
+    file: &str,
+    module: &'a Module<'a>,
+    launch: &Launch,
+    memory: Memory,
+) -> Result<Prepared<'a>> {
     let name = kernel_name(file, module, launch)?;
     let mut flat = flatten(module, name).map_err(|e| {
         let remedy = match e {
@@ -44,17 +84,21 @@ pub fn prepare<'a>(file: &str, module: &'a Module<'a>, launch: &Launch) -> Resul
         Error::input(file, "the kernel", e.to_string(), remedy)
     })?;
     fits(file, &flat, launch)?;
-    let mut global = Arena::default();
-    let module_base = module_memory(file, launch, &mut flat, &mut global)?;
-    let (params, buffers) = arguments(&flat, launch, &mut global)?;
-    let program = decode(
-        &flat,
-        &Bindings {
-            module_base,
-            params,
-            dynamic_shared_bytes: launch.dynamic_shared_bytes,
-        },
-    );
+    let Memory {
+        mut global,
+        shared,
+        module_base,
+        ..
+    } = memory;
+    let module_base = module_memory(file, launch, &mut flat, (&mut global, module_base))?;
+    let (params, buffers) = arguments(&flat, launch, &mut global, &shared)?;
+    let before = before(launch, &global, &buffers);
+    let bindings = Bindings {
+        module_base,
+        params,
+        dynamic_shared_bytes: launch.dynamic_shared_bytes,
+    };
+    let program = decode(&flat, &bindings);
     Ok(Prepared {
         flat,
         program,
@@ -64,7 +108,21 @@ pub fn prepare<'a>(file: &str, module: &'a Module<'a>, launch: &Launch) -> Resul
         },
         global,
         buffers,
+        before,
+        bindings,
+        shared,
     })
+}
+
+/// What the checks of `launch` may have to know of shared buffers. One that somebody has yet to write is left out.
+fn before(launch: &Launch, global: &Arena, buffers: &[Option<usize>]) -> Vec<Option<Vec<u8>>> {
+    let content = |(argument, number): (&Argument, &Option<usize>)| {
+        let shared = matches!(argument.value, Value::Shared(_)) && !launch.checks.is_empty();
+        let number = (*number).filter(|_| shared)?;
+        let whole = global.unwritten(number).is_none();
+        whole.then(|| global.content(number).to_vec())
+    };
+    launch.args.iter().zip(buffers).map(content).collect()
 }
 
 fn kernel_name<'m>(file: &str, module: &'m Module<'_>, launch: &'m Launch) -> Result<&'m str> {
@@ -97,7 +155,7 @@ fn module_memory(
     file: &str,
     launch: &Launch,
     flat: &mut Flat<'_>,
-    global: &mut Arena,
+    (global, known): (&mut Arena, Option<u64>),
 ) -> Result<u64> {
     for variable in &launch.variables {
         let symbol = flat
@@ -119,6 +177,7 @@ fn module_memory(
             Value::Buffer { count, init } => {
                 data::content(variable.element, *count, init)?.unwrap_or_default()
             }
+            Value::Shared(_) => Vec::new(),
         };
         let image = match symbol.space {
             Space::Const => &mut flat.constant,
@@ -142,6 +201,11 @@ fn module_memory(
     if flat.global.bytes.is_empty() {
         fix(flat, 0);
         return Ok(0);
+    }
+    // A kernel before has made them: all kernels of a module have the same variables at the same places.
+    if let Some(base) = known {
+        fix(flat, base);
+        return Ok(base);
     }
     // The address follows from the order of allocation, so the image can be fixed before.
     let mut probe = global.clone();
@@ -182,7 +246,31 @@ fn fix(flat: &mut Flat<'_>, base: u64) {
 
 type Packed = (Vec<u8>, Vec<Option<usize>>);
 
-fn arguments(flat: &Flat<'_>, launch: &Launch, global: &mut Arena) -> Result<Packed> {
+/// Makes the buffer of `argument`; its address.
+fn allocate(argument: &Argument, global: &mut Arena) -> Result<u64> {
+    let Value::Buffer { count, init } = &argument.value else {
+        return Ok(0);
+    };
+    let bytes = count * u64::from(argument.element.bytes());
+    let content = match data::content(argument.element, *count, init)? {
+        Some(bytes) => Content::Data(bytes),
+        None => Content::Uninitialised(bytes),
+    };
+    let address = global.allocate(&argument.name, content);
+    if let Init::Ring { stride, .. } = init
+        && argument.element.bytes() == 8
+    {
+        global.relocate(address, *count, *stride);
+    }
+    Ok(address)
+}
+
+fn arguments(
+    flat: &Flat<'_>,
+    launch: &Launch,
+    global: &mut Arena,
+    shared: &[usize],
+) -> Result<Packed> {
     let mut params = vec![0; flat.param_bytes as usize];
     let mut buffers = Vec::new();
     for arg in &launch.args {
@@ -194,20 +282,14 @@ fn arguments(flat: &Flat<'_>, launch: &Launch, global: &mut Arena) -> Result<Pac
                 buffers.push(None);
                 (*bits, arg.element.bytes() as usize)
             }
-            Value::Buffer { count, init } => {
-                let bytes = count * u64::from(arg.element.bytes());
-                let content = match data::content(arg.element, *count, init)? {
-                    Some(bytes) => Content::Data(bytes),
-                    None => Content::Uninitialised(bytes),
-                };
+            Value::Buffer { .. } => {
                 buffers.push(Some(global.allocations().len()));
-                let address = global.allocate(&arg.name, content);
-                if let Init::Ring { stride, .. } = init
-                    && arg.element.bytes() == 8
-                {
-                    global.relocate(address, *count, *stride);
-                }
-                (address, 8)
+                (allocate(arg, global)?, 8)
+            }
+            Value::Shared(number) => {
+                let number = shared.get(*number).copied();
+                buffers.push(number);
+                (number.map_or(0, |number| global.address(number)), 8)
             }
         };
         let start = flat.symbols.get(*symbol as usize).map_or(0, |s| s.offset);
@@ -222,6 +304,30 @@ fn arguments(flat: &Flat<'_>, launch: &Launch, global: &mut Arena) -> Result<Pac
 }
 
 impl Prepared<'_> {
+    /// Unrolls loops and puts the instructions into the order of a list schedule for architecture `sm`, in which a thread holds
+    /// `registers`, or as many as do not cost warps.
+    pub fn schedule(&mut self, sm: u16, registers: Option<u16>) {
+        if unroll(&mut self.flat, &self.program, sm) {
+            self.program = decode(&self.flat, &self.bindings);
+        }
+        let budget = registers.unwrap_or_else(|| {
+            let needed = lower(&self.flat, &self.program, sm).registers;
+            budget::beside(needed, sm)
+        });
+        schedule::schedule(&mut self.flat, &self.program, sm, budget::values(budget));
+        self.program = decode(&self.flat, &self.bindings);
+    }
+
+    /// What the next kernel of the application finds.
+    pub fn into_memory(self) -> Memory {
+        Memory {
+            module_base: (!self.flat.global.bytes.is_empty()).then_some(self.bindings.module_base),
+            global: self.global,
+            shared: self.shared,
+            buffers: self.buffers,
+        }
+    }
+
     /// Runs the whole grid; `after` gets what the observer has of each CTA, in order.
     ///
     /// # Errors
@@ -247,7 +353,7 @@ impl Prepared<'_> {
     }
 }
 
-fn located(file: &str, fault: &Fault) -> Error {
+pub(in crate::ptx) fn located(file: &str, fault: &Fault) -> Error {
     let text = fault.to_string();
     let (place, what) = text.split_once(": ").unwrap_or(("the kernel", &text));
     Error::input(file, place, what, &fault.remedy)

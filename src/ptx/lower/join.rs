@@ -12,8 +12,10 @@ const REACH: usize = 24;
 
 /// What an address is relative to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Base {
+pub enum Base {
+    /// A register that no copy or added constant wrote.
     Register(u32),
+    /// A variable.
     Symbol(u32),
 }
 
@@ -87,23 +89,29 @@ fn word_load(flat: &Flat<'_>, values: &Values, inst: &FlatInst<'_>) -> Option<(B
     }
 }
 
-/// Through copies and added constants to where an address comes from.
-fn follow(flat: &Flat<'_>, values: &Values, mut r: u32, mut offset: i64) -> (Base, i64) {
+/// Through copies and added constants to where an address comes from. A register with several writers is followed
+/// no further than to itself: what was made of it may be of its older value.
+pub fn follow(flat: &Flat<'_>, values: &Values, mut r: u32, mut offset: i64) -> (Base, i64) {
+    let writer = |r: u32| values.writer.get(r as usize).copied().flatten();
     for _ in 0..64 {
-        let writer = values.writer.get(r as usize).copied().flatten();
-        let Some(inst) = writer.and_then(|pc| flat.insts.get(pc as usize)) else {
+        let Some(inst) = writer(r).and_then(|pc| flat.insts.get(pc as usize)) else {
             break;
         };
+        let plain = inst.guard.is_none();
         match (inst.opcode, inst.args.get(1), inst.args.get(2)) {
-            ("mov", Some(Arg::Symbol(s, by)), _) => return (Base::Symbol(*s), offset + by),
-            ("mov" | "cvta", Some(Arg::Reg(s)), _) => r = *s,
-            ("add", Some(Arg::Reg(s)), Some(Arg::Imm(n))) => match n.int() {
-                Some(by) => {
-                    offset = offset.wrapping_add(by);
-                    r = *s;
+            ("mov", Some(Arg::Symbol(s, by)), _) if plain => {
+                return (Base::Symbol(*s), offset + by);
+            }
+            ("mov" | "cvta", Some(Arg::Reg(s)), _) if plain && writer(*s).is_some() => r = *s,
+            ("add", Some(Arg::Reg(s)), Some(Arg::Imm(n))) if plain && writer(*s).is_some() => {
+                match n.int() {
+                    Some(by) => {
+                        offset = offset.wrapping_add(by);
+                        r = *s;
+                    }
+                    None => break,
                 }
-                None => break,
-            },
+            }
             _ => break,
         }
     }
