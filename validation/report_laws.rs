@@ -96,6 +96,11 @@ fn levels_agree(k: &Kernel, run: &Run) {
         k.name
     );
     assert_eq!(l2.far_fills, l2.forwarded_sectors, "{}: far fills", k.name);
+    assert!(
+        l2.prefetch_hits <= l2.prefetches && l2.prefetches <= l2.fills - l2.far_fills,
+        "{}: sectors that hints brought in",
+        k.name
+    );
     let dram = &k.dram.counters;
     assert_eq!(
         dram.reads + dram.forwarded_reads,

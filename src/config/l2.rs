@@ -60,6 +60,9 @@ section! {
         pub far_mshrs_percent: u8 = Count(1, 99),
         /// Requests that one MSHR holds.
         pub mshr_merges: u16 = Count(1, 4096),
+        /// The largest piece, in bytes, that L2 fetches whole when a load that misses carries a hint for it (`LTC64B`,
+        /// `LTC128B`, `LTC256B`); hints for larger ones are ignored. 0: all are.
+        pub prefetch_hint_bytes: u16 = Bytes(0, 256),
         /// A partial write of a sector that is not present waits for a read before it fetches the rest.
         pub lazy_fetch: bool = Flag,
         /// Cycles of the atomic unit for each distinct 32-byte sector of an atomic.

@@ -166,6 +166,12 @@ stats! {
         lazy_fetches: count("sectors"),
         /// Sectors filled from DRAM.
         fills: count("sectors"),
+        /// Sectors requested from DRAM only because a load's hint (LTC64B, LTC128B, LTC256B) asked for what lies around its data; part of `fills`.
+        prefetches: count("sectors"),
+        /// Those of them that a read found in L2 or on their way.
+        prefetch_hits: count("sectors"),
+        /// Sectors that a hint asked for and for which no MSHR was free.
+        prefetch_drops: count("sectors"),
         /// Sectors written back to DRAM.
         writebacks: count("sectors"),
         /// Partial sectors among them.

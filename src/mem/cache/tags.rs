@@ -25,8 +25,11 @@ pub struct Entry {
     pub dirty: SectorMask,
     /// Dirty sectors of which only some bytes are valid.
     pub partial: SectorMask,
-    in_use: bool,
+    /// Sectors that a hint brought in and that nobody has read since.
+    pub prefetched: SectorMask,
 }
+
+const _: () = assert!(size_of::<Entry>() == 16);
 
 impl Entry {
     /// `sectors` are no longer valid.
@@ -74,7 +77,7 @@ impl Tags {
             valid: SectorMask::NONE,
             dirty: SectorMask::NONE,
             partial: SectorMask::NONE,
-            in_use: false,
+            prefetched: SectorMask::NONE,
         };
         Tags {
             sets,
@@ -92,9 +95,6 @@ impl Tags {
     /// Empties the array and allows only `ways` ways of each set from now on. Dirty data is lost.
     pub fn reset(&mut self, ways: u32) {
         self.ways_allowed = ways.min(self.ways);
-        for entry in &mut self.entries {
-            entry.in_use = false;
-        }
         self.index.fill(NONE);
         self.used.fill(0);
         self.replace.reset(self.ways_allowed);
@@ -206,7 +206,7 @@ impl Tags {
             valid: SectorMask::NONE,
             dirty: SectorMask::NONE,
             partial: SectorMask::NONE,
-            in_use: true,
+            prefetched: SectorMask::NONE,
         };
         self.index[bucket] = id;
         self.replace.fill(set, way, access);
@@ -215,7 +215,8 @@ impl Tags {
 
     /// All lines that are present, in entry order.
     pub fn lines(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|e| e.in_use)
+        let sets = self.entries.chunks(self.ways as usize).zip(&self.used);
+        sets.flat_map(|(set, &used)| &set[..usize::from(used)])
     }
 
     fn unindex(&mut self, line: Line, id: EntryId) {

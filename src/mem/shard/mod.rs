@@ -286,12 +286,14 @@ impl MemShard {
                     line,
                     sectors,
                     cache,
+                    prefetch,
                 } => {
                     let from = ReplyTo::Slice(slice);
                     let forward = Request {
                         at,
                         slice: self.map.home(line),
                         cache,
+                        prefetch,
                         ..Request::new(RequestKind::Forward, line, sectors, from)
                     };
                     self.forward(forward);
