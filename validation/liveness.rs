@@ -277,6 +277,12 @@ const PROBES: &[Probe] = &[
         &[COPY],
     ),
     with(
+        "dram.ecc_block_lines",
+        "v100",
+        &["dram.inline_ecc=true"],
+        &[COPY],
+    ),
+    with(
         "dram.row_hit_cap",
         "v100",
         &["dram.scheduler=fr-fcfs-cap", "dram.map=m1"],

@@ -104,12 +104,12 @@ fn levels_agree(k: &Kernel, run: &Run) {
     let dram = &k.dram.counters;
     assert_eq!(
         dram.reads + dram.forwarded_reads,
-        l2.fills - l2.far_fills,
+        l2.fills - l2.far_fills + dram.ecc_reads,
         "{}: fills",
         k.name
     );
     assert_eq!(
-        l2.writebacks + dram.queued_writes_at_start,
+        l2.writebacks + dram.ecc_writes + dram.queued_writes_at_start,
         dram.writes + dram.merged_writes + dram.queued_writes_at_end,
         "{}: write-backs",
         k.name

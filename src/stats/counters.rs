@@ -216,6 +216,10 @@ stats! {
         reads: count("sectors"),
         /// Write bursts, 32 bytes each.
         writes: count("sectors"),
+        /// Reads of check bits (in-line ECC), each with the data of a fetch; those that were not answered from the write queue are part of `reads`.
+        ecc_reads: count("sectors"),
+        /// Writes of check bits, each with a line that L2 wrote back; those that were not merged are part of `writes`.
+        ecc_writes: count("sectors"),
         /// Reads answered from the write queue, without a command.
         forwarded_reads: count("sectors"),
         /// Writes merged into a queued write to the same burst, without a command.
@@ -248,7 +252,7 @@ stats! {
         read_latency_max: most("CK"),
         /// Sectors that L2 had written back and DRAM had not yet written when the kernel began: in the channels' write queues and on the way to them.
         queued_writes_at_start: level_before(queued_writes_at_end, "sectors"),
-        /// The same when it ended: with them l2.writebacks + queued_writes_at_start = writes + merged_writes + queued_writes_at_end.
+        /// The same when it ended: with them l2.writebacks + ecc_writes + queued_writes_at_start = writes + merged_writes + queued_writes_at_end.
         queued_writes_at_end: level("sectors"),
         /// Elapsed command-clock cycles of all channels, which `bus` labels.
         cycles: count("CK"),
