@@ -155,3 +155,18 @@ fn in_line_ecc_takes_a_fifth_of_the_bandwidth() {
     assert_within("time with ECC over time without", on.2 / off.2, 1.25, 0.03);
     assert_within("GB/s", bytes as f64 / on.3 / 1e3, 238.5, 0.03);
 }
+
+/// connollydavid/tu102: ATOMS.ADD takes 2 cycles more for each further lane on its address, and without conflict one
+/// goes every second cycle.
+#[test]
+fn shared_atomics_take_two_cycles_a_lane_of_an_address() {
+    for name in ["quadro-rtx6000", "v100", "a100-80", "h100-pcie"] {
+        let session = gpu(name);
+        for (address, cycles) in [("lane", 2.0), ("same", 64.0)] {
+            let shape = format!("synth:atomics?space=shared&address={address}&block=512&grid=1");
+            // An iteration is 16 atomics of each of the 16 warps.
+            let got = per_iteration(&session, &shape, 8, 40) / (16.0 * 16.0);
+            assert_within(&format!("{name}, {address}"), got, cycles, 0.02);
+        }
+    }
+}
