@@ -170,3 +170,34 @@ fn shared_atomics_take_two_cycles_a_lane_of_an_address() {
         }
     }
 }
+
+/// accel-sim/accel-sim-framework@2260456, accelwattch hw_perf.csv, sectors of kernels on a GV100 with 6 MiB of L2:
+/// 393,216 are stored and 294,938 written to DRAM (quasirandomGenerator), 65,536 stored and none written (mri-q),
+/// 1,048,576 stored and 945,003 to 950,169 written (fastWalshTransform, mergeSort).
+#[test]
+fn half_of_l2_may_be_dirty() {
+    let session = gpu("v100");
+    for (stored, written) in [
+        (393_216u64, 294_938.0),
+        (98_304, 0.0),
+        (98_304 + 4096, 4096.0),
+    ] {
+        let workload = session
+            .open(&[format!("synth:init?bytes={}", stored * 32)])
+            .unwrap();
+        let outcome = session.run(&workload, &Options::default()).unwrap();
+        let kernel = &outcome.report.kernels[0];
+        let (l2, dram) = (&kernel.l2.counters, &kernel.dram.counters);
+        assert_eq!(l2.sector_writes, stored);
+        let got = (dram.writes + dram.merged_writes + dram.queued_writes_at_end) as f64;
+        assert!(
+            (got - written).abs() <= 64.0,
+            "{stored} stored, {got} written, {written} expected"
+        );
+        assert_eq!(
+            4 * l2.cleaned_lines,
+            l2.writebacks,
+            "nothing dirty is evicted"
+        );
+    }
+}

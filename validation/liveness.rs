@@ -268,6 +268,7 @@ const PROBES: &[Probe] = &[
         &["memcpy:synth:read?bytes=256KiB"],
     ),
     probe("l2.prefetch_hint_bytes", "a100-80", &["hints:"]),
+    with("l2.dirty_percent", "v100", SMALL_L2, &[WRITES]),
     with("l2.lazy_fetch", "v100", SMALL_L2, &["partial:"]),
     with("dram.", "v100", SMALL_L2, &[MIXED, WRITES, COPY]),
     with(

@@ -11,7 +11,7 @@ mod touch;
 
 pub use action::Action;
 
-use super::cache::{Access, MshrTable, Tags};
+use super::cache::{Access, EntryId, MshrTable, Tags, Victim};
 use super::{LINE_BYTES, Line, Request, RequestKind, SectorMask};
 use crate::config::L2Spec;
 use crate::engine::{Cycle, Port};
@@ -62,7 +62,8 @@ impl Slice {
         let lines = spec.bytes / u64::from(spec.slices) / u64::from(spec.line_bytes);
         let sets = (lines / u64::from(spec.ways)).max(1) as u32;
         Slice {
-            tags: Tags::new(sets, u32::from(spec.ways), false, spec.replacement),
+            tags: Tags::new(sets, u32::from(spec.ways), false, spec.replacement)
+                .with_dirty_max(spec.dirty_ways()),
             sets: SetMap::new(spec, sets),
             ways: u32::from(spec.ways),
             mshrs: MshrTable::new(u32::from(spec.mshrs), spec.mshr_merges),
@@ -257,7 +258,7 @@ impl Slice {
             self.atomic_free_at = start + Cycle::from(waiter.atomic_cycles);
             at = self.atomic_free_at;
             if let Some(id) = self.tags.find(line) {
-                self.tags.entry_mut(id).dirty |= waiter.sectors;
+                self.soil(id, waiter.sectors, at, act);
             }
             if self.replicates {
                 act.push(Action::Invalidate { at, line });
@@ -300,8 +301,8 @@ impl Slice {
         let unknown = r.sectors.without(r.full | entry.valid);
         entry.valid |= r.full;
         entry.partial = (entry.partial | unknown).without(r.full);
-        entry.dirty |= r.sectors;
         entry.prefetched = entry.prefetched.without(r.sectors);
+        self.soil(id, r.sectors, start, act);
         let fetch = !self.lazy_fetch && !unknown.is_empty();
         if fetch && self.mshrs.check(self.mshrs.find(r.line)).is_ok() {
             let waiter = Waiter::nobody(r, unknown);
@@ -339,17 +340,29 @@ impl Slice {
         let (id, victim) = self.tags.insert_in(self.sets.set_of(line), line, access);
         if let Some(victim) = victim {
             self.stats.evictions += 1;
-            if !victim.dirty.is_empty() {
-                self.stats.writebacks += u64::from(victim.dirty.count());
-                self.stats.partial_writebacks += u64::from(victim.partial.count());
-                act.push(Action::WriteBack {
-                    at,
-                    line: victim.line,
-                    sectors: victim.dirty,
-                });
-            }
+            self.write_back(victim, at, act);
         }
         id
+    }
+
+    /// Entry `id` is dirty in `sectors`; another one may have to be written back for it.
+    fn soil(&mut self, id: EntryId, sectors: SectorMask, at: Cycle, act: &mut Vec<Action>) {
+        if let Some(cleaned) = self.tags.soil(id, sectors) {
+            self.stats.cleaned_lines += 1;
+            self.write_back(cleaned, at, act);
+        }
+    }
+
+    fn write_back(&mut self, victim: Victim, at: Cycle, act: &mut Vec<Action>) {
+        if !victim.dirty.is_empty() {
+            self.stats.writebacks += u64::from(victim.dirty.count());
+            self.stats.partial_writebacks += u64::from(victim.partial.count());
+            act.push(Action::WriteBack {
+                at,
+                line: victim.line,
+                sectors: victim.dirty,
+            });
+        }
     }
 
     /// Sectors of a line arrive from DRAM (or its home) at `now`. A line that was not here is filled by the request

@@ -178,6 +178,8 @@ stats! {
         partial_writebacks: count("sectors"),
         /// Lines evicted.
         evictions: count("lines"),
+        /// Lines written back because too many of their set were dirty; they stay.
+        cleaned_lines: count("lines"),
         /// Cycles that the data path was busy.
         busy_cycles: count("cycles"),
         /// Cycles in which a request waited for an MSHR (the data path may be busy meanwhile).

@@ -39,7 +39,7 @@ impl Entry {
     }
 }
 
-/// What fell out to make room.
+/// What fell out to make room, or must be written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Victim {
     /// Its line.
@@ -48,6 +48,14 @@ pub struct Victim {
     pub dirty: SectorMask,
     /// Its partly valid dirty sectors.
     pub partial: SectorMask,
+}
+
+/// The dirty lines of a set.
+#[derive(Clone, Copy, Debug, Default)]
+struct Dirty {
+    count: u16,
+    /// The way from which the next one to be written back is looked for.
+    hand: u16,
 }
 
 /// The tag array.
@@ -61,6 +69,9 @@ pub struct Tags {
     /// Ways in use of each set.
     used: Vec<u16>,
     replace: Replace,
+    /// How many lines of a set may be dirty; where that is limited, `dirty` has one entry a set.
+    dirty_max: u16,
+    dirty: Vec<Dirty>,
     index: Vec<u32>,
     index_shift: u32,
 }
@@ -87,9 +98,18 @@ impl Tags {
             entries: vec![empty; lines as usize],
             used: vec![0; sets as usize],
             replace: Replace::new(policy, sets, ways),
+            dirty_max: u16::MAX,
+            dirty: Vec::new(),
             index: vec![NONE; buckets as usize],
             index_shift: 64 - buckets.trailing_zeros(),
         }
+    }
+
+    /// The same array, in which at most `lines` lines of a set, at least one, are dirty: see [`Tags::soil`].
+    pub fn with_dirty_max(mut self, lines: u16) -> Self {
+        self.dirty_max = lines.max(1);
+        self.dirty = vec![Dirty::default(); self.sets as usize];
+        self
     }
 
     /// Empties the array and allows only `ways` ways of each set from now on. Dirty data is lost.
@@ -97,6 +117,7 @@ impl Tags {
         self.ways_allowed = ways.min(self.ways);
         self.index.fill(NONE);
         self.used.fill(0);
+        self.dirty.fill(Dirty::default());
         self.replace.reset(self.ways_allowed);
     }
 
@@ -166,6 +187,46 @@ impl Tags {
         &mut self.entries[id as usize]
     }
 
+    /// `sectors` of the line of `id` differ from the level below from now on. Where this makes one line of the set
+    /// too many dirty, another one is clean: it stays, and what it had must be written back. That is the one that
+    /// comes next in the order of the ways, which is the order in which a stream filled them.
+    #[inline]
+    pub fn soil(&mut self, id: EntryId, sectors: SectorMask) -> Option<Victim> {
+        let entry = &mut self.entries[id as usize];
+        let first = entry.dirty.is_empty();
+        entry.dirty |= sectors;
+        if !first || self.dirty.is_empty() {
+            return None;
+        }
+        let set = id / self.ways;
+        self.dirty[set as usize].count += 1;
+        (self.dirty[set as usize].count > self.dirty_max)
+            .then(|| self.clean(set, id - set * self.ways))
+    }
+
+    /// Cleans the next dirty line of `set` that is not in way `kept`.
+    fn clean(&mut self, set: u32, kept: u32) -> Victim {
+        let dirty = &mut self.dirty[set as usize];
+        let mut way = u32::from(dirty.hand);
+        loop {
+            let entry = &mut self.entries[(set * self.ways + way) as usize];
+            let next = (way + 1) % self.ways;
+            if way == kept || entry.dirty.is_empty() {
+                way = next;
+                continue;
+            }
+            let victim = Victim {
+                line: entry.line,
+                dirty: entry.dirty,
+                partial: entry.partial,
+            };
+            (entry.dirty, entry.partial) = (SectorMask::NONE, SectorMask::NONE);
+            dirty.count -= 1;
+            dirty.hand = next as u16;
+            return victim;
+        }
+    }
+
     /// `access` uses the line of `id`.
     #[inline]
     pub fn hit(&mut self, id: EntryId, access: Access) {
@@ -196,6 +257,9 @@ impl Tags {
                 partial: old.partial,
             });
             self.unindex(old.line, id);
+            if !self.dirty.is_empty() && !old.dirty.is_empty() {
+                self.dirty[set as usize].count -= 1;
+            }
             way
         };
         let id = set * self.ways + way;
@@ -263,5 +327,31 @@ mod tests {
             }
             prop_assert!(tags.lines().count() <= (sets * ways) as usize);
         }
+    }
+
+    #[test]
+    fn one_dirty_line_more_than_allowed_cleans_the_next_in_order() {
+        let mut tags = Tags::new(1, 4, false, Replacement::Lru).with_dirty_max(2);
+        let all = SectorMask::ALL;
+        let ids: Vec<EntryId> = (0..4)
+            .map(|line| tags.insert(Line(line), Access::default()).0)
+            .collect();
+        assert_eq!(tags.soil(ids[0], SectorMask::one(1)), None);
+        assert_eq!(tags.soil(ids[1], all), None);
+        assert_eq!(tags.soil(ids[1], all), None, "dirty already");
+        let cleaned = tags.soil(ids[2], all).unwrap();
+        assert_eq!((cleaned.line, cleaned.dirty), (Line(0), SectorMask::one(1)));
+        assert_eq!(tags.find(Line(0)), Some(ids[0]), "it stays");
+        assert!(tags.entry(ids[0]).dirty.is_empty());
+        assert_eq!(tags.soil(ids[3], all).unwrap().line, Line(1));
+        assert_eq!(tags.soil(ids[0], all).unwrap().line, Line(2));
+        // Line 0 is the oldest and dirty, 1 and 2 are clean. Only 3 is dirty then, and one more may be.
+        let none = SectorMask::NONE;
+        for (line, victim) in [(4, all), (5, none), (6, none)] {
+            let (_, old) = tags.insert(Line(line), Access::default());
+            assert_eq!(old.map(|v| v.dirty), Some(victim), "{line}");
+        }
+        let id = tags.find(Line(6)).unwrap();
+        assert_eq!(tags.soil(id, all), None);
     }
 }
