@@ -50,14 +50,6 @@ pub struct Victim {
     pub partial: SectorMask,
 }
 
-/// The dirty lines of a set.
-#[derive(Clone, Copy, Debug, Default)]
-struct Dirty {
-    count: u16,
-    /// The way from which the next one to be written back is looked for.
-    hand: u16,
-}
-
 /// The tag array.
 #[derive(Clone, Debug)]
 pub struct Tags {
@@ -71,7 +63,7 @@ pub struct Tags {
     replace: Replace,
     /// How many lines of a set may be dirty; where that is limited, `dirty` has one entry a set.
     dirty_max: u16,
-    dirty: Vec<Dirty>,
+    dirty: Vec<u16>,
     index: Vec<u32>,
     index_shift: u32,
 }
@@ -108,7 +100,7 @@ impl Tags {
     /// The same array, in which at most `lines` lines of a set, at least one, are dirty: see [`Tags::soil`].
     pub fn with_dirty_max(mut self, lines: u16) -> Self {
         self.dirty_max = lines.max(1);
-        self.dirty = vec![Dirty::default(); self.sets as usize];
+        self.dirty = vec![0; self.sets as usize];
         self
     }
 
@@ -117,7 +109,7 @@ impl Tags {
         self.ways_allowed = ways.min(self.ways);
         self.index.fill(NONE);
         self.used.fill(0);
-        self.dirty.fill(Dirty::default());
+        self.dirty.fill(0);
         self.replace.reset(self.ways_allowed);
     }
 
@@ -189,7 +181,7 @@ impl Tags {
 
     /// `sectors` of the line of `id` differ from the level below from now on. Where this makes one line of the set
     /// too many dirty, another one is clean: it stays, and what it had must be written back. That is the one that
-    /// comes next in the order of the ways, which is the order in which a stream filled them.
+    /// was used least recently, where the policy knows.
     #[inline]
     pub fn soil(&mut self, id: EntryId, sectors: SectorMask) -> Option<Victim> {
         let entry = &mut self.entries[id as usize];
@@ -199,32 +191,29 @@ impl Tags {
             return None;
         }
         let set = id / self.ways;
-        self.dirty[set as usize].count += 1;
-        (self.dirty[set as usize].count > self.dirty_max)
-            .then(|| self.clean(set, id - set * self.ways))
+        self.dirty[set as usize] += 1;
+        (self.dirty[set as usize] > self.dirty_max).then(|| self.clean(set, id - set * self.ways))
     }
 
-    /// Cleans the next dirty line of `set` that is not in way `kept`.
+    /// Cleans the first dirty line of `set` in the policy's order that is not in way `kept`.
     fn clean(&mut self, set: u32, kept: u32) -> Victim {
-        let dirty = &mut self.dirty[set as usize];
-        let mut way = u32::from(dirty.hand);
-        loop {
-            let entry = &mut self.entries[(set * self.ways + way) as usize];
-            let next = (way + 1) % self.ways;
-            if way == kept || entry.dirty.is_empty() {
-                way = next;
-                continue;
+        let ways = self.ways;
+        let mut way = self.replace.first_in_order(set);
+        for _ in 0..ways {
+            let entry = &mut self.entries[(set * ways + way) as usize];
+            if way != kept && !entry.dirty.is_empty() {
+                let victim = Victim {
+                    line: entry.line,
+                    dirty: entry.dirty,
+                    partial: entry.partial,
+                };
+                (entry.dirty, entry.partial) = (SectorMask::NONE, SectorMask::NONE);
+                self.dirty[set as usize] -= 1;
+                return victim;
             }
-            let victim = Victim {
-                line: entry.line,
-                dirty: entry.dirty,
-                partial: entry.partial,
-            };
-            (entry.dirty, entry.partial) = (SectorMask::NONE, SectorMask::NONE);
-            dirty.count -= 1;
-            dirty.hand = next as u16;
-            return victim;
+            way = self.replace.next_in_order(set, way, ways);
         }
+        unreachable!("another line of the set is dirty")
     }
 
     /// `access` uses the line of `id`.
@@ -258,7 +247,7 @@ impl Tags {
             });
             self.unindex(old.line, id);
             if !self.dirty.is_empty() && !old.dirty.is_empty() {
-                self.dirty[set as usize].count -= 1;
+                self.dirty[set as usize] -= 1;
             }
             way
         };
