@@ -273,12 +273,20 @@ const PROBES: &[Probe] = &[
         "v100",
         &["memcpy:synth:read?bytes=256KiB"],
     ),
+    probe("l2.prefetch_hint_bytes", "a100-80", &["hints:"]),
+    with("l2.dirty_percent", "v100", SMALL_L2, &[WRITES]),
     with("l2.lazy_fetch", "v100", SMALL_L2, &["partial:"]),
     with("dram.", "v100", SMALL_L2, &[MIXED, WRITES, COPY]),
     with(
         "dram.simple_latency",
         "v100",
         &["dram.simple=true"],
+        &[COPY],
+    ),
+    with(
+        "dram.ecc_block_lines",
+        "v100",
+        &["dram.inline_ecc=true"],
         &[COPY],
     ),
     with(
@@ -368,6 +376,11 @@ fn workload(input: &str, session: &Session) -> Result<Workload> {
             "ffffffff 0 STG.E 2 R2 R6 4 1 0x7f4040000000 4",
             "ffffffff 0 STG.E 2 R2 R6 4 1 0x7f4040000100 4",
             "ffffffff 1 R7 LDG.E 1 R2 4 1 0x7f4040000100 4",
+        ]),
+        // One sector, whose hints name what lies around it.
+        "hints" => traced(&[
+            "00000001 1 R4 LDG.E.LTC64B 1 R2 4 1 0x7f4040000000 0",
+            "00000001 1 R5 LDG.E.LTC256B 1 R2 4 1 0x7f4040000400 0",
         ]),
         "sleep" => traced(&["ffffffff 0 NANOSLEEP 1 R8 0"]),
         // Lanes 64 bytes apart meet in banks of 4 bytes otherwise than in wider ones.

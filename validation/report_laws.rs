@@ -96,15 +96,20 @@ fn levels_agree(k: &Kernel, run: &Run) {
         k.name
     );
     assert_eq!(l2.far_fills, l2.forwarded_sectors, "{}: far fills", k.name);
+    assert!(
+        l2.prefetch_hits <= l2.prefetches && l2.prefetches <= l2.fills - l2.far_fills,
+        "{}: sectors that hints brought in",
+        k.name
+    );
     let dram = &k.dram.counters;
     assert_eq!(
         dram.reads + dram.forwarded_reads,
-        l2.fills - l2.far_fills,
+        l2.fills - l2.far_fills + dram.ecc_reads,
         "{}: fills",
         k.name
     );
     assert_eq!(
-        l2.writebacks + dram.queued_writes_at_start,
+        l2.writebacks + dram.ecc_writes + dram.queued_writes_at_start,
         dram.writes + dram.merged_writes + dram.queued_writes_at_end,
         "{}: write-backs",
         k.name

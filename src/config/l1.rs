@@ -49,7 +49,8 @@ section! {
         pub pass_interval: u8 = Cycles(1, 64),
         /// Returning atomic on shared memory, no conflict.
         pub atomic_latency: u16 = Cycles(1, 2000),
-        /// Further cycles for each lane that hits the same address in an atomic.
+        /// Cycles of an atomic's pass: each lane of the same address comes so many later, and the data path is held as
+        /// long.
         pub atomic_serial: u8 = Cycles(0, 64),
         /// Further cycles of a compare-and-swap.
         pub cas_extra: u8 = Cycles(0, 64),

@@ -37,6 +37,9 @@ section! {
         pub ways: u16 = Count(1, 256),
         /// Which line of a full set goes.
         pub replacement: Replacement = Name(Replacement::NAMES),
+        /// Percent of the ways of a set whose lines may be dirty, one way at least; when one more is written, another is
+        /// written back and stays. 100: only evictions write back.
+        pub dirty_percent: u8 = Count(1, 100),
         /// Line, bytes.
         pub line_bytes: u32 = Bytes(LINE_BYTES, LINE_BYTES),
         /// Sector, bytes.
@@ -60,6 +63,9 @@ section! {
         pub far_mshrs_percent: u8 = Count(1, 99),
         /// Requests that one MSHR holds.
         pub mshr_merges: u16 = Count(1, 4096),
+        /// The largest piece, in bytes, that L2 fetches whole when a load that misses carries a hint for it (`LTC64B`,
+        /// `LTC128B`, `LTC256B`); hints for larger ones are ignored. 0: all are.
+        pub prefetch_hint_bytes: u16 = Bytes(0, 256),
         /// A partial write of a sector that is not present waits for a read before it fetches the rest.
         pub lazy_fetch: bool = Flag,
         /// Cycles of the atomic unit for each distinct 32-byte sector of an atomic.
@@ -74,6 +80,11 @@ section! {
 }
 
 impl L2Spec {
+    /// Lines of a set that may be dirty.
+    pub fn dirty_ways(&self) -> u16 {
+        (u32::from(self.ways) * u32::from(self.dirty_percent) / 100).max(1) as u16
+    }
+
     /// Whether a line may be kept in two partitions.
     pub fn two_copies(&self) -> bool {
         self.partitions > 1 && self.replicate_far

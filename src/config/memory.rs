@@ -149,6 +149,11 @@ section! {
         pub clock_khz: u32 = Kilohertz(100_000, 10_000_000),
         /// Size, bytes, all channels together.
         pub bytes: u64 = Bytes(1 << 20, 1 << 44),
+        /// Check bits lie among the data (in-line ECC), instead of beside them or nowhere.
+        pub inline_ecc: bool = Flag,
+        /// Lines of a block of which one holds the check bits of the others (`inline_ecc`). Each fetch of a line reads
+        /// 32 bytes of them, each written-back line writes 32.
+        pub ecc_block_lines: u8 = Count(2, 64),
         /// Scheduler.
         pub scheduler: DramScheduler = Name(DramScheduler::NAMES),
         /// Row hits that may pass an older conflict of their bank (`fr-fcfs-cap`).

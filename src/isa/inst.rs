@@ -172,6 +172,33 @@ pub enum CacheOp {
     Volatile,
 }
 
+/// How much of what lies around its data a load asks L2 to fetch as well (`.LTC64B`, `ld.global.L2::64B`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum PrefetchHint {
+    /// Nothing beyond the sectors of the load.
+    #[default]
+    None,
+    /// The aligned piece of 64 bytes.
+    Half,
+    /// The line of 128 bytes.
+    Line,
+    /// Both lines of an aligned piece of 256 bytes.
+    Pair,
+}
+
+impl PrefetchHint {
+    /// Bytes of the piece; 0 without a hint.
+    pub const fn bytes(self) -> u16 {
+        match self {
+            PrefetchHint::None => 0,
+            PrefetchHint::Half => 64,
+            PrefetchHint::Line => 128,
+            PrefetchHint::Pair => 256,
+        }
+    }
+}
+
 /// The memory side of a static instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct MemOp {

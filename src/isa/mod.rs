@@ -6,8 +6,8 @@ pub mod inst;
 pub mod opcode;
 
 pub use inst::{
-    CacheOp, Control, MemKind, MemOp, MemSpace, OpClass, RegFile, RegRange, StaticInst, TensorOp,
-    TensorType,
+    CacheOp, Control, MemKind, MemOp, MemSpace, OpClass, PrefetchHint, RegFile, RegRange,
+    StaticInst, TensorOp, TensorType,
 };
 
 /// SASS versions that there are, Kepler to Blackwell.

@@ -10,6 +10,7 @@ mod table;
 mod tensor;
 mod width;
 
+pub use memory::prefetch_hint;
 pub use table::{class_of, is_async_work};
 
 use super::inst::{OpClass, RegFile, RegRange, StaticInst};

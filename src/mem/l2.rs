@@ -5,15 +5,17 @@
 //! a miss.
 
 mod action;
+mod fetch;
 mod set_map;
 mod touch;
 
 pub use action::Action;
 
-use super::cache::{Access, MshrTable, Tags};
-use super::{Line, Request, RequestKind, SectorMask};
+use super::cache::{Access, EntryId, MshrTable, Tags, Victim};
+use super::{LINE_BYTES, Line, Request, RequestKind, SectorMask};
 use crate::config::L2Spec;
 use crate::engine::{Cycle, Port};
+use crate::isa::PrefetchHint;
 use crate::stats::L2Stats;
 use action::Waiter;
 use set_map::SetMap;
@@ -48,6 +50,8 @@ pub struct Slice {
     lazy_fetch: bool,
     sector_bytes: u32,
     replicates: bool,
+    /// Both lines of an aligned pair are here.
+    pairs: bool,
     /// Counters.
     pub stats: L2Stats,
 }
@@ -58,7 +62,8 @@ impl Slice {
         let lines = spec.bytes / u64::from(spec.slices) / u64::from(spec.line_bytes);
         let sets = (lines / u64::from(spec.ways)).max(1) as u32;
         Slice {
-            tags: Tags::new(sets, u32::from(spec.ways), false, spec.replacement),
+            tags: Tags::new(sets, u32::from(spec.ways), false, spec.replacement)
+                .with_dirty_max(spec.dirty_ways()),
             sets: SetMap::new(spec, sets),
             ways: u32::from(spec.ways),
             mshrs: MshrTable::new(u32::from(spec.mshrs), spec.mshr_merges),
@@ -79,6 +84,7 @@ impl Slice {
             lazy_fetch: spec.lazy_fetch,
             sector_bytes: spec.sector_bytes,
             replicates: spec.two_copies(),
+            pairs: u64::from(spec.interleave_bytes) >= 2 * LINE_BYTES,
             stats: L2Stats::default(),
         }
     }
@@ -183,12 +189,15 @@ impl Slice {
                 return None;
             }
             self.remote_in_flight += u32::from(remote);
+            let coming = found.map_or(SectorMask::NONE, |id| self.mshrs.prefetched(id));
+            self.stats.prefetch_hits += u64::from((coming & missing).count());
             new = self.mshrs.wait(found, r.line, missing, waiter).1;
         }
         self.count_read(r, hit, new);
         self.stats.lazy_fetches += u64::from((new & partial).count());
         if let Some(id) = present {
             self.tags.hit(id, r.cache.into());
+            self.count_prefetch_hits(id, hit);
         }
         let start = self.start(
             now,
@@ -201,21 +210,7 @@ impl Slice {
         if missing.is_empty() {
             self.answer(&waiter, r.line, start, self.hit_latency, act);
         } else if !new.is_empty() {
-            let at = if home {
-                start + self.miss_latency
-            } else {
-                start + 1
-            };
-            if !home {
-                self.stats.forwards += 1;
-                self.stats.forwarded_sectors += u64::from(new.count());
-            }
-            act.push(Action::Fetch {
-                at,
-                line: r.line,
-                sectors: new,
-                cache: r.cache,
-            });
+            self.fetch(r, new, start, home, act);
         }
         Some(hit)
     }
@@ -263,7 +258,7 @@ impl Slice {
             self.atomic_free_at = start + Cycle::from(waiter.atomic_cycles);
             at = self.atomic_free_at;
             if let Some(id) = self.tags.find(line) {
-                self.tags.entry_mut(id).dirty |= waiter.sectors;
+                self.soil(id, waiter.sectors, at, act);
             }
             if self.replicates {
                 act.push(Action::Invalidate { at, line });
@@ -306,17 +301,11 @@ impl Slice {
         let unknown = r.sectors.without(r.full | entry.valid);
         entry.valid |= r.full;
         entry.partial = (entry.partial | unknown).without(r.full);
-        entry.dirty |= r.sectors;
+        entry.prefetched = entry.prefetched.without(r.sectors);
+        self.soil(id, r.sectors, start, act);
         let fetch = !self.lazy_fetch && !unknown.is_empty();
         if fetch && self.mshrs.check(self.mshrs.find(r.line)).is_ok() {
-            let waiter = Waiter {
-                kind: RequestKind::Invalidate,
-                sm: r.sm,
-                to: r.to,
-                sectors: unknown,
-                atomic_cycles: 0,
-                cache: r.cache,
-            };
+            let waiter = Waiter::nobody(r, unknown);
             let new = self
                 .mshrs
                 .wait(self.mshrs.find(r.line), r.line, unknown, waiter)
@@ -328,6 +317,7 @@ impl Slice {
                     line: r.line,
                     sectors: new,
                     cache: r.cache,
+                    prefetch: PrefetchHint::None,
                 });
             }
         }
@@ -350,17 +340,29 @@ impl Slice {
         let (id, victim) = self.tags.insert_in(self.sets.set_of(line), line, access);
         if let Some(victim) = victim {
             self.stats.evictions += 1;
-            if !victim.dirty.is_empty() {
-                self.stats.writebacks += u64::from(victim.dirty.count());
-                self.stats.partial_writebacks += u64::from(victim.partial.count());
-                act.push(Action::WriteBack {
-                    at,
-                    line: victim.line,
-                    sectors: victim.dirty,
-                });
-            }
+            self.write_back(victim, at, act);
         }
         id
+    }
+
+    /// Entry `id` is dirty in `sectors`; another one may have to be written back for it.
+    fn soil(&mut self, id: EntryId, sectors: SectorMask, at: Cycle, act: &mut Vec<Action>) {
+        if let Some(cleaned) = self.tags.soil(id, sectors) {
+            self.stats.cleaned_lines += 1;
+            self.write_back(cleaned, at, act);
+        }
+    }
+
+    fn write_back(&mut self, victim: Victim, at: Cycle, act: &mut Vec<Action>) {
+        if !victim.dirty.is_empty() {
+            self.stats.writebacks += u64::from(victim.dirty.count());
+            self.stats.partial_writebacks += u64::from(victim.partial.count());
+            act.push(Action::WriteBack {
+                at,
+                line: victim.line,
+                sectors: victim.dirty,
+            });
+        }
     }
 
     /// Sectors of a line arrive from DRAM (or its home) at `now`. A line that was not here is filled by the request
@@ -386,8 +388,10 @@ impl Slice {
         self.stats.fills += count;
         self.stats.far_fills += if home { 0 } else { count };
         let entry = self.tags.entry_mut(id);
+        let unread = mshr.map_or(SectorMask::NONE, |id| self.mshrs.prefetched(id));
         entry.valid |= sectors;
         entry.partial = entry.partial.without(sectors);
+        entry.prefetched = entry.prefetched.without(sectors) | (unread & sectors);
         let Some(mshr) = mshr else {
             return;
         };

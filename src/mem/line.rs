@@ -92,6 +92,12 @@ impl SectorMask {
         SectorMask(self.0 & !other.0)
     }
 
+    /// They and their neighbours: both sectors of every aligned pair that has one of them.
+    #[inline(always)]
+    pub const fn in_pairs(self) -> Self {
+        SectorMask(self.0 | (self.0 << 1 & 0b1010) | (self.0 >> 1 & 0b0101))
+    }
+
     /// Number of the first one; of an empty mask a number that no sector has.
     #[inline(always)]
     pub const fn first(self) -> u32 {
@@ -164,6 +170,9 @@ mod tests {
         assert_eq!(middle.sectors().collect::<Vec<_>>(), [1, 2]);
         assert_eq!((middle.first(), middle.count()), (1, 2));
         assert_eq!(SectorMask::range(0, SECTORS_PER_LINE), SectorMask::ALL);
+        assert_eq!(middle.in_pairs(), SectorMask::ALL);
+        assert_eq!(SectorMask::one(3).in_pairs(), SectorMask::range(2, 2));
+        assert_eq!(SectorMask::one(0).in_pairs(), low);
         assert!(SectorMask::ALL.without(SectorMask::ALL).is_empty());
     }
 }

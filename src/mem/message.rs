@@ -3,7 +3,7 @@
 use super::{Line, SectorMask};
 use crate::engine::{Cycle, Timed};
 use crate::ids::{SliceId, SmId};
-use crate::isa::CacheOp;
+use crate::isa::{CacheOp, PrefetchHint};
 
 /// What a request asks of a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,8 @@ pub struct Request {
     pub atomic_cycles: u8,
     /// Cache operator of the access, for the slice's replacement policy.
     pub cache: CacheOp,
+    /// What a read asks L2 to fetch beyond its sectors.
+    pub prefetch: PrefetchHint,
 }
 
 impl Request {
@@ -128,6 +130,7 @@ impl Request {
             full: SectorMask::NONE,
             atomic_cycles: 0,
             cache: CacheOp::All,
+            prefetch: PrefetchHint::None,
         }
     }
 }

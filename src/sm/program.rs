@@ -6,11 +6,12 @@ use super::latency::{self, Timing};
 use super::memory::banks::Banks;
 use super::memory::coalesce::PatternSet;
 use crate::config::{DependencePolicy, GpuSpec};
-use crate::isa::opcode::BARRIER_ARRIVE_ONLY;
-use crate::isa::{Control, MemOp, MemSpace, OpClass, RegFile, RegRange, StaticInst};
+use crate::isa::opcode::{BARRIER_ARRIVE_ONLY, prefetch_hint};
+use crate::isa::{Control, MemOp, MemSpace, OpClass, PrefetchHint, RegFile, RegRange, StaticInst};
 pub use crate::stats::Pipe;
 use crate::trace::Code;
 use crate::trace::stream::has_access;
+use std::ops::Deref;
 
 /// How many registers of each file an instruction can name.
 const GENERAL: u16 = 256;
@@ -138,6 +139,24 @@ pub struct Op {
 
 const _: () = assert!(size_of::<Op>() <= 52);
 
+/// A memory operation of a lowered kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// The operation.
+    pub op: MemOp,
+    /// What L2 fetches beyond the data of a load; nothing where the GPU ignores the instruction's hint.
+    pub prefetch: PrefetchHint,
+}
+
+impl Deref for Memory {
+    type Target = MemOp;
+
+    #[inline(always)]
+    fn deref(&self) -> &MemOp {
+        &self.op
+    }
+}
+
 /// A lowered kernel.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -151,7 +170,7 @@ pub struct Program {
     /// Scoreboard number of the first predicate; uniform predicates and the implied one come after it.
     pub first_predicate: u16,
     /// Memory operations, to which [`Op::mem`] points.
-    pub mems: Vec<MemOp>,
+    pub mems: Vec<Memory>,
     /// Which registers each instruction checks and which it writes, as bits modulo 64: disjoint
     /// signatures mean disjoint registers.
     pub signatures: Vec<(u64, u64)>,
@@ -192,6 +211,18 @@ impl Program {
             let before = index.checked_sub(1).map(|i| &code.insts[i]);
             let mnemonic = code.mnemonics.get(usize::from(inst.mnemonic));
             let timing = latency::timing(inst, mnemonic.map_or("", |m| m.as_str()), spec);
+            if let Some(op) = inst.mem {
+                let prefetch = mnemonic.map_or(PrefetchHint::None, |m| prefetch_hint(m));
+                let honoured = prefetch.bytes() <= spec.l2.prefetch_hint_bytes;
+                program.mems.push(Memory {
+                    op,
+                    prefetch: if honoured {
+                        prefetch
+                    } else {
+                        PrefetchHint::None
+                    },
+                });
+            }
             let mut op = program.lower(inst, before, timing, spec, &mut writers);
             let flags = match inst.control {
                 Some(_) => (op.flags & flag::CONTROL != 0).then_some(op.control.reuse),
@@ -277,9 +308,6 @@ impl Program {
         );
         let const_line = constant.unwrap_or(0) / spec.const_cache.line_bytes;
         self.const_lines = self.const_lines.max(const_line + 1);
-        if let Some(mem) = inst.mem {
-            self.mems.push(mem);
-        }
         let (regs, checks, cross, dsts) = self.registers(inst, timing.pipe, writers);
         Op {
             pc: inst.pc,

@@ -166,12 +166,20 @@ stats! {
         lazy_fetches: count("sectors"),
         /// Sectors filled from DRAM.
         fills: count("sectors"),
+        /// Sectors requested from DRAM only because a load's hint (LTC64B, LTC128B, LTC256B) asked for what lies around its data; part of `fills`.
+        prefetches: count("sectors"),
+        /// Those of them that a read found in L2 or on their way.
+        prefetch_hits: count("sectors"),
+        /// Sectors that a hint asked for and for which no MSHR was free.
+        prefetch_drops: count("sectors"),
         /// Sectors written back to DRAM.
         writebacks: count("sectors"),
         /// Partial sectors among them.
         partial_writebacks: count("sectors"),
         /// Lines evicted.
         evictions: count("lines"),
+        /// Lines written back because too many of their set were dirty; they stay.
+        cleaned_lines: count("lines"),
         /// Cycles that the data path was busy.
         busy_cycles: count("cycles"),
         /// Cycles in which a request waited for an MSHR (the data path may be busy meanwhile).
@@ -210,6 +218,10 @@ stats! {
         reads: count("sectors"),
         /// Write bursts, 32 bytes each.
         writes: count("sectors"),
+        /// Reads of check bits (in-line ECC), each with the data of a fetch; those that were not answered from the write queue are part of `reads`.
+        ecc_reads: count("sectors"),
+        /// Writes of check bits, each with a line that L2 wrote back; those that were not merged are part of `writes`.
+        ecc_writes: count("sectors"),
         /// Reads answered from the write queue, without a command.
         forwarded_reads: count("sectors"),
         /// Writes merged into a queued write to the same burst, without a command.
@@ -242,7 +254,7 @@ stats! {
         read_latency_max: most("CK"),
         /// Sectors that L2 had written back and DRAM had not yet written when the kernel began: in the channels' write queues and on the way to them.
         queued_writes_at_start: level_before(queued_writes_at_end, "sectors"),
-        /// The same when it ended: with them l2.writebacks + queued_writes_at_start = writes + merged_writes + queued_writes_at_end.
+        /// The same when it ended: with them l2.writebacks + ecc_writes + queued_writes_at_start = writes + merged_writes + queued_writes_at_end.
         queued_writes_at_end: level("sectors"),
         /// Elapsed command-clock cycles of all channels, which `bus` labels.
         cycles: count("CK"),

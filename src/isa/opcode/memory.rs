@@ -1,7 +1,7 @@
 //! Memory operation of a mnemonic: kind, space, width, cache operator.
 
 use super::{Mnemonic, Raw};
-use crate::isa::{CacheOp, MemKind, MemOp, MemSpace, RegFile};
+use crate::isa::{CacheOp, MemKind, MemOp, MemSpace, PrefetchHint, RegFile};
 
 /// Bytes per lane that the modifiers name; 4 without a width.
 pub fn width_bytes(name: &Mnemonic<'_>) -> u8 {
@@ -93,6 +93,19 @@ fn cache_operator(name: &Mnemonic<'_>, kind: MemKind) -> CacheOp {
     } else {
         CacheOp::All
     }
+}
+
+/// What the mnemonic `text` asks L2 to fetch beyond its data.
+pub fn prefetch_hint(text: &str) -> PrefetchHint {
+    let mut modifiers = Mnemonic::new(text).modifiers();
+    modifiers
+        .find_map(|modifier| match modifier {
+            "LTC64B" => Some(PrefetchHint::Half),
+            "LTC128B" => Some(PrefetchHint::Line),
+            "LTC256B" => Some(PrefetchHint::Pair),
+            _ => None,
+        })
+        .unwrap_or_default()
 }
 
 /// A load without a general base register, or a store with its data register alone, takes its

@@ -125,6 +125,14 @@ fn memory_operations() {
     assert_eq!(mem("LDS.S16").width_bytes, 2);
     assert_eq!(mem("RED.E.ADD.F16x2.RN").width_bytes, 4);
     assert_eq!(mem("LDGSTS.E.BYPASS.LTC128B.128").kind, MemKind::CpAsync);
+    for (text, bytes) in [
+        ("LDG.E.LTC64B.CONSTANT", 64),
+        ("LDGSTS.E.BYPASS.LTC128B.128", 128),
+        ("LDG.E.LTC256B.128", 256),
+        ("LDG.E.128", 0),
+    ] {
+        assert_eq!(prefetch_hint(text).bytes(), bytes, "{text}");
+    }
     assert_eq!(mem("ATOMS.CAST.SPIN.64").space, MemSpace::Shared);
     assert!(mem("ATOMS.CAST.SPIN.64").cas);
     assert_eq!(mem("LD.E").space, MemSpace::Generic);

@@ -16,6 +16,8 @@ struct Register {
     merged: u16,
     /// Sectors that were requested and have not arrived.
     requested: SectorMask,
+    /// Those of them that nobody waits for.
+    prefetched: SectorMask,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +61,7 @@ impl<W: Copy> MshrTable<W> {
                     last_waiter: NONE,
                     merged: 0,
                     requested: SectorMask::NONE,
+                    prefetched: SectorMask::NONE,
                 };
                 entries as usize
             ],
@@ -99,6 +102,21 @@ impl<W: Copy> MshrTable<W> {
     /// Sectors of register `id` that are on their way.
     pub fn requested(&self, id: MshrId) -> SectorMask {
         self.registers[id as usize].requested
+    }
+
+    /// Puts those of `sectors` that are not on their way yet on their way with what register `id` requests now,
+    /// without anybody who waits for them; returns them. They must arrive together with a sector that is waited for.
+    pub fn prefetch(&mut self, id: MshrId, sectors: SectorMask) -> SectorMask {
+        let register = &mut self.registers[id as usize];
+        let new = sectors.without(register.requested);
+        register.requested |= new;
+        register.prefetched |= new;
+        new
+    }
+
+    /// Sectors of register `id` that are on their way and that nobody has waited for.
+    pub fn prefetched(&self, id: MshrId) -> SectorMask {
+        self.registers[id as usize].prefetched
     }
 
     /// Who has waited longest for register `id`.
@@ -148,6 +166,7 @@ impl<W: Copy> MshrTable<W> {
                     last_waiter: NONE,
                     merged: 0,
                     requested: SectorMask::NONE,
+                    prefetched: SectorMask::NONE,
                 };
                 self.index[bucket] = id;
                 id
@@ -177,6 +196,7 @@ impl<W: Copy> MshrTable<W> {
         register.merged += 1;
         let new = sectors.without(register.requested);
         register.requested |= sectors;
+        register.prefetched = register.prefetched.without(sectors);
         (id, new)
     }
 
@@ -188,6 +208,7 @@ impl<W: Copy> MshrTable<W> {
     pub fn arrive(&mut self, id: MshrId, sectors: SectorMask, mut each: impl FnMut(W)) {
         let register = &mut self.registers[id as usize];
         register.requested = register.requested.without(sectors);
+        register.prefetched = register.prefetched.without(sectors);
         let mut at = register.waiters;
         let mut kept = NONE;
         while at != NONE {

@@ -25,8 +25,11 @@ pub struct Entry {
     pub dirty: SectorMask,
     /// Dirty sectors of which only some bytes are valid.
     pub partial: SectorMask,
-    in_use: bool,
+    /// Sectors that a hint brought in and that nobody has read since.
+    pub prefetched: SectorMask,
 }
+
+const _: () = assert!(size_of::<Entry>() == 16);
 
 impl Entry {
     /// `sectors` are no longer valid.
@@ -36,7 +39,7 @@ impl Entry {
     }
 }
 
-/// What fell out to make room.
+/// What fell out to make room, or must be written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Victim {
     /// Its line.
@@ -58,6 +61,9 @@ pub struct Tags {
     /// Ways in use of each set.
     used: Vec<u16>,
     replace: Replace,
+    /// How many lines of a set may be dirty; where that is limited, `dirty` has one entry a set.
+    dirty_max: u16,
+    dirty: Vec<u16>,
     index: Vec<u32>,
     index_shift: u32,
 }
@@ -74,7 +80,7 @@ impl Tags {
             valid: SectorMask::NONE,
             dirty: SectorMask::NONE,
             partial: SectorMask::NONE,
-            in_use: false,
+            prefetched: SectorMask::NONE,
         };
         Tags {
             sets,
@@ -84,19 +90,26 @@ impl Tags {
             entries: vec![empty; lines as usize],
             used: vec![0; sets as usize],
             replace: Replace::new(policy, sets, ways),
+            dirty_max: u16::MAX,
+            dirty: Vec::new(),
             index: vec![NONE; buckets as usize],
             index_shift: 64 - buckets.trailing_zeros(),
         }
     }
 
+    /// The same array, in which at most `lines` lines of a set, at least one, are dirty: see [`Tags::soil`].
+    pub fn with_dirty_max(mut self, lines: u16) -> Self {
+        self.dirty_max = lines.max(1);
+        self.dirty = vec![0; self.sets as usize];
+        self
+    }
+
     /// Empties the array and allows only `ways` ways of each set from now on. Dirty data is lost.
     pub fn reset(&mut self, ways: u32) {
         self.ways_allowed = ways.min(self.ways);
-        for entry in &mut self.entries {
-            entry.in_use = false;
-        }
         self.index.fill(NONE);
         self.used.fill(0);
+        self.dirty.fill(0);
         self.replace.reset(self.ways_allowed);
     }
 
@@ -166,6 +179,43 @@ impl Tags {
         &mut self.entries[id as usize]
     }
 
+    /// `sectors` of the line of `id` differ from the level below from now on. Where this makes one line of the set
+    /// too many dirty, another one is clean: it stays, and what it had must be written back. That is the one that
+    /// was used least recently, where the policy knows.
+    #[inline]
+    pub fn soil(&mut self, id: EntryId, sectors: SectorMask) -> Option<Victim> {
+        let entry = &mut self.entries[id as usize];
+        let first = entry.dirty.is_empty();
+        entry.dirty |= sectors;
+        if !first || self.dirty.is_empty() {
+            return None;
+        }
+        let set = id / self.ways;
+        self.dirty[set as usize] += 1;
+        (self.dirty[set as usize] > self.dirty_max).then(|| self.clean(set, id - set * self.ways))
+    }
+
+    /// Cleans the first dirty line of `set` in the policy's order that is not in way `kept`.
+    fn clean(&mut self, set: u32, kept: u32) -> Victim {
+        let ways = self.ways;
+        let mut way = self.replace.first_in_order(set);
+        for _ in 0..ways {
+            let entry = &mut self.entries[(set * ways + way) as usize];
+            if way != kept && !entry.dirty.is_empty() {
+                let victim = Victim {
+                    line: entry.line,
+                    dirty: entry.dirty,
+                    partial: entry.partial,
+                };
+                (entry.dirty, entry.partial) = (SectorMask::NONE, SectorMask::NONE);
+                self.dirty[set as usize] -= 1;
+                return victim;
+            }
+            way = self.replace.next_in_order(set, way, ways);
+        }
+        unreachable!("another line of the set is dirty")
+    }
+
     /// `access` uses the line of `id`.
     #[inline]
     pub fn hit(&mut self, id: EntryId, access: Access) {
@@ -196,6 +246,9 @@ impl Tags {
                 partial: old.partial,
             });
             self.unindex(old.line, id);
+            if !self.dirty.is_empty() && !old.dirty.is_empty() {
+                self.dirty[set as usize] -= 1;
+            }
             way
         };
         let id = set * self.ways + way;
@@ -206,7 +259,7 @@ impl Tags {
             valid: SectorMask::NONE,
             dirty: SectorMask::NONE,
             partial: SectorMask::NONE,
-            in_use: true,
+            prefetched: SectorMask::NONE,
         };
         self.index[bucket] = id;
         self.replace.fill(set, way, access);
@@ -215,7 +268,8 @@ impl Tags {
 
     /// All lines that are present, in entry order.
     pub fn lines(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|e| e.in_use)
+        let sets = self.entries.chunks(self.ways as usize).zip(&self.used);
+        sets.flat_map(|(set, &used)| &set[..usize::from(used)])
     }
 
     fn unindex(&mut self, line: Line, id: EntryId) {
@@ -262,5 +316,31 @@ mod tests {
             }
             prop_assert!(tags.lines().count() <= (sets * ways) as usize);
         }
+    }
+
+    #[test]
+    fn one_dirty_line_more_than_allowed_cleans_the_next_in_order() {
+        let mut tags = Tags::new(1, 4, false, Replacement::Lru).with_dirty_max(2);
+        let all = SectorMask::ALL;
+        let ids: Vec<EntryId> = (0..4)
+            .map(|line| tags.insert(Line(line), Access::default()).0)
+            .collect();
+        assert_eq!(tags.soil(ids[0], SectorMask::one(1)), None);
+        assert_eq!(tags.soil(ids[1], all), None);
+        assert_eq!(tags.soil(ids[1], all), None, "dirty already");
+        let cleaned = tags.soil(ids[2], all).unwrap();
+        assert_eq!((cleaned.line, cleaned.dirty), (Line(0), SectorMask::one(1)));
+        assert_eq!(tags.find(Line(0)), Some(ids[0]), "it stays");
+        assert!(tags.entry(ids[0]).dirty.is_empty());
+        assert_eq!(tags.soil(ids[3], all).unwrap().line, Line(1));
+        assert_eq!(tags.soil(ids[0], all).unwrap().line, Line(2));
+        // Line 0 is the oldest and dirty, 1 and 2 are clean. Only 3 is dirty then, and one more may be.
+        let none = SectorMask::NONE;
+        for (line, victim) in [(4, all), (5, none), (6, none)] {
+            let (_, old) = tags.insert(Line(line), Access::default());
+            assert_eq!(old.map(|v| v.dirty), Some(victim), "{line}");
+        }
+        let id = tags.find(Line(6)).unwrap();
+        assert_eq!(tags.soil(id, all), None);
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::engine::Cycle;
 use crate::ids::SmId;
-use crate::isa::CacheOp;
-use crate::mem::{Line, ReplyTo, RequestKind, SectorMask};
+use crate::isa::{CacheOp, PrefetchHint};
+use crate::mem::{Line, ReplyTo, Request, RequestKind, SectorMask};
 
 /// Who waits for sectors of a line.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,20 @@ pub struct Waiter {
     pub atomic_cycles: u8,
     /// Cache operator.
     pub cache: CacheOp,
+}
+
+impl Waiter {
+    /// Stands for nobody in the register of `sectors`, which `r` makes L2 fetch for itself.
+    pub fn nobody(r: &Request, sectors: SectorMask) -> Self {
+        Waiter {
+            kind: RequestKind::Invalidate,
+            sm: r.sm,
+            to: r.to,
+            sectors,
+            atomic_cycles: 0,
+            cache: r.cache,
+        }
+    }
 }
 
 /// What the slice wants done; the shard does it.
@@ -50,6 +64,8 @@ pub enum Action {
         sectors: SectorMask,
         /// Cache operator of the access that asks.
         cache: CacheOp,
+        /// Its hint, for the home of the line.
+        prefetch: PrefetchHint,
     },
     /// Write sectors of a line back.
     WriteBack {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ids::SmId;
-use crate::isa::CacheOp;
+use crate::isa::{CacheOp, PrefetchHint};
 use crate::mem::ReplyTo;
 
 fn spec() -> L2Spec {
@@ -86,12 +86,112 @@ fn a_miss_fetches_only_missing_sectors_and_answers_at_the_fill() {
             line: Line(5),
             sectors: mask(0b0110),
             cache: CacheOp::All,
+            prefetch: PrefetchHint::None,
         }]
     );
     act.clear();
     slice.arrived(Line(5), mask(0b0110), 300, true, &mut act);
     assert_eq!(reply_at(&act), [307]);
     assert_eq!(slice.in_flight(), 0);
+}
+
+/// What a slice fetches for a read of `sectors` of line 6 with `hint`, line by line.
+fn fetched(slice: &mut Slice, sectors: u8, hint: PrefetchHint) -> Vec<(u64, SectorMask)> {
+    let mut act = Vec::new();
+    let read = Request {
+        prefetch: hint,
+        ..request(RequestKind::Read, 6, sectors, 0)
+    };
+    assert!(slice.serve(&read, 0, true, &mut act).is_some());
+    let fetches = act.iter().filter_map(|a| match a {
+        Action::Fetch { line, sectors, .. } => Some((line.0, *sectors)),
+        _ => None,
+    });
+    fetches.collect()
+}
+
+#[test]
+fn a_hint_fetches_the_rest_of_its_piece_and_the_reader_gets_only_its_sectors() {
+    let all = mask(0b1111);
+    for (hint, sectors, expected, extra) in [
+        (PrefetchHint::None, 0b0001, vec![(6, mask(0b0001))], 0),
+        (PrefetchHint::Half, 0b0100, vec![(6, mask(0b1100))], 1),
+        (PrefetchHint::Half, 0b1100, vec![(6, mask(0b1100))], 0),
+        (PrefetchHint::Line, 0b0100, vec![(6, all)], 3),
+        (PrefetchHint::Line, 0b1111, vec![(6, all)], 0),
+        (PrefetchHint::Pair, 0b0011, vec![(6, all), (7, all)], 6),
+    ] {
+        let mut slice = Slice::new(&spec(), 8);
+        assert_eq!(fetched(&mut slice, sectors, hint), expected, "{hint:?}");
+        assert_eq!(slice.stats.prefetches, extra, "{hint:?}");
+        let mut act = Vec::new();
+        for &(line, sectors) in &expected {
+            slice.arrived(Line(line), sectors, 100, true, &mut act);
+        }
+        assert!(
+            matches!(act[..], [Action::Reply { sectors: s, .. }] if s == mask(sectors)),
+            "{hint:?}: {act:?}"
+        );
+        assert_eq!((slice.in_flight(), slice.stats.prefetch_hits), (0, 0));
+        // What the hint brought is there, and counts once as worth it.
+        for _ in 0..2 {
+            for &(line, sectors) in &expected {
+                let read = Request {
+                    sectors,
+                    ..request(RequestKind::Read, line, 0, 0)
+                };
+                assert_eq!(slice.serve(&read, 200, true, &mut act), Some(sectors));
+            }
+            assert_eq!(slice.stats.prefetch_hits, extra, "{hint:?}");
+        }
+    }
+}
+
+#[test]
+fn a_hint_asks_for_nothing_that_is_here_or_on_its_way() {
+    let mut slice = Slice::new(&spec(), 8);
+    slice.preload(Line(6), mask(0b1000));
+    assert_eq!(
+        fetched(&mut slice, 0b0001, PrefetchHint::Line),
+        [(6, mask(0b0111))]
+    );
+    // A read of a sector that comes anyway waits for it, and makes the prefetch one that was worth it.
+    assert_eq!(fetched(&mut slice, 0b0010, PrefetchHint::Line), []);
+    assert_eq!((slice.stats.prefetches, slice.stats.prefetch_hits), (2, 1));
+    // A hit fetches nothing, whatever it hints.
+    assert_eq!(fetched(&mut slice, 0b1000, PrefetchHint::Pair), []);
+}
+
+#[test]
+fn a_neighbour_is_dropped_when_no_register_is_free() {
+    for (registers, fetches, drops) in [(1, 1, 4), (2, 2, 0)] {
+        let mut slice = Slice::new(
+            &L2Spec {
+                mshrs: registers,
+                ..spec()
+            },
+            8,
+        );
+        let fetched = fetched(&mut slice, 0b0001, PrefetchHint::Pair);
+        assert_eq!(fetched.len(), fetches);
+        assert_eq!(slice.stats.prefetch_drops, drops);
+    }
+}
+
+#[test]
+fn the_copy_of_the_other_partition_passes_the_hint_on() {
+    let mut slice = Slice::new(&spec(), 8);
+    let mut act = Vec::new();
+    let read = Request {
+        prefetch: PrefetchHint::Line,
+        ..request(RequestKind::Read, 6, 0b0001, 0)
+    };
+    slice.serve(&read, 0, false, &mut act);
+    assert!(matches!(
+        act[..],
+        [Action::Fetch { sectors, prefetch: PrefetchHint::Line, .. }] if sectors == mask(0b0001)
+    ));
+    assert_eq!(slice.stats.prefetches, 0);
 }
 
 #[test]

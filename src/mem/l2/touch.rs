@@ -25,6 +25,7 @@ impl Slice {
         let unknown = sectors.without(full).without(entry.valid);
         entry.valid |= full;
         entry.partial = (entry.partial | unknown).without(full);
-        entry.dirty |= sectors;
+        // What this cleans is written back in time that is not simulated.
+        self.tags.soil(id, sectors);
     }
 }

@@ -10,6 +10,19 @@ use crate::probe::Probe;
 use std::collections::VecDeque;
 
 impl MemShard {
+    /// Where `line` lies in the channel, and the burst of its check bits where they lie among the data.
+    #[inline(always)]
+    fn place(&self, line: Line, slice: SliceId) -> (u64, Option<u64>) {
+        let local = self.map.local(line, slice);
+        match self.ecc {
+            None => (local, None),
+            Some(ecc) => {
+                let (data, check) = ecc.place(local);
+                (data, Some(check))
+            }
+        }
+    }
+
     pub(super) fn read_bursts(
         &mut self,
         slice: SliceId,
@@ -17,9 +30,9 @@ impl MemShard {
         line: Line,
         sectors: SectorMask,
     ) {
-        let base = self.map.local(line, slice);
+        let (base, check) = self.place(line, slice);
         let at = self.ratio.to_other(at + self.controller_latency / 2);
-        let left = sectors.count() as u8;
+        let left = sectors.count() as u8 + u8::from(check.is_some());
         let pending = Pending {
             line,
             slice,
@@ -43,6 +56,32 @@ impl MemShard {
                 tag,
             });
         }
+        if let Some(address) = check {
+            self.ecc_bursts.0 += 1;
+            self.reads.push_back(Burst { at, address, tag });
+        }
+    }
+
+    /// Sends `sectors` of an evicted line towards the channel, no earlier than `at`.
+    pub(super) fn write_bursts(
+        &mut self,
+        slice: SliceId,
+        at: Cycle,
+        line: Line,
+        sectors: SectorMask,
+    ) {
+        let (base, check) = self.place(line, slice);
+        let at = self.ratio.to_other(at);
+        let tag = u32::MAX;
+        for sector in sectors.sectors() {
+            let address = base + u64::from(sector) * SECTOR_BYTES;
+            self.writes.push_back(Burst { at, address, tag });
+        }
+        if let Some(address) = check {
+            self.ecc_bursts.1 += 1;
+            self.writes.push_back(Burst { at, address, tag });
+        }
+        self.stalled = self.writes.len() > self.write_backlog;
     }
 
     /// The last DRAM cycle that is over by core cycle `core`.

@@ -9,14 +9,16 @@ use super::dram::{
     grade,
 };
 use super::l2::{Action, Slice};
-use super::{Line, Reply, ReplyTo, Request, RequestKind, SECTOR_BYTES, SectorMask};
+use super::{Line, Reply, ReplyTo, Request, RequestKind, SectorMask};
 use crate::config::{GpuSpec, MemorySpec};
 use crate::engine::{Calendar, ClockRatio, Cycle};
 use crate::ids::{ChannelId, GpcId, SliceId};
 use crate::probe::Probe;
 use crate::stats::L2Stats;
+use ecc::InlineEcc;
 use std::collections::VecDeque;
 
+mod ecc;
 mod fetch;
 
 /// A burst on its way to the channel.
@@ -67,6 +69,9 @@ pub struct MemShard {
     simple: Option<Cycle>,
     later: VecDeque<Later>,
     simple_bursts: (u64, u64),
+    ecc: Option<InlineEcc>,
+    /// Bursts of check bits, read and written.
+    ecc_bursts: (u64, u64),
     controller_latency: Cycle,
     far_one_way: Cycle,
     replicate: bool,
@@ -122,6 +127,8 @@ impl MemShard {
                 .then_some(Cycle::from(spec.dram.simple_latency)),
             later: VecDeque::new(),
             simple_bursts: (0, 0),
+            ecc: InlineEcc::new(&spec.dram),
+            ecc_bursts: (0, 0),
             controller_latency: Cycle::from(spec.dram.controller_latency),
             far_one_way: Cycle::from(spec.noc.far_extra) / 2,
             replicate: spec.l2.two_copies(),
@@ -286,28 +293,20 @@ impl MemShard {
                     line,
                     sectors,
                     cache,
+                    prefetch,
                 } => {
                     let from = ReplyTo::Slice(slice);
                     let forward = Request {
                         at,
                         slice: self.map.home(line),
                         cache,
+                        prefetch,
                         ..Request::new(RequestKind::Forward, line, sectors, from)
                     };
                     self.forward(forward);
                 }
                 Action::WriteBack { at, line, sectors } if self.is_home(slice, line) => {
-                    let base = self.map.local(line, slice);
-                    let at = self.ratio.to_other(at);
-                    for sector in sectors.sectors() {
-                        let address = base + u64::from(sector) * SECTOR_BYTES;
-                        self.writes.push_back(Burst {
-                            at,
-                            address,
-                            tag: u32::MAX,
-                        });
-                    }
-                    self.stalled = self.writes.len() > self.write_backlog;
+                    self.write_bursts(slice, at, line, sectors);
                 }
                 Action::WriteBack { .. } => {}
                 Action::Invalidate { at, line } => {
@@ -355,11 +354,14 @@ impl MemShard {
     /// The channel's counters up to core cycle `now`.
     pub fn dram_stats(&mut self, now: Cycle) -> DramStats {
         let waiting = self.writes.len() as u64;
+        let (ecc_reads, ecc_writes) = self.ecc_bursts;
         if self.simple.is_some() {
             let (reads, writes) = self.simple_bursts;
             return DramStats {
                 reads,
                 writes,
+                ecc_reads,
+                ecc_writes,
                 queued_writes_at_end: waiting,
                 ..DramStats::default()
             };
@@ -371,6 +373,7 @@ impl MemShard {
         }
         let mut stats = self.channel.stats();
         stats.queued_writes_at_end += waiting;
+        (stats.ecc_reads, stats.ecc_writes) = (ecc_reads, ecc_writes);
         stats
     }
 

@@ -10,7 +10,7 @@ use crate::probe::Probe;
 use crate::sm::cores::warp::{Local, PENDING, Queued};
 use crate::sm::memory::coalesce::LineAccess;
 use crate::sm::memory::miss_port::Stage;
-use crate::sm::program::Op;
+use crate::sm::program::{Memory, Op};
 use crate::sm::{Cx, Sm};
 
 impl<S: Stage> Sm<S> {
@@ -37,7 +37,7 @@ impl<S: Stage> Sm<S> {
     pub(super) fn load_line<P: Probe>(
         &mut self,
         entry: &mut Queued,
-        mem: &MemOp,
+        mem: &Memory,
         at: Local,
         cx: &mut Cx<P>,
     ) -> Result<(), (Stuck, Local)> {
@@ -94,6 +94,7 @@ impl<S: Stage> Sm<S> {
             self.send(Request {
                 at: self.cycle(miss_at),
                 cache: mem.cache,
+                prefetch: mem.prefetch,
                 ..Request::new(RequestKind::Read, line.line, sectors, ReplyTo::Fill)
             });
         }
@@ -104,7 +105,7 @@ impl<S: Stage> Sm<S> {
     fn load_past_l1(
         &mut self,
         entry: &mut Queued,
-        mem: &MemOp,
+        mem: &Memory,
         line: LineAccess,
         miss_at: Local,
     ) -> Result<(), (Stuck, Local)> {
@@ -120,6 +121,7 @@ impl<S: Stage> Sm<S> {
         self.send(Request {
             at: self.cycle(miss_at),
             cache: mem.cache,
+            prefetch: mem.prefetch,
             ..Request::new(RequestKind::Read, line.line, line.sectors, to)
         });
         Ok(())

@@ -148,7 +148,6 @@ impl<S: Stage> Sm<S> {
         let slot = usize::from(entry.warp);
         let passes = Local::from(entry.passes);
         let interval = Local::from(cx.spec.lsu.issue_interval);
-        let hold = interval.max(passes * Local::from(smem.pass_interval));
         if entry.space == Space::Shuffle {
             self.memory.lsu.stats.shuffle_instructions += 1;
             let done = now + Local::from(op.latency).saturating_sub(self.memory.lsu.frontend);
@@ -156,13 +155,19 @@ impl<S: Stage> Sm<S> {
             return Progress::Done(interval);
         }
         let mem = launched.program.mems[usize::from(op.mem)];
+        let atomic = matches!(mem.kind, MemKind::Atomic | MemKind::Reduction);
+        let turn = match atomic {
+            true => smem.pass_interval.max(smem.atomic_serial),
+            false => smem.pass_interval,
+        };
+        let hold = interval.max(passes * Local::from(turn));
         let extra = passes - Local::from(entry.least_passes);
         self.memory.lsu.stats.shared_instructions += 1;
         self.memory.lsu.stats.shared_passes += u64::from(passes);
         self.memory.lsu.stats.shared_conflict_passes += u64::from(extra);
         let wide = Local::from(entry.least_passes).saturating_sub(2);
         let latency = match mem.kind {
-            MemKind::Atomic | MemKind::Reduction => {
+            _ if atomic => {
                 let cas = if mem.cas { smem.cas_extra } else { 0 };
                 Local::from(smem.atomic_latency)
                     + extra * Local::from(smem.atomic_serial)

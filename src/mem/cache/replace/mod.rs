@@ -121,6 +121,23 @@ impl Replace {
         policy!(self, p => p.victim(set))
     }
 
+    /// The way with which a walk through `set` in order of use begins: the least recently used one, where the policy
+    /// keeps this order.
+    pub fn first_in_order(&self, set: u32) -> u32 {
+        match self {
+            Replace::Lru(lru) => lru.oldest(set),
+            _ => 0,
+        }
+    }
+
+    /// The way of `set`, of `ways`, that comes after `way` in that walk.
+    pub fn next_in_order(&self, set: u32, way: u32, ways: u32) -> u32 {
+        match self {
+            Replace::Lru(lru) => lru.newer(set, way),
+            _ => (way + 1) % ways,
+        }
+    }
+
     /// A guess of the next victim, for the host's caches only.
     #[inline(always)]
     pub fn likely_victim(&self, set: u32) -> u32 {
