@@ -1,21 +1,13 @@
 //! From the run of a part to the whole kernel.
 
-use super::course::{Course, Rate, Steady};
-use super::fluid::Fluid;
+use super::course::{Course, Steady};
+use super::flow::Flow;
 use super::plan::{Plan, Shape, Trips};
 use super::waves::{Mean, spread_time, wave_time};
 use crate::config::GpuSpec;
 use crate::simulation::{KernelRun, Provenance, ProvenanceKind};
 use crate::stats::{ChipCounters, LEVEL, Label};
 use crate::trace::Kernel;
-
-/// Half width of the interval by which the end of a kernel moves with the order in which warps happen to be picked,
-/// iterations: measured on runs whose numbers of iterations differ by one.
-const JITTER: f64 = 0.5;
-/// How much the difference between the early and the late rate of a loop is widened to an interval.
-const DRIFT: f64 = 0.75;
-/// Relative half width that no interval of the time of an iteration is narrower than.
-const LOOP_LEAST: f64 = 0.02;
 
 /// What a run of a part left.
 pub struct Measured {
@@ -47,7 +39,17 @@ pub fn whole(
             let (value, half) = (waves * wave.value, waves * wave.half);
             (Mean { value, half }, 0.0)
         }
-        Trips::Some(trips) => flow(kernel, shape, plan, part, (trips, waves)),
+        Trips::Some(trips) => {
+            let share = trips as f64 / shape.trips as f64;
+            Flow {
+                kernel,
+                shape,
+                plan,
+                part,
+                share,
+            }
+            .longer(waves)
+        }
     };
     let total = (cycles + longer.value).max(1.0);
     let time = (total - of_loops) / cycles.max(1.0);
@@ -73,134 +75,8 @@ pub fn whole(
     }
 }
 
-/// Cycles by which the whole kernel is longer than a part with `trips` iterations, beside which `waves` were left out; and
-/// how many of them are of iterations that were not run. The part's own CTAs go once more through a model of its grid, with
-/// the rates that were seen.
-fn flow(
-    kernel: &Kernel,
-    shape: &Shape,
-    plan: &Plan,
-    part: &Measured,
-    (trips, waves): (u64, f64),
-) -> (Mean, f64) {
-    let share = trips as f64 / shape.trips as f64;
-    let first = shape.ctas - plan.ctas;
-    let whole = |cta: u64| kernel.ctas.iterations(cta).max(1) as f64;
-    let cut = |cta: u64| (whole(cta) * share).max(1.0);
-    // Up to some waves it matters which SM gets how many CTAs, and the part shows it. Beyond, whoever is free gets the next.
-    let as_seen = first == 0;
-    let from = |first: u64, fluid: &Fluid, trips: &dyn Fn(u64) -> f64| {
-        let mut next = first;
-        let mut begun = vec![0; fluid.speeds.len()];
-        fluid.makespan(|sm| {
-            if as_seen {
-                begun[sm] += 1;
-                return part.course.started(sm, begun[sm] - 1).map(trips);
-            }
-            next += 1;
-            (next <= shape.ctas).then(|| trips(next - 1))
-        })
-    };
-    let holds = part.run.occupancy.ctas_per_sm;
-    let measured = part.course.rates(holds);
-    if measured.iter().all(Option::is_none) {
-        // In so short a run nothing was steady: an interval that nobody takes for an estimate.
-        let cycles = (part.run.end - part.run.start) as f64;
-        let value = cycles * (shape.ctas as f64 / plan.ctas as f64 / share - 1.0);
-        return (Mean { value, half: value }, 0.0);
-    }
-    let each = shape.each.max(1) as f64;
-    let rates = |of: fn(&Rate) -> f64| filled(&measured, of).map(|rate| rate / each).collect();
-    let mut fluid = Fluid {
-        speeds: part.course.speeds(),
-        rates: rates(|rate| rate.value),
-        skew: 1.0,
-        overhead: 0.0,
-    };
-    let took = part.ends.last().map_or(0, |end| end - part.run.start) as f64;
-    if let Some(issued) = part.course.issued_at_first_end(holds) {
-        let share = (cut(first) * each + shape.fixed as f64) / issued;
-        fluid.skew = skew_of(share, fluid.rates.len());
-    }
-    fluid.overhead = overhead_of(&mut fluid, took, |fluid| from(first, fluid, &cut));
-    let of_part = from(first, &fluid, &cut);
-    let own = from(first, &fluid, &whole) - of_part;
-    let full_rate = fluid.rates.last().copied().unwrap_or(1.0);
-    // Waves that were left out: as long as the part's, and longer by their loops.
-    let mean_trips = shape.trips_total as f64 / shape.ctas as f64;
-    let round = mean_trips * (1.0 - share) * f64::from(holds) / full_rate;
-    let (waves, wave) = match first {
-        0 => (0.0, Mean::default()),
-        _ => (waves, wave_of(shape, part)),
-    };
-    let with = |of: fn(&Rate) -> f64| {
-        let rates: Vec<f64> = rates(of);
-        let fluid = Fluid {
-            rates,
-            ..fluid.clone()
-        };
-        let longer = from(first, &fluid, &whole) - from(first, &fluid, &cut);
-        longer + waves * round * full_rate / fluid.rates.last().copied().unwrap_or(1.0)
-    };
-    let drift = (with(|rate| rate.early) - with(|rate| rate.late)).abs() * DRIFT;
-    let jitter = JITTER * f64::from(holds) / full_rate;
-    let of_loops = own + waves * round;
-    let half = drift
-        .max(of_loops * LOOP_LEAST)
-        .hypot(jitter)
-        .hypot(waves * wave.half);
-    let value = of_loops + waves * wave.value;
-    (Mean { value, half }, of_loops)
-}
-
-/// The rate for each number of CTAs: where none was seen, as for the nearest number above that was seen, less in
-/// proportion at most; or that of the nearest below.
-fn filled(measured: &[Option<Rate>], of: fn(&Rate) -> f64) -> impl Iterator<Item = f64> {
-    (0..measured.len()).map(move |at| {
-        let seen = |at: usize| measured[at].map(|rate| (at, of(&rate)));
-        let above = (at..measured.len()).find_map(seen);
-        let below = (0..=at).rev().find_map(seen);
-        match (below, above) {
-            (Some((a, rate)), Some((b, more))) if b > a => {
-                rate + (more - rate) * (at - a) as f64 / (b - a) as f64
-            }
-            (Some((_, rate)), _) => rate,
-            // Half way between a machine that one CTA fills and one that it fills in proportion.
-            (None, Some((b, rate))) => rate * (1.0 + (at + 1) as f64 / (b + 1) as f64) / 2.0,
-            (None, None) => 1.0,
-        }
-    })
-}
-
-/// The time beside its loop that makes the CTAs of the part end when they did.
-fn overhead_of(fluid: &mut Fluid, took: f64, of_part: impl Fn(&Fluid) -> f64) -> f64 {
-    let (mut least, mut most) = (0.0, took);
-    for _ in 0..24 {
-        fluid.overhead = (least + most) / 2.0;
-        match of_part(fluid) < took {
-            true => least = fluid.overhead,
-            false => most = fluid.overhead,
-        }
-    }
-    (least + most) / 2.0
-}
-
-/// The ratio of shares with which the oldest of `ctas` gets `share` of the whole.
-fn skew_of(share: f64, ctas: usize) -> f64 {
-    let oldest = |skew: f64| 1.0 / (0..ctas).map(|rank| skew.powi(rank as i32)).sum::<f64>();
-    let (mut least, mut most) = (0.05, 1.0);
-    for _ in 0..30 {
-        let middle = (least + most) / 2.0;
-        match oldest(middle) > share {
-            true => least = middle,
-            false => most = middle,
-        }
-    }
-    (least + most) / 2.0
-}
-
 /// Cycles of a wave that was left out.
-fn wave_of(shape: &Shape, part: &Measured) -> Mean {
+pub fn wave_of(shape: &Shape, part: &Measured) -> Mean {
     let wave = shape.wave as usize;
     wave_time(&part.ends, wave).unwrap_or_else(|| spread_time(&part.ends, wave))
 }

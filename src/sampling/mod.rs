@@ -10,6 +10,7 @@
 
 mod combine;
 mod course;
+mod flow;
 mod fluid;
 mod memo;
 mod plan;
