@@ -206,3 +206,20 @@ fn a_recorded_sum_of_parts_is_a_kernel_of_its_own() {
         assert_eq!(candidate.launches.len(), 1 + usize::from(reduced));
     }
 }
+
+#[test]
+fn batches_in_fp32_have_the_tiles_that_were_seen() {
+    for (name, tile) in [
+        ("a100-40", "128x128"),
+        ("l4", "128x128"),
+        ("v100", "32x128"),
+    ] {
+        let op = GemmOp {
+            batch: 64,
+            layout: Layout::Nn,
+            ..linear(2048, 64, 2048, DataType::F32)
+        };
+        let best = best(&op, name);
+        assert!(best.name.contains(tile), "{name}: {}", best.name);
+    }
+}
