@@ -113,6 +113,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "hash",
             "ids",
             "isa",
+            "mem::dram::spec",
             "occupancy",
             "sm::latency",
             "sm::Program",

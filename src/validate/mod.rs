@@ -9,6 +9,7 @@ pub mod dataset;
 pub mod filter;
 pub mod gate;
 pub mod html;
+mod layer;
 pub mod operator;
 pub mod predict;
 pub mod results;

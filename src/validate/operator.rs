@@ -2,6 +2,7 @@
 
 use super::cuda::{self, Program};
 use super::dataset::Row;
+use super::layer;
 use crate::config::GpuSpec;
 use crate::kernels::choose::Recorded;
 use crate::kernels::operator::*;
@@ -127,7 +128,7 @@ pub fn operator(row: &Row) -> Result<Operator, Unfit> {
 
 /// Whose kernels were measured.
 fn style(row: &Row) -> Style {
-    match row.source.contains("vidur") {
+    match layer::profiled(row) {
         true => Style::Vllm,
         false => Style::Torch21,
     }
@@ -330,7 +331,9 @@ fn attention(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
 pub enum L2State {
     /// What an earlier run of the same operator had left: it was repeated.
     Repeated,
-    /// What other kernels had left, or nothing of its own: it ran among others of a model, or L2 was flushed.
+    /// What the rest of a layer had left, which ran since.
+    Layer,
+    /// Nothing of its own: L2 was flushed.
     Foreign,
 }
 
@@ -341,9 +344,11 @@ pub fn l2_state(row: &Row) -> L2State {
         .get("method")
         .and_then(Value::as_str)
         .unwrap_or("");
-    // Vidur profiles whole layers; its rows are single kernels of them.
-    match row.source.contains("vidur") || method.contains("cold") || method.contains("flush") {
-        true => L2State::Foreign,
+    if method.contains("cold") || method.contains("flush") {
+        return L2State::Foreign;
+    }
+    match layer::profiled(row) {
+        true => L2State::Layer,
         false => L2State::Repeated,
     }
 }

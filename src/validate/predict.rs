@@ -1,12 +1,13 @@
 //! The time that the model gives a row.
 
 use super::dataset::Row;
+use super::layer;
 use super::operator::{self, L2State, Measured, Unfit};
 use super::roofline;
 use crate::config::GpuSpec;
 use crate::error::{Error, Result};
 use crate::kernels::choose::{self, Algorithm};
-use crate::kernels::operator::{DataType, Function};
+use crate::kernels::operator::{DataType, Function, Operator};
 use crate::kernels::rows::pointwise::Pointwise;
 use crate::kernels::{Arrays, KernelGenerator};
 use crate::report::bound::{Bound, bound};
@@ -156,7 +157,7 @@ impl Predictor<'_> {
             Measured::Program(program) => {
                 let kernel = program.kernel(spec)?;
                 let reason = "the kernel that the row names".to_owned();
-                return self.time(row, [reason], &[kernel], session).map(Ok);
+                return self.time((row, None), [reason], &[kernel], session).map(Ok);
             }
         };
         let algorithm = match &self.choice {
@@ -183,7 +184,7 @@ impl Predictor<'_> {
                     let name = candidate.name.clone();
                     let reasons = candidate.launches.iter();
                     let reasons = reasons.map(|launch| format!("{name}: {}", launch.reason));
-                    let found = self.time(row, reasons, &kernels, session)?;
+                    let found = self.time((row, Some(operator)), reasons, &kernels, session)?;
                     if best.as_ref().is_none_or(|b| found.time_us < b.time_us) {
                         best = Some(found);
                     }
@@ -196,11 +197,11 @@ impl Predictor<'_> {
         }))
     }
 
-    /// The kernels in order, behind an earlier run of themselves where the measurement repeated them, else behind a copy
-    /// of other data.
+    /// The kernels in order, behind what [`L2State`] says of the measurement: an earlier run of themselves, that and the
+    /// rest of a layer, or a copy of other data.
     fn time(
         &self,
-        row: &Row,
+        (row, operator): (&Row, Option<&Operator>),
         reasons: impl IntoIterator<Item = String>,
         kernels: &[Kernel],
         session: &Session,
@@ -219,18 +220,18 @@ impl Predictor<'_> {
             memo: self.memo,
             progress: None,
         };
-        let foreign = match operator::l2_state(row) {
-            L2State::Repeated => None,
-            L2State::Foreign => Some(foreign(session.spec())?),
+        let spec = session.spec();
+        let (repeated, since) = match (operator::l2_state(row), operator) {
+            (L2State::Layer, Some(operator)) => (true, layer::rest(row, operator, spec)?),
+            (L2State::Foreign, _) => (false, vec![foreign(spec)?]),
+            _ => (true, Vec::new()),
         };
         let mut runs = Vec::with_capacity(kernels.len());
         for at in 0..kernels.len() {
-            // The rest of the round before, then this one's.
-            let round = match &foreign {
-                None => &kernels[at..],
-                Some(copy) => std::slice::from_ref(copy),
-            };
-            let before: Vec<&Kernel> = round.iter().chain(&kernels[..at]).collect();
+            // The rest of the round before, what ran since, then this one's.
+            let round = if repeated { &kernels[at..] } else { &[] };
+            let before = round.iter().chain(&since).chain(&kernels[..at]);
+            let before: Vec<&Kernel> = before.collect();
             runs.push(sampler.run(&kernels[at], &before)?);
         }
         if runs.iter().any(|run| run.partial) {

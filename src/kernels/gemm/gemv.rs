@@ -99,6 +99,11 @@ impl Gemv {
         (self.at_once + self.small) * bytes.div_ceil(128)
     }
 
+    /// How often a warp waits in a trip because so many small rows are on their way that the next has no register.
+    pub(in crate::kernels) fn waits(&self) -> u64 {
+        self.small.div_ceil(IN_FLIGHT) - 1
+    }
+
     /// Registers of a vector on its way.
     fn words(&self) -> u64 {
         (self.vector() * self.data.bytes()).div_ceil(4)

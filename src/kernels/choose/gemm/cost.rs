@@ -3,6 +3,7 @@
 use crate::config::GpuSpec;
 use crate::kernels::gemm::{Gemm, Merge, Work};
 use crate::kernels::operator::Layout;
+use crate::mem::dram::spec::grade;
 
 /// Share of the peak that long streams from memory reach.
 const STREAM: f64 = 0.9;
@@ -10,10 +11,6 @@ const STREAM: f64 = 0.9;
 /// between the sum (1) and the longest (infinity). By simulation of FP32 tiles: 92 % of the peak where shared memory is
 /// busy for half of the time, 70 % where it is busy as long as the arithmetic.
 const NORM: i32 = 3;
-/// Bytes that DRAM could move in the time of opening a row. A row is opened for each piece: all CTAs go along the depth
-/// together, so that the next piece of a matrix's row comes too late to find it open. By simulation: pieces of 64 bytes
-/// reach 30 % of the peak, those of 128 bytes 60 to 80 %.
-const ROW_OPENED: f64 = 180.0;
 /// How much longer a load takes while all SMs load.
 const QUEUED: f64 = 2.0;
 /// Share of L2 that holds what is read again.
@@ -57,8 +54,17 @@ pub(super) fn dram_bytes(gpu: &GpuSpec) -> f64 {
     f64::from(gpu.dram.channels) * 16.0 * clocks * STREAM
 }
 
-/// Cycles to bring `bytes` from DRAM for `gemm`: where the depth lies side by side in the larger matrix, in pieces as
-/// long as a stage is deep.
+/// Bytes that a channel of DRAM could move between two openings of rows, which come no closer than tRRD and four in tFAW.
+fn row_opened(gpu: &GpuSpec) -> f64 {
+    let standard = grade(gpu.dram.standard);
+    let timing = &standard.timing;
+    let between = f64::from(timing.rrd_l.max(timing.rrd_s)).max(f64::from(timing.faw) / 4.0);
+    between / f64::from(timing.bl) * f64::from(standard.org.burst_bytes)
+}
+
+/// Cycles to bring `bytes` from DRAM for `gemm`. A row is opened for each piece: all CTAs go along the depth together, so
+/// that the next piece of a matrix's row comes too late to find it open. Where the depth lies side by side in the larger
+/// matrix, pieces are as long as a stage is deep.
 fn streaming(gemm: &Gemm, bytes: f64, gpu: &GpuSpec) -> f64 {
     let size = gemm.data.bytes() as f64;
     let [a, b, _] = gemm.footprint();
@@ -71,7 +77,7 @@ fn streaming(gemm: &Gemm, bytes: f64, gpu: &GpuSpec) -> f64 {
         // Neighbours read what is beside it at about the same time.
         false => 4.0 * f64::from(gemm.tile.m.min(gemm.tile.n)) * size,
     };
-    bytes / dram_bytes(gpu) * (1.0 + (ROW_OPENED / piece).powi(4)).powf(0.25)
+    bytes / dram_bytes(gpu) * (1.0 + (row_opened(gpu) / piece).powi(4)).powf(0.25)
 }
 
 /// Bytes a core cycle that all L2 slices give.
@@ -79,12 +85,19 @@ fn l2_bytes(gpu: &GpuSpec) -> f64 {
     f64::from(gpu.l2.slices) * f64::from(gpu.l2.slice_bytes_per_cycle) * STREAM
 }
 
+/// Cycles from a load that hits in L2 to its result.
+fn hit_latency(gpu: &GpuSpec) -> f64 {
+    let noc = &gpu.noc;
+    [noc.request_latency, gpu.l2.hit_latency, noc.reply_latency]
+        .map(f64::from)
+        .iter()
+        .sum()
+}
+
 /// Cycles from a load that misses everything to its result.
 fn memory_latency(gpu: &GpuSpec) -> f64 {
-    let noc = &gpu.noc;
-    let l2 = [gpu.l2.hit_latency, gpu.l2.miss_latency, gpu.l2.fill_latency];
-    let l2: u32 = l2.iter().map(|&cycles| u32::from(cycles)).sum();
-    f64::from(u32::from(noc.request_latency) + u32::from(noc.reply_latency) + l2) + 150.0
+    let behind = f64::from(gpu.l2.miss_latency) + f64::from(gpu.l2.fill_latency);
+    hit_latency(gpu) + behind + 150.0
 }
 
 /// Cycles of an iteration when an SM has `ctas` CTAs of it, of `active` SMs, and what limits it.
@@ -201,6 +214,10 @@ pub(super) struct Thin {
     pub finish: u64,
     /// Operands and results, each once.
     pub bytes: f64,
+    /// What a CTA reads of the small matrix: L1 holds it for the CTA's warps, every CTA asks L2 for it.
+    pub small_bytes: u64,
+    /// How many times in a trip a warp waits for the small matrix, beyond the wait for the large one.
+    pub waits: u64,
 }
 
 /// What `thin` would take on `gpu`.
@@ -211,30 +228,49 @@ pub(super) fn thin_cost(thin: &Thin, gpu: &GpuSpec) -> Option<Cost> {
         return None;
     }
     let sms = f64::from(gpu.sms);
-    let waves = thin.ctas as f64 / (sms * f64::from(resident));
-    let instructions = thin.trips * thin.instructions + thin.finish;
-    let warps = (thin.ctas * thin.warps) as f64;
-    let issue = (warps / (4.0 * sms)).ceil() * instructions as f64;
-    let passes = (warps / sms).ceil() * (thin.trips * thin.passes) as f64;
-    // Loads of a trip are under way together; the next trip waits for them.
-    let latency = memory_latency(gpu);
-    let trip = latency + thin.instructions as f64;
-    let alone = waves.ceil() * (thin.trips as f64 * trip + thin.finish as f64 * 4.0);
+    let of_wave = sms * f64::from(resident);
+    let ctas = thin.ctas as f64;
+    let full = (ctas / of_wave).floor();
+    let rest = ctas - full * of_wave;
+    let (of_full, limit) = thin_wave(thin, of_wave.min(ctas), gpu);
+    let of_rest = if rest > 0.0 {
+        thin_wave(thin, rest, gpu).0
+    } else {
+        0.0
+    };
+    Some(Cost {
+        cycles: full * of_full + of_rest + 2.0 * memory_latency(gpu),
+        resident,
+        waves: ctas / of_wave,
+        limit,
+    })
+}
+
+/// Cycles of a wave of so many CTAs of `thin`, and what limits it.
+fn thin_wave(thin: &Thin, ctas: f64, gpu: &GpuSpec) -> (f64, &'static str) {
+    let sms = f64::from(gpu.sms);
+    let trips = thin.trips as f64;
+    let instructions = trips * thin.instructions as f64 + thin.finish as f64;
+    let warps = ctas * thin.warps as f64;
+    // The large matrix's loads of a trip are under way together; the next trip waits for them.
+    let waits = memory_latency(gpu) + thin.waits as f64 * hit_latency(gpu);
+    let trip = waits * QUEUED + thin.instructions as f64;
+    let bytes = thin.bytes * ctas / thin.ctas as f64;
+    let small = ctas * thin.small_bytes as f64;
     let limits = [
-        (thin.bytes / dram_bytes(gpu), "DRAM"),
-        (issue, "issue"),
-        (passes, "L1"),
-        (alone, "one warp's own latency"),
+        (bytes / dram_bytes(gpu), "DRAM"),
+        ((bytes + small) / l2_bytes(gpu), "L2"),
+        ((warps / (4.0 * sms)).ceil() * instructions, "issue"),
+        ((warps / sms).ceil() * trips * thin.passes as f64, "L1"),
+        (
+            trips * trip + thin.finish as f64 * 4.0,
+            "one warp's own latency",
+        ),
     ];
     let most = limits.iter().max_by(|a, b| a.0.total_cmp(&b.0));
     let &(_, limit) = most.expect("there are limits");
     let sum: f64 = limits.iter().map(|(cycles, _)| cycles.powi(NORM)).sum();
-    Some(Cost {
-        cycles: sum.powf(1.0 / f64::from(NORM)) + 2.0 * latency,
-        resident,
-        waves,
-        limit,
-    })
+    (sum.powf(1.0 / f64::from(NORM)), limit)
 }
 
 /// What the parts of a split depth cost.

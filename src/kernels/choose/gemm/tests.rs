@@ -209,11 +209,7 @@ fn a_recorded_sum_of_parts_is_a_kernel_of_its_own() {
 
 #[test]
 fn batches_in_fp32_have_the_tiles_that_were_seen() {
-    for (name, tile) in [
-        ("a100-40", "128x128"),
-        ("l4", "128x128"),
-        ("v100", "32x128"),
-    ] {
+    for (name, tile) in [("a100-40", "128x128"), ("l4", "128x128"), ("v100", "64x64")] {
         let op = GemmOp {
             batch: 64,
             layout: Layout::Nn,
@@ -222,4 +218,51 @@ fn batches_in_fp32_have_the_tiles_that_were_seen() {
         let best = best(&op, name);
         assert!(best.name.contains(tile), "{name}: {}", best.name);
     }
+}
+
+/// Each CTA of a kernel without tiles asks L2 for the whole small matrix, and waits for the rows of it that have no register.
+#[test]
+fn a_deep_thin_product_has_tiles_where_each_cta_would_read_a_long_small_matrix() {
+    let name = |m, n, k, layout| {
+        let op = GemmOp {
+            layout,
+            ..linear(m, n, k, DataType::F32)
+        };
+        best(&op, "v100-sxm2").name
+    };
+    // 32 MB of the small matrix for each of 128 CTAs.
+    let deep = name(16, 512, 500_000, Layout::Nt);
+    assert!(
+        deep.starts_with("volta_sgemm") && deep.contains("splitK"),
+        "{deep}"
+    );
+    // One row of it: 2 MB.
+    let row = name(1, 512, 500_000, Layout::Nt);
+    assert!(row.starts_with("gemv2T"), "{row}");
+    // CTAs that share the depth read a part each.
+    let shared = name(16, 512, 500_000, Layout::Nn);
+    assert!(shared.starts_with("gemmSN_NN"), "{shared}");
+}
+
+#[test]
+fn what_ctas_read_of_the_small_matrix_counts_at_the_rate_of_l2() {
+    let gpu = gpu("v100-sxm2");
+    let thin = |small_bytes| cost::Thin {
+        ctas: 8000,
+        warps: 4,
+        registers: 64,
+        smem_bytes: 0,
+        trips: 4,
+        instructions: 40,
+        passes: 20,
+        waits: 0,
+        finish: 40,
+        bytes: 1e6,
+        small_bytes,
+    };
+    let [none, much] = [0, 10 << 20].map(|bytes| cost::thin_cost(&thin(bytes), &gpu).unwrap());
+    let peak = f64::from(gpu.l2.slices) * f64::from(gpu.l2.slice_bytes_per_cycle);
+    let least = 8000.0 * f64::from(10 << 20) / peak;
+    assert!((least..2.0 * least).contains(&(much.cycles - none.cycles)));
+    assert_eq!((none.limit == "L2", much.limit), (false, "L2"));
 }

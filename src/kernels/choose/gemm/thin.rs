@@ -135,6 +135,8 @@ fn rows(op: &GemmOp, sides: &Sides, at_once: u64, warps: u64, gpu: &GpuSpec) -> 
         passes: kernel.passes(),
         finish: 13 * at_once * sides.small + 40,
         bytes: bytes(op),
+        small_bytes: sides.small * op.k * op.data.bytes(),
+        waits: kernel.waits(),
     };
     let cost = thin_cost(&thin, gpu)?;
     kernel.build(gpu).ok()?;
@@ -177,6 +179,8 @@ fn columns(op: &GemmOp, sides: &Sides, warps: u64, split: u64, gpu: &GpuSpec) ->
         passes: kernel.passes(),
         finish: 10 * warps + 40,
         bytes: bytes(op),
+        small_bytes: sides.small * op.k.div_ceil(split) * op.data.bytes(),
+        waits: 0,
     };
     let cost = thin_cost(&thin, gpu)?;
     let made = kernel.build(gpu).ok();
