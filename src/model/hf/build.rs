@@ -308,10 +308,10 @@ impl Builder {
         )
     }
 
-    /// Feed-forward networks of which each token takes `chosen`; `gated`: the first matrix is double.
+    /// Feed-forward networks of which each token takes those that `choice` (a number for each) says; `gated`: the first matrix is double.
     ///
     /// The products are one for each token and network that it takes, as they are without grouping.
-    pub fn experts(&mut self, x: TensorId, experts: Experts) -> TensorId {
+    pub fn experts(&mut self, x: TensorId, choice: TensorId, experts: Experts) -> TensorId {
         let (width, inner) = (self.width(x), experts.inner);
         let first = match experts.gated {
             true => inner.saturating_mul(2),
@@ -338,7 +338,7 @@ impl Builder {
             "experts",
             "Experts",
             kind,
-            vec![x, up, down],
+            vec![x, choice, up, down],
             shape,
             products,
         )

@@ -196,8 +196,8 @@ impl Decoder {
         let normed = self.normalise(b, "post_attention_layernorm", x);
         let fed = b.within("mlp", |b| match self.experts {
             Some(experts) => {
-                b.linear("gate", normed, experts.count, false);
-                b.experts(normed, experts)
+                let choice = b.linear("gate", normed, experts.count, false);
+                b.experts(normed, choice, experts)
             }
             None => self.feed_forward(b, normed, self.inner),
         });

@@ -149,8 +149,8 @@ fn feed(b: &mut Builder, decoder: &Decoder, sparse: Option<&Mixture>, x: TensorI
     let Some(mixture) = sparse else {
         return decoder.feed_forward(b, x, decoder.inner);
     };
-    b.linear("gate", x, mixture.experts.count, false);
-    let routed = b.experts(x, mixture.experts);
+    let choice = b.linear("gate", x, mixture.experts.count, false);
+    let routed = b.experts(x, choice, mixture.experts);
     match mixture.shared {
         0 => routed,
         inner => {

@@ -105,14 +105,14 @@ impl Stack {
             step => layer % step == 1,
         };
         let out = if sparse {
-            b.linear("router", normed, self.experts, false);
+            let choice = b.linear("router", normed, self.experts, false);
             let experts = Experts {
                 count: self.experts,
                 chosen: 1,
                 inner: self.inner,
                 gated: self.gated,
             };
-            b.experts(normed, experts)
+            b.experts(normed, choice, experts)
         } else {
             let up = b.linear("wi", normed, self.inner, false);
             let mut inside = b.each("act", self.function, &[up]);
