@@ -37,6 +37,7 @@ const BANNED: &[(&str, &[&str], &str)] = &[
             "src/isa",
             "src/kernels",
             "src/config",
+            "src/model",
         ],
         "dense index tables in the model",
     ),
@@ -139,6 +140,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "trace",
         ],
     ),
+    ("src/model", &["error"]),
     (
         "src/noc",
         &["config", "engine", "ids", "mem", "probe", "stats"],

@@ -57,6 +57,7 @@ pub(crate) mod kernels;
 pub(crate) mod mem;
 pub(crate) mod memory_limit;
 pub(crate) mod microbench;
+pub(crate) mod model;
 pub(crate) mod noc;
 pub(crate) mod occupancy;
 pub(crate) mod output;
@@ -102,6 +103,9 @@ pub mod internals {
     }
     pub mod microbench {
         pub use crate::microbench::*;
+    }
+    pub mod model {
+        pub use crate::model::*;
     }
     pub mod occupancy {
         pub use crate::occupancy::*;

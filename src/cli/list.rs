@@ -5,6 +5,7 @@ use super::common::{JsonFlag, MachineArgs};
 use crate::config::{self, KeyDoc, Resolved, field::Kind, registry, units};
 use crate::error::Result;
 use crate::kernels::synth;
+use crate::model::{options::Bindings, zoo};
 use crate::report::table::table;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
@@ -45,6 +46,62 @@ pub struct ListWorkloads {
     /// JSON or text.
     #[command(flatten)]
     pub json: JsonFlag,
+}
+
+/// `phantom-gpu list-models`.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct ListModels {
+    /// JSON or a table.
+    #[command(flatten)]
+    pub json: JsonFlag,
+}
+
+/// One built-in model, on one sequence of 128 tokens or one image.
+#[derive(Debug, Serialize)]
+struct ModelRow {
+    name: &'static str,
+    aliases: Vec<&'static str>,
+    family: &'static str,
+    parameters: u64,
+    flops: u64,
+}
+
+impl ListModels {
+    /// The built-in models.
+    ///
+    /// # Errors
+    /// A built-in model with a fault.
+    pub fn text(&self) -> Result<String> {
+        let row = |model: zoo::Model| {
+            let graph = model.build(&Bindings::default())?;
+            Ok(ModelRow {
+                name: model.name,
+                aliases: zoo::aliases(model.name),
+                family: model.family,
+                parameters: graph.parameters(),
+                flops: graph.flops(),
+            })
+        };
+        let rows: Vec<ModelRow> = zoo::all().into_iter().map(row).collect::<Result<_>>()?;
+        if self.json.json {
+            return Ok(json_text(&rows));
+        }
+        let header = ["name", "other names", "family", "parameters (M)", "GFLOP"];
+        let mut table = fitting(&header, 3);
+        for row in rows {
+            table.add_row([
+                row.name.to_owned(),
+                row.aliases.join(", "),
+                row.family.to_owned(),
+                format!("{:.1}", row.parameters as f64 / 1e6),
+                format!("{:.1}", row.flops as f64 / 1e9),
+            ]);
+        }
+        Ok(format!(
+            "{table}\nGFLOP: one sequence of 128 tokens, or one image. Case and punctuation of names do not matter.\n\
+             `phantom-gpu load-model NAME` shows what is in a model.\n"
+        ))
+    }
 }
 
 fn json_text(value: &impl Serialize) -> String {

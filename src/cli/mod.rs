@@ -5,6 +5,7 @@ pub mod correlate;
 pub mod dram;
 pub mod explain;
 pub mod list;
+pub mod load_model;
 pub mod micro_benchmark;
 pub mod record;
 pub mod simulate;
@@ -42,6 +43,10 @@ enum Command {
     ListHardware(list::ListHardware),
     /// The kernels that the program makes itself (synth:...), with their parameters.
     ListWorkloads(list::ListWorkloads),
+    /// What is in a model: operators, matrix products, parameters, memory.
+    LoadModel(load_model::Args),
+    /// The models that are built in.
+    ListModels(list::ListModels),
     /// Look at traces and convert them.
     Trace(trace::Args),
     /// The model of a GPU through the micro-benchmark suite, next to measured numbers.
@@ -73,6 +78,8 @@ fn dispatch(command: Command) -> Result<()> {
         Command::ListGpus(args) => output::print_text(&args.text()?),
         Command::ListHardware(args) => output::print_text(&args.text()?),
         Command::ListWorkloads(args) => output::print_text(&args.text()),
+        Command::ListModels(args) => output::print_text(&args.text()?),
+        Command::LoadModel(args) => load_model::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::MicroBenchmark(args) => micro_benchmark::run(&args),
         Command::Correlate(args) => correlate::run(&args),

@@ -1,0 +1,193 @@
+//! Families of decoders, each by what is different about it.
+
+use super::Run;
+use super::build::{Experts, Heads};
+use super::config::Config;
+use super::decoder::{Decoder, Feed, Norm};
+use crate::error::Result;
+use crate::model::graph::Graph;
+
+/// Llama and Mistral.
+pub fn llama(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    let bias = config.flag("attention_bias", false)?;
+    let decoder = Decoder {
+        qkv_bias: bias,
+        out_bias: bias,
+        feed_bias: config.flag("mlp_bias", false)?,
+        ..Decoder::usual(config)?
+    };
+    Ok(decoder.build(name, config.dtype()?, run))
+}
+
+/// Mixtral: Llama with experts.
+pub fn mixtral(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    let decoder = Decoder::usual(config)?;
+    let count = config.count("num_local_experts")?;
+    let chosen = config.count("num_experts_per_tok")?;
+    if chosen > count {
+        return Err(config.wrong(
+            "num_experts_per_tok",
+            format!("a token takes {chosen} of {count} experts"),
+        ));
+    }
+    let decoder = Decoder {
+        experts: Some(Experts {
+            count,
+            chosen,
+            inner: decoder.inner,
+            gated: true,
+        }),
+        ..decoder
+    };
+    Ok(decoder.build(name, config.dtype()?, run))
+}
+
+/// Qwen2: Llama with biases in front of the attention.
+pub fn qwen2(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    let decoder = Decoder {
+        qkv_bias: true,
+        ..Decoder::usual(config)?
+    };
+    Ok(decoder.build(name, config.dtype()?, run))
+}
+
+/// Gemma: Llama with heads of a size of their own, and the table of tokens at both ends.
+pub fn gemma(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    config.count("head_dim")?;
+    let bias = config.flag("attention_bias", false)?;
+    let decoder = Decoder {
+        feed: Feed::Gated("Gelu"),
+        qkv_bias: bias,
+        out_bias: bias,
+        tied: config.flag("tie_word_embeddings", true)?,
+        ..Decoder::usual(config)?
+    };
+    Ok(decoder.build(name, config.dtype()?, run))
+}
+
+/// Phi-1 and Phi-2: attention and feed-forward network side by side.
+pub fn phi(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    if config.flag("qk_layernorm", false)? {
+        return Err(config.wrong("qk_layernorm", "normalised queries and keys are not read"));
+    }
+    let decoder = Decoder {
+        norm: Norm::Layer,
+        feed: Feed::Plain("Gelu"),
+        qkv_bias: true,
+        out_bias: true,
+        feed_bias: true,
+        parallel: Some(1),
+        head_bias: true,
+        ..Decoder::usual(config)?
+    };
+    Ok(decoder.build(name, config.dtype()?, run))
+}
+
+/// Phi-3: Llama with fewer, larger matrices.
+pub fn phi3(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    let decoder = Decoder {
+        feed: Feed::GatedInOne("Silu"),
+        one_qkv: true,
+        ..Decoder::usual(config)?
+    };
+    Ok(decoder.build(name, config.dtype()?, run))
+}
+
+/// GPT-NeoX.
+pub fn gpt_neox(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    let bias = config.flag("attention_bias", true)?;
+    let parallel = config.flag("use_parallel_residual", true)?;
+    let decoder = Decoder {
+        norm: Norm::Layer,
+        feed: Feed::Plain("Gelu"),
+        one_qkv: true,
+        qkv_bias: bias,
+        out_bias: bias,
+        feed_bias: true,
+        parallel: parallel.then_some(2),
+        ..Decoder::usual(config)?
+    };
+    Ok(decoder.build(name, config.dtype()?, run))
+}
+
+/// GPT-2, whose keys have names of their own.
+pub fn gpt2(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    let (hidden, heads) = (config.count("n_embd")?, config.count("n_head")?);
+    let head_dim = config.divided(("n_embd", hidden), ("n_head", heads))?;
+    let decoder = Decoder {
+        hidden,
+        layers: config.layers("n_layer")?,
+        heads: Heads {
+            heads,
+            kv_heads: heads,
+            head_dim,
+            value_dim: head_dim,
+            causal: true,
+        },
+        inner: config.maybe("n_inner")?.unwrap_or(4 * hidden),
+        vocabulary: config.count("vocab_size")?,
+        positions: Some(positions(config, "n_positions", run.seq)?),
+        embedded: hidden,
+        norm: Norm::Layer,
+        final_norm: true,
+        one_qkv: true,
+        qkv_bias: true,
+        out_bias: true,
+        feed: Feed::Plain("Gelu"),
+        feed_bias: true,
+        parallel: None,
+        experts: None,
+        tied: config.flag("tie_word_embeddings", true)?,
+        head_bias: false,
+    };
+    Ok(decoder.build(name, config.dtype()?, run))
+}
+
+/// OPT.
+pub fn opt(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    let hidden = config.count("hidden_size")?;
+    let heads = config.count("num_attention_heads")?;
+    let head_dim = config.divided(("hidden_size", hidden), ("num_attention_heads", heads))?;
+    let bias = config.flag("enable_bias", true)?;
+    let before = config.flag("do_layer_norm_before", true)?;
+    let removed = config.flag("_remove_final_layer_norm", false)?;
+    let decoder = Decoder {
+        hidden,
+        layers: config.layers("num_hidden_layers")?,
+        heads: Heads {
+            heads,
+            kv_heads: heads,
+            head_dim,
+            value_dim: head_dim,
+            causal: true,
+        },
+        inner: config.count("ffn_dim")?,
+        vocabulary: config.count("vocab_size")?,
+        // Two rows are kept for what is no position.
+        positions: Some(positions(config, "max_position_embeddings", run.seq)? + 2),
+        embedded: config.maybe("word_embed_proj_dim")?.unwrap_or(hidden),
+        norm: Norm::Layer,
+        final_norm: before && !removed,
+        one_qkv: false,
+        qkv_bias: bias,
+        out_bias: bias,
+        feed: Feed::Plain("Relu"),
+        feed_bias: bias,
+        parallel: None,
+        experts: None,
+        tied: config.flag("tie_word_embeddings", true)?,
+        head_bias: false,
+    };
+    Ok(decoder.build(name, config.dtype()?, run))
+}
+
+/// Rows of a table of positions, of which `tokens` are needed.
+pub fn positions(config: &Config, key: &str, tokens: u64) -> Result<u64> {
+    match config.count(key)? {
+        rows if rows >= tokens => Ok(rows),
+        rows => Err(config.wrong(
+            key,
+            format!("the model knows {rows} positions, and --seq-len asks for {tokens}"),
+        )),
+    }
+}

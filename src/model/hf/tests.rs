@@ -1,0 +1,122 @@
+//! Families of configurations whose dimensions are small enough to count by hand, and keys that make no sense.
+
+use crate::model::graph::Graph;
+use crate::model::options::Bindings;
+use serde_json::{Value, json};
+
+fn read(config: &Value, batch: u64, seq: u64) -> Result<Graph, String> {
+    let bindings = Bindings {
+        batch: Some(batch),
+        seq: Some(seq),
+        ..Bindings::default()
+    };
+    let graph = super::read(&config.to_string(), "config.json", "small", &bindings);
+    let graph = graph.map_err(|e| e.to_string())?;
+    graph.check("config.json").map_err(|e| e.to_string())?;
+    Ok(graph)
+}
+
+fn llama() -> Value {
+    json!({"model_type": "llama", "hidden_size": 8, "intermediate_size": 12, "num_attention_heads": 4,
+           "num_key_value_heads": 2, "num_hidden_layers": 3, "vocab_size": 10, "torch_dtype": "bfloat16"})
+}
+
+#[test]
+fn a_decoder_is_counted_as_by_hand() {
+    let graph = read(&llama(), 2, 5).unwrap();
+    let layer = 8 * (8 + 4 + 4 + 8) + 3 * 8 * 12 + 2 * 8;
+    assert_eq!(graph.parameters(), 3 * layer + 2 * 10 * 8 + 8);
+    let tokens = 2 * 5;
+    let dense = 8 * (8 + 4 + 4 + 8) + 3 * 8 * 12;
+    let attention = 2 * 4 * (5 * 5 * 2) * 2;
+    assert_eq!(
+        graph.flops(),
+        2 * (3 * (tokens * dense + attention) + tokens * 80)
+    );
+    assert_eq!(graph.memory().kv_cache_bytes, 2 * 2 * 2 * 3 * tokens * 2);
+}
+
+#[test]
+fn families_differ_where_their_definitions_do() {
+    let change = |key: &str, value: Value| {
+        let mut config = llama();
+        config[key] = value;
+        read(&config, 1, 4).unwrap().parameters()
+    };
+    let usual = change("unused", json!(1));
+    assert_eq!(change("tie_word_embeddings", json!(true)), usual - 80);
+    assert_eq!(
+        change("attention_bias", json!(true)),
+        usual + 3 * (8 + 4 + 4 + 8)
+    );
+    assert_eq!(
+        change("model_type", json!("qwen2")),
+        usual + 3 * (8 + 4 + 4)
+    );
+    assert_eq!(change("model_type", json!("phi3")), usual);
+    // LayerNorm has a bias, one of two norms is gone, and so is the gate; every matrix has a bias.
+    let phi = usual as i64 - 3 * 8 * 12 + 3 * (8 + 4 + 4 + 8 + 12 + 8) + 8 + 10;
+    assert_eq!(change("model_type", json!("phi")) as i64, phi);
+}
+
+#[test]
+fn latent_attention_and_experts_are_counted_as_by_hand() {
+    let config = json!({"model_type": "deepseek_v3", "hidden_size": 8, "intermediate_size": 12,
+        "num_attention_heads": 2, "num_hidden_layers": 2, "vocab_size": 10, "q_lora_rank": 3, "kv_lora_rank": 5,
+        "qk_nope_head_dim": 4, "qk_rope_head_dim": 2, "v_head_dim": 4, "n_routed_experts": 6, "n_shared_experts": 1,
+        "num_experts_per_tok": 2, "moe_intermediate_size": 7, "first_k_dense_replace": 1});
+    let graph = read(&config, 1, 4).unwrap();
+    let attention = 8 * 3 + 3 + 3 * 12 + 8 * 7 + 5 + 5 * 16 + 8 * 8;
+    let sparse = 6 * 8 + 6 * 3 * 8 * 7 + 3 * 8 * 7;
+    let norms = 2 * 2 * 8 + 8;
+    assert_eq!(
+        graph.parameters(),
+        2 * attention + 3 * 8 * 12 + sparse + norms + 160
+    );
+    let mut wrong = config;
+    wrong["num_experts_per_tok"] = json!(7);
+    assert!(read(&wrong, 1, 4).unwrap_err().contains("7 of 6 experts"));
+}
+
+#[test]
+fn experts_of_switch_are_in_every_other_layer() {
+    let config = |kind: &str| {
+        json!({"model_type": kind, "d_model": 8, "d_ff": 16, "d_kv": 4, "num_heads": 2, "num_layers": 4,
+               "vocab_size": 10, "num_experts": 3, "num_sparse_encoder_layers": 2, "num_sparse_decoder_layers": 2})
+    };
+    let plain = read(&config("t5"), 1, 4).unwrap().parameters();
+    let switch = read(&config("switch_transformers"), 1, 4)
+        .unwrap()
+        .parameters();
+    assert_eq!(switch - plain, 4 * (2 * 2 * 8 * 16 + 3 * 8));
+}
+
+#[test]
+fn keys_that_make_no_sense_are_named() {
+    let cases = [
+        ("hidden_size", Value::Null, "hidden_size is missing"),
+        ("num_attention_heads", json!(3), "not divisible"),
+        ("num_hidden_layers", json!("3"), "num_hidden_layers"),
+        ("num_hidden_layers", json!(100_000), "up to 1000"),
+        ("vocab_size", json!(0), "vocab_size"),
+        ("vocab_size", json!(1u64 << 40), "vocab_size"),
+        ("model_type", json!("llamox"), "llamox"),
+        ("torch_dtype", json!("int3"), "int3"),
+        ("mlp_bias", json!(1), "mlp_bias"),
+        (
+            "head_dim",
+            json!(u32::MAX),
+            "elements that a tensor may have",
+        ),
+    ];
+    for (key, value, message) in cases {
+        let mut config = llama();
+        config[key] = value;
+        if key == "head_dim" {
+            config["hidden_size"] = json!(u32::MAX - 3);
+        }
+        let refused = read(&config, 1, 4).unwrap_err();
+        assert!(refused.contains(message), "{key}: {refused}");
+    }
+    assert!(read(&json!([1]), 1, 4).unwrap_err().contains("no object"));
+}
