@@ -1,7 +1,7 @@
 //! Reads stored CTA streams back, one CTA at a time, from any thread.
 
 use super::blocks::{FRAME_BYTES_MAX, Frame, crc32};
-use super::cache::FrameCache;
+use super::cache::{FrameCache, Unpacked};
 use super::spool::Spool;
 use crate::error::{Error, Result};
 use crate::trace::kernel::{Code, CtaReader, StreamMemory};
@@ -56,6 +56,23 @@ pub struct StoredCtas {
 thread_local! {
     static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
         const { RefCell::new(None) };
+}
+
+/// The head of a CTA: its warps' first chunks, and where the others are.
+struct Head {
+    frame: Arc<Unpacked>,
+    /// Its place among the CTAs of the frame.
+    slot: usize,
+    /// Its bytes in the frame.
+    range: std::ops::Range<usize>,
+    /// Where the packed frame begins.
+    offset: u64,
+}
+
+impl Head {
+    fn bytes(&self) -> Option<&[u8]> {
+        self.frame.bytes.get(self.range.clone())
+    }
 }
 
 /// One entry of a head's directory.
@@ -130,8 +147,8 @@ impl StoredCtas {
         }
     }
 
-    /// The unpacked frame with `cta` and where its head lies in it.
-    fn head(&self, cta: u64) -> Result<(Arc<Vec<u8>>, std::ops::Range<usize>, u64)> {
+    /// Where the head of `cta` is.
+    fn head(&self, cta: u64) -> Result<Head> {
         let number = self.frames.partition_point(|f| f.first_cta <= cta);
         let frame = number
             .checked_sub(1)
@@ -141,31 +158,34 @@ impl StoredCtas {
         let raw = self.frame(number - 1, frame)?;
         let slot = (cta - frame.first_cta) as usize;
         let start_of = |slot: usize| -> Option<usize> {
-            let bytes = raw.get(slot * 4..slot * 4 + 4)?;
+            let bytes = raw.bytes.get(slot * 4..slot * 4 + 4)?;
             Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize)
         };
         let from = start_of(slot);
         let to = if slot + 1 < frame.ctas as usize {
             start_of(slot + 1)
         } else {
-            Some(raw.len())
+            Some(raw.bytes.len())
         };
         match (from, to) {
-            (Some(from), Some(to)) if from <= to && to <= raw.len() => {
-                Ok((raw, from..to, frame.offset))
-            }
+            (Some(from), Some(to)) if from <= to && to <= raw.bytes.len() => Ok(Head {
+                frame: raw,
+                slot,
+                range: from..to,
+                offset: frame.offset,
+            }),
             _ => Err(self.fault(frame.offset, "a thread block lies outside its frame")),
         }
     }
 
-    fn frame(&self, number: usize, frame: &Frame) -> Result<Arc<Vec<u8>>> {
+    fn frame(&self, number: usize, frame: &Frame) -> Result<Arc<Unpacked>> {
         let key = (self.kernel, number);
         if let Some(hit) = self.cache.get(key) {
             return Ok(hit);
         }
         // Unpacked outside the cache's lock: at worst two threads do the same work.
-        let raw =
-            Arc::new(self.unpack(frame.offset, frame.packed, frame.raw as usize, frame.crc)?);
+        let bytes = self.unpack(frame.offset, frame.packed, frame.raw as usize, frame.crc)?;
+        let raw = Arc::new(Unpacked::new(bytes, frame.ctas));
         self.cache.put(key, &raw);
         Ok(raw)
     }
@@ -194,9 +214,11 @@ impl CtaReader for StoredCtas {
     }
 
     fn load(&self, cta: u64, warps: &mut [WarpStream]) -> Result<()> {
-        let (raw, range, offset) = self.head(cta)?;
+        let found = self.head(cta)?;
+        let offset = found.offset;
         let short = || self.fault(offset, format!("thread block {cta} is cut short"));
-        let head = raw.get(range).ok_or_else(short)?;
+        let head = found.bytes().ok_or_else(short)?;
+        let known = found.frame.is_checked(found.slot);
         let mut directory = Directory::of(head).ok_or_else(short)?;
         let mut data = directory.end;
         for (number, warp) in warps.iter_mut().enumerate() {
@@ -207,7 +229,9 @@ impl CtaReader for StoredCtas {
                 .ok_or_else(short)?;
             data += first.bytes;
             warp.fill(bytes, first.runs, 0, chunks);
-            self.checked(warp, offset, cta, number as u32)?;
+            if !known {
+                self.checked(warp, offset, cta, number as u32)?;
+            }
         }
         if directory.at != directory.end || data != head.len() {
             return Err(self.fault(
@@ -215,18 +239,19 @@ impl CtaReader for StoredCtas {
                 format!("thread block {cta} has not {} warps", warps.len()),
             ));
         }
+        found.frame.set_checked(found.slot);
         Ok(())
     }
 
     fn load_chunk(&self, cta: u64, warp: u32, chunk: u32, into: &mut WarpStream) -> Result<()> {
-        let (raw, range, offset) = self.head(cta)?;
+        let found = self.head(cta)?;
         let short = || {
             self.fault(
-                offset,
+                found.offset,
                 format!("thread block {cta} has no chunk {chunk} of warp {warp}"),
             )
         };
-        let head = raw.get(range).ok_or_else(short)?;
+        let head = found.bytes().ok_or_else(short)?;
         let mut directory = Directory::of(head).ok_or_else(short)?;
         for _ in 0..warp {
             directory.warp(None).ok_or_else(short)?;
@@ -375,6 +400,22 @@ mod tests {
             assert!(stored.load_chunk(4100, 1, 2, &mut warps[0]).is_err());
             assert!(stored.load_chunk(4100, 2, 1, &mut warps[0]).is_err());
         }
+    }
+
+    #[test]
+    fn a_thread_block_is_checked_once_as_long_as_its_frame_is_kept() {
+        let mut stored = stored(40, u64::MAX);
+        let mut warps = vec![WarpStream::default(); 2];
+        stored.load(7, &mut warps).unwrap();
+        // No code that the streams could fit: only what was checked before is loaded.
+        stored.check = Some(Arc::default());
+        stored.load(7, &mut warps).unwrap();
+        assert_eq!(insts(&mut warps[1]), 8);
+        assert!(stored.load(8, &mut warps).is_err());
+        assert!(stored.load(8, &mut warps).is_err(), "a fault is no check");
+        assert!(stored.load(7, &mut warps[..1]).is_err(), "another shape");
+        stored.cache = Arc::default();
+        assert!(stored.load(7, &mut warps).is_err());
     }
 
     proptest! {
