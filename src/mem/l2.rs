@@ -101,6 +101,11 @@ impl Slice {
         self.mshrs.warm(line);
     }
 
+    #[inline(always)]
+    fn find(&self, line: Line) -> Option<EntryId> {
+        self.tags.find_in(self.sets.set_of(line), line)
+    }
+
     /// Drops all content.
     pub fn flush(&mut self) {
         self.tags.reset(self.ways);
@@ -108,7 +113,7 @@ impl Slice {
 
     /// A host copy: all sectors of `sectors` present and clean, without time.
     pub fn preload(&mut self, line: Line, sectors: SectorMask) {
-        let id = match self.tags.find(line) {
+        let id = match self.find(line) {
             Some(id) => id,
             None => {
                 let set = self.sets.set_of(line);
@@ -137,7 +142,7 @@ impl Slice {
         match r.kind {
             RequestKind::Write => Some(self.write(r, now, act)),
             RequestKind::Invalidate => {
-                if let Some(id) = self.tags.find(r.line) {
+                if let Some(id) = self.find(r.line) {
                     self.tags.entry_mut(id).valid = SectorMask::NONE;
                 }
                 Some(SectorMask::NONE)
@@ -165,7 +170,7 @@ impl Slice {
         home: bool,
         act: &mut Vec<Action>,
     ) -> Option<SectorMask> {
-        let present = self.tags.find(r.line);
+        let present = self.find(r.line);
         let (valid, partial) = present.map_or((SectorMask::NONE, SectorMask::NONE), |id| {
             (self.tags.entry(id).valid, self.tags.entry(id).partial)
         });
@@ -257,7 +262,7 @@ impl Slice {
             let start = self.atomic_free_at.max(at);
             self.atomic_free_at = start + Cycle::from(waiter.atomic_cycles);
             at = self.atomic_free_at;
-            if let Some(id) = self.tags.find(line) {
+            if let Some(id) = self.find(line) {
                 self.soil(id, waiter.sectors, at, act);
             }
             if self.replicates {
@@ -285,7 +290,7 @@ impl Slice {
         self.stats.requests += 1;
         self.stats.sector_writes += count;
         let start = self.start(now, self.data_cycles(r.sectors));
-        let present = self.tags.find(r.line);
+        let present = self.find(r.line);
         let id = match present {
             Some(id) => {
                 self.stats.write_hits += count;
@@ -376,7 +381,7 @@ impl Slice {
         act: &mut Vec<Action>,
     ) {
         let mshr = self.mshrs.find(line);
-        let id = match self.tags.find(line) {
+        let id = match self.find(line) {
             Some(id) => id,
             None => {
                 let first = mshr.and_then(|mshr| self.mshrs.first(mshr));

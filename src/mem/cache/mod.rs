@@ -6,6 +6,7 @@ mod naive;
 #[cfg(test)]
 mod pair_test;
 pub mod replace;
+mod short;
 pub mod small;
 pub mod tags;
 

@@ -1,10 +1,12 @@
 //! Sectored, set-associative tags.
 //!
-//! A lookup finds its entry through an index over all lines instead of comparing every way, so that the host's
-//! cost does not depend on associativity. Which line makes room is decided by a policy ([`Replace`]). The
-//! behaviour is that of a plain set-associative array; a property test holds it against one.
+//! How a lookup finds its entry depends on the associativity, for the host's sake alone: short tags of a set that lie
+//! side by side are compared at once ([`Short`]); with hundreds of ways, as L1 has, an index over all lines leads to the
+//! entry. Which line makes room is decided by a policy ([`Replace`]). The behaviour is that of a plain set-associative
+//! array; a property test holds it against one.
 
 use super::replace::{Access, Replace};
+use super::short::Short;
 use crate::config::Replacement;
 use crate::mem::{Line, SectorMask};
 
@@ -64,6 +66,9 @@ pub struct Tags {
     /// How many lines of a set may be dirty; where that is limited, `dirty` has one entry a set.
     dirty_max: u16,
     dirty: Vec<u16>,
+    /// Of arrays with few ways.
+    short: Option<Short>,
+    /// First entry of each bucket; of arrays with more ways.
     index: Vec<u32>,
     index_shift: u32,
 }
@@ -73,7 +78,11 @@ impl Tags {
     /// line number modulo the sets. At most 65,535 ways.
     pub fn new(sets: u32, ways: u32, hashed_sets: bool, policy: Replacement) -> Self {
         let lines = sets * ways;
-        let buckets = (lines.max(1) * 2).next_power_of_two();
+        let short = (ways <= Short::WAYS).then(|| Short::new(sets, ways));
+        let buckets = match short {
+            Some(_) => 1,
+            None => (lines.max(1) * 2).next_power_of_two(),
+        };
         let empty = Entry {
             line: Line::default(),
             chain: NONE,
@@ -92,8 +101,9 @@ impl Tags {
             replace: Replace::new(policy, sets, ways),
             dirty_max: u16::MAX,
             dirty: Vec::new(),
+            short,
             index: vec![NONE; buckets as usize],
-            index_shift: 64 - buckets.trailing_zeros(),
+            index_shift: (64 - buckets.trailing_zeros()).min(63),
         }
     }
 
@@ -108,6 +118,9 @@ impl Tags {
     pub fn reset(&mut self, ways: u32) {
         self.ways_allowed = ways.min(self.ways);
         self.index.fill(NONE);
+        if let Some(short) = &mut self.short {
+            short.reset();
+        }
         self.used.fill(0);
         self.dirty.fill(0);
         self.replace.reset(self.ways_allowed);
@@ -139,9 +152,20 @@ impl Tags {
         }
     }
 
-    /// The entry of `line`, without touching its age.
-    #[inline]
+    /// The entry of `line`, without touching its age; see [`Tags::find_in`].
+    #[inline(always)]
     pub fn find(&self, line: Line) -> Option<EntryId> {
+        self.find_in(self.set_of(line), line)
+    }
+
+    /// The entry of `line`, which was inserted in set `set` if at all, without touching its age.
+    #[inline]
+    pub fn find_in(&self, set: u32, line: Line) -> Option<EntryId> {
+        if let Some(short) = &self.short {
+            let first = set * self.ways;
+            let holds = |way| self.entries[(first + way) as usize].line == line;
+            return short.find(set, line, holds).map(|way| first + way);
+        }
         let mut at = self.index[self.bucket(line)];
         while at != NONE {
             let entry = &self.entries[at as usize];
@@ -163,6 +187,10 @@ impl Tags {
                 .map_or(Line::default(), |e| e.line)
         };
         let leaving = content(set * self.ways + self.replace.likely_victim(set));
+        if let Some(short) = &self.short {
+            std::hint::black_box(leaving.0 ^ short.touch(set));
+            return;
+        }
         let present = content(self.index[self.bucket(line)]);
         std::hint::black_box(present.0 ^ u64::from(self.index[self.bucket(leaving)]));
     }
@@ -245,23 +273,33 @@ impl Tags {
                 dirty: old.dirty,
                 partial: old.partial,
             });
-            self.unindex(old.line, id);
+            if self.short.is_none() {
+                self.unindex(old.line, id);
+            }
             if !self.dirty.is_empty() && !old.dirty.is_empty() {
                 self.dirty[set as usize] -= 1;
             }
             way
         };
         let id = set * self.ways + way;
-        let bucket = self.bucket(line);
+        let chain = match &mut self.short {
+            Some(short) => {
+                short.set(set, way, line);
+                NONE
+            }
+            None => {
+                let bucket = self.bucket(line);
+                std::mem::replace(&mut self.index[bucket], id)
+            }
+        };
         self.entries[id as usize] = Entry {
             line,
-            chain: self.index[bucket],
+            chain,
             valid: SectorMask::NONE,
             dirty: SectorMask::NONE,
             partial: SectorMask::NONE,
             prefetched: SectorMask::NONE,
         };
-        self.index[bucket] = id;
         self.replace.fill(set, way, access);
         (id, victim)
     }
@@ -296,8 +334,11 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_a_plain_lru_array(
-            sets in 1u32..9, ways in 1u32..6, lines in prop::collection::vec(0u64..64, 1..400)
+            sets in 1u32..9,
+            ways in prop_oneof![1u32..20, 31u32..36],
+            lines in prop::collection::vec((0u64..64, prop::bool::ANY), 1..400)
         ) {
+            let lines = lines.into_iter().map(|(line, far)| line | u64::from(far) << 31);
             let mut tags = Tags::new(sets, ways, false, Replacement::Lru);
             let mut naive = NaiveLru::new(sets, ways);
             for line in lines {

@@ -82,7 +82,7 @@ impl Slice {
     }
 
     fn valid(&self, line: Line) -> SectorMask {
-        let present = self.tags.find(line);
+        let present = self.find(line);
         present.map_or(SectorMask::NONE, |id| self.tags.entry(id).valid)
     }
 

@@ -8,7 +8,7 @@ impl Slice {
     /// Leaves `line` as a read of `sectors` would, or as a write would that covers them whole but for those that are not
     /// in `full`. Lines that make room are lost: their write-back belongs to time that is not simulated.
     pub fn touch(&mut self, line: Line, sectors: SectorMask, full: SectorMask, write: bool) {
-        let id = match self.tags.find(line) {
+        let id = match self.find(line) {
             Some(id) => id,
             None => {
                 let set = self.sets.set_of(line);
