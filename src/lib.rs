@@ -44,6 +44,7 @@
 //!
 //! `ARCHITECTURE.md` in the repository has the whole of it, `CONTRIBUTING.md` how to add something.
 
+pub(crate) mod benchmark;
 pub(crate) mod cli;
 pub mod config;
 pub(crate) mod cta_scheduler;

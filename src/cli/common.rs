@@ -61,7 +61,7 @@ pub enum Fidelity {
 #[derive(clap::Args, Clone, Debug)]
 pub struct FidelityArgs {
     /// Widest confidence interval (half width, relative, 95 %) that a sampled kernel is extrapolated with; beyond it a
-    /// larger part is simulated [default: 0.02].
+    /// larger part is simulated [default: 0.02; 0.05 for the kernels of a model].
     #[arg(long, value_name = "SHARE")]
     pub ci: Option<f64>,
     /// Keep estimates in this folder, and take those that are there.

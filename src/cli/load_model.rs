@@ -47,24 +47,55 @@ pub enum FormatArg {
     Pt2,
 }
 
-/// Extents that a model leaves open.
+impl FormatArg {
+    /// The same as a value.
+    pub fn format(self) -> Format {
+        match self {
+            FormatArg::Onnx => Format::Onnx,
+            FormatArg::HuggingFace => Format::HuggingFace,
+            FormatArg::Pt2 => Format::Pt2,
+        }
+    }
+}
+
+/// Extents that a model leaves open, and how strictly it is read.
 #[derive(clap::Args, Clone, Debug, Default)]
-pub struct ShapeArgs {
+pub struct ExtentArgs {
     /// Number for an extent that the model calls NAME (repeatable).
     #[arg(long, value_name = "NAME=N")]
     pub dim: Vec<String>,
     /// Shape of an input, such as input_ids=1x128 (repeatable).
     #[arg(long, value_name = "NAME=AxB")]
     pub input_shape: Vec<String>,
+    /// Count operators that are not known as nothing.
+    #[arg(long)]
+    pub skip_unknown: bool,
+}
+
+impl ExtentArgs {
+    /// The same as values.
+    ///
+    /// # Errors
+    /// What is no pair of name and number.
+    pub fn bindings(&self) -> Result<Bindings> {
+        let mut bindings = Bindings::parse(&self.dim, &self.input_shape)?;
+        bindings.skip_unknown = self.skip_unknown;
+        Ok(bindings)
+    }
+}
+
+/// Extents that a model leaves open.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct ShapeArgs {
+    /// Those with names.
+    #[command(flatten)]
+    pub extents: ExtentArgs,
     /// Sequences or images at a time [default of configurations: 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=EXTENT_MAX))]
     pub batch_size: Option<u64>,
     /// Tokens of a sequence [default of configurations: 128].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=EXTENT_MAX))]
     pub seq_len: Option<u64>,
-    /// Count operators that are not known as nothing.
-    #[arg(long)]
-    pub skip_unknown: bool,
 }
 
 impl ShapeArgs {
@@ -73,10 +104,9 @@ impl ShapeArgs {
     /// # Errors
     /// What is no pair of name and number.
     pub fn bindings(&self) -> Result<Bindings> {
-        let mut bindings = Bindings::parse(&self.dim, &self.input_shape)?;
+        let mut bindings = self.extents.bindings()?;
         bindings.batch = self.batch_size;
         bindings.seq = self.seq_len;
-        bindings.skip_unknown = self.skip_unknown;
         Ok(bindings)
     }
 }
@@ -92,11 +122,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(json) = &args.json.json {
         output::spare(&[("--json", Some(json))], [std::path::Path::new(model)])?;
     }
-    let format = args.format.map(|format| match format {
-        FormatArg::Onnx => Format::Onnx,
-        FormatArg::HuggingFace => Format::HuggingFace,
-        FormatArg::Pt2 => Format::Pt2,
-    });
+    let format = args.format.map(FormatArg::format);
     let graph = source::open(model, format, &args.shapes.bindings()?)?;
     let summary = Summary::of(&graph, model);
     tables.print(&text(&summary))?;

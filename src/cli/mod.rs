@@ -1,6 +1,8 @@
 //! The command line: one module for each command.
 
+pub mod benchmark;
 pub mod common;
+pub mod compare_models;
 pub mod correlate;
 pub mod dram;
 pub mod explain;
@@ -43,6 +45,10 @@ enum Command {
     ListHardware(list::ListHardware),
     /// The kernels that the program makes itself (synth:...), with their parameters.
     ListWorkloads(list::ListWorkloads),
+    /// A model on GPUs: time of every layer, what bounds it, latency, throughput, memory.
+    Benchmark(benchmark::Args),
+    /// Models on GPUs next to each other: time, throughput, memory or what is missing.
+    CompareModels(compare_models::Args),
     /// What is in a model: operators, matrix products, parameters, memory.
     LoadModel(load_model::Args),
     /// The models that are built in.
@@ -79,6 +85,8 @@ fn dispatch(command: Command) -> Result<()> {
         Command::ListHardware(args) => output::print_text(&args.text()?),
         Command::ListWorkloads(args) => output::print_text(&args.text()),
         Command::ListModels(args) => output::print_text(&args.text()?),
+        Command::Benchmark(args) => benchmark::run(&args),
+        Command::CompareModels(args) => compare_models::run(&args),
         Command::LoadModel(args) => load_model::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::MicroBenchmark(args) => micro_benchmark::run(&args),

@@ -43,6 +43,7 @@ pub mod micro_ops;
 pub mod micro_ring;
 pub mod micro_sweep;
 pub mod micro_wmma;
+pub mod operands;
 pub mod operator;
 pub mod rows;
 pub mod shared;
@@ -115,9 +116,14 @@ impl From<Fault> for Error {
 }
 
 /// A kernel as a value: what is wanted of it, for any GPU.
-pub trait KernelGenerator: Fields {
+pub trait KernelGenerator: Fields + Send + Sync {
     /// Name of the family in text.
     fn name(&self) -> &'static str;
+
+    /// The same kernel on operands in other places; nothing for kernels whose places have no numbers.
+    fn moved(&self, _places: &Places) -> Option<Box<dyn KernelGenerator>> {
+        None
+    }
 
     /// The parts of the kernel as code for `gpu`. Every field is in its range.
     ///
@@ -248,9 +254,14 @@ names! {
     }
 }
 
+/// First byte of the first array of a kernel.
+const ARRAYS_FROM: u64 = 0x7f00_0000_0000;
+/// Bytes from an array to the next, as a power of two.
+const ARRAY_BITS: u32 = 36;
+
 /// First byte of array `index` of a kernel: far apart, and aligned to large pages.
-fn array(index: u64) -> u64 {
-    0x7f00_0000_0000 + (index << 36)
+pub fn array(index: u64) -> u64 {
+    ARRAYS_FROM + (index << ARRAY_BITS)
 }
 
 /// Where the operands of a kernel lie: first bytes, in the order that its family gives them. Kernels that work on each
@@ -272,7 +283,35 @@ impl Arrays {
         self.0[index] = address;
         self
     }
+
+    /// What lies in window `n` of the usual ones, at `places[n]`; how far it lies from the window's begin stays.
+    pub fn moved(self, places: &Places) -> Self {
+        Arrays(self.0.map(|address| {
+            let window = (address - ARRAYS_FROM) >> ARRAY_BITS;
+            places[window as usize] + (address - array(window))
+        }))
+    }
 }
+
+/// A place for each of the usual windows of a kernel: first bytes.
+pub type Places = [u64; Arrays::MOST];
+
+/// [`KernelGenerator::moved`] of a family that has a field `arrays`.
+macro_rules! moves_arrays {
+    () => {
+        fn moved(
+            &self,
+            places: &$crate::kernels::Places,
+        ) -> Option<Box<dyn $crate::kernels::KernelGenerator>> {
+            let arrays = self.arrays.moved(places);
+            Some(Box::new(Self {
+                arrays,
+                ..self.clone()
+            }))
+        }
+    };
+}
+use moves_arrays;
 
 impl Default for Arrays {
     fn default() -> Self {

@@ -176,6 +176,8 @@ names! {
         Half = "half",
         /// The first one begins at an address that no vector can be read from.
         Misaligned = "misaligned",
+        /// The first one has its heads in front of its tokens, the result behind: `heads` of `cols` elements, `rows` tokens.
+        Heads = "heads",
     }
 }
 
@@ -208,6 +210,10 @@ family! {
         pub operands: Operands = "operands" name(Operands::NAMES),
         /// whose kernel
         pub style: Style = "style" name(Style::NAMES),
+        /// rows of a matrix that is read across them, or tokens of a head; 0: all rows are one matrix
+        pub rows: u64 = "rows" count(0, 0, EDGE_MAX).quiet(),
+        /// heads
+        pub heads: u64 = "heads" count(1, 1, 4096).quiet(),
     }
 }
 
@@ -457,3 +463,24 @@ pub enum Operator {
     /// Attention.
     Attention(AttentionOp),
 }
+
+/// Every kind of operator is one.
+macro_rules! from {
+    ($($kind:ident($op:ty)),*) => { $(
+        impl From<$op> for Operator {
+            fn from(op: $op) -> Self {
+                Operator::$kind(op)
+            }
+        }
+    )* };
+}
+from!(
+    Gemm(GemmOp),
+    Elementwise(ElementwiseOp),
+    Rows(RowsOp),
+    Rope(RopeOp),
+    Embedding(EmbeddingOp),
+    Cat(CatOp),
+    Conv(ConvOp),
+    Attention(AttentionOp)
+);

@@ -4,6 +4,7 @@ mod attention;
 mod attention_more;
 mod conv;
 mod gemm;
+mod operands;
 mod rows;
 mod rows_more;
 mod specs;

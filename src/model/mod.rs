@@ -6,6 +6,7 @@
 pub mod check;
 pub mod graph;
 pub mod hf;
+pub mod lower;
 pub mod memory;
 pub mod onnx;
 pub mod options;

@@ -55,6 +55,7 @@ impl Report {
                 memcpys: result.memcpys,
             },
             layers: Vec::new(),
+            model: None,
             research: research(config, result),
             validity: validity::validity(workload, result, &config.spec),
             simulation: simulation(workload, &totals, result.wall_s, threads),

@@ -41,6 +41,9 @@ pub fn catalogue() -> Vec<Entry> {
     all.metrics();
     all.fields("kernels[].provenance.", Provenance::SCHEMA);
     all.fields("layers[].", Layer::SCHEMA);
+    all.fields("layers[].provenance.", Provenance::SCHEMA);
+    all.fields("model.", Model::SCHEMA);
+    all.fields("model.memory.", ModelMemory::SCHEMA);
     all.fields("totals.", Totals::SCHEMA);
     all.fields("validity.", Validity::SCHEMA);
     all.fields("simulation.", Simulation::SCHEMA);

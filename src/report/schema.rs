@@ -30,6 +30,9 @@ record! {
         pub kernels: Vec<Kernel>,
         /// Layers of a model; empty for a run of kernels.
         pub layers: Vec<Layer>,
+        /// The model as a whole; absent for a run of kernels.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub model: Option<Model>,
         /// Sections of the instruments that are compiled in, by name; empty without any.
         pub research: crate::probe::Sections,
         /// The whole run.
@@ -195,20 +198,102 @@ record! {
     pub struct Layer {
         /// Name in the model.
         pub name: String,
-        /// Operator.
+        /// Operator, and those that are fused to it.
         pub op: String,
-        /// Its kernels, as positions in `kernels`.
+        /// Its kernels, as positions in `kernels`, in the order of their launches; a kernel that is launched again with the same tensors in L2 is there once.
         pub kernels: Vec<usize>,
-        /// Core cycles.
+        /// Core cycles of its kernels.
         pub cycles: u64 = "cycles",
-        /// Microseconds.
+        /// The same in microseconds.
         pub time_us: f64 = "us",
+        /// Microseconds that the device waited for the host in front of its kernels.
+        pub wait_us: f64 = "us",
         /// Floating-point operations.
         pub flops: u64 = "operations",
         /// Bytes that it must move at least.
         pub bytes: u64 = "bytes",
-        /// What bounds it: `compute`, `memory` or `latency`.
+        /// What bounds it: `compute`, `memory`, `latency` or `launch`.
         pub bound: &'static str,
+        /// The time at peak rates of arithmetic and of DRAM, of the time that it takes.
+        pub peak_fraction: f64 = "ratio",
+        /// Share of DRAM's peak bandwidth that it used; 0 where nothing was simulated.
+        pub dram_fraction: f64 = "ratio",
+        /// How the numbers came about.
+        pub provenance: Provenance,
+    }
+}
+
+record! {
+    /// A model on a GPU.
+    pub struct Model {
+        /// Name of the model.
+        pub name: String,
+        /// GPU as it was asked for.
+        pub gpu: String,
+        /// Sequences or images at a time.
+        pub batch_size: u64 = "sequences",
+        /// Tokens of a sequence, or of those that are kept in decoding; absent where the model has none.
+        pub seq_len: Option<u64> = "tokens",
+        /// Numbers of weights and activations.
+        pub precision: &'static str,
+        /// Who launches the kernels: `eager`, `graph` or `compile`.
+        pub runtime: &'static str,
+        /// `prefill` or `decode`.
+        pub phase: &'static str,
+        /// Elements of all weights.
+        pub parameters: u64 = "elements",
+        /// Floating-point operations in matrix products.
+        pub flops: u64 = "operations",
+        /// Whether it has room in the memory of the GPU.
+        pub fits: bool,
+        /// Time of a run; null where it does not fit.
+        pub latency_ms: Option<f64> = "ms",
+        /// Relative half width of the confidence interval of the time, from the kernels' intervals.
+        pub ci_rel: f64 = "ratio",
+        /// Results a second, in `unit`; null where it does not fit.
+        pub throughput: Option<f64> = "1/s", by "batch_size (x seq_len) / latency_ms x 1000",
+        /// What is counted: `tokens/s` or `samples/s`.
+        pub unit: &'static str,
+        /// Time until the first token is known; null where there is none.
+        pub time_to_first_token_ms: Option<f64> = "ms",
+        /// Time of a further token; null in other phases than decoding.
+        pub time_per_token_ms: Option<f64> = "ms",
+        /// Memory.
+        pub memory: ModelMemory,
+        /// Time of the kernels alone.
+        pub device_ms: f64 = "ms",
+        /// Time in which the device did nothing: between kernels, and waiting for the host.
+        pub launch_gap_ms: f64 = "ms", by "latency_ms - device_ms",
+        /// Time of the host for a call of an operator.
+        pub host_call_us: f64 = "us",
+        /// Launches of kernels.
+        pub launches: u64 = "kernels",
+        /// Share of the time that no kernel was simulated for: rooflines stand in (0 to 1).
+        pub unsimulated_share: f64 = "ratio",
+        /// Share of the floating-point operations that were not lowered and are in no number here (0 to 1).
+        pub refused_share: f64 = "ratio",
+    }
+}
+
+record! {
+    /// Bytes that a model needs, and those that there are.
+    pub struct ModelMemory {
+        /// Weights and constants.
+        pub weights_bytes: u64 = "bytes",
+        /// The most that inputs and activations take at one time.
+        pub activations_bytes: u64 = "bytes",
+        /// Keys and values that are kept.
+        pub kv_cache_bytes: u64 = "bytes",
+        /// All of it.
+        pub total_bytes: u64 = "bytes",
+        /// Memory of the GPU.
+        pub capacity_bytes: u64 = "bytes",
+        /// Bytes by which it is too large; 0 where it fits.
+        pub missing_bytes: u64 = "bytes",
+        /// What takes most: `weights`, `activations` or `keys and values`.
+        pub largest: &'static str,
+        /// The largest batch that would fit; null where this one does.
+        pub largest_batch: Option<u64> = "sequences",
     }
 }
 

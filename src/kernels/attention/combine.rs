@@ -9,7 +9,9 @@ use crate::kernels::rows::program::{
     Contiguous, Place, RowPlace, RowProgram, Script, SharedPlace, Span, Who,
 };
 use crate::kernels::rows::script::list;
-use crate::kernels::{Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, line, per_warp};
+use crate::kernels::{
+    Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, line, moves_arrays, per_warp,
+};
 
 family! {
     /// The results of parts, each weighted by its sum of exponentials, added (`flash_fwd_splitkv_combine_kernel`).
@@ -139,6 +141,8 @@ impl CombineSplits {
 }
 
 impl KernelGenerator for CombineSplits {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "combine_splits_kernel"
     }

@@ -15,7 +15,7 @@ use crate::kernels::conv::tensor::{TensorImplicit, VECTOR};
 use crate::kernels::conv::transform::{Stage, Transform, tiles};
 use crate::kernels::conv::{Geometry, array};
 use crate::kernels::operator::{ConvOp, DataType, Direction, GemmOp, ImageLayout, Layout};
-use crate::kernels::{Arrays, Fault, KernelGenerator};
+use crate::kernels::{self, Arrays, Fault, KernelGenerator, Places};
 use crate::occupancy::{Demand, Occupancy};
 use crate::sm::latency;
 use crate::trace::{Code, Kernel};
@@ -165,9 +165,20 @@ fn pointwise(op: &ConvOp, shape: &Geometry, gpu: &GpuSpec) -> Result<Vec<Candida
         layout: Layout::Nt,
         ..GemmOp::usual()
     };
+    // The matrices are the operator's tensors.
+    let mut places: Places = std::array::from_fn(|window| kernels::array(window as u64));
+    for (matrix, tensor) in [array::IMAGE, array::FILTER, array::RESULT]
+        .iter()
+        .enumerate()
+    {
+        places[matrix] = kernels::array(*tensor as u64);
+    }
     let mut all = gemm::candidates(&product, gpu)?;
     for launch in all.iter_mut().flat_map(|candidate| &mut candidate.launches) {
         launch.reason = format!("filters of one pixel are a matrix: {}", launch.reason);
+        if let Some(moved) = launch.kernel.moved(&places) {
+            launch.kernel = moved;
+        }
     }
     Ok(all)
 }

@@ -230,6 +230,7 @@ fn strides(op: &ElementwiseOp) -> Option<Strides> {
         Operands::Column => Some(Strides::Column),
         Operands::Transposed => Some(Strides::Transposed),
         Operands::Half => Some(Strides::Half),
+        Operands::Heads => Some(Strides::Heads),
     }
 }
 
@@ -237,7 +238,12 @@ fn strides(op: &ElementwiseOp) -> Option<Strides> {
 fn strided(op: &ElementwiseOp, strides: Strides) -> Result<Vec<Candidate>, Fault> {
     let cols = if op.cols == 0 { op.n } else { op.cols };
     let count = parts(op.n, op.data.bytes());
-    let of_part = (op.n / cols).div_ceil(count) * cols;
+    // A part has whole rows, or whole matrices of them.
+    let whole = match (op.rows, strides) {
+        (0, _) | (_, Strides::Row | Strides::Column | Strides::Half) => cols,
+        (rows, _) => cols * rows * op.heads,
+    };
+    let of_part = (op.n / whole).div_ceil(count) * whole;
     let bytes = op.data.bytes();
     let launches = (0..count).map(|part| {
         let first = part * of_part;
@@ -248,12 +254,12 @@ fn strided(op: &ElementwiseOp, strides: Strides) -> Result<Vec<Candidate>, Fault
                 .with(OUTPUT, arrays.at(OUTPUT) + first * bytes),
             n: of_part.min(op.n - first),
             cols,
-            rows: if strides == Strides::Transposed {
-                op.n / cols / count
-            } else {
-                1
+            rows: match (op.rows, strides) {
+                (0, Strides::Transposed) => op.n / cols / count,
+                (0, _) => 1,
+                (rows, _) => rows,
             },
-            heads: 1,
+            heads: op.heads,
             function: op.function,
             data: op.data,
             strides,

@@ -8,7 +8,9 @@ use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::{Fields, Param};
 use crate::kernels::operator::{ConvOp, DataType, ImageLayout};
 use crate::kernels::rows::script::Access;
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, WarpGenerator, control, per_warp};
+use crate::kernels::{
+    Arrays, Assembly, Fault, KernelGenerator, WarpGenerator, control, moves_arrays, per_warp,
+};
 use crate::trace::{CtaEncoder, PatternId};
 use std::ops::Range;
 
@@ -184,6 +186,8 @@ impl Depthwise {
 }
 
 impl KernelGenerator for Depthwise {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "conv_depthwise_kernel"
     }

@@ -7,7 +7,9 @@ use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::{Fields, Param};
 use crate::kernels::operator::ConvOp;
 use crate::kernels::rows::script::Access;
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, WarpGenerator, control, per_warp};
+use crate::kernels::{
+    Arrays, Assembly, Fault, KernelGenerator, WarpGenerator, control, moves_arrays, per_warp,
+};
 use crate::trace::{CtaEncoder, PatternId};
 use std::ops::Range;
 
@@ -65,6 +67,8 @@ impl WarpGenerator for Streams {
 }
 
 impl KernelGenerator for Offsets {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "conv_offsets_kernel"
     }

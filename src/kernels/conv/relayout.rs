@@ -6,7 +6,9 @@ use crate::config::GpuSpec;
 use crate::kernels::builder::{FULL, KernelBuilder};
 use crate::kernels::fields::family;
 use crate::kernels::rows::script::Access;
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, WarpGenerator, control, per_warp};
+use crate::kernels::{
+    Arrays, Assembly, Fault, KernelGenerator, WarpGenerator, control, moves_arrays, per_warp,
+};
 use crate::trace::{CtaEncoder, PatternId};
 use std::ops::Range;
 
@@ -138,6 +140,8 @@ impl WarpGenerator for Streams {
 }
 
 impl KernelGenerator for Relayout {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "relayout_kernel"
     }

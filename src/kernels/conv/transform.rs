@@ -11,7 +11,9 @@ use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::{Field, Fields, Param, names};
 use crate::kernels::operator::{ConvOp, DataType, ImageLayout};
 use crate::kernels::rows::script::Access;
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, WarpGenerator, control, per_warp};
+use crate::kernels::{
+    Arrays, Assembly, Fault, KernelGenerator, WarpGenerator, control, moves_arrays, per_warp,
+};
 use crate::trace::{CtaEncoder, PatternId};
 use std::ops::Range;
 
@@ -374,6 +376,8 @@ fn write(stage: Stage, vector: u64, code: &KernelBuilder) -> Vec<Line<Touch>> {
 }
 
 impl KernelGenerator for Transform {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "winograd_transform_kernel"
     }

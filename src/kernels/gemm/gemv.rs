@@ -15,7 +15,9 @@ use crate::kernels::rows::program::{
     Contiguous, Place, RowPlace, RowProgram, Script, SharedPlace, Span, Who,
 };
 use crate::kernels::rows::script::list;
-use crate::kernels::{Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, line, per_warp};
+use crate::kernels::{
+    Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, line, moves_arrays, per_warp,
+};
 
 names! {
     /// How C lies in memory.
@@ -324,6 +326,8 @@ impl Gemv {
 }
 
 impl KernelGenerator for Gemv {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "gemv_kernel"
     }

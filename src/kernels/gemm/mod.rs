@@ -33,7 +33,7 @@ pub(super) use fields::{F16_FIELDS, F32_FIELDS};
 pub use work::Work;
 
 use super::operator::{DataType, Epilogue, Layout};
-use super::{Arrays, Assembly, Fault, KernelGenerator, fields::names};
+use super::{Arrays, Assembly, Fault, KernelGenerator, fields::names, moves_arrays};
 use crate::config::GpuSpec;
 use std::fmt;
 
@@ -240,6 +240,8 @@ pub fn output_of(data: DataType) -> DataType {
 }
 
 impl KernelGenerator for Gemm {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         match self.data {
             DataType::F32 => "sgemm",

@@ -7,7 +7,7 @@ use crate::kernels::fields::family;
 use crate::kernels::operator::{DataType, EDGE_MAX, Epilogue};
 use crate::kernels::{
     Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, WarpGenerator, control, insts, line,
-    per_warp,
+    moves_arrays, per_warp,
 };
 use crate::trace::CtaEncoder;
 use std::ops::Range;
@@ -230,6 +230,8 @@ impl SplitReduce {
 }
 
 impl KernelGenerator for SplitReduce {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "splitk_reduce"
     }

@@ -10,7 +10,9 @@ use crate::config::GpuSpec;
 use crate::kernels::builder::{FULL, KernelBuilder, first_lanes};
 use crate::kernels::fields::family;
 use crate::kernels::operator::{DataType, ROW_MAX};
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, WarpGenerator, per_warp};
+use crate::kernels::{
+    Arrays, Assembly, Fault, KernelGenerator, WarpGenerator, moves_arrays, per_warp,
+};
 use crate::trace::CtaEncoder;
 use std::ops::Range;
 
@@ -239,6 +241,8 @@ impl Cat {
 }
 
 impl KernelGenerator for Cat {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "cat_kernel"
     }

@@ -7,7 +7,9 @@ use crate::config::GpuSpec;
 use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::family;
 use crate::kernels::operator::{DataType, EDGE_MAX};
-use crate::kernels::{Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, line, per_warp};
+use crate::kernels::{
+    Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, line, moves_arrays, per_warp,
+};
 
 family! {
     /// (a - mean) / deviation * weight + bias of each row, by vectors of 4: Welford's moments by one CTA of 128 threads a
@@ -234,6 +236,8 @@ impl LayerNorm {
 }
 
 impl KernelGenerator for LayerNorm {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "layer_norm_kernel"
     }

@@ -11,7 +11,7 @@ use crate::config::GpuSpec;
 use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::family;
 use crate::kernels::operator::{DataType, EDGE_MAX};
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator};
+use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, moves_arrays};
 
 family! {
     /// Means and reciprocal deviations of rows. Operands: the rows and (numbers 4 and 5) means and reciprocal deviations.
@@ -186,6 +186,8 @@ impl NormalizeRows {
 }
 
 impl KernelGenerator for RowMoments {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "row_moments_kernel"
     }
@@ -206,6 +208,8 @@ impl KernelGenerator for RowMoments {
 }
 
 impl KernelGenerator for NormalizeRows {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "normalize_rows_kernel"
     }

@@ -9,7 +9,7 @@ use crate::kernels::builder::{FULL, KernelBuilder, first_lanes};
 use crate::kernels::fields::{Field, family};
 use crate::kernels::operator::{DataType, Function};
 use crate::kernels::{
-    Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, WarpGenerator, line, per_warp,
+    Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, WarpGenerator, line, moves_arrays, per_warp,
 };
 use crate::trace::CtaEncoder;
 use std::ops::Range;
@@ -374,6 +374,8 @@ fn append_singles(
 }
 
 impl KernelGenerator for Pointwise {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "pointwise"
     }

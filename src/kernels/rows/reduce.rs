@@ -8,7 +8,9 @@ use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::{family, names};
 use crate::kernels::operator::{DataType, EDGE_MAX};
 use crate::kernels::rows::chains::{narrow, widen};
-use crate::kernels::{Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, line, per_warp};
+use crate::kernels::{
+    Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, line, moves_arrays, per_warp,
+};
 
 names! {
     /// What is made of a row.
@@ -246,6 +248,8 @@ impl Reduce {
 }
 
 impl KernelGenerator for Reduce {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "reduce_kernel"
     }
@@ -301,6 +305,8 @@ impl KernelGenerator for Reduce {
 }
 
 impl KernelGenerator for GatherRows {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "gather_rows"
     }

@@ -7,7 +7,7 @@ use crate::config::GpuSpec;
 use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::family;
 use crate::kernels::operator::{DataType, EDGE_MAX};
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator};
+use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, moves_arrays};
 
 family! {
     /// Rotation of queries and keys by position, in place (`rotary_embedding_kernel`). Operands: rows of the queries',
@@ -121,6 +121,8 @@ const HEAD_AND_ELEMENT: &str = "
     IADD3 r23 = r6 r3";
 
 impl KernelGenerator for Rotary {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "rotary_kernel"
     }

@@ -10,7 +10,7 @@ use crate::kernels::builder::{FULL, KernelBuilder, first_lanes};
 use crate::kernels::fields::{Field, family, names};
 use crate::kernels::operator::{DataType, EDGE_MAX, Function};
 use crate::kernels::{
-    Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, WarpGenerator, line, per_warp,
+    Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, WarpGenerator, line, moves_arrays, per_warp,
 };
 use crate::trace::CtaEncoder;
 use std::ops::Range;
@@ -233,6 +233,8 @@ fn append_element(code: &mut KernelBuilder, kernel: &Strided, dimensions: usize)
 }
 
 impl KernelGenerator for Strided {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "strided"
     }

@@ -9,7 +9,9 @@ use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::family;
 use crate::kernels::operator::{DataType, EDGE_MAX, Function};
 use crate::kernels::rows::chains::{DIVIDE, RSQRT};
-use crate::kernels::{Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, line, per_warp};
+use crate::kernels::{
+    Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, line, moves_arrays, per_warp,
+};
 
 family! {
     /// a / root mean square * weight of each row (`rms_norm_kernel`); or of the sum of a row and a residual, which is kept
@@ -217,6 +219,8 @@ impl RmsNorm {
 }
 
 impl KernelGenerator for RmsNorm {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "rms_norm_kernel"
     }
@@ -260,6 +264,8 @@ impl KernelGenerator for RmsNorm {
 }
 
 impl KernelGenerator for SiluAndMul {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "silu_and_mul_kernel"
     }

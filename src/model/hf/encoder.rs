@@ -69,7 +69,9 @@ pub fn whole(heads: u64, head_dim: u64) -> Heads {
 pub fn function(config: &Config, key: &str, default: &'static str) -> Result<&'static str> {
     Ok(match config.text(key)? {
         None => default,
-        Some("gelu" | "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" | "quick_gelu") => "Gelu",
+        Some("gelu" | "gelu_pytorch_tanh" | "quick_gelu") => "Gelu",
+        // GELU by tanh as a model's own code has it.
+        Some("gelu_new" | "gelu_fast") => "NewGelu",
         Some("relu") => "Relu",
         Some("silu" | "swish") => "Silu",
         Some("tanh") => "Tanh",
@@ -102,12 +104,25 @@ pub fn bert(config: &Config, name: &str, run: Run) -> Result<Graph> {
     for index in 0..layers {
         x = b.within(format_args!("layer.{index}"), |b| layer.build(b, x));
     }
+    if config.flag("lm_head", false)? {
+        return Ok(words(b, &layer, x, vocabulary));
+    }
     let first = b.part("first", x, [run.batch, hidden]);
     let pooled = b.linear("pooler", first, hidden, true);
     let pooled = b.each("pooler.act", "Tanh", &[pooled]);
     b.graph
         .note("the base model: without a head for a task, with the pooler");
     Ok(b.finish(&[x, pooled]))
+}
+
+/// The head that predicts words, instead of the pooler.
+fn words(mut b: Builder, layer: &Layer, x: TensorId, vocabulary: u64) -> Graph {
+    let x = b.linear("head.transform", x, layer.hidden, true);
+    let x = b.each("head.act", layer.function, &[x]);
+    let x = b.layer_norm("head.norm", x);
+    let logits = b.linear("head.decoder", x, vocabulary, true);
+    b.graph.note("with the head that predicts words");
+    b.finish(&[logits])
 }
 
 /// The sum of the rows for tokens, positions and types.

@@ -72,7 +72,7 @@ pub fn phi(config: &Config, name: &str, run: Run) -> Result<Graph> {
     }
     let decoder = Decoder {
         norm: Norm::Layer,
-        feed: Feed::Plain("Gelu"),
+        feed: Feed::Plain("NewGelu"),
         qkv_bias: true,
         out_bias: true,
         feed_bias: true,
@@ -133,7 +133,7 @@ pub fn gpt2(config: &Config, name: &str, run: Run) -> Result<Graph> {
         one_qkv: true,
         qkv_bias: true,
         out_bias: true,
-        feed: Feed::Plain("Gelu"),
+        feed: Feed::Plain("NewGelu"),
         feed_bias: true,
         parallel: None,
         experts: None,

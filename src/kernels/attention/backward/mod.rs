@@ -16,7 +16,7 @@ use crate::kernels::builder::{FULL, KernelBuilder, first_lanes};
 use crate::kernels::fields::{Field, family};
 use crate::kernels::operator::DataType;
 use crate::kernels::rows::script::Block;
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, per_warp};
+use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, moves_arrays, per_warp};
 use warps::{BackwardWarps, Blocks, Fragments};
 
 family! {
@@ -267,6 +267,8 @@ impl Backward {
 }
 
 impl KernelGenerator for Backward {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "flash_backward_kernel"
     }

@@ -9,7 +9,9 @@ use crate::kernels::fields::{Fields, Param};
 use crate::kernels::operator::DataType;
 use crate::kernels::rows::chains::widen;
 use crate::kernels::rows::script::{Access, Block, list};
-use crate::kernels::{Assembly, Fault, KernelGenerator, WarpGenerator, fields::Field, per_warp};
+use crate::kernels::{
+    Assembly, Fault, KernelGenerator, Places, WarpGenerator, fields::Field, per_warp,
+};
 use crate::trace::{CtaEncoder, PatternId};
 use std::ops::Range;
 
@@ -273,6 +275,14 @@ fn assemble(
 }
 
 impl KernelGenerator for DotRows {
+    fn moved(&self, places: &Places) -> Option<Box<dyn KernelGenerator>> {
+        let arrays = self.0.arrays.moved(places);
+        Some(Box::new(DotRows(Backward {
+            arrays,
+            ..self.0.clone()
+        })))
+    }
+
     fn name(&self) -> &'static str {
         "flash_backward_dot_kernel"
     }
@@ -284,6 +294,14 @@ impl KernelGenerator for DotRows {
 }
 
 impl KernelGenerator for ConvertQueries {
+    fn moved(&self, places: &Places) -> Option<Box<dyn KernelGenerator>> {
+        let arrays = self.0.arrays.moved(places);
+        Some(Box::new(ConvertQueries(Backward {
+            arrays,
+            ..self.0.clone()
+        })))
+    }
+
     fn name(&self) -> &'static str {
         "flash_backward_convert_kernel"
     }

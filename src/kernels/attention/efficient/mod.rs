@@ -15,7 +15,7 @@ use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::{Field, family};
 use crate::kernels::operator::DataType;
 use crate::kernels::rows::script::Block;
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, per_warp};
+use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, moves_arrays, per_warp};
 use warps::{EfficientWarps, Stats};
 
 family! {
@@ -196,6 +196,8 @@ impl Efficient {
 }
 
 impl KernelGenerator for Efficient {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "efficient_kernel"
     }

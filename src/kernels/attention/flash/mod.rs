@@ -8,7 +8,7 @@ use crate::kernels::attention::tile::{CopyPatterns, HALF, Tile};
 use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::{Field, family};
 use crate::kernels::operator::DataType;
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, per_warp};
+use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, moves_arrays, per_warp};
 use code::Writer;
 use std::ops::Range;
 use warps::{FlashWarps, Fragments};
@@ -179,6 +179,8 @@ impl Flash {
 }
 
 impl KernelGenerator for Flash {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "flash_kernel"
     }

@@ -9,7 +9,7 @@ use crate::kernels::attention::tile::Tile;
 use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::family;
 use crate::kernels::operator::DataType;
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, per_warp};
+use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, moves_arrays, per_warp};
 use code::Writer;
 use warps::FlashWarps;
 
@@ -237,6 +237,8 @@ impl Flash1 {
 }
 
 impl KernelGenerator for Flash1 {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "flash1_kernel"
     }

@@ -15,7 +15,7 @@ use crate::kernels::fields::{Field, family};
 use crate::kernels::operator::DataType;
 use crate::kernels::rows::program::Contiguous;
 use crate::kernels::rows::script::{Block, list};
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, per_warp};
+use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, moves_arrays, per_warp};
 use warps::{Blocks, EVEN, PagedWarps};
 
 family! {
@@ -137,6 +137,8 @@ impl Paged {
 }
 
 impl KernelGenerator for Paged {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "paged_kernel"
     }

@@ -8,7 +8,7 @@ use crate::kernels::rows::combine::{Combine, shuffled};
 use crate::kernels::rows::program::{Place, RowPlace, Script, SharedPlace, Span, Who};
 use crate::kernels::rows::script::list;
 use crate::kernels::rows::vllm::{Made, check};
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator};
+use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, moves_arrays};
 
 family! {
     /// The results of parts, weighted by their sums of exponentials. Operands as of the kernel that makes the parts, and
@@ -120,6 +120,8 @@ impl PagedReduce {
 }
 
 impl KernelGenerator for PagedReduce {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "paged_reduce_kernel"
     }

@@ -14,7 +14,7 @@ use crate::config::GpuSpec;
 use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::{Fields, Param};
 use crate::kernels::operator::ConvOp;
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, control, per_warp};
+use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, control, moves_arrays, per_warp};
 use code::{REGISTERS, Writer};
 use streams::{Patterns, Streams};
 
@@ -120,6 +120,8 @@ enum Touch {
 }
 
 impl KernelGenerator for FusedWinograd {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "winograd_fused_kernel"
     }

@@ -14,7 +14,7 @@ use crate::config::GpuSpec;
 use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::{Fields, Param};
 use crate::kernels::operator::{ConvOp, DataType, ImageLayout};
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, control, per_warp};
+use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, control, moves_arrays, per_warp};
 use code::Writer;
 use streams::{Patterns, Streams};
 
@@ -239,6 +239,8 @@ impl Registers {
 }
 
 impl KernelGenerator for Implicit {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "conv_implicit_kernel"
     }

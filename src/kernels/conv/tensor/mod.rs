@@ -13,7 +13,7 @@ use crate::config::GpuSpec;
 use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::{Fields, Param};
 use crate::kernels::operator::{ConvOp, DataType};
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, control, per_warp};
+use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, control, moves_arrays, per_warp};
 use code::Writer;
 use streams::{Patterns, Streams};
 
@@ -191,6 +191,8 @@ impl Plan {
 }
 
 impl KernelGenerator for TensorImplicit {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "conv_tensor_kernel"
     }

@@ -15,7 +15,7 @@ use crate::kernels::operator::{DataType, Epilogue};
 use crate::kernels::rows::chains::{narrow, widen};
 use crate::kernels::rows::program::Contiguous;
 use crate::kernels::rows::script::{Block, list};
-use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, per_warp};
+use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, moves_arrays, per_warp};
 use crate::trace::PatternId;
 use streams::Columns;
 
@@ -285,6 +285,8 @@ impl GemvColumns {
 }
 
 impl KernelGenerator for GemvColumns {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "gemv_columns_kernel"
     }

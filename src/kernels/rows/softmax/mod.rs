@@ -10,7 +10,9 @@ use crate::kernels::operator::{DataType, EDGE_MAX};
 use crate::kernels::rows::chains::{DIVIDE, add_exponential, exponential};
 use crate::kernels::rows::program::{Contiguous, RowPlace, RowProgram, Script};
 use crate::kernels::rows::script::list;
-use crate::kernels::{Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, line, per_warp};
+use crate::kernels::{
+    Arrays, Assembly, Fault, GRID_MAX, KernelGenerator, line, moves_arrays, per_warp,
+};
 use warp::WarpShape;
 
 names! {
@@ -167,6 +169,8 @@ enum Pass {
 }
 
 impl KernelGenerator for Softmax {
+    moves_arrays!();
+
     fn name(&self) -> &'static str {
         "softmax_kernel"
     }

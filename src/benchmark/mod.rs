@@ -1,0 +1,158 @@
+//! A model on a GPU: from its graph to the time of every layer and of the whole.
+//!
+//! The graph is lowered to calls of operators ([`crate::model::lower`]); kernels are chosen for each operator, and each
+//! kernel is simulated once for each state of L2 that it finds ([`schedule`]). Their times run on two clocks, that of the
+//! device and that of the host which launches ([`clock`]), and are added up by layer ([`rollup`]).
+
+mod clock;
+pub mod fit;
+mod rollup;
+mod schedule;
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+pub use clock::Host;
+
+use crate::error::Result;
+use crate::kernels::work::Roofline;
+use crate::model::graph::Graph;
+use crate::model::lower::{Lowered, Path, Plan, Precision, Runtime, lower};
+use crate::progress::Progress;
+use crate::report::Report;
+use crate::sampling::{Memo, Settings};
+use crate::session::Session;
+use fit::Fit;
+use schedule::Simulated;
+use std::sync::atomic::AtomicBool;
+
+/// How much is simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Every cycle of every kernel.
+    Full,
+    /// Parts of long kernels.
+    Sampled,
+    /// Nothing: the bounds of peak rates.
+    Roofline,
+}
+
+/// What a model is run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// All tokens of the input, or one pass.
+    Prefill,
+    /// One further token of each sequence, behind those that keys and values are kept of.
+    Decode,
+}
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Model as the user named it.
+    pub model: String,
+    /// GPU as the user named it.
+    pub gpu: String,
+    /// Sequences or images at a time.
+    pub batch: u64,
+    /// Tokens of a sequence, where the model has tokens; of those that are kept, in decoding.
+    pub tokens: Option<u64>,
+    /// Numbers.
+    pub precision: Precision,
+    /// Runtime.
+    pub runtime: Runtime,
+    /// Attention by one kernel where there is one.
+    pub attention: Path,
+    /// Phase.
+    pub phase: Phase,
+}
+
+/// How it is run.
+pub struct Runner<'a> {
+    /// How much is simulated.
+    pub depth: Depth,
+    /// How parts are chosen.
+    pub settings: Settings,
+    /// What was estimated before.
+    pub memo: &'a Memo,
+    /// Ends every simulation.
+    pub stop: &'a AtomicBool,
+    /// Threads; results do not depend on them.
+    pub jobs: usize,
+    /// Kernels done.
+    pub progress: &'a Progress,
+    /// What the host takes for a launch; the runtime's own by default.
+    pub host: Option<Host>,
+}
+
+impl Case {
+    /// What a graph is lowered for on the machine of `session`.
+    pub fn plan(&self, session: &Session) -> Plan {
+        let halves = self.precision.activations().bytes() == 2;
+        // FlashAttention: halves, from Ampere on.
+        let fused = halves && session.spec().compute_capability >= 80;
+        Plan {
+            precision: self.precision,
+            runtime: self.runtime,
+            attention: if fused { self.attention } else { Path::Spelt },
+            cached: match self.phase {
+                Phase::Prefill => None,
+                Phase::Decode => self.tokens,
+            },
+        }
+    }
+}
+
+impl Runner<'_> {
+    /// The report of `case`, whose graph is `graph`, on the machine of `session`. `fit` says whether it has room there; where
+    /// it has not, nothing is simulated.
+    ///
+    /// # Errors
+    /// A failed simulation.
+    pub fn run(
+        &self,
+        case: &Case,
+        graph: &Graph,
+        session: &Session,
+        fit: &dyn Fn(&Lowered) -> Result<Fit>,
+    ) -> Result<Report> {
+        let plan = case.plan(session);
+        let lowered = lower(graph, &plan);
+        let fit = fit(&lowered)?;
+        let spec = session.spec();
+        let simulated = match (fit.fits, self.depth) {
+            (true, Depth::Full | Depth::Sampled) => {
+                schedule::simulate(&lowered, &plan, session, self)?
+            }
+            _ => Simulated::default(),
+        };
+        let host = self.host.unwrap_or_else(|| Host::usual(plan.runtime));
+        let rolled = rollup::roll(&lowered, &plan, &simulated, spec, host);
+        Ok(rollup::report(
+            case,
+            graph,
+            &lowered,
+            simulated,
+            rolled,
+            fit,
+            (session, self),
+        ))
+    }
+}
+
+/// The bound of a call whose kernels are not simulated.
+fn bound_of(
+    call: &crate::model::lower::Call,
+    plan: &Plan,
+    spec: &crate::config::GpuSpec,
+) -> Roofline {
+    use crate::kernels::operator::Operator;
+    let mut bound = Roofline::of(&call.operator, spec);
+    if let (Operator::Gemm(op), Precision::Int4) = (&call.operator, plan.precision) {
+        // Four of the sixteen bits of a weight.
+        let bytes = call.operator.work().bytes;
+        let spared = op.batch as f64 * op.n as f64 * op.k as f64 * 1.5;
+        bound.memory_s *= (bytes - spared).max(0.0) / bytes;
+    }
+    bound
+}

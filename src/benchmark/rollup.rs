@@ -1,0 +1,391 @@
+//! Times of layers and of the whole model.
+
+use super::clock::{Clocks, Host};
+use super::fit::Fit;
+use super::schedule::{Launch, Simulated};
+use super::{Case, Phase, Runner, bound_of};
+use crate::config::GpuSpec;
+use crate::mem::SECTOR_BYTES;
+use crate::model::graph::Graph;
+use crate::model::lower::{Layer as Lowering, Lowered, Plan};
+use crate::probe::NoProbe;
+use crate::report::bound::{Bound, bound};
+use crate::report::derive::ratio;
+use crate::report::schema::{Layer, Model, ModelMemory, Provenance, Status, Totals};
+use crate::report::{Report, microseconds};
+use crate::session::Session;
+use crate::simulation::{KernelRun, ProvenanceKind, RunResult, Timeline};
+use crate::stats::ChipCounters;
+use crate::trace::{Command, Workload};
+use std::collections::BTreeSet;
+
+/// All layers, and sums.
+pub struct Rolled {
+    layers: Vec<Layer>,
+    /// Begin of the first launch of each run, in core cycles.
+    starts: Vec<u64>,
+    latency_s: f64,
+    device_s: f64,
+    unsimulated_s: f64,
+    ci_rel: f64,
+    host: Host,
+}
+
+/// The kernels of a layer, and the calls that have none.
+struct Part<'a> {
+    runs: Vec<(usize, &'a KernelRun)>,
+    /// Seconds, and seconds of the side that bounds it, of calls without kernels.
+    bounds: Vec<(f64, Bound)>,
+    /// Whether all its runs were those of layers before it.
+    repeated: bool,
+    waited_s: f64,
+}
+
+/// Adds up.
+pub fn roll(
+    lowered: &Lowered,
+    plan: &Plan,
+    simulated: &Simulated,
+    spec: &GpuSpec,
+    host: Host,
+) -> Rolled {
+    let clock_hz = f64::from(spec.core_clock_khz) * 1e3;
+    let gap_s = f64::from(spec.launch.stream_gap) / clock_hz;
+    let seconds = |cycles: u64| cycles as f64 / clock_hz;
+    let mut clocks = Clocks::default();
+    let mut launches = simulated.launches.iter().peekable();
+    let mut starts = vec![None; simulated.runs.len()];
+    let mut counts = vec![0u64; simulated.runs.len()];
+    let mut rolled = Rolled {
+        layers: Vec::with_capacity(lowered.layers.len()),
+        starts: Vec::new(),
+        latency_s: 0.0,
+        device_s: 0.0,
+        unsimulated_s: 0.0,
+        ci_rel: 0.0,
+        host,
+    };
+    for (index, of) in lowered.layers.iter().enumerate() {
+        let mut part = Part {
+            runs: Vec::new(),
+            bounds: Vec::new(),
+            repeated: true,
+            waited_s: 0.0,
+        };
+        for (number, call) in of.calls.iter().enumerate() {
+            let mut times = Vec::new();
+            let at = |launch: &&Launch| (launch.layer, launch.call) == (index, number);
+            while let Some(launch) = launches.next_if(at) {
+                let run = &simulated.runs[launch.run];
+                times.push(seconds(run.end - run.start));
+                part.runs.push((launch.run, run));
+                part.repeated &= counts[launch.run] > 0;
+                counts[launch.run] += 1;
+                starts[launch.run].get_or_insert((clocks.end() * clock_hz) as u64);
+            }
+            if times.is_empty() {
+                let limit = bound_of(call, plan, spec);
+                let side = if limit.compute_s >= limit.memory_s {
+                    Bound::Compute
+                } else {
+                    Bound::Memory
+                };
+                times.push(limit.seconds());
+                part.bounds.push((limit.seconds(), side));
+                rolled.unsimulated_s += limit.seconds();
+            }
+            rolled.device_s += times.iter().sum::<f64>();
+            part.waited_s += clocks.call(host.call_us * 1e-6, times, gap_s);
+        }
+        rolled.layers.push(layer(of, &part, plan, spec));
+    }
+    rolled.latency_s = clocks.end();
+    rolled.starts = starts.into_iter().map(Option::unwrap_or_default).collect();
+    // Launches of one run err together, others by themselves.
+    let spread = simulated.runs.iter().zip(&counts).map(|(run, &count)| {
+        (run.provenance.ci_rel * seconds(run.end - run.start) * count as f64).powi(2)
+    });
+    let spread = spread.fold(0.0, |sum: f64, part| sum + part).sqrt();
+    rolled.ci_rel = if rolled.latency_s > 0.0 {
+        spread / rolled.latency_s
+    } else {
+        0.0
+    };
+    rolled
+}
+
+fn layer(of: &Lowering, part: &Part<'_>, plan: &Plan, spec: &GpuSpec) -> Layer {
+    let clock_hz = f64::from(spec.core_clock_khz) * 1e3;
+    let simulated: u64 = part.runs.iter().map(|(_, run)| run.end - run.start).sum();
+    let bounds: f64 = part.bounds.iter().map(|(seconds, _)| seconds).sum();
+    let cycles = simulated + (bounds * clock_hz).ceil() as u64;
+    let time_s = simulated as f64 / clock_hz + bounds;
+    let peak: f64 = of
+        .calls
+        .iter()
+        .map(|call| bound_of(call, plan, spec).seconds())
+        .sum();
+    let sectors: u64 = part
+        .runs
+        .iter()
+        .map(|(_, run)| run.counters.dram.reads + run.counters.dram.writes)
+        .sum();
+    let simulated_s = simulated as f64 / clock_hz;
+    let over = |value: f64, whole: f64| if whole > 0.0 { value / whole } else { 0.0 };
+    let dram = (sectors * SECTOR_BYTES) as f64 / spec.dram.peak_bytes_per_s() as f64;
+    Layer {
+        name: of.name.clone(),
+        op: of.op.clone(),
+        kernels: part.runs.iter().map(|(index, _)| *index).collect(),
+        cycles,
+        time_us: time_s * 1e6,
+        wait_us: part.waited_s * 1e6,
+        flops: of.flops,
+        bytes: of.bytes,
+        bound: limit(part, time_s, spec).name(),
+        peak_fraction: over(peak, time_s),
+        dram_fraction: over(dram, simulated_s),
+        provenance: provenance(part, cycles),
+    }
+}
+
+/// What bounds a layer: the host if the device waits for it longer than it computes, else what bounds most of the time.
+fn limit(part: &Part<'_>, time_s: f64, spec: &GpuSpec) -> Bound {
+    if part.waited_s > time_s {
+        return Bound::Launch;
+    }
+    let clock_hz = f64::from(spec.core_clock_khz) * 1e3;
+    let runs = part
+        .runs
+        .iter()
+        .map(|(_, run)| ((run.end - run.start) as f64 / clock_hz, bound(run, spec)));
+    let all: Vec<(f64, Bound)> = runs.chain(part.bounds.iter().copied()).collect();
+    let share = |wanted: Bound| {
+        all.iter()
+            .filter(|(_, bound)| *bound == wanted)
+            .map(|(time, _)| time)
+            .sum::<f64>()
+    };
+    let kinds = [Bound::Compute, Bound::Memory, Bound::Latency, Bound::Launch];
+    let most = kinds
+        .into_iter()
+        .max_by(|a, b| share(*a).total_cmp(&share(*b)));
+    most.unwrap_or(Bound::Launch)
+}
+
+/// Of several kernels the least exact one's.
+fn provenance(part: &Part<'_>, cycles: u64) -> Provenance {
+    let runs = || part.runs.iter().map(|(_, run)| *run);
+    let is = |kind: ProvenanceKind| runs().any(|run| run.provenance.kind == kind);
+    let kind = if !part.bounds.is_empty() {
+        ProvenanceKind::Roofline
+    } else if part.repeated {
+        ProvenanceKind::Memo
+    } else if is(ProvenanceKind::Sampled) {
+        ProvenanceKind::Sampled
+    } else {
+        ProvenanceKind::Full
+    };
+    let weights: f64 = runs().map(|run| run.warp_instructions as f64).sum();
+    let simulated: f64 = runs()
+        .map(|run| run.warp_instructions as f64 * run.provenance.simulated_fraction)
+        .sum();
+    let spread: f64 = runs()
+        .map(|run| (run.provenance.ci_rel * (run.end - run.start) as f64).powi(2))
+        .sum();
+    Provenance {
+        kind: kind.name(),
+        simulated_fraction: if weights > 0.0 {
+            simulated / weights
+        } else {
+            0.0
+        },
+        ci_rel: spread.sqrt() / cycles.max(1) as f64,
+        partial: false,
+        note: runs().find_map(|run| run.provenance.note.clone()),
+    }
+}
+
+/// The report: distinct kernels, layers, the model.
+pub fn report(
+    case: &Case,
+    graph: &Graph,
+    lowered: &Lowered,
+    simulated: Simulated,
+    rolled: Rolled,
+    fit: Fit,
+    (session, runner): (&Session, &Runner<'_>),
+) -> Report {
+    let spec = session.spec();
+    let launches = simulated.launches.len();
+    let result = result(&simulated.runs, &rolled, spec);
+    let mut workload = Workload {
+        source: case.model.clone(),
+        hash: hash(case, lowered),
+        layers: lowered
+            .layers
+            .iter()
+            .map(|layer| layer.name.clone())
+            .collect(),
+        notes: unmodelled(lowered, &simulated),
+        ..Workload::default()
+    };
+    workload.commands = simulated
+        .kernels
+        .into_iter()
+        .map(|kernel| Command::Launch(Box::new(kernel)))
+        .collect();
+    let mut report = Report::new(session.config(), &workload, &result, runner.jobs);
+    let cycles = (rolled.latency_s * f64::from(spec.core_clock_khz) * 1e3).round() as u64;
+    report.totals = Totals {
+        cycles: if fit.fits { cycles } else { 0 },
+        time_us: if fit.fits {
+            microseconds(cycles, spec)
+        } else {
+            0.0
+        },
+        kernels: launches,
+        ..report.totals
+    };
+    let model = model(case, graph, lowered, &rolled, fit, launches);
+    if model.refused_share > 0.01 || !lowered.refused.is_empty() {
+        report.status = Status::UnmodelledWork;
+    }
+    let assumptions = &mut report.validity.assumptions;
+    assumptions.extend(lowered.assumptions.iter().cloned());
+    assumptions.extend(graph.notes.iter().cloned());
+    assumptions.push(format!("host: {}", rolled.host.source));
+    assumptions.push(
+        "the run is one of many: L2 begins with what the end of the run before has left".into(),
+    );
+    if fit.fits {
+        report.layers = rolled.layers;
+    }
+    report.model = Some(model);
+    report
+}
+
+/// Hash of what is run.
+fn hash(case: &Case, lowered: &Lowered) -> String {
+    let calls = lowered
+        .layers
+        .iter()
+        .map(|layer| format!("{:?}", layer.calls));
+    let text = format!(
+        "{} {:?} {}",
+        case.phase as u8,
+        case.runtime,
+        calls.collect::<String>()
+    );
+    crate::hash::ContentHash::of(text.as_bytes()).hex()
+}
+
+/// The runs as those of one stream, each where it is first launched.
+fn result(runs: &[KernelRun], rolled: &Rolled, spec: &GpuSpec) -> RunResult<NoProbe> {
+    let mut counters = ChipCounters::default();
+    let placed = runs.iter().zip(&rolled.starts).map(|(run, &start)| {
+        counters += &run.counters;
+        KernelRun {
+            start,
+            end: start + (run.end - run.start),
+            ..run.clone()
+        }
+    });
+    let kernels = placed.collect();
+    RunResult {
+        cycles: (rolled.latency_s * f64::from(spec.core_clock_khz) * 1e3) as u64,
+        stopped: None,
+        kernels,
+        wall_s: 0.0,
+        quanta: 0,
+        timeline: Timeline::default(),
+        memcpys: 0,
+        counters,
+        probe: NoProbe::default(),
+    }
+}
+
+/// What is missing, a sentence each.
+fn unmodelled(lowered: &Lowered, simulated: &Simulated) -> Vec<String> {
+    let refused = lowered.refused.iter().map(|refused| {
+        format!(
+            "{} ({}) is not lowered and in no number here: {}",
+            refused.node, refused.op, refused.reason
+        )
+    });
+    let mut out: Vec<String> = refused.collect();
+    let reasons: BTreeSet<&String> = simulated.missing.values().collect();
+    for reason in reasons {
+        let of = simulated.missing.iter().filter(|(_, why)| *why == reason);
+        let layers: Vec<&str> = of
+            .map(|((layer, _), _)| lowered.layers[*layer].name.as_str())
+            .collect();
+        out.push(format!(
+            "no kernel for {} calls, from layer {} on ({reason}): the bound of peak rates stands in",
+            layers.len(),
+            layers[0]
+        ));
+    }
+    out
+}
+
+fn model(
+    case: &Case,
+    graph: &Graph,
+    lowered: &Lowered,
+    rolled: &Rolled,
+    fit: Fit,
+    launches: usize,
+) -> Model {
+    let ms = |seconds: f64| fit.fits.then_some(1e3 * seconds);
+    let tokens = graph.kv_cache_bytes > 0;
+    let decodes = case.phase == Phase::Decode;
+    let per_run = match (tokens, decodes) {
+        (true, false) => case.batch * case.tokens.unwrap_or(1),
+        _ => case.batch,
+    };
+    let refused: u64 = lowered
+        .refused
+        .iter()
+        .fold(0, |sum, refused| sum.saturating_add(refused.flops));
+    let over = |value: f64, whole: f64| if whole > 0.0 { value / whole } else { 0.0 };
+    let need = fit.need;
+    Model {
+        name: case.model.clone(),
+        gpu: case.gpu.clone(),
+        batch_size: case.batch,
+        seq_len: case.tokens,
+        precision: case.precision.name(),
+        runtime: case.runtime.name(),
+        phase: if decodes { "decode" } else { "prefill" },
+        parameters: graph.parameters(),
+        flops: graph.flops(),
+        fits: fit.fits,
+        latency_ms: ms(rolled.latency_s),
+        ci_rel: rolled.ci_rel,
+        throughput: fit.fits.then(|| over(per_run as f64, rolled.latency_s)),
+        unit: if tokens { "tokens/s" } else { "samples/s" },
+        time_to_first_token_ms: ms(rolled.latency_s).filter(|_| tokens && !decodes),
+        time_per_token_ms: ms(rolled.latency_s).filter(|_| decodes),
+        memory: ModelMemory {
+            weights_bytes: need.weights,
+            activations_bytes: need.activations,
+            kv_cache_bytes: need.kv_cache,
+            total_bytes: need.total(),
+            capacity_bytes: fit.capacity,
+            missing_bytes: need.total().saturating_sub(fit.capacity),
+            largest: need.largest().0,
+            largest_batch: fit.largest_batch,
+        },
+        device_ms: if fit.fits { 1e3 * rolled.device_s } else { 0.0 },
+        launch_gap_ms: if fit.fits {
+            1e3 * (rolled.latency_s - rolled.device_s)
+        } else {
+            0.0
+        },
+        host_call_us: rolled.host.call_us,
+        launches: launches as u64,
+        unsimulated_share: over(rolled.unsimulated_s, rolled.device_s),
+        refused_share: ratio(refused, graph.flops()),
+    }
+}

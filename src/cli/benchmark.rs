@@ -1,0 +1,455 @@
+//! `benchmark`: a model on GPUs, layer by layer.
+
+use super::common::{Fidelity, FidelityArgs, JsonFile, winds_up};
+use super::load_model::{ExtentArgs, FormatArg};
+use crate::benchmark::fit::{Fit, Need, largest};
+use crate::benchmark::{Case, Depth, Host, Phase, Runner, table};
+use crate::config::registry;
+use crate::error::{Error, Result};
+use crate::model::graph::{Graph, Kind, Role};
+use crate::model::lower::{Lowered, Path, Precision, Runtime, lower};
+use crate::model::options::{Bindings, EXTENT_MAX};
+use crate::model::source::{self, Format};
+use crate::output;
+use crate::progress::{self, Progress};
+use crate::report::Report;
+use crate::sampling::Settings;
+use crate::session::Session;
+use serde::Serialize;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// The GPU where none is named.
+const USUAL_GPU: &str = "rtx4090";
+
+/// Widest interval of a kernel where none is asked for: kernels of a model err independently, so that their sum is known
+/// better.
+const USUAL_CI: f64 = 0.05;
+
+/// `phantom-gpu benchmark`.
+#[derive(clap::Args, Clone, Debug)]
+#[command(
+    after_help = "Lists are separated by commas: every GPU is run with every batch.
+
+Examples:
+  phantom-gpu benchmark --model llama2-7b --gpu a100-80 --batch-size 8 --seq-len 2048 --precision fp16
+  phantom-gpu benchmark --model llama2-7b --gpu a100-80,h100-sxm --phase decode --seq-len 2048
+  phantom-gpu benchmark --model resnet50.onnx --dim batch=8 --gpu v100 --runtime eager --json report.json
+  phantom-gpu benchmark --model bert-base --gpus v100,my.toml --fidelity roofline"
+)]
+pub struct Args {
+    /// Name of a built-in model (list-models), an ONNX file, a config.json, a PyTorch export.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub model: String,
+    /// Read it as this format, whatever it looks like.
+    #[arg(long)]
+    pub format: Option<FormatArg>,
+    /// What it is run on, and how.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Extents that it leaves open.
+    #[command(flatten)]
+    pub extents: ExtentArgs,
+    /// Sequences or images at a time [default of configurations: 1].
+    #[arg(long, visible_alias = "batch-sizes", value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=EXTENT_MAX))]
+    pub batch_size: Vec<u64>,
+    /// Tokens of a sequence [default of configurations: 128].
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=EXTENT_MAX))]
+    pub seq_len: Vec<u64>,
+    /// The results as JSON.
+    #[command(flatten)]
+    pub json: JsonFile,
+}
+
+/// What models are run on, and how.
+#[derive(clap::Args, Clone, Debug)]
+pub struct RunArgs {
+    /// GPUs (see list-gpus) or TOML files [default: rtx4090].
+    #[arg(long, visible_aliases = ["gpus", "hardware-profiles"], value_name = "NAME|FILE.toml,...", value_delimiter = ',')]
+    pub gpu: Vec<String>,
+    /// Override a configuration key on every GPU (repeatable).
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Numbers: fp32, tf32, fp16, bf16, fp8, int8, int4 [default: the model's own].
+    #[arg(long, value_name = "NAME", value_parser = Precision::named)]
+    pub precision: Option<Precision>,
+    /// Who launches the kernels.
+    #[arg(long, value_enum, default_value_t = RuntimeArg::Graph)]
+    pub runtime: RuntimeArg,
+    /// Attention by one kernel where there is one, or by products with softmax between them.
+    #[arg(long, value_enum, default_value_t = AttentionArg::Fused)]
+    pub attention: AttentionArg,
+    /// All tokens of the input, or one token behind --seq-len others.
+    #[arg(long, value_enum, default_value_t = PhaseArg::Prefill)]
+    pub phase: PhaseArg,
+    /// Tokens whose keys and values are kept, in decoding [default: --seq-len].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    pub kv_len: Option<u64>,
+    /// Microseconds that the host takes for a call of an operator [default: by runtime].
+    #[arg(long, value_name = "US", value_parser = microseconds)]
+    pub host_us: Option<f64>,
+    /// How much of each kernel is simulated.
+    #[arg(long, value_enum, default_value_t = Fidelity::Sampled, conflicts_with_all = ["fast_mode", "real_hardware"])]
+    pub fidelity: Fidelity,
+    /// The same as --fidelity roofline.
+    #[arg(long, conflicts_with = "real_hardware")]
+    pub fast_mode: bool,
+    /// The same as --fidelity sampled.
+    #[arg(long)]
+    pub real_hardware: bool,
+    /// How parts are chosen, and what is remembered.
+    #[command(flatten)]
+    pub sampling: FidelityArgs,
+    /// Threads; all cores when not given. Results do not depend on them.
+    #[arg(long, visible_alias = "threads", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
+}
+
+/// A time that a host may take.
+fn microseconds(text: &str) -> std::result::Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("{text} is no number"))?;
+    match (0.0..=1e6).contains(&value) {
+        true => Ok(value),
+        false => Err(format!("{text}: expected 0 to 1000000")),
+    }
+}
+
+/// Who launches the kernels.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuntimeArg {
+    /// A framework, operator by operator.
+    Eager,
+    /// A recorded graph of fused kernels.
+    Graph,
+    /// Fused kernels that are launched one by one.
+    Compile,
+}
+
+/// How attention is computed.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttentionArg {
+    /// One kernel, where there is one for the numbers and the GPU.
+    Fused,
+    /// Products with softmax between them.
+    Math,
+}
+
+/// What a model is run for.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PhaseArg {
+    /// All tokens of the input.
+    Prefill,
+    /// One further token.
+    Decode,
+}
+
+/// Several runs.
+#[derive(Serialize)]
+struct Several<'a> {
+    schema_version: u32,
+    results: &'a [Report],
+}
+
+impl RunArgs {
+    fn fidelity(&self) -> Fidelity {
+        match self.fast_mode {
+            true => Fidelity::Roofline,
+            false => self.fidelity,
+        }
+    }
+
+    /// The GPUs that were asked for.
+    ///
+    /// # Errors
+    /// Unknown ones, and faults of their configurations.
+    pub fn sessions(&self) -> Result<Vec<(String, Session)>> {
+        let usual = [USUAL_GPU.to_owned()];
+        let names = if self.gpu.is_empty() {
+            &usual[..]
+        } else {
+            &self.gpu[..]
+        };
+        let session = |name: &String| {
+            if let Some(note) = registry::note(name) {
+                output::note(note);
+            }
+            Ok((name.clone(), Session::new(name, &self.set)?))
+        };
+        names.iter().map(session).collect()
+    }
+
+    fn host(&self) -> Option<Host> {
+        self.host_us.map(Host::stated)
+    }
+
+    /// Runs all of `cases` with one runner.
+    ///
+    /// # Errors
+    /// Faults of the options, of the model, and of the simulation.
+    pub fn run(
+        &self,
+        cases: impl FnOnce(&Runner<'_>) -> Result<Vec<Report>> + Send,
+    ) -> Result<Vec<Report>> {
+        let fidelity = self.fidelity();
+        self.sampling.cache_is_used(fidelity)?;
+        let memo = self.sampling.memo()?;
+        let progress = Progress::default();
+        let runner = Runner {
+            depth: match fidelity {
+                Fidelity::Full => Depth::Full,
+                Fidelity::Sampled => Depth::Sampled,
+                Fidelity::Roofline => Depth::Roofline,
+            },
+            settings: match self.sampling.ci {
+                Some(_) => self.sampling.settings(fidelity)?,
+                None => Settings {
+                    ci: USUAL_CI,
+                    ..Settings::default()
+                },
+            },
+            memo: &memo,
+            stop: winds_up(),
+            jobs: self.jobs.map_or_else(
+                || std::thread::available_parallelism().map_or(1, usize::from),
+                usize::from,
+            ),
+            progress: &progress,
+            host: self.host(),
+        };
+        progress::watch(&progress, "kernels", || cases(&runner))
+    }
+}
+
+/// How large a run is; what is not given, the model says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shape {
+    /// Sequences or images at a time.
+    pub batch: Option<u64>,
+    /// Tokens of a sequence.
+    pub seq: Option<u64>,
+}
+
+/// A model that can be built for any batch.
+pub struct Builder<'a> {
+    /// Name or file.
+    pub model: &'a str,
+    /// Its format.
+    pub format: Option<Format>,
+    /// What its open extents are, but for batch and tokens.
+    pub bindings: Bindings,
+    /// How it is run.
+    pub run: &'a RunArgs,
+}
+
+impl Builder<'_> {
+    /// The graph of `shape`, with one token for each sequence in decoding.
+    fn graph(&self, shape: Shape) -> Result<Graph> {
+        let mut bindings = self.bindings.clone();
+        bindings.batch = shape.batch;
+        bindings.seq = match self.run.phase {
+            PhaseArg::Prefill => shape.seq,
+            PhaseArg::Decode => Some(1),
+        };
+        let graph = source::open(self.model, self.format, &bindings)?;
+        if self.run.phase == PhaseArg::Decode {
+            self.decodes(&graph)?;
+        }
+        Ok(graph)
+    }
+
+    /// That one token at a time makes sense.
+    fn decodes(&self, graph: &Graph) -> Result<()> {
+        let mut shapes = graph.nodes.iter().filter_map(|node| match node.kind {
+            Kind::Attention(shape) => Some(shape),
+            _ => None,
+        });
+        match graph.kv_cache_bytes > 0 && shapes.all(|shape| shape.causal) {
+            true => Ok(()),
+            false => Err(Error::Usage(format!(
+                "--phase decode: {} is no decoder that keeps keys and values; use --phase prefill",
+                self.model
+            ))),
+        }
+    }
+
+    /// The run of `shape` on the machine of `session`, which the user calls `gpu`.
+    ///
+    /// # Errors
+    /// Faults of the model and of the simulation.
+    pub fn report(
+        &self,
+        shape: Shape,
+        gpu: &str,
+        session: &Session,
+        runner: &Runner<'_>,
+    ) -> Result<Report> {
+        let graph = self.graph(shape)?;
+        let case = self.case(&graph, shape, gpu);
+        let spec = session.spec();
+        let plan = case.plan(session);
+        let kept = |graph: &Graph, lowered: &Lowered| {
+            let need = Need::of(lowered, scaled_cache(graph, &case));
+            Fit::of(need, spec)
+        };
+        let fit = |lowered: &Lowered| -> Result<Fit> {
+            let mut fit = kept(&graph, lowered);
+            if !fit.fits {
+                let fits = |n: u64| -> Result<bool> {
+                    let graph = self.graph(Shape {
+                        batch: Some(n),
+                        ..shape
+                    })?;
+                    Ok(kept(&graph, &lower(&graph, &plan)).fits)
+                };
+                // A file that fixes its batch has no other.
+                fit.largest_batch = largest(case.batch, fits).ok();
+            }
+            Ok(fit)
+        };
+        runner.run(&case, &graph, session, &fit)
+    }
+
+    fn case(&self, graph: &Graph, shape: Shape, gpu: &str) -> Case {
+        let weight = graph
+            .tensors
+            .iter()
+            .find(|t| t.role == Role::Weight && t.dtype.is_float());
+        let own = weight.map_or(Precision::Fp32, |t| Precision::of(t.dtype));
+        let first = graph.inputs.first().map(|&id| &graph.tensors[id]);
+        let of_input = first.and_then(|t| t.shape.first().copied()).unwrap_or(1);
+        let sequence = first.filter(|t| !t.dtype.is_float() && t.shape.len() == 2);
+        let tokens = sequence.map(|t| t.shape[1]);
+        Case {
+            model: self.model.to_owned(),
+            gpu: gpu.to_owned(),
+            batch: shape.batch.unwrap_or(of_input),
+            tokens: match self.run.phase {
+                PhaseArg::Prefill => tokens,
+                PhaseArg::Decode => self.run.kv_len.or(shape.seq).or(Some(128)),
+            },
+            precision: self.run.precision.unwrap_or(own),
+            runtime: match self.run.runtime {
+                RuntimeArg::Eager => Runtime::Eager,
+                RuntimeArg::Graph => Runtime::Graph,
+                RuntimeArg::Compile => Runtime::Compile,
+            },
+            attention: match self.run.attention {
+                AttentionArg::Fused => Path::Fused,
+                AttentionArg::Math => Path::Spelt,
+            },
+            phase: match self.run.phase {
+                PhaseArg::Prefill => Phase::Prefill,
+                PhaseArg::Decode => Phase::Decode,
+            },
+        }
+    }
+}
+
+/// Keys and values that `graph` keeps, in the numbers of the run.
+fn scaled_cache(graph: &Graph, case: &Case) -> u64 {
+    let weight = graph
+        .tensors
+        .iter()
+        .find(|t| t.role == Role::Weight && t.dtype.is_float());
+    let own = weight.map_or(32, |t| t.dtype.bits()).max(1);
+    let bits = 8 * case.precision.activations().bytes();
+    let of_run = graph.kv_cache_bytes.saturating_mul(bits) / own;
+    match case.phase {
+        Phase::Prefill => of_run,
+        Phase::Decode => of_run.saturating_mul(case.tokens.unwrap_or(1)),
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Everything that is wrong with arguments, model, configuration and output.
+pub fn run(args: &Args) -> Result<()> {
+    let tables = output::check_all(&[("--json", &args.json.json)])?;
+    output::spare(
+        &[("--json", args.json.json.as_deref())],
+        [args.model.as_str()]
+            .into_iter()
+            .chain(args.run.gpu.iter().map(String::as_str))
+            .map(std::path::Path::new),
+    )?;
+    let sessions = args.run.sessions()?;
+    let builder = Builder {
+        model: &args.model,
+        format: args.format.map(FormatArg::format),
+        bindings: args.extents.bindings()?,
+        run: &args.run,
+    };
+    let shapes: Vec<Shape> = all(&args.seq_len)
+        .into_iter()
+        .flat_map(|seq| {
+            all(&args.batch_size)
+                .into_iter()
+                .map(move |batch| Shape { batch, seq })
+        })
+        .collect();
+    let reports = args.run.run(move |runner| {
+        let mut reports = Vec::new();
+        for (gpu, session) in &sessions {
+            for &shape in &shapes {
+                reports.push(builder.report(shape, gpu, session, runner)?);
+            }
+        }
+        Ok(reports)
+    })?;
+    for report in &reports {
+        warn(report);
+    }
+    if let Some(file) = &args.json.json {
+        write(file, &reports)?;
+    }
+    tables.print(&text(&reports))
+}
+
+/// Each of `values`; what the model itself says where there are none.
+pub fn all(values: &[u64]) -> Vec<Option<u64>> {
+    match values {
+        [] => vec![None],
+        _ => values.iter().copied().map(Some).collect(),
+    }
+}
+
+/// What a person should read before the numbers.
+fn warn(report: &Report) {
+    for warning in crate::report::validity::warnings(report) {
+        output::note(format_args!("warning: {warning}"));
+    }
+}
+
+/// Layers of one run, and a line for each of several.
+fn text(reports: &[Report]) -> String {
+    let mut out: String = reports
+        .iter()
+        .map(|report| table::layers(report) + "\n")
+        .collect();
+    if reports.len() > 1 {
+        out.push_str(&table::overview(reports));
+    }
+    out
+}
+
+/// The report of one run; of several a list of them.
+///
+/// # Errors
+/// A file that cannot be written.
+fn write(file: &PathBuf, reports: &[Report]) -> Result<()> {
+    output::write(file, |out| {
+        let written = match reports {
+            [one] => serde_json::to_writer_pretty(&mut *out, one),
+            results => serde_json::to_writer_pretty(
+                &mut *out,
+                &Several {
+                    schema_version: crate::report::schema::SCHEMA_VERSION,
+                    results,
+                },
+            ),
+        };
+        written.map_err(|e| Error::io(file, e.into()))?;
+        writeln!(out).map_err(|e| Error::io(file, e))
+    })
+}

@@ -1,0 +1,267 @@
+//! What models become.
+
+use super::*;
+use crate::kernels::operator::{Epilogue, Function, RowFunction};
+use crate::model::options::Bindings;
+use crate::model::zoo;
+
+fn graph(name: &str, batch: u64, seq: u64) -> Graph {
+    let bindings = Bindings {
+        batch: Some(batch),
+        seq: Some(seq),
+        ..Bindings::default()
+    };
+    zoo::find(name).unwrap().build(&bindings).unwrap()
+}
+
+fn plan(precision: Precision, runtime: Runtime, attention: Path) -> Plan {
+    Plan {
+        precision,
+        runtime,
+        attention,
+        cached: None,
+    }
+}
+
+/// A word for each call.
+fn words(layers: &[Layer]) -> Vec<&'static str> {
+    let word = |call: &Call| match &call.operator {
+        Operator::Gemm(op) if op.epilogue == Epilogue::Gelu => "gemm+gelu",
+        Operator::Gemm(_) => "gemm",
+        Operator::Elementwise(op) => Function::NAMES[op.function as usize],
+        Operator::Rows(op) => RowFunction::NAMES[op.function as usize],
+        Operator::Rope(_) => "rope",
+        Operator::Embedding(_) => "embedding",
+        Operator::Cat(_) => "cat",
+        Operator::Conv(_) => "conv",
+        Operator::Attention(_) => "attention",
+    };
+    layers
+        .iter()
+        .flat_map(|layer| &layer.calls)
+        .map(word)
+        .collect()
+}
+
+/// The layers whose names begin with `prefix`.
+fn of(lowered: &Lowered, prefix: &str) -> Vec<Layer> {
+    let own = lowered
+        .layers
+        .iter()
+        .filter(|layer| layer.name.starts_with(prefix));
+    own.cloned().collect()
+}
+
+#[test]
+fn eager_launches_what_a_framework_launches() {
+    let bert = graph("bert-base", 2, 64);
+    let lowered = lower(&bert, &plan(Precision::Fp32, Runtime::Eager, Path::Spelt));
+    let attention = [
+        "copy",
+        "copy",
+        "copy",
+        "gemm",
+        "div_scalar",
+        "add",
+        "softmax",
+        "gemm",
+        "copy",
+    ];
+    let wanted = [
+        &["gemm"; 3][..],
+        &attention,
+        &[
+            "gemm",
+            "add",
+            "layernorm",
+            "gemm",
+            "gelu",
+            "gemm",
+            "add",
+            "layernorm",
+        ],
+    ];
+    assert_eq!(words(&of(&lowered, "layer.3.")), wanted.concat());
+    // Hugging Face's own GELU, and a causal mask that chooses.
+    let gpt = graph("gpt2", 1, 64);
+    let lowered = lower(&gpt, &plan(Precision::Fp32, Runtime::Eager, Path::Spelt));
+    let wanted = [
+        "scale",
+        "pow",
+        "scale",
+        "add",
+        "scale",
+        "tanh",
+        "add_scalar",
+        "mul",
+    ];
+    assert_eq!(words(&of(&lowered, "layers.0.mlp.act")), wanted);
+}
+
+#[test]
+fn a_graph_runtime_fuses() {
+    let llama = graph("llama2-7b", 1, 256);
+    let lowered = lower(&llama, &plan(Precision::Fp16, Runtime::Graph, Path::Fused));
+    let wanted = [
+        "add_rmsnorm",
+        "gemm",
+        "gemm",
+        "gemm",
+        "rope",
+        "attention",
+        "gemm",
+        "add_rmsnorm",
+        "gemm",
+        "gemm",
+        "silu_mul",
+        "gemm",
+    ];
+    let all = words(&lowered.layers);
+    // The residual behind a layer is added with the norm in front of the next.
+    let found = all
+        .windows(wanted.len())
+        .filter(|window| *window == wanted)
+        .count();
+    assert_eq!(found, 31, "{all:?}");
+    let bert = graph("bert-base", 1, 128);
+    let lowered = lower(&bert, &plan(Precision::Fp16, Runtime::Graph, Path::Fused));
+    let wanted = [
+        "gemm",
+        "gemm",
+        "gemm",
+        "attention",
+        "gemm",
+        "add_rmsnorm",
+        "gemm+gelu",
+        "gemm",
+        "add_rmsnorm",
+    ];
+    assert_eq!(words(&of(&lowered, "layer.5.")), wanted);
+}
+
+/// What one kernel writes is what the next one reads: rotated queries and keys lie side by side with the values.
+#[test]
+fn tensors_are_where_their_readers_look() {
+    let llama = graph("llama2-7b", 1, 256);
+    let lowered = lower(&llama, &plan(Precision::Fp16, Runtime::Graph, Path::Fused));
+    let layers = of(&lowered, "layers.4.self_attn.");
+    let calls: Vec<&Call> = layers.iter().flat_map(|layer| &layer.calls).collect();
+    let written: Vec<Place> = calls[..3].iter().map(|call| call.writes[0]).collect();
+    let bytes = 256 * 4096 * 2;
+    assert!(
+        written
+            .iter()
+            .all(|place| place.buffer == written[0].buffer)
+    );
+    assert_eq!(
+        written.iter().map(|place| place.offset).collect::<Vec<_>>(),
+        [0, bytes, 2 * bytes]
+    );
+    assert_eq!(calls[3].writes, [written[0]]);
+    assert_eq!(calls[4].reads, written);
+    assert_eq!(calls[5].reads[0], calls[4].writes[0]);
+    // Every read is of a weight, an input, or of what was written before.
+    let mut known: Vec<bool> = lowered
+        .buffers
+        .iter()
+        .map(|b| b.content != Content::Activation)
+        .collect();
+    for call in lowered.layers.iter().flat_map(|layer| &layer.calls) {
+        assert!(
+            call.reads.iter().all(|place| known[place.buffer]),
+            "{call:?}"
+        );
+        call.writes
+            .iter()
+            .for_each(|place| known[place.buffer] = true);
+    }
+}
+
+/// No operation of a built-in model is lost on the way, whatever the runtime.
+#[test]
+fn every_product_is_lowered() {
+    for model in zoo::all() {
+        let graph = model.build(&Bindings::default()).unwrap();
+        for runtime in [Runtime::Eager, Runtime::Graph, Runtime::Compile] {
+            let lowered = lower(&graph, &plan(Precision::Fp16, runtime, Path::Fused));
+            assert_eq!(lowered.refused, [], "{}", model.name);
+            let products = |layer: &&Layer| {
+                let product = |call: &Call| call.operator.is_product();
+                layer.calls.iter().any(product)
+            };
+            let flops: u64 = lowered
+                .layers
+                .iter()
+                .filter(products)
+                .map(|layer| layer.flops)
+                .sum();
+            let error = flops as f64 / graph.flops() as f64 - 1.0;
+            // Pooling counts as a convolution.
+            assert!(
+                (-1e-9..0.01).contains(&error),
+                "{} {runtime:?}: {error}",
+                model.name
+            );
+        }
+    }
+}
+
+#[test]
+fn a_step_of_decoding_reads_the_cache() {
+    let graph = graph("llama3-8b", 4, 1);
+    let plan = Plan {
+        cached: Some(1000),
+        ..plan(Precision::Fp16, Runtime::Graph, Path::Fused)
+    };
+    let lowered = lower(&graph, &plan);
+    let layers = of(&lowered, "layers.0.self_attn.attention");
+    assert_eq!(words(&layers), ["copy", "copy", "attention"]);
+    let Operator::Attention(op) = &layers[0].calls[2].operator else {
+        panic!("no attention");
+    };
+    assert_eq!(
+        (op.queries, op.keys, op.kv_heads, op.causal),
+        (1, 1000, 8, 0)
+    );
+    let cache = lowered
+        .buffers
+        .iter()
+        .filter(|b| b.content == Content::Cache);
+    assert_eq!(
+        cache.map(|b| b.bytes).sum::<u64>(),
+        32 * 2 * 4 * 1000 * 8 * 128 * 2
+    );
+}
+
+#[test]
+fn memory_is_that_of_the_runtime() {
+    let gpt = graph("gpt2", 1, 1024);
+    let peak = |attention| {
+        lower(&gpt, &plan(Precision::Fp16, Runtime::Eager, attention)).activation_peak()
+    };
+    // Scores of all heads are stored only where attention is spelt out.
+    let scores = 12 * 1024 * 1024 * 2;
+    assert!(peak(Path::Spelt) > 2 * scores && peak(Path::Spelt) < peak(Path::Fused) + 4 * scores);
+    let weights = |precision| {
+        let lowered = lower(&gpt, &plan(precision, Runtime::Graph, Path::Fused));
+        let own = lowered
+            .buffers
+            .iter()
+            .filter(|b| b.content == Content::Weights);
+        own.map(|b| b.bytes).sum::<u64>() as f64
+    };
+    let ratio = weights(Precision::Fp32) / weights(Precision::Fp16);
+    assert!((ratio - 2.0).abs() < 0.01, "{ratio}");
+    assert!(weights(Precision::Int8) < 0.6 * weights(Precision::Fp16));
+}
+
+#[test]
+fn a_precision_that_is_not_modelled_is_refused_by_name() {
+    assert_eq!(Precision::named("FP16"), Ok(Precision::Fp16));
+    assert!(
+        Precision::named("fp4")
+            .unwrap_err()
+            .contains("4-bit floats")
+    );
+    assert!(Precision::named("2:4").unwrap_err().contains("sparsity"));
+}

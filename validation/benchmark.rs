@@ -1,0 +1,272 @@
+//! `benchmark` as a shell sees it: JSON, memory, phases, exit status.
+
+use serde_json::{Value, json};
+use std::io::Write;
+use std::process::{Command, Output};
+
+fn phantom_gpu(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_phantom-gpu"));
+    command.arg("benchmark").args(args).output().unwrap()
+}
+
+fn report(args: &[&str]) -> Value {
+    let mut all = vec!["--json", "-"];
+    all.extend(args);
+    let out = phantom_gpu(&all);
+    let errors = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{args:?}: {errors}");
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+/// The message of a run that ends with `status`.
+fn fails(args: &[&str], status: i32) -> String {
+    let out = phantom_gpu(args);
+    let message = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(status), "{args:?}: {message}");
+    assert!(out.stdout.is_empty(), "{args:?}");
+    message
+}
+
+/// A decoder that is simulated in no time.
+fn small(folder: &tempfile::TempDir) -> String {
+    let config = json!({
+        "model_type": "llama", "hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 2,
+        "num_hidden_layers": 6, "num_key_value_heads": 2, "vocab_size": 1000, "torch_dtype": "float16"
+    });
+    let path = folder.path().join("config.json");
+    let mut file = std::fs::File::create(&path).unwrap();
+    file.write_all(config.to_string().as_bytes()).unwrap();
+    path.display().to_string()
+}
+
+/// What may differ between two runs.
+fn without_simulation(mut report: Value) -> Value {
+    report.as_object_mut().unwrap().remove("simulation");
+    report
+}
+
+#[test]
+fn layers_and_their_kernels_add_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small(&folder);
+    let run = [
+        "--model",
+        &model,
+        "--gpu",
+        "a100-80",
+        "--seq-len",
+        "64",
+        "--batch-size",
+        "2",
+    ];
+    let report = report(&run);
+    let (layers, kernels) = (
+        report["layers"].as_array().unwrap(),
+        report["kernels"].as_array().unwrap(),
+    );
+    let of_model = &report["model"];
+    let mut time_us = 0.0;
+    for layer in layers {
+        let own = layer["kernels"].as_array().unwrap().iter();
+        let cycles: u64 = own
+            .map(|n| {
+                kernels[n.as_u64().unwrap() as usize]["cycles"]
+                    .as_u64()
+                    .unwrap()
+            })
+            .sum();
+        assert_eq!(layer["cycles"], cycles, "{}", layer["name"]);
+        time_us += layer["time_us"].as_f64().unwrap();
+    }
+    let number = |name: &str| of_model[name].as_f64().unwrap();
+    assert!((time_us / 1e3 / number("device_ms") - 1.0).abs() < 1e-6);
+    assert!((number("device_ms") + number("launch_gap_ms") - number("latency_ms")).abs() < 1e-9);
+    assert_eq!(of_model["unit"], "tokens/s");
+    assert!((number("throughput") * number("latency_ms") / 1e3 - 128.0).abs() < 1e-6);
+    assert_eq!(of_model["time_to_first_token_ms"], of_model["latency_ms"]);
+    // Layers repeat, and are simulated once.
+    assert!(
+        (kernels.len() as f64) < 0.7 * number("launches"),
+        "{}",
+        kernels.len()
+    );
+    assert!(
+        layers
+            .iter()
+            .any(|layer| layer["provenance"]["kind"] == "memo")
+    );
+    assert_eq!(
+        report["validity"]["unmodelled"].as_array().unwrap().len(),
+        7
+    );
+}
+
+#[test]
+fn a_report_is_the_same_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small(&folder);
+    let run = |jobs: &str| {
+        let args = [
+            "--model",
+            &model,
+            "--gpu",
+            "v100",
+            "--seq-len",
+            "64",
+            "--runtime",
+            "eager",
+            "--jobs",
+            jobs,
+        ];
+        without_simulation(report(&args))
+    };
+    assert_eq!(run("1"), run("3"));
+}
+
+#[test]
+fn the_host_counts_in_eager_mode_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small(&folder);
+    let run = |more: &[&str]| {
+        let mut args = vec![
+            "--model",
+            &model,
+            "--gpu",
+            "a100-80",
+            "--seq-len",
+            "64",
+            "--fidelity",
+            "roofline",
+        ];
+        args.extend(more);
+        report(&args)["model"].clone()
+    };
+    let (eager, slow, graph) = (
+        run(&["--runtime", "eager"]),
+        run(&["--runtime", "eager", "--host-us", "40"]),
+        run(&[]),
+    );
+    let latency = |model: &Value| model["latency_ms"].as_f64().unwrap();
+    assert!(latency(&graph) < latency(&eager) && latency(&eager) < latency(&slow));
+    assert!(latency(&slow) / latency(&eager) > 3.9);
+}
+
+/// Memory that does not suffice is a result: what is missing, and what would fit.
+#[test]
+fn a_model_that_has_no_room_is_a_result() {
+    let run = [
+        "--model",
+        "llama2-7b",
+        "--gpu",
+        "v100",
+        "--seq-len",
+        "2048",
+        "--batch-size",
+        "64",
+    ];
+    let report = report(&run);
+    let model = &report["model"];
+    assert_eq!(
+        (&model["fits"], &model["latency_ms"]),
+        (&json!(false), &Value::Null)
+    );
+    let memory = &model["memory"];
+    let bytes = |name: &str| memory[name].as_u64().unwrap();
+    assert_eq!(
+        bytes("total_bytes") - bytes("capacity_bytes"),
+        bytes("missing_bytes")
+    );
+    assert_eq!(memory["largest"], "keys and values");
+    let fits = memory["largest_batch"].as_u64().unwrap();
+    let again = |batch: u64| {
+        let batch = batch.to_string();
+        let args = [
+            "--model",
+            "llama2-7b",
+            "--gpu",
+            "v100",
+            "--seq-len",
+            "2048",
+            "--fast-mode",
+            "--batch-size",
+            &batch,
+        ];
+        self::report(&args)["model"]["fits"].clone()
+    };
+    assert_eq!((again(fits), again(fits + 1)), (json!(true), json!(false)));
+}
+
+#[test]
+fn several_runs_are_a_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small(&folder);
+    let all = report(&[
+        "--model",
+        &model,
+        "--gpus",
+        "v100,h100-sxm",
+        "--batch-size",
+        "1,4",
+        "--fast-mode",
+    ]);
+    let of = |n: usize| {
+        (
+            all["results"][n]["model"]["gpu"].clone(),
+            all["results"][n]["model"]["batch_size"].clone(),
+        )
+    };
+    assert_eq!(of(1), (json!("v100"), json!(4)));
+    assert_eq!(of(2), (json!("h100-sxm"), json!(1)));
+    let decoded = report(&[
+        "--model",
+        &model,
+        "--gpu",
+        "v100",
+        "--phase",
+        "decode",
+        "--kv-len",
+        "500",
+        "--fast-mode",
+    ]);
+    assert_eq!(
+        decoded["model"]["memory"]["kv_cache_bytes"],
+        6 * 2 * 128 * 500 * 2
+    );
+    assert_eq!(
+        decoded["model"]["time_per_token_ms"],
+        decoded["model"]["latency_ms"]
+    );
+}
+
+/// Numbers that a GPU has no kernel for: the bound stands in, and the report says so.
+#[test]
+fn what_has_no_kernel_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small(&folder);
+    let report = report(&[
+        "--model",
+        &model,
+        "--gpu",
+        "v100",
+        "--precision",
+        "fp8",
+        "--seq-len",
+        "16",
+    ]);
+    let share = report["model"]["unsimulated_share"].as_f64().unwrap();
+    assert!(share > 0.0 && share < 1.0, "{share}");
+    let unmodelled = report["validity"]["unmodelled"].to_string();
+    assert!(
+        unmodelled.contains("tensor cores of v100 lack it"),
+        "{unmodelled}"
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    assert!(fails(&["--model", "bert-base", "--phase", "decode"], 2).contains("no decoder"));
+    assert!(fails(&["--model", "bert-base", "--precision", "fp4"], 2).contains("4-bit floats"));
+    assert!(fails(&["--model", "no-such-model", "--gpu", "v100"], 2).contains("list-models"));
+    assert!(fails(&["--model", "bert-base", "--gpu", "no-such-gpu"], 2).contains("list-gpus"));
+    fails(&["--model", "bert-base", "--batch-size", "0"], 2);
+}
