@@ -279,9 +279,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "src/validate",
         &[
+            "benchmark",
             "config",
             "error",
             "kernels",
+            "model",
             "output",
             "progress",
             "ptx",

@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use crate::report::Report;
 use crate::sampling::{Memo, Settings};
 use crate::session::Session;
-use fit::Fit;
+use fit::{Fit, Need};
 use schedule::Simulated;
 use std::sync::atomic::AtomicBool;
 
@@ -104,6 +104,18 @@ impl Case {
 }
 
 impl Runner<'_> {
+    /// As [`Runner::run`], without a search for a batch that has room where this one has not.
+    ///
+    /// # Errors
+    /// A failed simulation.
+    pub fn run_if_it_fits(&self, case: &Case, graph: &Graph, session: &Session) -> Result<Report> {
+        let fit = |lowered: &Lowered| {
+            let need = Need::of(lowered, graph.kv_cache_bytes);
+            Ok(Fit::of(need, session.spec()))
+        };
+        self.run(case, graph, session, &fit)
+    }
+
     /// The report of `case`, whose graph is `graph`, on the machine of `session`. `fit` says whether it has room there; where
     /// it has not, nothing is simulated.
     ///
@@ -138,6 +150,24 @@ impl Runner<'_> {
             (session, self),
         ))
     }
+}
+
+/// Seconds that the operators of `graph` take one after the other at peak rates, and the sums of both sides.
+pub fn bounds(case: &Case, graph: &Graph, session: &Session) -> (f64, Roofline) {
+    let plan = case.plan(session);
+    let lowered = lower(graph, &plan);
+    let mut sum = Roofline {
+        compute_s: 0.0,
+        memory_s: 0.0,
+    };
+    let mut seconds = 0.0;
+    for call in lowered.layers.iter().flat_map(|layer| &layer.calls) {
+        let bound = bound_of(call, &plan, session.spec());
+        seconds += bound.seconds();
+        sum.compute_s += bound.compute_s;
+        sum.memory_s += bound.memory_s;
+    }
+    (seconds, sum)
 }
 
 /// The bound of a call whose kernels are not simulated.

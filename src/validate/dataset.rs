@@ -1,5 +1,7 @@
-//! Datasets of measured kernels: CSV with `id,gpu,op,dtype,shape,latency_us,extra,source`, shape and extra as JSON.
+//! Datasets of measured kernels: CSV with `id,gpu,op,dtype,shape,latency_us,extra,source`, shape and extra as JSON. A
+//! column `measured_ms` in place of `latency_us` makes it a dataset of whole models (`models.rs`).
 
+use super::models;
 use crate::error::{Error, Result, input};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -49,26 +51,14 @@ pub fn parse(text: &str, file: &str) -> Result<Vec<Row>> {
         .from_reader(text.as_bytes());
     let headers = reader.headers().map_err(|e| unreadable(file, &e))?.clone();
     let column = |name: &str| headers.iter().position(|header| header.trim() == name);
-    let missing: Vec<&str> = REQUIRED
-        .into_iter()
-        .filter(|name| column(name).is_none())
-        .collect();
-    if !missing.is_empty() {
-        return Err(Error::input(
+    let columns = Columns::of(column).map_err(|(missing, all)| {
+        Error::input(
             file,
             "line 1",
             format!("no column {}", missing.join(", ")),
-            format!(
-                "a dataset has the columns {},extra,source",
-                REQUIRED.join(",")
-            ),
-        ));
-    }
-    let columns = Columns {
-        required: REQUIRED.map(|name| column(name).expect("checked above")),
-        extra: column("extra"),
-        source: column("source"),
-    };
+            format!("a dataset has the columns {}", all.join(",")),
+        )
+    })?;
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|e| unreadable(file, &e))?;
@@ -108,13 +98,53 @@ fn unreadable(file: &str, error: &csv::Error) -> Error {
     )
 }
 
-struct Columns {
+/// Where the columns of either kind of dataset are.
+enum Columns {
+    Kernels(KernelColumns),
+    Models(models::Columns),
+}
+
+/// Columns that are missing, and all that are required.
+type Missing = (Vec<&'static str>, &'static [&'static str]);
+
+impl Columns {
+    fn of(column: impl Fn(&str) -> Option<usize>) -> std::result::Result<Self, Missing> {
+        if column("measured_ms").is_some() && column("latency_us").is_none() {
+            let columns = models::Columns::of(column);
+            let columns = columns.map_err(|missing| (missing, models::REQUIRED.as_slice()))?;
+            return Ok(Columns::Models(columns));
+        }
+        let missing = REQUIRED.into_iter().filter(|name| column(name).is_none());
+        let missing: Vec<&str> = missing.collect();
+        if !missing.is_empty() {
+            return Err((missing, REQUIRED.as_slice()));
+        }
+        Ok(Columns::Kernels(KernelColumns {
+            required: REQUIRED.map(|name| column(name).expect("checked above")),
+            extra: column("extra"),
+            source: column("source"),
+        }))
+    }
+
+    fn row(
+        &self,
+        record: &csv::StringRecord,
+        line: u64,
+    ) -> std::result::Result<Row, (String, String)> {
+        match self {
+            Columns::Kernels(columns) => columns.row(record, line),
+            Columns::Models(columns) => columns.row(record, line),
+        }
+    }
+}
+
+struct KernelColumns {
     required: [usize; 6],
     extra: Option<usize>,
     source: Option<usize>,
 }
 
-impl Columns {
+impl KernelColumns {
     fn row(
         &self,
         record: &csv::StringRecord,
@@ -154,7 +184,11 @@ impl Columns {
     }
 }
 
-fn object(name: &str, json: &str) -> std::result::Result<Map<String, Value>, (String, String)> {
+/// The JSON object in the cell `name`.
+pub(super) fn object(
+    name: &str,
+    json: &str,
+) -> std::result::Result<Map<String, Value>, (String, String)> {
     match serde_json::from_str(json) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err((

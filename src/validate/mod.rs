@@ -10,6 +10,7 @@ pub mod filter;
 pub mod gate;
 pub mod html;
 mod layer;
+mod models;
 pub mod operator;
 pub mod predict;
 pub mod results;
@@ -265,7 +266,7 @@ fn row(
         Truth::Device => row.device_us(),
         Truth::Raw => row.latency_us,
     };
-    let roofline = task.measured.roofline(session.spec());
+    let (roofline_s, roofline) = task.measured.roofline(session);
     Ok(Ok(RowResult {
         id: row.id.clone(),
         gpu: row.gpu.clone(),
@@ -276,7 +277,7 @@ fn row(
         truth_us,
         truth_raw_us: row.latency_us,
         error_rel: found.time_us / truth_us - 1.0,
-        roofline_us: 1e6 * roofline.seconds(),
+        roofline_us: 1e6 * roofline_s,
         bound: found.bound,
         bound_expected: roofline::clear_bound(&roofline),
         trust: row.trust().to_owned(),

@@ -3,10 +3,11 @@
 use super::cuda::{self, Program};
 use super::dataset::Row;
 use super::layer;
-use crate::config::GpuSpec;
+use super::models;
 use crate::kernels::choose::Recorded;
 use crate::kernels::operator::*;
 use crate::kernels::work::Roofline;
+use crate::session::Session;
 use serde_json::{Map, Value};
 
 /// What a row measured.
@@ -16,15 +17,20 @@ pub enum Measured {
     Operator(Operator),
     /// A hand-written kernel.
     Program(Box<Program>),
+    /// A whole model.
+    Model(Box<models::Run>),
 }
 
 impl Measured {
-    /// The time at published peaks.
-    pub fn roofline(&self, spec: &GpuSpec) -> Roofline {
-        match self {
+    /// Seconds at published peaks, and those of each side.
+    pub fn roofline(&self, session: &Session) -> (f64, Roofline) {
+        let spec = session.spec();
+        let roofline = match self {
             Measured::Operator(operator) => Roofline::of(operator, spec),
             Measured::Program(program) => program.roofline(spec),
-        }
+            Measured::Model(run) => return run.roofline(session),
+        };
+        (roofline.seconds(), roofline)
     }
 }
 
@@ -35,6 +41,7 @@ impl Measured {
 pub fn measured(row: &Row) -> Result<Measured, Unfit> {
     match row.op.as_str() {
         "cuda_kernel" => Ok(Measured::Program(Box::new(cuda::program(row)?))),
+        "model" => Ok(Measured::Model(Box::new(models::run(row)?))),
         _ => operator(row).map(Measured::Operator),
     }
 }

@@ -149,8 +149,8 @@ impl Predictor<'_> {
         session: &Session,
     ) -> Result<std::result::Result<Prediction, Unfit>> {
         let spec = session.spec();
-        if self.depth == Depth::Roofline {
-            return Ok(Ok(roofline::prediction(&measured.roofline(spec))));
+        if self.depth == Depth::Roofline && !matches!(measured, Measured::Model(_)) {
+            return Ok(Ok(roofline::prediction(&measured.roofline(session).1)));
         }
         let operator = match measured {
             Measured::Operator(operator) => operator,
@@ -159,6 +159,7 @@ impl Predictor<'_> {
                 let reason = "the kernel that the row names".to_owned();
                 return self.time((row, None), [reason], &[kernel], session).map(Ok);
             }
+            Measured::Model(run) => return run.predict(self, session),
         };
         let algorithm = match &self.choice {
             Choice::Row => Algorithm::Recorded(operator::recorded(row)),
