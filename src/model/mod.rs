@@ -10,7 +10,7 @@ pub mod memory;
 pub mod onnx;
 pub mod options;
 pub mod pt2;
-pub mod resnet;
 pub mod source;
 pub mod summary;
+pub mod vision;
 pub mod zoo;
