@@ -4,6 +4,7 @@
 //! `check` looks at the graph as a whole, `memory` and `summary` say what is in it.
 
 pub mod check;
+pub mod diffusion;
 pub mod graph;
 pub mod hf;
 pub mod memory;

@@ -2,7 +2,7 @@
 
 use super::graph::Graph;
 use super::options::Bindings;
-use super::{hf, vision};
+use super::{diffusion, hf, vision};
 use crate::error::Result;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
@@ -25,6 +25,7 @@ pub struct Model {
 enum Definition {
     Configuration(&'static Value),
     Network(vision::Network),
+    Diffusion(diffusion::Part),
 }
 
 /// Further names.
@@ -64,6 +65,17 @@ const ALIASES: &[(&str, &str)] = &[
     ("detr", "detr-resnet-50"),
     ("detr-r50", "detr-resnet-50"),
     ("rtdetr", "rtdetr-l"),
+    ("stable-diffusion-v1-5", "stable-diffusion"),
+    ("stable-diffusion-1.5", "stable-diffusion"),
+    ("stable-diffusion-v1.5", "stable-diffusion"),
+    ("sd15", "stable-diffusion"),
+    ("sd1.5", "stable-diffusion"),
+    ("sd15-unet", "stable-diffusion-unet"),
+    ("stable-diffusion-vae", "stable-diffusion-vae-decoder"),
+    ("stable-diffusion-xl", "sdxl"),
+    ("stable-diffusion-xl-base-1.0", "sdxl"),
+    ("stable-diffusion-xl-unet", "sdxl-unet"),
+    ("sdxl-vae", "sdxl-vae-decoder"),
 ];
 
 /// A name without case and marks other than points: `LLaMA-2 7B` is `llama27b`.
@@ -86,7 +98,12 @@ pub fn all() -> Vec<Model> {
         family: network.family,
         definition: Definition::Network(*network),
     });
-    configurations.chain(networks).collect()
+    let parts = diffusion::PARTS.iter().map(|part| Model {
+        name: part.name,
+        family: "stable-diffusion",
+        definition: Definition::Diffusion(*part),
+    });
+    configurations.chain(networks).chain(parts).collect()
 }
 
 /// Other names of the model `name`.
@@ -114,6 +131,7 @@ impl Model {
                 hf::read(&value.to_string(), self.name, self.name, bindings)
             }
             Definition::Network(network) => network.graph(bindings),
+            Definition::Diffusion(part) => part.graph(bindings),
         }
     }
 }
@@ -124,7 +142,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Parameters of transformers as published, counted by the library that the family comes from. Those of networks of
-    /// images are in their own tests.
+    /// images and of Stable Diffusion are in their own tests.
     const PUBLISHED: &[(&str, u64)] = &[
         ("gpt2", 124_439_808),
         ("gpt2-medium", 354_823_168),
@@ -192,6 +210,7 @@ mod tests {
             ("mobilenetv2", "mobilenet-v2"),
             ("efficientnet_b0", "efficientnet-b0"),
             ("rt-detr-x", "rtdetr-x"),
+            ("SD-XL", "sdxl"),
         ];
         for (typed, name) in typed {
             assert_eq!(find(typed).unwrap().name, name);
