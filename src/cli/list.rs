@@ -98,7 +98,7 @@ impl ListModels {
             ]);
         }
         Ok(format!(
-            "{table}\nGFLOP: one sequence of 128 tokens, or one image. Case and punctuation of names do not matter.\n\
+            "{table}\nGFLOP: one sequence of 128 tokens, one image, or one step on an image. Case and punctuation of names do not matter.\n\
              `phantom-gpu load-model NAME` shows what is in a model.\n"
         ))
     }

@@ -4,6 +4,7 @@
 //! `check` looks at the graph as a whole, `memory` and `summary` say what is in it.
 
 pub mod check;
+pub mod diffusion;
 pub mod graph;
 pub mod hf;
 pub mod lower;
@@ -11,7 +12,7 @@ pub mod memory;
 pub mod onnx;
 pub mod options;
 pub mod pt2;
-pub mod resnet;
 pub mod source;
 pub mod summary;
+pub mod vision;
 pub mod zoo;

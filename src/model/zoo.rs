@@ -2,7 +2,7 @@
 
 use super::graph::Graph;
 use super::options::Bindings;
-use super::{hf, resnet};
+use super::{diffusion, hf, vision};
 use crate::error::Result;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ static CONFIGURATIONS: LazyLock<Map<String, Value>> =
 pub struct Model {
     /// Its name.
     pub name: &'static str,
-    /// What it is: the family of a transformer, or `resnet`.
+    /// What it is: the family of a transformer, or of a network of images.
     pub family: &'static str,
     definition: Definition,
 }
@@ -24,7 +24,8 @@ pub struct Model {
 #[derive(Clone, Copy, Debug)]
 enum Definition {
     Configuration(&'static Value),
-    Resnet(resnet::Depth),
+    Network(vision::Network),
+    Diffusion(diffusion::Part),
 }
 
 /// Further names.
@@ -46,6 +47,35 @@ const ALIASES: &[(&str, &str)] = &[
     ("vit-large-patch16-224", "vit-large-16"),
     ("vit-h-14", "vit-huge-14"),
     ("whisper", "whisper-large"),
+    ("vgg", "vgg16"),
+    ("squeezenet", "squeezenet-1.1"),
+    ("squeezenet1_1", "squeezenet-1.1"),
+    ("mobilenet", "mobilenet-v1"),
+    ("efficientnet", "efficientnet-b0"),
+    ("deit-b", "deit-base"),
+    ("deit-base-patch16-224", "deit-base"),
+    ("deit-l", "deit-large"),
+    ("deit3-large", "deit-large"),
+    ("deit3-large-patch16-224", "deit-large"),
+    ("ssd-mobilenet", "ssd-mobilenet-v1"),
+    ("ssd-mobilenet-v1-coco", "ssd-mobilenet-v1"),
+    ("yolov8", "yolov8n"),
+    ("yolov9", "yolov9c"),
+    ("yolov10", "yolov10n"),
+    ("detr", "detr-resnet-50"),
+    ("detr-r50", "detr-resnet-50"),
+    ("rtdetr", "rtdetr-l"),
+    ("stable-diffusion-v1-5", "stable-diffusion"),
+    ("stable-diffusion-1.5", "stable-diffusion"),
+    ("stable-diffusion-v1.5", "stable-diffusion"),
+    ("sd15", "stable-diffusion"),
+    ("sd1.5", "stable-diffusion"),
+    ("sd15-unet", "stable-diffusion-unet"),
+    ("stable-diffusion-vae", "stable-diffusion-vae-decoder"),
+    ("stable-diffusion-xl", "sdxl"),
+    ("stable-diffusion-xl-base-1.0", "sdxl"),
+    ("stable-diffusion-xl-unet", "sdxl-unet"),
+    ("sdxl-vae", "sdxl-vae-decoder"),
 ];
 
 /// A name without case and marks other than points: `LLaMA-2 7B` is `llama27b`.
@@ -63,12 +93,17 @@ pub fn all() -> Vec<Model> {
         family: value["model_type"].as_str().unwrap_or_default(),
         definition: Definition::Configuration(value),
     });
-    let resnets = resnet::DEPTHS.iter().map(|depth| Model {
-        name: depth.name,
-        family: "resnet",
-        definition: Definition::Resnet(*depth),
+    let networks = vision::NETWORKS.iter().map(|network| Model {
+        name: network.name,
+        family: network.family,
+        definition: Definition::Network(*network),
     });
-    configurations.chain(resnets).collect()
+    let parts = diffusion::PARTS.iter().map(|part| Model {
+        name: part.name,
+        family: "stable-diffusion",
+        definition: Definition::Diffusion(*part),
+    });
+    configurations.chain(networks).chain(parts).collect()
 }
 
 /// Other names of the model `name`.
@@ -95,10 +130,8 @@ impl Model {
             Definition::Configuration(value) => {
                 hf::read(&value.to_string(), self.name, self.name, bindings)
             }
-            Definition::Resnet(depth) => {
-                bindings.all_used(&[], &[])?;
-                Ok(resnet::build(depth, bindings.batch.unwrap_or(1)))
-            }
+            Definition::Network(network) => network.graph(bindings),
+            Definition::Diffusion(part) => part.graph(bindings),
         }
     }
 }
@@ -106,8 +139,10 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
-    /// Parameters as published, counted by the library that the family comes from.
+    /// Parameters of transformers as published, counted by the library that the family comes from. Those of networks of
+    /// images and of Stable Diffusion are in their own tests.
     const PUBLISHED: &[(&str, u64)] = &[
         ("gpt2", 124_439_808),
         ("gpt2-medium", 354_823_168),
@@ -140,11 +175,6 @@ mod tests {
         ("clip-vit-l-14", 427_616_513),
         ("whisper-tiny", 37_760_640),
         ("whisper-large", 1_543_304_960),
-        ("resnet18", 11_689_512),
-        ("resnet34", 21_797_672),
-        ("resnet50", 25_557_032),
-        ("resnet101", 44_549_160),
-        ("resnet152", 60_192_808),
     ];
 
     #[test]
@@ -164,24 +194,27 @@ mod tests {
             let graph = model.build(&Bindings::default()).unwrap();
             graph.check(model.name).unwrap();
             assert!(graph.flops() > 0, "{}", model.name);
+            let names: BTreeSet<&str> = graph.nodes.iter().map(|n| n.name.as_str()).collect();
+            assert_eq!(
+                names.len(),
+                graph.nodes.len(),
+                "{}: a name twice",
+                model.name
+            );
         }
         for (alias, name) in ALIASES {
             assert_eq!(find(alias).unwrap().name, *name);
         }
-        assert_eq!(find("LLaMA-2 7B").unwrap().name, "llama2-7b");
+        let typed = [
+            ("LLaMA-2 7B", "llama2-7b"),
+            ("mobilenetv2", "mobilenet-v2"),
+            ("efficientnet_b0", "efficientnet-b0"),
+            ("rt-detr-x", "rtdetr-x"),
+            ("SD-XL", "sdxl"),
+        ];
+        for (typed, name) in typed {
+            assert_eq!(find(typed).unwrap().name, name);
+        }
         assert!(find("llama9").is_none());
-    }
-
-    #[test]
-    fn operations_of_resnets_are_those_that_were_published() {
-        let flops = |name: &str| {
-            find(name)
-                .unwrap()
-                .build(&Bindings::default())
-                .unwrap()
-                .flops()
-        };
-        assert_eq!(flops("resnet50"), 8_178_368_512);
-        assert_eq!(flops("resnet18"), 3_628_146_688);
     }
 }

@@ -87,6 +87,18 @@ impl Builder {
             .tensor(name, self.dtype, shape.into(), Role::Weight)
     }
 
+    /// A node of any kind without matrix products.
+    pub fn apply(
+        &mut self,
+        name: &str,
+        op: &str,
+        kind: Kind,
+        inputs: &[TensorId],
+        shape: impl Into<Shape>,
+    ) -> TensorId {
+        self.node(name, op, kind, inputs.to_vec(), shape, Vec::new())
+    }
+
     fn node(
         &mut self,
         name: &str,
@@ -183,19 +195,38 @@ impl Builder {
 
     /// Normalisation of channels by the statistics of training, which are part of the model but not learnt.
     pub fn batch_norm(&mut self, name: &str, x: TensorId) -> TensorId {
+        self.channel_norm(name, x, Role::Weight)
+    }
+
+    /// The same with scale and bias that are not learnt, either.
+    pub fn frozen_norm(&mut self, name: &str, x: TensorId) -> TensorId {
+        self.channel_norm(name, x, Role::Constant)
+    }
+
+    fn channel_norm(&mut self, name: &str, x: TensorId, scale: Role) -> TensorId {
+        let shape = self.shape(x).to_vec();
+        let vectors = [
+            ("weight", scale),
+            ("bias", scale),
+            ("running_mean", Role::Constant),
+            ("running_var", Role::Constant),
+        ];
+        let mut inputs = vec![x];
+        inputs.extend(vectors.map(|(vector, role)| {
+            let name = format!("{}{name}.{vector}", self.prefix);
+            self.graph.tensor(name, self.dtype, vec![shape[1]], role)
+        }));
+        self.node(name, "BatchNorm", Kind::Norm, inputs, shape, Vec::new())
+    }
+
+    /// Normalisation of groups of channels to mean 0 and deviation 1, with a scale and a bias for each channel.
+    pub fn group_norm(&mut self, name: &str, x: TensorId) -> TensorId {
         let shape = self.shape(x).to_vec();
         let weights = self.within(name, |b| {
             [b.weight("weight", [shape[1]]), b.weight("bias", [shape[1]])]
         });
-        let mut inputs = vec![x, weights[0], weights[1]];
-        for statistic in ["running_mean", "running_var"] {
-            let name = format!("{}{name}.{statistic}", self.prefix);
-            inputs.push(
-                self.graph
-                    .tensor(name, self.dtype, vec![shape[1]], Role::Constant),
-            );
-        }
-        self.node(name, "BatchNorm", Kind::Norm, inputs, shape, Vec::new())
+        let inputs = vec![x, weights[0], weights[1]];
+        self.node(name, "GroupNorm", Kind::Norm, inputs, shape, Vec::new())
     }
 
     /// A pooling or another reduction of `x` to `shape`.
@@ -278,10 +309,7 @@ impl Builder {
         let weight = self.within(name, |b| b.weight("weight", extents));
         let bias = bias.then(|| self.within(name, |b| b.weight("bias", [out])));
         let mut result = vec![batch, out];
-        result.extend(space.iter().enumerate().map(|(i, &n)| {
-            let pads = (window.pads[i] + window.pads[i + space.len()]) as u64;
-            (n + pads).saturating_sub(window.kernel[i]) / window.strides[i] + 1
-        }));
+        result.extend(slide(&window, space));
         let multiply = |ns: &[u64]| {
             ns.iter()
                 .fold(1u64, |product, &n| product.saturating_mul(n))
@@ -306,6 +334,14 @@ impl Builder {
             result,
             vec![product],
         )
+    }
+
+    /// A pooling of batch x channels x places.
+    pub fn pool(&mut self, name: &str, op: &str, x: TensorId, window: Window) -> TensorId {
+        let shape = self.shape(x);
+        let mut result = shape[..2].to_vec();
+        result.extend(slide(&window, &shape[2..]));
+        self.apply(name, op, Kind::Pool(window), &[x], result)
     }
 
     /// Feed-forward networks of which each token takes those that `choice` (a number for each) says; `gated`: the first matrix is double.
@@ -362,6 +398,15 @@ pub struct Experts {
     pub inner: u64,
     /// A gate doubles the first matrix.
     pub gated: bool,
+}
+
+/// Places that a window has on `space`, padded, in each dimension.
+fn slide(window: &Window, space: &[u64]) -> Shape {
+    let places = space.iter().enumerate().map(|(i, &n)| {
+        let pads = (window.pads[i] + window.pads[i + space.len()]) as u64;
+        (n + pads).saturating_sub(window.kernel[i]) / window.strides[i] + 1
+    });
+    places.collect()
 }
 
 /// A window of the same extent, step and padding in `rank` dimensions.

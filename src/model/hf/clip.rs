@@ -10,6 +10,7 @@ use crate::model::graph::{Dtype, Graph, TensorId};
 
 /// What both encoders have; keys that a section leaves away have the value of the first CLIP (ViT-B/32), as the
 /// library that writes these files has it.
+#[derive(Clone, Copy, Debug)]
 struct Tower {
     layer: Layer,
     layers: u64,
@@ -35,6 +36,7 @@ impl Tower {
             qkv_bias: true,
             norm_first: true,
             function: function(config, "hidden_act", "Gelu")?,
+            scaled: false,
         };
         Ok(Tower { layer, layers })
     }
@@ -47,21 +49,65 @@ impl Tower {
     }
 }
 
+/// The encoder of texts.
+#[derive(Clone, Copy, Debug)]
+pub struct Texts {
+    tower: Tower,
+    vocabulary: u64,
+    /// Every text is as long as the table of positions.
+    tokens: u64,
+}
+
+impl Texts {
+    /// The encoders of OpenAI and of OpenCLIP: heads of 64 elements, 77 tokens.
+    pub fn usual(hidden: u64, layers: u64) -> Self {
+        let layer = Layer {
+            hidden,
+            inner: 4 * hidden,
+            heads: Heads {
+                causal: true,
+                ..whole(hidden / 64, 64)
+            },
+            qkv_bias: true,
+            norm_first: true,
+            function: "Gelu",
+            scaled: false,
+        };
+        Texts {
+            tower: Tower { layer, layers },
+            vocabulary: 49_408,
+            tokens: 77,
+        }
+    }
+
+    /// Each token of `batch` texts.
+    pub fn tokens(&self, b: &mut Builder, batch: u64) -> TensorId {
+        let hidden = self.tower.layer.hidden;
+        let ids = b.input("input_ids", Dtype::Int64, vec![batch, self.tokens]);
+        let table = b.weight("token_embedding", [self.vocabulary, hidden]);
+        let x = b.lookup("tokens", table, ids);
+        let places = b.weight("position_embedding", [self.tokens, hidden]);
+        let x = b.each("embeddings", "Add", &[x, places]);
+        let x = self.tower.build(b, x);
+        b.layer_norm("final_layer_norm", x)
+    }
+
+    /// The whole texts, from their tokens `x`, in `width` elements.
+    pub fn whole(&self, b: &mut Builder, x: TensorId, width: u64) -> TensorId {
+        let shape = [b.shape(x)[0], self.tower.layer.hidden];
+        let last = b.part("end_of_text", x, shape);
+        b.linear("text_projection", last, width, false)
+    }
+}
+
 fn text(config: &Config, b: &mut Builder, run: Run, width: u64) -> Result<TensorId> {
-    let tower = Tower::read(config, [512, 2048, 12, 8], true)?;
-    let hidden = tower.layer.hidden;
-    let vocabulary = config.maybe("vocab_size")?.unwrap_or(49_408);
-    // Every text is as long as the table of positions.
-    let tokens = config.maybe("max_position_embeddings")?.unwrap_or(77);
-    let ids = b.input("input_ids", Dtype::Int64, vec![run.batch, tokens]);
-    let table = b.weight("token_embedding", [vocabulary, hidden]);
-    let x = b.lookup("tokens", table, ids);
-    let places = b.weight("position_embedding", [tokens, hidden]);
-    let x = b.each("embeddings", "Add", &[x, places]);
-    let x = tower.build(b, x);
-    let x = b.layer_norm("final_layer_norm", x);
-    let last = b.part("end_of_text", x, [run.batch, hidden]);
-    Ok(b.linear("text_projection", last, width, false))
+    let texts = Texts {
+        tower: Tower::read(config, [512, 2048, 12, 8], true)?,
+        vocabulary: config.maybe("vocab_size")?.unwrap_or(49_408),
+        tokens: config.maybe("max_position_embeddings")?.unwrap_or(77),
+    };
+    let x = texts.tokens(b, run.batch);
+    Ok(texts.whole(b, x, width))
 }
 
 fn image(config: &Config, b: &mut Builder, run: Run, width: u64) -> Result<TensorId> {

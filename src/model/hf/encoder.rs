@@ -22,6 +22,8 @@ pub struct Layer {
     pub norm_first: bool,
     /// Function of the feed-forward network.
     pub function: &'static str,
+    /// What each part adds is scaled by a learnt vector.
+    pub scaled: bool,
 }
 
 impl Layer {
@@ -35,6 +37,7 @@ impl Layer {
             .map(|name| b.linear(name, normed, self.hidden, self.qkv_bias));
         let attended = b.attention("attention", &[q, k, v], self.heads);
         let attended = b.linear("attention.output", attended, self.hidden, true);
+        let attended = self.scale(b, "attention.scale", attended);
         let mut x = b.each("attention.residual", "Add", &[attended, x]);
         if !self.norm_first {
             x = b.layer_norm("attention.norm", x);
@@ -46,10 +49,21 @@ impl Layer {
         let up = b.linear("intermediate", normed, self.inner, true);
         let up = b.each("act", self.function, &[up]);
         let down = b.linear("output", up, self.hidden, true);
+        let down = self.scale(b, "scale", down);
         let x = b.each("residual", "Add", &[down, x]);
         match self.norm_first {
             true => x,
             false => b.layer_norm("norm", x),
+        }
+    }
+
+    fn scale(&self, b: &mut Builder, name: &str, x: TensorId) -> TensorId {
+        match self.scaled {
+            true => {
+                let factors = b.weight(&format!("{name}.weight"), [self.hidden]);
+                b.each(name, "Mul", &[x, factors])
+            }
+            false => x,
         }
     }
 }
@@ -93,6 +107,7 @@ pub fn bert(config: &Config, name: &str, run: Run) -> Result<Graph> {
         qkv_bias: true,
         norm_first: false,
         function: function(config, "hidden_act", "Gelu")?,
+        scaled: false,
     };
     let layers = config.layers("num_hidden_layers")?;
     let rows = positions(config, "max_position_embeddings", run.seq)?;
@@ -159,6 +174,7 @@ pub fn distilbert(config: &Config, name: &str, run: Run) -> Result<Graph> {
         qkv_bias: true,
         norm_first: false,
         function: function(config, "activation", "Gelu")?,
+        scaled: false,
     };
     let layers = config.layers("n_layers")?;
     let rows = positions(config, "max_position_embeddings", run.seq)?;

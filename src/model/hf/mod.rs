@@ -13,7 +13,9 @@ mod tests;
 mod vit;
 mod whisper;
 
-pub use build::{Builder, square};
+pub use build::{Builder, Heads, square};
+pub use clip::Texts;
+pub use encoder::{Layer, whole};
 
 use super::graph::Graph;
 use super::options::Bindings;

@@ -85,6 +85,7 @@ pub fn vit(config: &Config, name: &str, run: Run) -> Result<Graph> {
         qkv_bias: config.flag("qkv_bias", true)?,
         norm_first: true,
         function: function(config, "hidden_act", "Gelu")?,
+        scaled: false,
     };
     let layers = config.layers("num_hidden_layers")?;
     let patches = Patches::read(config, hidden, true)?;
