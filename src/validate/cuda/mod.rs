@@ -130,6 +130,12 @@ pub fn program(row: &Row) -> std::result::Result<Program, Unfit> {
             "hand-written kernels at the base clock that a profiler sets".into(),
         ));
     }
+    // What was timed with the host in between has no time of its own for back-to-back launches.
+    if row.extra.get("batch_us").is_some_and(Json::is_null) {
+        return Err(Unfit::Skip(
+            "hand-written kernels timed with the host's allocations between launches".into(),
+        ));
+    }
     let application = Application::parse(Path::new(&row.id), &plan.launch_file())
         .map_err(|e| Unfit::Fault(format!("a launch that no GPU has: {e}")))?;
     let own = application.launches.iter().flat_map(|launch| &launch.args);

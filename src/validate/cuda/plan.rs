@@ -80,7 +80,7 @@ impl Step {
         Self { shared, ..self }
     }
 
-    /// Threads of all CTAs; 0 where they are too many to count.
+    /// CTAs of the grid.
     fn ctas(&self) -> u64 {
         self.grid[0].saturating_mul(self.grid[1])
     }

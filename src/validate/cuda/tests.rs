@@ -211,6 +211,32 @@ fn reductions_and_scans_have_the_right_sums() {
     }
 }
 
+/// Of kernels that the row could not have run, and of times that are not theirs.
+#[test]
+fn what_did_not_run_alone_is_left_out() {
+    let row = |shape: &str, extra: &str| {
+        let [shape, extra] = [shape, extra].map(|text| text.replace('"', "\"\""));
+        let text = format!(
+            "id,gpu,op,dtype,shape,latency_us,extra\nr,V100,cuda_kernel,f32,\"{shape}\",1,\"{extra}\"\n"
+        );
+        program(&dataset::parse(&text, "rows.csv").unwrap()[0])
+    };
+    let conflict = r#"{"kernel":"shared_bank_conflict"}"#;
+    let add = r#"{"kernel":"vector_add","N":1000}"#;
+    assert!(row(conflict, r#"{"regs":64}"#).is_ok());
+    assert!(row(add, r#"{"batch_us":3.5}"#).is_ok());
+    for (shape, extra, word) in [
+        (conflict, r#"{"regs":206}"#, "more registers"),
+        (add, r#"{"batch_us":null}"#, "allocations"),
+        (add, r#"{"profiler":"ncu"}"#, "base clock"),
+    ] {
+        match row(shape, extra) {
+            Err(Unfit::Skip(reason)) => assert!(reason.contains(word), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 #[test]
 fn a_walsh_convolution_is_that_of_its_definition() {
     let shape = r#"{"suite":"cuda-sdk","benchmark":"fastwalshtransform","log2data":12}"#;
