@@ -94,20 +94,22 @@ fn reduction(name: &str, sizes: &Sizes<'_>) -> Planned {
     if block != THREADS {
         return Err(skip(format!("{name} with CTAs of other than 256 threads")));
     }
-    let results = || Buffer("f32", n.div_ceil(block));
+    // A thread of the sums has two elements.
+    let pairs = n.div_ceil(2);
+    let results = || Buffer("f32", pairs.div_ceil(block));
     let array = || Buffer("f32", n);
-    let (kernel, args, flops) = match name {
-        "reduce_sum" => ("reduce_sum", vec![array(), results(), Int(n)], n),
+    let (kernel, threads, args, flops) = match name {
+        "reduce_sum" => ("reduce_sum", pairs, vec![array(), results(), Int(n)], n),
         "dot_product" => {
             let args = vec![array(), array(), results(), Int(n)];
-            ("dot_product", args, 2 * n)
+            ("dot_product", pairs, args, 2 * n)
         }
         _ => {
             let args = vec![Buffer("i32", n), Buffer("i32", 256), Int(n)];
-            ("histogram", args, 0)
+            ("histogram", n, args, 0)
         }
     };
-    Ok((Step::flat(kernel, (n, block), args), flops).into())
+    Ok((Step::flat(kernel, (threads, block), args), flops).into())
 }
 
 fn transpose(name: &str, sizes: &Sizes<'_>) -> Planned {

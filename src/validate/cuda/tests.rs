@@ -376,6 +376,21 @@ fn products_histograms_and_copies_have_the_right_results() {
     let [b, a] = outcome(shape, 9.0);
     let sum = |i: usize| -> f64 { (0..50).map(|j| b[1][i * 50 + j] * b[2][j]).sum() };
     near(&a[0], &(0..64).map(sum).collect::<Vec<_>>());
+    let [b, a] = outcome(
+        r#"{"kernel":"reduce_sum","N":1000,"grid":4,"block":256}"#,
+        1.0,
+    );
+    let sums: Vec<f64> = b[0].chunks(512).map(|part| part.iter().sum()).collect();
+    near(&a[1], &sums);
+    let [b, a] = outcome(
+        r#"{"kernel":"dot_product","N":1000,"grid":2,"block":256}"#,
+        1.0,
+    );
+    let dot = |at: usize| b[0][at] * b[1][at];
+    near(
+        &a[2],
+        &[(0..512).map(dot).sum(), (512..1000).map(dot).sum()],
+    );
     let shape = r#"{"kernel":"histogram: Histogram Shared Bins","Array Size":3000,"Num Bins":16,"Num Threads":128}"#;
     let [b, a] = outcome(shape, 15.0);
     let count = |bin: usize| b[1][bin] + b[0].iter().filter(|x| **x == bin as f64).count() as f64;
