@@ -204,4 +204,6 @@ impl Program {
 }
 
 #[cfg(test)]
+mod results;
+#[cfg(test)]
 mod tests;
