@@ -337,6 +337,92 @@ fn updates_whose_results_nobody_reads_are_reductions() {
     assert_eq!(mnemonics("updates", UPDATES, &["RED", "ATOM"]), expected);
 }
 
+const CONVERSIONS: &str = "
+.version 8.0
+.target sm_70
+.address_size 64
+.visible .entry conversions(.param .u64 p)
+{
+    .reg .b32 %r<2>;
+    .reg .f32 %f<3>;
+    .reg .f64 %fd<3>;
+    .reg .b64 %rd<2>;
+    ld.param.u64 %rd1, [p];
+    ld.global.u32 %r1, [%rd1];
+    cvt.rn.f32.s32 %f1, %r1;
+    cvt.f64.f32 %fd1, %f1;
+    cvt.sat.f64.f64 %fd2, %fd1;
+    cvt.rn.f32.f64 %f2, %fd2;
+    st.global.f32 [%rd1], %f2;
+    ret;
+}
+";
+
+/// As ptxas does: a double is limited by two comparisons, and from sm_86 on 32-bit integers are converted by the ALU.
+#[test]
+fn conversions_are_those_of_the_machine() {
+    for (target, integer) in [
+        ("sm_70", "I2F"),
+        ("sm_80", "I2F"),
+        ("sm_86", "I2FP.F32.S32"),
+        ("sm_90", "I2FP.F32.S32"),
+    ] {
+        let ptx = CONVERSIONS.replace("sm_70", target);
+        let found = mnemonics("conversions", &ptx, &["I2F", "F2F", "FRND", "DSETP"]);
+        let double = [
+            "F2F.F64.F32",
+            "DSETP.MAX.AND",
+            "DSETP.MIN.AND",
+            "F2F.F32.F64",
+        ];
+        assert_eq!(found, [[integer].as_slice(), &double].concat(), "{target}");
+    }
+}
+
+const NEIGHBOURS: &str = "
+.version 8.0
+.target sm_80
+.address_size 64
+.global .align 16 .b8 g[16];
+.visible .entry neighbours(.param .u64 p)
+{
+    .shared .align 16 .b8 s[16];
+    .reg .f32 %f<9>;
+    .reg .b64 %rd<3>;
+    ld.param.u64 %rd1, [p];
+    mov.u64 %rd2, g;
+    ld.global.f32 %f1, [%rd2];
+    ld.global.f32 %f2, [%rd2+4];
+    ld.global.f32 %f3, [%rd2+8];
+    ld.global.f32 %f4, [%rd2+12];
+    st.shared.v4.f32 [s], {%f1, %f2, %f3, %f4};
+    bar.sync 0;
+    ld.shared.f32 %f5, [s];
+    ld.shared.f32 %f6, [s+4];
+    ld.shared.f32 %f7, [s+8];
+    ld.shared.f32 %f8, [s+12];
+    st.global.f32 [%rd2], %f8;
+    st.global.f32 [%rd2+4], %f7;
+    st.global.f32 [%rd2+8], %f6;
+    st.global.f32 [%rd2+12], %f5;
+    ret;
+}
+";
+
+/// ptxas joins neighbours in shared memory and leaves those in global memory as they are, aligned or not (docs/ptx.md).
+#[test]
+fn neighbours_in_global_memory_are_not_joined() {
+    let found = mnemonics("neighbours", NEIGHBOURS, &["LDG", "STG", "LDS"]);
+    let wide = |name: &str| {
+        found
+            .iter()
+            .filter(|n| n.starts_with(name))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((wide("LDG").len(), wide("STG").len()), (4, 4), "{found:?}");
+    assert_eq!(wide("LDS"), ["LDS.128"], "{found:?}");
+}
+
 const HALVES: &str = "
 .version 8.0
 .target sm_90

@@ -1,5 +1,6 @@
 //! The time that the model gives a row.
 
+use super::cuda::Program;
 use super::dataset::Row;
 use super::layer;
 use super::operator::{self, L2State, Measured, Unfit};
@@ -155,9 +156,7 @@ impl Predictor<'_> {
         let operator = match measured {
             Measured::Operator(operator) => operator,
             Measured::Program(program) => {
-                let kernel = program.kernel(spec)?;
-                let reason = "the kernel that the row names".to_owned();
-                return self.time((row, None), [reason], &[kernel], session).map(Ok);
+                return self.program(row, program, session).map(Ok);
             }
             Measured::Model(run) => return run.predict(self, session),
         };
@@ -207,6 +206,41 @@ impl Predictor<'_> {
         kernels: &[Kernel],
         session: &Session,
     ) -> Result<Prediction> {
+        let runs = self.runs((row, operator), kernels, session)?;
+        let gap = u64::from(session.spec().launch.stream_gap);
+        Ok(prediction(reasons, &runs, (gap, session)))
+    }
+
+    /// A hand-written program: kernels that stand for several launches count as often. Profilers sum up kernels without
+    /// the gaps between them.
+    fn program(&self, row: &Row, program: &Program, session: &Session) -> Result<Prediction> {
+        let launches = program.kernels(session.spec())?;
+        let (kernels, times): (Vec<_>, Vec<_>) = launches.into_iter().unzip();
+        let runs = self.runs((row, None), &kernels, session)?;
+        let profiled = row.extra.contains_key("profiler");
+        let gap = match profiled {
+            true => 0,
+            false => u64::from(session.spec().launch.stream_gap),
+        };
+        let reasons = times.iter().map(|times| match times {
+            1 => "the kernel that the row names".to_owned(),
+            times => format!("stands for {times} launches of the kernel that the row names"),
+        });
+        let counted = runs.into_iter().zip(&times).map(|(mut run, times)| {
+            run.end = run.start + (run.end - run.start) * times;
+            run.warp_instructions *= times;
+            run
+        });
+        let counted: Vec<KernelRun> = counted.collect();
+        Ok(prediction(reasons, &counted, (gap, session)))
+    }
+
+    fn runs(
+        &self,
+        (row, operator): (&Row, Option<&Operator>),
+        kernels: &[Kernel],
+        session: &Session,
+    ) -> Result<Vec<KernelRun>> {
         let sampler = Sampler {
             config: session.config(),
             settings: match self.depth {
@@ -238,7 +272,7 @@ impl Predictor<'_> {
         if runs.iter().any(|run| run.partial) {
             return Err(Error::Run("interrupted".into()));
         }
-        Ok(prediction(reasons, &runs, session))
+        Ok(runs)
     }
 }
 
@@ -263,11 +297,11 @@ fn foreign(spec: &GpuSpec) -> Result<Kernel> {
 fn prediction(
     reasons: impl IntoIterator<Item = String>,
     runs: &[KernelRun],
-    session: &Session,
+    (gap, session): (u64, &Session),
 ) -> Prediction {
     let spec = session.spec();
     let cycles = |run: &KernelRun| run.end - run.start;
-    let gaps = u64::from(spec.launch.stream_gap) * (runs.len() as u64).saturating_sub(1);
+    let gaps = gap * (runs.len() as u64).saturating_sub(1);
     let total: u64 = runs.iter().map(cycles).sum::<u64>() + gaps;
     let launched = runs.iter().zip(reasons).map(|(run, reason)| Launched {
         kernel: run.header.name.clone(),

@@ -11,14 +11,22 @@ __device__ void tree(float value, float* out) {
     if (t == 0) out[blockIdx.x] = sums[0];
 }
 
-extern "C" __global__ void reduce_sum(const float* in, float* out, int n) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-    tree(i < n ? in[i] : 0.0f, out);
+// Two elements a thread, a CTA's width apart.
+extern "C" __global__ void reduce_sum(const float* __restrict__ in, float* __restrict__ out, int n) {
+    int i = blockIdx.x * blockDim.x * 2 + threadIdx.x;
+    float sum = 0.0f;
+    if (i < n) sum += in[i];
+    if (i + blockDim.x < n) sum += in[i + blockDim.x];
+    tree(sum, out);
 }
 
-extern "C" __global__ void dot_product(const float* a, const float* b, float* out, int n) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-    tree(i < n ? a[i] * b[i] : 0.0f, out);
+extern "C" __global__ void dot_product(const float* __restrict__ a, const float* __restrict__ b, float* __restrict__ out,
+                                       int n) {
+    int i = blockIdx.x * blockDim.x * 2 + threadIdx.x;
+    float sum = 0.0f;
+    if (i < n) sum += a[i] * b[i];
+    if (i + blockDim.x < n) sum += a[i + blockDim.x] * b[i + blockDim.x];
+    tree(sum, out);
 }
 
 // Bins of a CTA in shared memory, added to those of the grid at the end.

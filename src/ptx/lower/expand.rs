@@ -303,12 +303,28 @@ fn floating(e: &mut Emitter<'_>, inst: &FlatInst<'_>) {
         "selp" | "slct" => e.simple("FSEL", inst),
         "testp" => e.simple("FSETP.LT.AND", inst),
         "redux" => e.simple("CREDUX.MAX", inst),
-        "cvt" => e.simple(conversion(inst), inst),
+        // Limited to 0 to 1: two comparisons, of whose operands words are selected and NaNs are kept.
+        "cvt" if inst.has("sat") && conversion(inst, e.sm) == "FRND" && inst.has("f64") => {
+            sequence(e, inst, &LIMIT_DOUBLE);
+        }
+        "cvt" => e.simple(conversion(inst, e.sm), inst),
         _ => {}
     }
 }
 
-fn conversion(inst: &FlatInst<'_>) -> &'static str {
+/// A double number, but from 0 to 1.
+const LIMIT_DOUBLE: [&str; 8] = [
+    "DSETP.MAX.AND",
+    "FSEL",
+    "SEL",
+    "LOP3.LUT",
+    "DSETP.MIN.AND",
+    "FSEL",
+    "SEL",
+    "LOP3.LUT",
+];
+
+fn conversion(inst: &FlatInst<'_>, sm: u16) -> &'static str {
     let types: Vec<Type> = inst.modifiers.iter().filter_map(|t| Type::of(t)).collect();
     let (to, from) = match types.as_slice() {
         [to, from, ..] => (*to, *from),
@@ -319,6 +335,10 @@ fn conversion(inst: &FlatInst<'_>) -> &'static str {
         (true, true) if to == from => "FRND",
         (true, true) if to == Type::F64 => "F2F.F64.F32",
         (true, true) => "F2F.F32.F64",
+        // ptxas has it from sm_86 on for numbers of 32 bits: an ALU instruction.
+        (true, false) if to == Type::F32 && matches!(from, Type::S32 | Type::U32) && sm >= 86 => {
+            "I2FP.F32.S32"
+        }
         (true, false) => "I2F",
         (false, true) => "F2I.TRUNC.NTZ",
         (false, false) => "F2F",
