@@ -6,6 +6,7 @@
 
 mod clock;
 pub mod fit;
+pub mod html;
 mod rollup;
 mod schedule;
 pub mod table;
