@@ -10,8 +10,6 @@ pub mod html;
 mod rollup;
 mod schedule;
 pub mod table;
-#[cfg(test)]
-mod tests;
 
 pub use clock::Host;
 

@@ -123,6 +123,22 @@ fn scores(l: &Lowering<'_>, mut at: TensorId, nodes: &mut Vec<usize>) -> Option<
     }
 }
 
+/// What stands for the softmax `at` where an exporter has replaced rows that are no numbers; its nodes go to `nodes`.
+fn unguarded(l: &Lowering<'_>, at: TensorId, nodes: &mut Vec<usize>) -> TensorId {
+    let [a, b] = l.readers(at) else {
+        return at;
+    };
+    for (test, choice) in [(*a, *b), (*b, *a)] {
+        let (test_of, choice_of) = (l.node(test), l.node(choice));
+        let guards = test_of.op == "IsNaN" && choice_of.op == "Where";
+        if guards && choice_of.inputs.contains(&test_of.outputs[0]) {
+            nodes.extend([test, choice]);
+            return choice_of.outputs[0];
+        }
+    }
+    at
+}
+
 /// The product that weighs values by `at`; the nodes in front of it go to `nodes`.
 fn values(l: &Lowering<'_>, mut at: TensorId, nodes: &mut Vec<usize>) -> Option<usize> {
     loop {
@@ -143,7 +159,8 @@ fn attention(l: &Lowering<'_>, index: usize) -> Option<(usize, Attention)> {
     let softmax = l.node(index);
     let mut nodes = vec![index];
     let (scores, biased) = scores(l, softmax.inputs[0], &mut nodes)?;
-    let values = values(l, softmax.outputs[0], &mut nodes)?;
+    let weights = unguarded(l, softmax.outputs[0], &mut nodes);
+    let values = values(l, weights, &mut nodes)?;
     let (first, second) = (
         l.node(scores).products.first()?,
         l.node(values).products.first()?,
