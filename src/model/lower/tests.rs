@@ -266,8 +266,11 @@ fn a_precision_that_is_not_modelled_is_refused_by_name() {
     assert!(Precision::named("2:4").unwrap_err().contains("sparsity"));
 }
 
-/// A graph of `nodes`: name of the operator, kind, inputs by name, result and its shape.
-fn written(nodes: &[(&str, Kind, &[&str], &str, &[u64])]) -> Graph {
+/// A node: name of the operator, kind, inputs by name, result and its shape.
+type Written<'a> = (&'a str, Kind, &'a [&'a str], &'a str, &'a [u64]);
+
+/// A graph of `nodes`.
+fn written(nodes: &[Written<'_>]) -> Graph {
     use crate::model::graph::{Dtype, Node, Product, Role};
     let mut graph = Graph::default();
     let mut names: Vec<(String, usize)> = Vec::new();
