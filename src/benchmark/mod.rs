@@ -6,11 +6,10 @@
 
 mod clock;
 pub mod fit;
+pub mod html;
 mod rollup;
 mod schedule;
 pub mod table;
-#[cfg(test)]
-mod tests;
 
 pub use clock::Host;
 

@@ -101,17 +101,26 @@ pub fn roll(
     }
     rolled.latency_s = clocks.end();
     rolled.starts = starts.into_iter().map(Option::unwrap_or_default).collect();
-    // Launches of one run err together, others by themselves.
-    let spread = simulated.runs.iter().zip(&counts).map(|(run, &count)| {
+    rolled.ci_rel = interval(simulated, &counts, seconds, rolled.latency_s);
+    rolled
+}
+
+/// The relative half width of the interval of the whole: launches of one run err together, others by themselves.
+fn interval(
+    simulated: &Simulated,
+    counts: &[u64],
+    seconds: impl Fn(u64) -> f64,
+    latency_s: f64,
+) -> f64 {
+    let spread = simulated.runs.iter().zip(counts).map(|(run, &count)| {
         (run.provenance.ci_rel * seconds(run.end - run.start) * count as f64).powi(2)
     });
     let spread = spread.fold(0.0, |sum: f64, part| sum + part).sqrt();
-    rolled.ci_rel = if rolled.latency_s > 0.0 {
-        spread / rolled.latency_s
+    if latency_s > 0.0 {
+        spread / latency_s
     } else {
         0.0
-    };
-    rolled
+    }
 }
 
 fn layer(of: &Lowering, part: &Part<'_>, plan: &Plan, spec: &GpuSpec) -> Layer {

@@ -1,9 +1,10 @@
 //! `benchmark`: a model on GPUs, layer by layer.
 
+use super::best_batch::{Batch, best, curve};
 use super::common::{Fidelity, FidelityArgs, JsonFile, winds_up};
 use super::load_model::{ExtentArgs, FormatArg};
 use crate::benchmark::fit::{Fit, Need, largest};
-use crate::benchmark::{Case, Depth, Host, Phase, Runner, table};
+use crate::benchmark::{Case, Depth, Host, Phase, Runner, html, table};
 use crate::config::registry;
 use crate::error::{Error, Result};
 use crate::model::graph::{Graph, Kind, Role};
@@ -50,15 +51,21 @@ pub struct Args {
     /// Extents that it leaves open.
     #[command(flatten)]
     pub extents: ExtentArgs,
-    /// Sequences or images at a time [default of configurations: 1].
-    #[arg(long, visible_alias = "batch-sizes", value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=EXTENT_MAX))]
-    pub batch_size: Vec<u64>,
+    /// Sequences or images at a time; auto: the batch with the greatest throughput [default of configurations: 1].
+    #[arg(long, visible_alias = "batch-sizes", value_name = "N,...|auto", value_delimiter = ',', value_parser = Batch::parse)]
+    pub batch_size: Vec<Batch>,
+    /// With --batch-size auto: the longest time that a run may take.
+    #[arg(long, value_name = "MS", value_parser = limit)]
+    pub max_latency: Option<f64>,
     /// Tokens of a sequence [default of configurations: 128].
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=EXTENT_MAX))]
     pub seq_len: Vec<u64>,
     /// The results as JSON.
     #[command(flatten)]
     pub json: JsonFile,
+    /// Write tables and charts as one HTML file, or to standard output with -.
+    #[arg(long, value_name = "FILE|-")]
+    pub html: Option<PathBuf>,
 }
 
 /// What models are run on, and how.
@@ -111,6 +118,14 @@ fn microseconds(text: &str) -> std::result::Result<f64, String> {
     match (0.0..=1e6).contains(&value) {
         true => Ok(value),
         false => Err(format!("{text}: expected 0 to 1000000")),
+    }
+}
+
+/// The longest time that a run may take.
+fn limit(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(ms) if ms > 0.0 && ms.is_finite() => Ok(ms),
+        _ => Err(format!("{text}: expected a number of milliseconds")),
     }
 }
 
@@ -365,9 +380,12 @@ fn scaled_cache(graph: &Graph, case: &Case) -> u64 {
 /// # Errors
 /// Everything that is wrong with arguments, model, configuration and output.
 pub fn run(args: &Args) -> Result<()> {
-    let tables = output::check_all(&[("--json", &args.json.json)])?;
+    let tables = output::check_all(&[("--json", &args.json.json), ("--html", &args.html)])?;
     output::spare(
-        &[("--json", args.json.json.as_deref())],
+        &[
+            ("--json", args.json.json.as_deref()),
+            ("--html", args.html.as_deref()),
+        ],
         [args.model.as_str()]
             .into_iter()
             .chain(args.run.gpu.iter().map(String::as_str))
@@ -380,19 +398,34 @@ pub fn run(args: &Args) -> Result<()> {
         bindings: args.extents.bindings()?,
         run: &args.run,
     };
-    let shapes: Vec<Shape> = all(&args.seq_len)
-        .into_iter()
-        .flat_map(|seq| {
-            all(&args.batch_size)
-                .into_iter()
-                .map(move |batch| Shape { batch, seq })
-        })
-        .collect();
+    let auto = args.batch_size.contains(&Batch::Auto);
+    if args.max_latency.is_some() && !auto {
+        return Err(Error::Usage(
+            "--max-latency needs --batch-size auto: it limits what is tried".into(),
+        ));
+    }
     let reports = args.run.run(move |runner| {
         let mut reports = Vec::new();
         for (gpu, session) in &sessions {
-            for &shape in &shapes {
-                reports.push(builder.report(shape, gpu, session, runner)?);
+            for seq in all(&args.seq_len) {
+                for batch in all(&args.batch_size) {
+                    let batch = match batch {
+                        Some(Batch::Auto) => {
+                            let machine = (gpu.as_str(), session);
+                            reports.extend(curve(
+                                &builder,
+                                seq,
+                                machine,
+                                args.max_latency,
+                                runner,
+                            )?);
+                            continue;
+                        }
+                        Some(Batch::Of(n)) => Some(n),
+                        None => None,
+                    };
+                    reports.push(builder.report(Shape { batch, seq }, gpu, session, runner)?);
+                }
             }
         }
         Ok(reports)
@@ -403,11 +436,18 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(file) = &args.json.json {
         write(file, &reports)?;
     }
-    tables.print(&text(&reports))
+    if let Some(file) = &args.html {
+        html::page(&reports).write(file)?;
+    }
+    let mut text = text(&reports);
+    if auto {
+        text.push_str(&best(&reports, args.max_latency));
+    }
+    tables.print(&text)
 }
 
 /// Each of `values`; what the model itself says where there are none.
-pub fn all(values: &[u64]) -> Vec<Option<u64>> {
+pub fn all<T: Copy>(values: &[T]) -> Vec<Option<T>> {
     match values {
         [] => vec![None],
         _ => values.iter().copied().map(Some).collect(),

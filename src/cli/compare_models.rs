@@ -3,7 +3,7 @@
 use super::benchmark::{Builder, RunArgs, Shape, all};
 use super::common::JsonFile;
 use super::load_model::ExtentArgs;
-use crate::benchmark::table;
+use crate::benchmark::{html, table};
 use crate::error::{Error, Result};
 use crate::model::options::EXTENT_MAX;
 use crate::output;
@@ -47,6 +47,9 @@ pub struct Args {
     /// The results as JSON.
     #[command(flatten)]
     pub json: JsonFile,
+    /// Write tables and charts as one HTML file, or to standard output with -.
+    #[arg(long, value_name = "FILE|-")]
+    pub html: Option<PathBuf>,
     /// Write the results as CSV to a file, or to standard output with -.
     #[arg(long, value_name = "FILE|-")]
     pub csv: Option<PathBuf>,
@@ -66,11 +69,16 @@ struct Compared<'a> {
 /// # Errors
 /// Everything that is wrong with arguments, models, configurations and output.
 pub fn run(args: &Args) -> Result<()> {
-    let tables = output::check_all(&[("--json", &args.json.json), ("--csv", &args.csv)])?;
+    let tables = output::check_all(&[
+        ("--json", &args.json.json),
+        ("--csv", &args.csv),
+        ("--html", &args.html),
+    ])?;
     output::spare(
         &[
             ("--json", args.json.json.as_deref()),
             ("--csv", args.csv.as_deref()),
+            ("--html", args.html.as_deref()),
         ],
         args.models.iter().chain(&args.run.gpu).map(Path::new),
     )?;
@@ -110,6 +118,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if let Some(file) = &args.csv {
         output::write_text(file, &csv(&compared)?)?;
+    }
+    if let Some(file) = &args.html {
+        html::page(&reports).write(file)?;
     }
     let mut text = table::overview(&reports);
     for best in &compared.best {

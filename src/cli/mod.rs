@@ -1,6 +1,7 @@
 //! The command line: one module for each command.
 
 pub mod benchmark;
+pub mod best_batch;
 pub mod common;
 pub mod compare_models;
 pub mod correlate;

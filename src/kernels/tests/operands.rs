@@ -8,22 +8,28 @@ use crate::kernels::operator::*;
 use crate::kernels::{Arrays, Places, array};
 use std::collections::BTreeSet;
 
-/// An operator of each kind, and of each kind of kernels for it.
-fn operators() -> Vec<(Operator, &'static str)> {
+/// Products, and attention.
+fn products() -> Vec<Operator> {
     let gemm = GemmOp {
         m: 256,
         n: 256,
         k: 512,
         ..GemmOp::usual()
     };
-    let conv = ConvOp {
-        n: 2,
-        c: 16,
-        h: 16,
-        w: 16,
-        k: 32,
-        pad: 1,
-        ..ConvOp::usual()
+    let biased = GemmOp {
+        data: DataType::F16,
+        layout: Layout::Nt,
+        epilogue: Epilogue::Bias,
+        ..gemm.clone()
+    };
+    let row = GemmOp {
+        m: 1,
+        ..gemm.clone()
+    };
+    let column = GemmOp {
+        n: 1,
+        layout: Layout::Nt,
+        ..gemm.clone()
     };
     let attention = AttentionOp {
         batch: 1,
@@ -33,27 +39,31 @@ fn operators() -> Vec<(Operator, &'static str)> {
         data: DataType::F16,
         ..AttentionOp::usual()
     };
-    let rows = |function| RowsOp {
-        rows: 8,
-        cols: 256,
-        ..RowsOp::usual(function)
+    let decoding = AttentionOp {
+        queries: 1,
+        keys: 4096,
+        ..attention.clone()
     };
-    let vllm = |function| RowsOp {
-        style: Style::Vllm,
-        ..rows(function)
-    };
-    let each = |function, operands| ElementwiseOp {
-        n: 1024,
-        cols: 64,
-        function,
-        operands,
-        ..ElementwiseOp::usual()
-    };
-    let biased = GemmOp {
-        data: DataType::F16,
-        layout: Layout::Nt,
-        epilogue: Epilogue::Bias,
-        ..gemm.clone()
+    vec![
+        gemm.into(),
+        biased.into(),
+        row.into(),
+        column.into(),
+        attention.into(),
+        decoding.into(),
+    ]
+}
+
+/// Convolutions, by each kind of kernel.
+fn convolutions() -> Vec<Operator> {
+    let conv = ConvOp {
+        n: 2,
+        c: 16,
+        h: 16,
+        w: 16,
+        k: 32,
+        pad: 1,
+        ..ConvOp::usual()
     };
     let half = ConvOp {
         data: DataType::F16,
@@ -66,91 +76,75 @@ fn operators() -> Vec<(Operator, &'static str)> {
         pad: 0,
         ..half.clone()
     };
-    let all: Vec<Operator> = vec![
-        gemm.clone().into(),
-        GemmOp {
-            m: 1,
-            ..gemm.clone()
-        }
-        .into(),
-        GemmOp {
-            n: 1,
-            layout: Layout::Nt,
-            ..gemm
-        }
-        .into(),
-        biased.into(),
+    let depthwise = ConvOp {
+        groups: 16,
+        k: 16,
+        ..conv.clone()
+    };
+    vec![conv.into(), half.into(), pointwise.into(), depthwise.into()]
+}
+
+/// Elements and rows.
+fn rows() -> Vec<Operator> {
+    let each = |function, operands| ElementwiseOp {
+        n: 1024,
+        cols: 64,
+        rows: 4,
+        heads: 2,
+        function,
+        operands,
+        ..ElementwiseOp::usual()
+    };
+    let gated = ElementwiseOp {
+        style: Style::Vllm,
+        data: DataType::F16,
+        ..each(Function::SiluMul, Operands::Same)
+    };
+    let of = |function, cols, style| RowsOp {
+        rows: 8,
+        cols,
+        style,
+        ..RowsOp::usual(function)
+    };
+    let rope = RopeOp {
+        rows: 4,
+        heads: 2,
+        kv_heads: 2,
+        ..RopeOp::usual()
+    };
+    let lookup = EmbeddingOp {
+        rows: 16,
+        ..EmbeddingOp::usual()
+    };
+    let cat = CatOp {
+        rows: 16,
+        cols: 64,
+        ..CatOp::usual()
+    };
+    vec![
         each(Function::Add, Operands::Same).into(),
         each(Function::Gelu, Operands::Same).into(),
         each(Function::Mul, Operands::Row).into(),
-        ElementwiseOp {
-            rows: 4,
-            heads: 2,
-            ..each(Function::Copy, Operands::Heads)
-        }
-        .into(),
-        ElementwiseOp {
-            style: Style::Vllm,
-            data: DataType::F16,
-            ..each(Function::SiluMul, Operands::Same)
-        }
-        .into(),
-        rows(RowFunction::Softmax).into(),
-        rows(RowFunction::LayerNorm).into(),
-        rows(RowFunction::Sum).into(),
-        RowsOp {
-            cols: 255,
-            ..rows(RowFunction::LayerNorm)
-        }
-        .into(),
-        vllm(RowFunction::RmsNorm).into(),
-        vllm(RowFunction::AddRmsNorm).into(),
-        RopeOp {
-            rows: 4,
-            heads: 2,
-            kv_heads: 2,
-            ..RopeOp::usual()
-        }
-        .into(),
-        EmbeddingOp {
-            rows: 16,
-            ..EmbeddingOp::usual()
-        }
-        .into(),
-        CatOp {
-            rows: 16,
-            cols: 64,
-            ..CatOp::usual()
-        }
-        .into(),
-        conv.clone().into(),
-        half.into(),
-        pointwise.into(),
-        ConvOp {
-            groups: 16,
-            k: 16,
-            ..conv
-        }
-        .into(),
-        attention.clone().into(),
-        AttentionOp {
-            queries: 1,
-            keys: 4096,
-            ..attention
-        }
-        .into(),
-    ];
-    all.into_iter()
-        .map(|operator| (operator, "a100-80"))
-        .collect()
+        each(Function::Copy, Operands::Heads).into(),
+        gated.into(),
+        of(RowFunction::Softmax, 256, Style::Torch).into(),
+        of(RowFunction::Sum, 256, Style::Torch).into(),
+        of(RowFunction::LayerNorm, 256, Style::Torch).into(),
+        of(RowFunction::LayerNorm, 255, Style::Torch).into(),
+        of(RowFunction::RmsNorm, 256, Style::Vllm).into(),
+        of(RowFunction::AddRmsNorm, 256, Style::Vllm).into(),
+        rope.into(),
+        lookup.into(),
+        cat.into(),
+    ]
 }
 
 /// The kernels of every candidate read all that their operator reads and write all that it writes, where it says; and
 /// nothing else is read that none of them has written, but for the tables of sizes and pointers that come with a launch.
 #[test]
 fn kernels_touch_the_windows_that_their_operator_names() {
-    for (operator, name) in operators() {
-        let gpu = gpu(name);
+    let gpu = gpu("a100-80");
+    for operator in [products(), convolutions(), rows()].concat() {
         // Attention by products is made of operators of its own.
         let all = candidates(&operator, &gpu).unwrap();
         for candidate in all.iter().filter(|candidate| candidate.name != "math") {

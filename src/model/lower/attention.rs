@@ -239,24 +239,10 @@ fn spelt(l: &mut Lowering<'_>, shape: AttentionShape, biased: bool, [q, k, v, wr
     // Heads of one query, and those of a cache, lie in front already.
     let in_front = l.plan.cached.is_some() && queries == 1;
     let shared = shape.kv_heads < heads;
-    let operand = |l: &mut Lowering<'_>, place: Place, tokens: u64, moved: bool| match moved {
-        false => place,
-        true => {
-            let n = batch * tokens * head_dim;
-            let copy = l.temporary(n, data);
-            let lie = Lie {
-                operands: Operands::Heads,
-                cols: head_dim,
-                rows: tokens,
-                heads,
-            };
-            l.each(Function::Copy, data, n, lie, (&[place], copy));
-            copy
-        }
-    };
-    let q = operand(l, q, queries, !in_front);
-    let k = operand(l, k, keys, !in_front || shared);
-    let v = operand(l, v, keys, !in_front || shared);
+    let sizes = [batch, heads, head_dim];
+    let q = in_heads(l, q, queries, sizes, !in_front);
+    let k = in_heads(l, k, keys, sizes, !in_front || shared);
+    let v = in_heads(l, v, keys, sizes, !in_front || shared);
     let product = |n: u64, k: u64, layout: Layout| GemmOp {
         m: queries,
         n,
@@ -308,6 +294,29 @@ fn spelt(l: &mut Lowering<'_>, shape: AttentionShape, biased: bool, [q, k, v, wr
             (&[result], write),
         );
     }
+}
+
+/// An operand of `batch` heads of `tokens` elements each, as a copy with heads in front if it has to be `moved`.
+fn in_heads(
+    l: &mut Lowering<'_>,
+    place: Place,
+    tokens: u64,
+    [batch, heads, head_dim]: [u64; 3],
+    moved: bool,
+) -> Place {
+    if !moved {
+        return place;
+    }
+    let (n, data) = (batch * tokens * head_dim, l.data());
+    let copy = l.temporary(n, data);
+    let lie = Lie {
+        operands: Operands::Heads,
+        cols: head_dim,
+        rows: tokens,
+        heads,
+    };
+    l.each(Function::Copy, data, n, lie, (&[place], copy));
+    copy
 }
 
 /// Division by the root of the head's length, and the mask: a causal one chooses, others are added.

@@ -97,14 +97,11 @@ fn then(l: &Lowering<'_>, id: TensorId, ops: &[&str]) -> Option<(usize, TensorId
     ops.contains(&of.op.as_str()).then(|| (node, of.outputs[0]))
 }
 
-/// softmax(Q K^T, scaled and masked) V around the softmax `index`.
-fn attention(l: &Lowering<'_>, index: usize) -> Option<(usize, Attention)> {
-    let softmax = l.node(index);
-    let mut nodes = vec![index];
+/// The product whose scaled and masked results `at` are; the nodes on the way, itself the last, go to `nodes`. Whether
+/// something is added.
+fn scores(l: &Lowering<'_>, mut at: TensorId, nodes: &mut Vec<usize>) -> Option<(usize, bool)> {
     let mut biased = false;
-    let mut at = softmax.inputs[0];
-    // Back to the product of queries and keys, through what scales and masks.
-    let scores = loop {
+    loop {
         let maker = l.maker(at)?;
         let of = l.node(maker);
         if l.readers(at).len() != 1 {
@@ -112,7 +109,7 @@ fn attention(l: &Lowering<'_>, index: usize) -> Option<(usize, Attention)> {
         }
         nodes.push(maker);
         match (&of.kind, of.op.as_str()) {
-            (Kind::MatMul, _) => break maker,
+            (Kind::MatMul, _) => return Some((maker, biased)),
             (Kind::Free, _) | (_, "Cast") => at = of.inputs[0],
             (Kind::Elementwise, "Mul" | "Div" | "Add" | "Where" | "Sub") => {
                 let size = l.tensor(of.outputs[0]).elements();
@@ -123,20 +120,47 @@ fn attention(l: &Lowering<'_>, index: usize) -> Option<(usize, Attention)> {
             }
             _ => return None,
         }
+    }
+}
+
+/// What stands for the softmax `at` where an exporter has replaced rows that are no numbers; its nodes go to `nodes`.
+fn unguarded(l: &Lowering<'_>, at: TensorId, nodes: &mut Vec<usize>) -> TensorId {
+    let [a, b] = l.readers(at) else {
+        return at;
     };
-    // On to the product with the values.
-    let mut at = softmax.outputs[0];
-    let values = loop {
+    for (test, choice) in [(*a, *b), (*b, *a)] {
+        let (test_of, choice_of) = (l.node(test), l.node(choice));
+        let guards = test_of.op == "IsNaN" && choice_of.op == "Where";
+        if guards && choice_of.inputs.contains(&test_of.outputs[0]) {
+            nodes.extend([test, choice]);
+            return choice_of.outputs[0];
+        }
+    }
+    at
+}
+
+/// The product that weighs values by `at`; the nodes in front of it go to `nodes`.
+fn values(l: &Lowering<'_>, mut at: TensorId, nodes: &mut Vec<usize>) -> Option<usize> {
+    loop {
         let (node, _) = l.only_reader(at)?;
         match (&l.node(node).kind, l.node(node).op.as_str()) {
-            (Kind::MatMul, _) => break node,
+            (Kind::MatMul, _) => return Some(node),
             (_, "Cast" | "Dropout") => {
                 nodes.push(node);
                 at = l.node(node).outputs[0];
             }
             _ => return None,
         }
-    };
+    }
+}
+
+/// softmax(Q K^T, scaled and masked) V around the softmax `index`.
+fn attention(l: &Lowering<'_>, index: usize) -> Option<(usize, Attention)> {
+    let softmax = l.node(index);
+    let mut nodes = vec![index];
+    let (scores, biased) = scores(l, softmax.inputs[0], &mut nodes)?;
+    let weights = unguarded(l, softmax.outputs[0], &mut nodes);
+    let values = values(l, weights, &mut nodes)?;
     let (first, second) = (
         l.node(scores).products.first()?,
         l.node(values).products.first()?,

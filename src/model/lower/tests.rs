@@ -265,3 +265,94 @@ fn a_precision_that_is_not_modelled_is_refused_by_name() {
     );
     assert!(Precision::named("2:4").unwrap_err().contains("sparsity"));
 }
+
+/// A node: name of the operator, kind, inputs by name, result and its shape.
+type Written<'a> = (&'a str, Kind, &'a [&'a str], &'a str, &'a [u64]);
+
+/// A graph of `nodes`.
+fn written(nodes: &[Written<'_>]) -> Graph {
+    use crate::model::graph::{Dtype, Node, Product, Role};
+    let mut graph = Graph::default();
+    let mut names: Vec<(String, usize)> = Vec::new();
+    for (op, kind, inputs, result, shape) in nodes {
+        let inputs: Vec<usize> = inputs
+            .iter()
+            .map(|name| match names.iter().find(|(known, _)| known == name) {
+                Some((_, id)) => *id,
+                None => {
+                    let (role, shape) = match name.starts_with("one") {
+                        true => (Role::Constant, vec![1]),
+                        false => (Role::Input, vec![2, 4, 64, 32]),
+                    };
+                    let id = graph.tensor(*name, Dtype::Float32, shape, role);
+                    names.push(((*name).to_owned(), id));
+                    id
+                }
+            })
+            .collect();
+        let id = graph.tensor(*result, Dtype::Float32, shape.to_vec(), Role::Activation);
+        names.push(((*result).to_owned(), id));
+        let products = match (kind, *result) {
+            (Kind::MatMul, "scores") => Some((64, 64, 32)),
+            (Kind::MatMul, _) => Some((64, 32, 64)),
+            _ => None,
+        };
+        let product = |(m, n, k)| Product {
+            op: "matmul",
+            m,
+            n,
+            k,
+            batch: 8,
+            dtype: Dtype::Float32,
+        };
+        graph.nodes.push(Node {
+            name: (*result).to_owned(),
+            op: (*op).to_owned(),
+            kind: kind.clone(),
+            inputs,
+            outputs: vec![id],
+            products: products.map(product).into_iter().collect(),
+        });
+    }
+    graph.outputs = vec![graph.tensors.len() - 1];
+    graph
+}
+
+/// Attention, and GELU, of several nodes are one operator again.
+#[test]
+fn what_an_exporter_spells_out_is_one_operator() {
+    use Kind::{Elementwise as E, MatMul, Move, Softmax};
+    let (square, rows) = (&[2u64, 4, 64, 64][..], &[2u64, 4, 64, 32][..]);
+    let nodes = [
+        ("Transpose", Move, &["k"][..], "kt", &[2u64, 4, 32, 64][..]),
+        ("MatMul", MatMul, &["q", "kt"], "scores", square),
+        ("Mul", E, &["scores", "one"], "scaled", square),
+        ("Add", E, &["scaled", "mask"], "masked", square),
+        ("Softmax", Softmax, &["masked"], "weights", square),
+        ("IsNaN", E, &["weights"], "missing", square),
+        ("Where", E, &["missing", "one", "weights"], "whole", square),
+        ("MatMul", MatMul, &["whole", "v"], "attended", rows),
+        ("Div", E, &["attended", "one.root"], "x", rows),
+        ("Erf", E, &["x"], "erf", rows),
+        ("Add", E, &["erf", "one"], "shifted", rows),
+        ("Mul", E, &["attended", "shifted"], "product", rows),
+        ("Mul", E, &["product", "one.half"], "gelu", rows),
+    ];
+    let graph = written(&nodes);
+    let plan = |attention| plan(Precision::Fp16, Runtime::Eager, attention);
+    let lowered = lower(&graph, &plan(Path::Fused));
+    assert_eq!(words(&lowered.layers), ["attention", "gelu"]);
+    let Operator::Attention(op) = &lowered.layers[0].calls[0].operator else {
+        panic!("no attention");
+    };
+    assert_eq!(
+        (op.batch, op.heads, op.queries, op.head_dim),
+        (2, 4, 64, 32)
+    );
+    assert_eq!(lowered.layers[0].flops, graph.flops());
+    let spelt = words(&lower(&graph, &plan(Path::Spelt)).layers);
+    assert!(
+        spelt.contains(&"gemm") && spelt.contains(&"softmax"),
+        "{spelt:?}"
+    );
+}
