@@ -293,7 +293,12 @@ impl Sampler<'_> {
             if run.partial || run.provenance.ci_rel <= self.settings.ci {
                 return Ok(run);
             }
+            // The interval shrinks with the root of what is run: where that is not enough, more is run in vain.
+            let in_vain = run.provenance.ci_rel > self.settings.ci * (GROWTH as f64).sqrt();
             note = Some(run);
+            if in_vain {
+                break;
+            }
             budget = budget.saturating_mul(GROWTH);
         }
         if shape.total() > WHOLE_MAX
