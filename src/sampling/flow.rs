@@ -126,9 +126,10 @@ impl Flow<'_> {
 }
 
 /// The rate for each number of CTAs: where none was seen, as for the nearest number above that was seen, less in
-/// proportion at most; or that of the nearest below.
+/// proportion at most; or that of the nearest below. Without one of its CTAs an SM keeps at least the share of the others:
+/// what was seen of an SM whose last CTA waits for its stores is no rate of loops.
 fn filled(measured: &[Option<Rate>], of: fn(&Rate) -> f64) -> impl Iterator<Item = f64> {
-    (0..measured.len()).map(move |at| {
+    let rates = (0..measured.len()).map(move |at| {
         let seen = |at: usize| measured[at].map(|rate| (at, of(&rate)));
         let above = (at..measured.len()).find_map(seen);
         let below = (0..=at).rev().find_map(seen);
@@ -141,7 +142,13 @@ fn filled(measured: &[Option<Rate>], of: fn(&Rate) -> f64) -> impl Iterator<Item
             (None, Some((b, rate))) => rate * (1.0 + (at + 1) as f64 / (b + 1) as f64) / 2.0,
             (None, None) => 1.0,
         }
-    })
+    });
+    let mut rates: Vec<f64> = rates.collect();
+    for at in (1..rates.len()).rev() {
+        let share = rates[at] * at as f64 / (at + 1) as f64;
+        rates[at - 1] = rates[at - 1].max(share);
+    }
+    rates.into_iter()
 }
 
 /// The time beside its loop that makes the CTAs of the part end when they did.
@@ -169,4 +176,33 @@ fn skew_of(share: f64, ctas: usize) -> f64 {
         }
     }
     (least + most) / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(value: f64) -> Option<Rate> {
+        Some(Rate {
+            value,
+            early: value,
+            late: value,
+        })
+    }
+
+    fn rates(measured: &[Option<Rate>]) -> Vec<f64> {
+        filled(measured, |rate| rate.value).collect()
+    }
+
+    /// An SM whose last CTA only waits issues nothing; half of what two CTAs issue is the least that one does.
+    #[test]
+    fn fewer_ctas_keep_at_least_their_share() {
+        assert_eq!(rates(&[rate(0.01), rate(2.0)]), [1.0, 2.0]);
+        assert_eq!(rates(&[rate(1.3), rate(2.0)]), [1.3, 2.0]);
+        assert_eq!(rates(&[rate(3.0), rate(2.0)]), [3.0, 2.0]);
+        assert_eq!(
+            rates(&[None, rate(1.0), rate(0.2), rate(4.0)]),
+            [1.0, 2.0, 3.0, 4.0]
+        );
+    }
 }
