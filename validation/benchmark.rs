@@ -270,3 +270,24 @@ fn what_makes_no_sense_is_refused() {
     assert!(fails(&["--model", "bert-base", "--gpu", "no-such-gpu"], 2).contains("no such GPU"));
     fails(&["--model", "bert-base", "--batch-size", "0"], 2);
 }
+
+/// Each graph that a name stands for is lowered, for a framework and for a recorded graph.
+#[test]
+fn every_built_in_model_has_a_bound() {
+    let mut list = Command::new(env!("CARGO_BIN_EXE_phantom-gpu"));
+    let listed = list.args(["list-models", "--json"]).output().unwrap();
+    let models: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    assert!(models.len() > 60, "{}", models.len());
+    for (model, runtime) in models.iter().zip(["eager", "graph"].iter().cycle()) {
+        let name = model["name"].as_str().unwrap();
+        let depth = ["--fidelity", "roofline", "--runtime", runtime];
+        let report = report(&[&["--model", name, "--gpu", "b200"], &depth[..]].concat());
+        let fits = report["model"]["fits"].as_bool().unwrap();
+        let latency = report["model"]["latency_ms"].as_f64();
+        assert!(!fits || latency.is_some_and(|ms| ms > 0.0), "{name}");
+        assert!(
+            fits || report["model"]["memory"]["missing_bytes"].as_u64() > Some(0),
+            "{name}"
+        );
+    }
+}

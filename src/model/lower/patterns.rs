@@ -5,7 +5,7 @@
 
 use super::context::Lowering;
 use crate::kernels::operator::Function;
-use crate::model::graph::{AttentionShape, Kind, TensorId};
+use crate::model::graph::{AttentionShape, Kind, Node, TensorId};
 use std::collections::BTreeMap;
 
 /// What was found, by the node that stands for it.
@@ -273,6 +273,12 @@ fn rms(l: &Lowering<'_>, index: usize) -> Option<Rms> {
     })
 }
 
+/// Whether `node` works with one number beside its first input, which builders of graphs may leave out.
+fn by_one_number(l: &Lowering<'_>, node: &Node) -> bool {
+    let second = node.inputs.get(1);
+    second.is_none_or(|&id| l.tensor(id).elements() == 1)
+}
+
 /// GELU by the error function, or SiLU, from their first node on.
 fn function(l: &Lowering<'_>, index: usize) -> Option<Spelt> {
     let first = l.node(index);
@@ -288,7 +294,7 @@ fn function(l: &Lowering<'_>, index: usize) -> Option<Spelt> {
             let (node, result) = step(first.outputs[0], "Mul")?;
             (other(l, node, first.outputs[0]) == Some(x)).then_some((Function::Silu, result))?
         }
-        "Div" | "Mul" if l.tensor(first.inputs[1]).elements() == 1 => {
+        "Div" | "Mul" if by_one_number(l, first) => {
             let (_, erf) = step(first.outputs[0], "Erf")?;
             let (_, one) = step(erf, "Add")?;
             let (node, product) = step(one, "Mul")?;
