@@ -29,7 +29,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
-use results::{Group, Results, RowResult, Skipped};
+use results::{Accuracy, Group, Results, RowResult, Skipped};
 use score::{Pair, Score};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -353,6 +353,7 @@ fn results(
         bottleneck_rows: clear.len(),
         overall: Score::of(&pairs(rows.iter().filter(|row| !low(row)))),
         low_trust: Score::of(&pairs(rows.iter().filter(low))),
+        accuracy: Accuracy::of(&rows),
         rows,
     }
 }

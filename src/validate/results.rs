@@ -4,6 +4,7 @@ use super::predict::{Launched, Origin};
 use super::score::Score;
 use crate::report::bound::Bound;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// One row.
 #[derive(Clone, Debug, Serialize)]
@@ -97,4 +98,66 @@ pub struct Results {
     pub overall: Score,
     /// The rows of low trust.
     pub low_trust: Score,
+    /// The same as a share that is right, by GPU and overall.
+    pub accuracy: Accuracy,
+}
+
+/// How right predictions are, as users of such tools expect it: 100 % less the mean absolute error, and 0 where that is
+/// more than 100 %. Rows of low trust are left out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Accuracy {
+    /// How the numbers are made.
+    pub method: &'static str,
+    /// By GPU.
+    pub gpus: Vec<GpuAccuracy>,
+    /// Of all rows, percent; null where there is none.
+    pub overall: Option<f64>,
+}
+
+/// The accuracy on a GPU.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GpuAccuracy {
+    /// GPU, as the dataset calls it.
+    pub gpu: String,
+    /// Rows.
+    pub n: usize,
+    /// Percent.
+    pub accuracy: f64,
+}
+
+impl Accuracy {
+    /// Of `rows`.
+    pub fn of(rows: &[RowResult]) -> Self {
+        let mut by_gpu: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.trust != "low") {
+            by_gpu.entry(&row.gpu).or_default().push(row.error_rel);
+        }
+        let gpus = by_gpu.iter().map(|(gpu, errors)| GpuAccuracy {
+            gpu: (*gpu).to_owned(),
+            n: errors.len(),
+            accuracy: accuracy(errors),
+        });
+        let all: Vec<f64> = by_gpu.values().flatten().copied().collect();
+        Accuracy {
+            method: "100 % - mean |predicted / measured - 1|, at least 0; rows of low trust left out",
+            gpus: gpus.collect(),
+            overall: (!all.is_empty()).then(|| accuracy(&all)),
+        }
+    }
+}
+
+fn accuracy(errors: &[f64]) -> f64 {
+    let sum: f64 = errors.iter().map(|error| error.abs()).sum();
+    (100.0 - 100.0 * sum / errors.len().max(1) as f64).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::accuracy;
+
+    #[test]
+    fn what_is_wrong_is_taken_off() {
+        assert_eq!(accuracy(&[0.25, -0.75]), 50.0);
+        assert_eq!(accuracy(&[3.0]), 0.0);
+    }
 }

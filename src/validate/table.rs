@@ -22,6 +22,19 @@ pub fn render(results: &Results, verbose: bool) -> String {
     for skipped in &results.skipped {
         let _ = writeln!(out, "left out: {} rows: {}", skipped.count, skipped.reason);
     }
+    let accuracy = &results.accuracy;
+    if let Some(overall) = accuracy.overall {
+        let gpus = accuracy.gpus.iter();
+        let gpus: Vec<String> = gpus
+            .map(|one| format!("{} {:.1} %", one.gpu.escape_debug(), one.accuracy))
+            .collect();
+        let _ = writeln!(
+            out,
+            "accuracy ({}): {}; overall {overall:.1} %",
+            accuracy.method,
+            gpus.join(", ")
+        );
+    }
     out
 }
 
