@@ -107,6 +107,10 @@ pub fn simulate(
         progress: None,
     };
     let one = |&first: &usize| -> Result<(KernelRun, Kernel)> {
+        // What is left to L2 by the kernels before takes its time, too.
+        if runner.stop.load(Ordering::Relaxed) {
+            return Err(Error::Run("interrupted".into()));
+        }
         let mut kernels = window(&simulated.launches, first, &chosen, session)?;
         let kernel = kernels.pop().expect("the launch itself");
         let before: Vec<&Kernel> = kernels.iter().collect();

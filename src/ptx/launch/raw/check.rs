@@ -2,13 +2,13 @@
 
 use super::super::check::{NAMES, TOLERANCE};
 use super::super::{Argument, Check, Operand};
-use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// One check, or several.
-#[derive(Debug, Default, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Default)]
 pub enum RawChecks {
     /// None.
     #[default]
@@ -47,7 +47,32 @@ impl RawChecks {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// By hand, so that a fault of a check is told as it is: of an untagged enum, serde only says that no variant fits.
+impl<'de> Deserialize<'de> for RawChecks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore;
+
+        impl<'de> Visitor<'de> for OneOrMore {
+            type Value = RawChecks;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a table [check], or several [[check]]")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawChecks, A::Error> {
+                RawCheck::deserialize(MapAccessDeserializer::new(map)).map(RawChecks::One)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<RawChecks, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(RawChecks::More)
+            }
+        }
+
+        deserializer.deserialize_any(OneOrMore)
+    }
+}
+
+#[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawCheck {
     name: Option<String>,
@@ -114,5 +139,32 @@ impl RawCheck {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RawChecks;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct File {
+        #[serde(default)]
+        check: RawChecks,
+    }
+
+    #[test]
+    fn a_fault_of_a_check_is_named() {
+        let read = |text: &str| toml::from_str::<File>(text).map(|file| file.check);
+        assert!(matches!(read(""), Ok(RawChecks::None)));
+        assert!(matches!(
+            read("[check]\nname = \"a\""),
+            Ok(RawChecks::One(_))
+        ));
+        let two = "[[check]]\nname = \"a\"\n[[check]]\nname = \"b\"";
+        assert!(matches!(read(two), Ok(RawChecks::More(list)) if list.len() == 2));
+        let fault = |text: &str| read(text).unwrap_err().to_string();
+        assert!(fault("[check]\ntolerence = 1.0").contains("unknown field `tolerence`"));
+        assert!(fault("[[check]]\ntolerence = 1.0").contains("unknown field `tolerence`"));
+        assert!(fault("check = 3").contains("a table [check], or several [[check]]"));
     }
 }
