@@ -293,8 +293,10 @@ impl Sampler<'_> {
             if run.partial || run.provenance.ci_rel <= self.settings.ci {
                 return Ok(run);
             }
-            // The interval shrinks with the root of what is run: where that is not enough, more is run in vain.
-            let in_vain = run.provenance.ci_rel > self.settings.ci * (GROWTH as f64).sqrt();
+            // The interval of loops shrinks with the root of what is run: where that is not enough, more is run in vain.
+            // That of waves is wide where waves differ, and more of them say how.
+            let in_vain = matches!(plan.trips, Trips::Some(_))
+                && run.provenance.ci_rel > self.settings.ci * (GROWTH as f64).sqrt();
             note = Some(run);
             if in_vain {
                 break;
