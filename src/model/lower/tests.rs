@@ -184,7 +184,14 @@ fn every_product_is_lowered() {
         let graph = model.build(&Bindings::default()).unwrap();
         for runtime in [Runtime::Eager, Runtime::Graph, Runtime::Compile] {
             let lowered = lower(&graph, &plan(Precision::Fp16, runtime, Path::Fused));
-            assert_eq!(lowered.refused, [], "{}", model.name);
+            // Detectors choose the best of their boxes by a selection that no kernel here makes; it multiplies nothing.
+            let known = |refused: &Refused| refused.op == "TopK" && refused.flops == 0;
+            assert!(
+                lowered.refused.iter().all(known),
+                "{}: {:?}",
+                model.name,
+                lowered.refused
+            );
             let products = |layer: &&Layer| {
                 let product = |call: &Call| call.operator.is_product();
                 layer.calls.iter().any(product)
