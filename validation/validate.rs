@@ -276,3 +276,63 @@ fn rows_of_every_operator_are_predicted_by_its_kernels() {
         assert!(launched.contains(kernel), "{launched} for {kernel}");
     }
 }
+
+const MODELS: &str = "id,gpu,model,model_cfg,dtype,mode,option,batch,seq,n_gpus,measured_ms\n";
+const MODEL: &str = "m,V100-PCIE-32GB,small,\"{\"\"arch\"\":\"\"GPT2LMHeadModel\"\",\"\"heads\"\":2,\"\"hidden\"\":128,\
+\"\"layers\"\":2,\"\"vocab\"\":500}\",fp32 (TF32 off),inf,,1,16,1,0.5\n";
+
+#[test]
+fn whole_models_are_rows_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = |from: &str, to: &str| MODEL.replace(from, to);
+    let text = [
+        MODELS.to_owned(),
+        MODEL.to_owned(),
+        other(",inf,,", ",inf,fusion,"),
+        other(",inf,", ",train,"),
+        other(",16,1,", ",16,4,"),
+    ];
+    let found = json(&["--dataset", &dataset(folder.path(), &text.concat())]);
+    let rows = found["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    let time = |row: &Value| row["predicted_us"].as_f64().unwrap();
+    for row in rows {
+        assert!(time(row) > row["roofline_us"].as_f64().unwrap());
+        assert_eq!(
+            (&row["op"], &row["truth_us"]),
+            (&"model".into(), &500.0.into())
+        );
+        // So small a model is simulated as a whole.
+        assert_eq!(row["provenance"]["simulated_fraction"], 1.0);
+        assert!(!row["launched"].as_array().unwrap().is_empty());
+    }
+    // A framework launches more kernels, and each waits for the host.
+    assert!(time(&rows[0]) > time(&rows[1]));
+    assert_eq!(found["skipped"].as_array().unwrap().len(), 2);
+    let error = |row: &Value| (time(row) / 500.0 - 1.0).abs();
+    let right = 100.0 - 50.0 * (error(&rows[0]) + error(&rows[1]));
+    let overall = found["accuracy"]["overall"].as_f64().unwrap();
+    assert!((overall - right.max(0.0)).abs() < 1e-9, "{overall} {right}");
+}
+
+#[test]
+fn rows_of_models_with_faults_are_refused_with_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for (from, to, what) in [
+        (",0.5\n", ",NaN\n", "measured_ms"),
+        (",1,16,1,", ",1.5,16,1,", "batch"),
+        ("\"\"heads\"\":2", "\"\"heads\"\":0", "n_head"),
+        ("\"\"hidden\"\":128,", "", "no hidden"),
+        ("\"\"vocab\"\":500}", "\"\"vocab\"\":500", "JSON"),
+    ] {
+        let text = format!("{MODELS}{MODEL}{}", MODEL.replace(from, to));
+        let file = dataset(folder.path(), &text);
+        let out = run(&["--dataset", &file, "--fidelity", "roofline"]);
+        let error = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(1), "{what}: {error}");
+        assert!(error.contains("line 3") && error.contains(what), "{error}");
+    }
+    let file = dataset(folder.path(), &MODELS.replace(",batch", ",size"));
+    let out = run(&["--dataset", &file]);
+    assert!(String::from_utf8_lossy(&out.stderr).contains("no column batch"));
+}

@@ -15,7 +15,7 @@ pub use clock::Host;
 
 use crate::error::Result;
 use crate::kernels::work::Roofline;
-use crate::model::graph::Graph;
+use crate::model::graph::{Graph, Role};
 use crate::model::lower::{Lowered, Path, Plan, Precision, Runtime, lower};
 use crate::progress::Progress;
 use crate::report::Report;
@@ -85,6 +85,21 @@ pub struct Runner<'a> {
 }
 
 impl Case {
+    /// Bytes of keys and values that `graph` keeps, in the numbers of the run.
+    pub fn kept_bytes(&self, graph: &Graph) -> u64 {
+        let weight = graph
+            .tensors
+            .iter()
+            .find(|t| t.role == Role::Weight && t.dtype.is_float());
+        let own = weight.map_or(32, |t| t.dtype.bits()).max(1);
+        let bits = 8 * self.precision.activations().bytes();
+        let of_run = graph.kv_cache_bytes.saturating_mul(bits) / own;
+        match self.phase {
+            Phase::Prefill => of_run,
+            Phase::Decode => of_run.saturating_mul(self.tokens.unwrap_or(1)),
+        }
+    }
+
     /// What a graph is lowered for on the machine of `session`.
     pub fn plan(&self, session: &Session) -> Plan {
         let halves = self.precision.activations().bytes() == 2;
@@ -109,7 +124,7 @@ impl Runner<'_> {
     /// A failed simulation.
     pub fn run_if_it_fits(&self, case: &Case, graph: &Graph, session: &Session) -> Result<Report> {
         let fit = |lowered: &Lowered| {
-            let need = Need::of(lowered, graph.kv_cache_bytes);
+            let need = Need::of(lowered, case.kept_bytes(graph));
             Ok(Fit::of(need, session.spec()))
         };
         self.run(case, graph, session, &fit)

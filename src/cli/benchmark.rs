@@ -303,7 +303,7 @@ impl Builder<'_> {
         let spec = session.spec();
         let plan = case.plan(session);
         let kept = |graph: &Graph, lowered: &Lowered| {
-            let need = Need::of(lowered, scaled_cache(graph, &case));
+            let need = Need::of(lowered, case.kept_bytes(graph));
             Fit::of(need, spec)
         };
         let fit = |lowered: &Lowered| -> Result<Fit> {
@@ -357,21 +357,6 @@ impl Builder<'_> {
                 PhaseArg::Decode => Phase::Decode,
             },
         }
-    }
-}
-
-/// Keys and values that `graph` keeps, in the numbers of the run.
-fn scaled_cache(graph: &Graph, case: &Case) -> u64 {
-    let weight = graph
-        .tensors
-        .iter()
-        .find(|t| t.role == Role::Weight && t.dtype.is_float());
-    let own = weight.map_or(32, |t| t.dtype.bits()).max(1);
-    let bits = 8 * case.precision.activations().bytes();
-    let of_run = graph.kv_cache_bytes.saturating_mul(bits) / own;
-    match case.phase {
-        Phase::Prefill => of_run,
-        Phase::Decode => of_run.saturating_mul(case.tokens.unwrap_or(1)),
     }
 }
 

@@ -332,23 +332,29 @@ fn bound(report: &Report) -> Bound {
     found.unwrap_or(Bound::Launch)
 }
 
+/// Kernels by their places in `report`, with how often each is launched.
+fn counted(report: &Report) -> BTreeMap<usize, u64> {
+    let mut counts = BTreeMap::new();
+    let all = report.layers.iter().flat_map(|layer| &layer.kernels);
+    all.for_each(|&kernel| *counts.entry(kernel).or_default() += 1);
+    counts
+}
+
 /// Warp instructions simulated, of all.
 fn simulated(report: &Report) -> f64 {
-    let mut sums = (0.0, 0.0);
-    for layer in &report.layers {
-        let weight = layer.time_us;
-        sums.0 += weight * layer.provenance.simulated_fraction;
-        sums.1 += weight;
+    let (mut some, mut all) = (0.0, 0.0);
+    for (kernel, count) in counted(report) {
+        let kernel = &report.kernels[kernel];
+        let instructions = count as f64 * kernel.warp_instructions as f64;
+        some += instructions * kernel.provenance.simulated_fraction;
+        all += instructions;
     }
-    if sums.1 > 0.0 { sums.0 / sums.1 } else { 0.0 }
+    if all > 0.0 { some / all } else { 0.0 }
 }
 
 /// The kernels that take longest over all their launches.
 fn launched(report: &Report) -> Vec<Launched> {
-    let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
-    let all = report.layers.iter().flat_map(|layer| &layer.kernels);
-    all.for_each(|&kernel| *counts.entry(kernel).or_default() += 1);
-    let mut kernels: Vec<(u64, usize)> = counts
+    let mut kernels: Vec<(u64, usize)> = counted(report)
         .into_iter()
         .map(|(kernel, count)| (count, kernel))
         .collect();
