@@ -36,6 +36,15 @@ impl Operator {
         )
     }
 
+    /// Whether products are added up in 16 bits.
+    fn narrow_sums(&self) -> bool {
+        match self {
+            Operator::Gemm(op) => op.sums == Sums::Narrow,
+            Operator::Conv(op) => op.sums == Sums::Narrow,
+            _ => false,
+        }
+    }
+
     /// Its work.
     pub fn work(&self) -> Work {
         let size = self.data().bytes() as f64;
@@ -115,6 +124,7 @@ impl Roofline {
         let of_tensor = match operator.data() {
             DataType::F32 => 0,
             DataType::Tf32 => tensor.tf32_rate,
+            DataType::F16 if operator.narrow_sums() => tensor.f16_rate,
             DataType::F16 => tensor.f16_f32_rate,
             DataType::Bf16 => tensor.bf16_rate,
             DataType::I8 => tensor.i8_rate,

@@ -127,7 +127,7 @@ pub fn operator(row: &Row) -> Result<Operator, Unfit> {
             Ok(Operator::Rope(op))
         }
         "cat" => cat(&sizes, data?),
-        "conv2d" | "conv" => conv(&sizes, data?),
+        "conv2d" | "conv" => conv(row, &sizes, data?),
         "attention" => attention(&sizes, data?),
         other => Err(Unfit::Skip(format!("operator {other}"))),
     }
@@ -173,6 +173,8 @@ fn gemm(row: &Row, sizes: &Sizes<'_>, data: DataType, batch: u64) -> Result<Oper
     };
     let bias = row.extra.get("bias").and_then(Value::as_u64) == Some(1);
     let op = GemmOp {
+        sums: sums(row, data),
+        beta: u64::from(deepbench(row)),
         m,
         n,
         k,
@@ -184,6 +186,21 @@ fn gemm(row: &Row, sizes: &Sizes<'_>, data: DataType, batch: u64) -> Result<Oper
     };
     within(&op)?;
     Ok(Operator::Gemm(op))
+}
+
+/// Whether DeepBench was the caller. Its `gemm_bench.cu` passes the integer 1 as alpha and beta, which is no zero in any
+/// type of number: what C held is read and added.
+fn deepbench(row: &Row) -> bool {
+    row.source.starts_with("deepbench")
+}
+
+/// What products of 16 bits were added up in: DeepBench asks cuBLAS and cuDNN for 16 bits (`compute_type` and the
+/// convolution's descriptor are those of its tensors), frameworks for 32.
+fn sums(row: &Row, data: DataType) -> Sums {
+    match data == DataType::F16 && deepbench(row) {
+        true => Sums::Narrow,
+        false => Sums::Wide,
+    }
 }
 
 /// That every field of an operator is in its range.
@@ -277,7 +294,7 @@ fn cat(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
     Ok(Operator::Cat(op))
 }
 
-fn conv(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
+fn conv(row: &Row, sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
     let direction = match sizes.text("dir").unwrap_or("fwd") {
         "fwd" | "fprop" => Direction::Forward,
         "dgrad" => Direction::InputGradient,
@@ -301,6 +318,7 @@ fn conv(sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit> {
         groups: sizes.or("groups", 1)?.max(1),
         data,
         direction,
+        sums: sums(row, data),
         ..ConvOp::usual()
     };
     within(&op)?;

@@ -4,7 +4,7 @@ use super::operand::Along;
 use super::{Gemm, Merge, Raster, STAGES_MAX, Tile};
 use crate::config::GpuSpec;
 use crate::kernels::Fault;
-use crate::kernels::operator::{DataType, Layout};
+use crate::kernels::operator::{DataType, Layout, Sums};
 use crate::trace::Dim3;
 
 /// Bytes of a row at most: 32 of them are within reach of a lane's offset.
@@ -52,9 +52,15 @@ impl Gemm {
         };
         let layout = Layout::NAMES[self.layout as usize];
         let data = self.data.name();
+        let sums = match self.accumulator {
+            Sums::Wide => "",
+            Sums::Narrow => "_acc16",
+        };
         let version = gpu.compute_capability;
         let [wm, wn] = self.warps;
-        format!("sm{version}_{label}_{data}_{m}x{n}x{k}_{stages}_{wm}x{wn}{slices}{split}_{layout}")
+        format!(
+            "sm{version}_{label}_{data}{sums}_{m}x{n}x{k}_{stages}_{wm}x{wn}{slices}{split}_{layout}"
+        )
     }
 
     /// Whether there is an instruction stream for these fields on `gpu`.
@@ -69,6 +75,7 @@ impl Gemm {
         let rate = match self.data {
             DataType::F32 => 1,
             DataType::Tf32 => tensor.tf32_rate,
+            DataType::F16 if self.accumulator == Sums::Narrow => tensor.f16_rate,
             DataType::F16 => tensor.f16_f32_rate,
             DataType::Bf16 => tensor.bf16_rate,
             DataType::I8 => tensor.i8_rate,
@@ -77,6 +84,10 @@ impl Gemm {
         if rate == 0 {
             let what = format!("the tensor cores of {} lack it", gpu.name);
             return Err(Fault::field("type", self.data.name(), what));
+        }
+        if self.accumulator == Sums::Narrow && (self.data != DataType::F16 || self.slices > 1) {
+            let what = "16-bit sums are those of products of f16 whose depth is not sliced";
+            return Err(Fault::field("acc", "f16", what));
         }
         let narrow = self.data.bytes() == 1;
         if narrow && self.layout != Layout::Nt {

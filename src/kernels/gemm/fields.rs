@@ -3,9 +3,9 @@
 use super::{Gemm, Merge, Raster, STAGES_MAX, Shape, Tile, output_of};
 use crate::config::GpuSpec;
 use crate::kernels::fields::{Field, Fields, Param};
-use crate::kernels::operator::{DataType, EDGE_MAX, Epilogue, Layout};
+use crate::kernels::operator::{DataType, EDGE_MAX, Epilogue, Layout, Sums};
 
-const COUNT: usize = 20;
+const COUNT: usize = 21;
 
 /// The fields of products of `data` (its place among the types), which only that default tells apart.
 const fn table(data: u64) -> [Param; COUNT] {
@@ -58,6 +58,12 @@ const fn table(data: u64) -> [Param; COUNT] {
             1,
             "the matrices of a batch are found by arrays of pointers: 1",
         ),
+        Param::name(
+            "acc",
+            Sums::NAMES,
+            "numbers that products of 16-bit floats are added up in",
+        )
+        .quiet(),
     ]
 }
 
@@ -90,6 +96,7 @@ impl Gemm {
             epilogue: Epilogue::from_value(values[17]),
             beta: values[18] == 1,
             pointers: values[19] == 1,
+            accumulator: Sums::from_value(values[20]),
             output: output_of(data),
             ..usual
         };
@@ -131,6 +138,7 @@ impl Fields for Gemm {
             self.epilogue.value(),
             self.beta.into(),
             self.pointers.into(),
+            self.accumulator.value(),
         ];
         declared.iter().copied().zip(values).collect()
     }

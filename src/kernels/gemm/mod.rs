@@ -32,7 +32,7 @@ pub(super) use fields::{F16_FIELDS, F32_FIELDS};
 
 pub use work::Work;
 
-use super::operator::{DataType, Epilogue, Layout};
+use super::operator::{DataType, Epilogue, Layout, Sums};
 use super::{Arrays, Assembly, Fault, KernelGenerator, fields::names, moves_arrays};
 use crate::config::GpuSpec;
 use std::fmt;
@@ -120,6 +120,8 @@ pub struct Gemm {
     pub beta: bool,
     /// The matrices of a batch are found by arrays of pointers. They lie as without.
     pub pointers: bool,
+    /// Numbers that products of 16-bit floats are added up in.
+    pub accumulator: Sums,
     /// Numbers of C.
     pub output: DataType,
     /// A, B, C, bias, workspace; pointers to the matrices A, B, C of a batch.
@@ -172,6 +174,7 @@ impl Gemm {
             epilogue: Epilogue::None,
             beta: false,
             pointers: false,
+            accumulator: Sums::Wide,
             output: output_of(data),
             arrays: Arrays::default(),
         }

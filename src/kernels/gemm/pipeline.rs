@@ -51,7 +51,11 @@ pub(super) trait Math {
     fn math(&self, registers: &Registers, buffer: usize) -> Vec<Emit>;
     /// Groups of rows that leave one after the other.
     fn units(&self) -> u64;
-    /// Registers of a unit by piece.
+    /// Whether sums have 16 bits, two in a register.
+    fn packed_sums(&self) -> bool {
+        false
+    }
+    /// Registers of a unit by piece; two neighbours are one register where sums are packed.
     fn unit_sums(&self, registers: &Registers, unit: u64) -> Vec<[u16; 4]>;
     /// Rows (of the unit) and columns (of the warp's part) where the runs of a piece of a lane begin.
     fn piece_place(&self, lane: u64, piece: u64) -> Vec<(u64, u64)>;

@@ -11,7 +11,7 @@ use super::pipeline::{Fragments, Math, Registers};
 use super::{Gemm, Tile};
 use crate::config::GpuSpec;
 use crate::kernels::builder::KernelBuilder;
-use crate::kernels::operator::DataType;
+use crate::kernels::operator::{DataType, Sums};
 
 /// Bytes of depth of a step.
 const STEP: u64 = 32;
@@ -24,6 +24,8 @@ const BLOCK: u64 = 16;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tensor {
     data: DataType,
+    /// Sums have 16 bits.
+    narrow: bool,
     version: u16,
     /// Rows and columns of a warp's part.
     part: [u64; 2],
@@ -41,6 +43,7 @@ impl Tensor {
         let Tile { m, n, k } = gemm.tile;
         Tensor {
             data: gemm.data,
+            narrow: gemm.accumulator == Sums::Narrow,
             version: gpu.compute_capability,
             part: [u64::from(m) / warps[0], u64::from(n) / warps[1]],
             warps,
@@ -117,28 +120,36 @@ impl Tensor {
         }
     }
 
+    /// Registers of a block of sums.
+    fn sums_of_block(&self) -> u16 {
+        if self.narrow { 4 } else { 8 }
+    }
+
     /// Instructions that add the product of block `a` and block `b` to `sum`.
     fn block(&self, (a, b, sum): (u16, u16, u16), all: &mut Vec<Emit>) {
         let mut put = |text: &str, c: u16, a: u16, b: u16| {
             all.push(Emit::new(text, &[c], &[a, b, c]));
         };
         if self.volta() {
-            for step in 0..4 {
-                put(
-                    &format!("HMMA.884.F32.F32.STEP{step}"),
-                    sum + 2 * step,
-                    a,
-                    b,
-                );
+            // 8 x 8 sums of a quad pair are 4 registers of 16-bit numbers or 8 of 32-bit ones, two of them a step.
+            let (steps, kind) = if self.narrow {
+                (2, "F16.F16")
+            } else {
+                (4, "F32.F32")
+            };
+            for step in 0..steps {
+                put(&format!("HMMA.884.{kind}.STEP{step}"), sum + 2 * step, a, b);
             }
             return;
         }
-        let columns = [0, 1].map(|n| (sum + 4 * n, b + 2 * n));
+        let of_column = self.sums_of_block() / 2;
+        let columns = [0, 1].map(|n| (sum + of_column * n, b + 2 * n));
+        let kind = if self.narrow { "F16" } else { "F32" };
         match (self.data, self.version) {
             (DataType::F16, ..80) => {
                 for k in 0..2 {
                     for (c, b) in columns {
-                        put("HMMA.1688.F32", c, a + 2 * k, b + k);
+                        put(&format!("HMMA.1688.{kind}"), c, a + 2 * k, b + k);
                     }
                 }
             }
@@ -152,12 +163,13 @@ impl Tensor {
                 }
             }
             (data, _) => {
+                let half = format!("HMMA.16816.{kind}");
                 let text = match data {
                     DataType::Bf16 => "HMMA.16816.F32.BF16",
                     DataType::Tf32 | DataType::F32 => "HMMA.1688.F32.TF32",
                     DataType::I8 => "IMMA.16832.S8.S8",
                     DataType::F8 => "QMMA.16832.F32.E4M3.E4M3",
-                    DataType::F16 => "HMMA.16816.F32",
+                    DataType::F16 => &half,
                 };
                 for (c, b) in columns {
                     put(text, c, a, b);
@@ -192,7 +204,7 @@ impl Math for Tensor {
         Fragments {
             a: of(0) * twice,
             b: of(1) * twice,
-            sums: (self.part[0] * self.part[1] / 32) as u16,
+            sums: (self.part[0] * self.part[1] / 256) as u16 * self.sums_of_block(),
         }
     }
 
@@ -242,7 +254,7 @@ impl Math for Tensor {
         for i in 0..blocks[0] {
             for at in 0..blocks[1] {
                 let j = if i % 2 == 0 { at } else { blocks[1] - 1 - at };
-                let sum = registers.sums + 8 * (i * blocks[1] + j);
+                let sum = registers.sums + self.sums_of_block() * (i * blocks[1] + j);
                 self.block((a + a_each * i, b + b_each * j, sum), &mut all);
             }
         }
@@ -255,11 +267,16 @@ impl Math for Tensor {
 
     /// Unit i is rows 16 i to 16 i + 15; a piece is 8 columns of them: two neighbours of a row, and of the row 8 below.
     fn unit_sums(&self, registers: &Registers, unit: u64) -> Vec<[u16; 4]> {
-        let pieces = self.part[1] / 8;
-        let first = registers.sums + (unit * pieces * 4) as u16;
-        (0..pieces as u16)
-            .map(|piece| std::array::from_fn(|q| first + 4 * piece + q as u16))
+        let pieces = (self.part[1] / 8) as u16;
+        let (of_piece, in_register) = (self.sums_of_block() / 2, if self.narrow { 2 } else { 1 });
+        let first = registers.sums + unit as u16 * pieces * of_piece;
+        (0..pieces)
+            .map(|piece| std::array::from_fn(|q| first + of_piece * piece + q as u16 / in_register))
             .collect()
+    }
+
+    fn packed_sums(&self) -> bool {
+        self.narrow
     }
 
     fn piece_place(&self, lane: u64, piece: u64) -> Vec<(u64, u64)> {

@@ -163,6 +163,14 @@ impl<'a, M: Math> Writer<'a, M> {
             .collect()
     }
 
+    /// The loads of a tile that registers hold, in two parts: those right behind the stores that free their registers,
+    /// and those of the next iteration. All at once they would wait in the queue to L1, and hold up what is behind them.
+    fn halves(&self, ahead: u64) -> (Vec<Emit>, Vec<Emit>) {
+        let mut first = self.loads(ahead);
+        let second = first.split_off(first.len().div_ceil(2));
+        (first, second)
+    }
+
     /// All warps have done with the tile of this iteration, and the next one is there.
     fn sync(&self) -> Vec<Emit> {
         let mut all = Vec::new();
@@ -210,7 +218,7 @@ impl<'a, M: Math> Writer<'a, M> {
             Way::Registers => {
                 all.extend(self.loads(0));
                 all.extend(self.stores(0));
-                all.extend(self.loads(1));
+                all.extend(self.halves(1).0);
             }
         }
         all.extend(self.sync());
@@ -244,11 +252,12 @@ impl<'a, M: Math> Writer<'a, M> {
             Emit::new("IADD3", &[registers.counter], &[registers.counter]),
             Emit::of("ISETP.NE.AND", &[p(0)], &[r(registers.counter)]),
         ];
-        let mut loads = match self.way {
-            Way::Async => self.loads(self.stages - 1),
-            Way::Registers => Vec::new(),
+        // What registers hold is stored in the last step but one, and has to be there by then.
+        let (mut loads, over) = match self.way {
+            Way::Async => (self.loads(self.stages - 1), steps - 1),
+            Way::Registers => (self.halves(1).1, (steps / 4).max(1)),
         };
-        let each = loads.len().div_ceil(steps - 1);
+        let each = loads.len().div_ceil(over);
         for step in 0..steps {
             let math = self.math.math(registers, step);
             let mut side = Vec::new();
@@ -266,7 +275,7 @@ impl<'a, M: Math> Writer<'a, M> {
                 all.extend(self.sync());
                 side.extend(self.reads(1, 0));
                 if self.way == Way::Registers {
-                    side.extend(self.loads(2));
+                    side.extend(self.halves(2).0);
                 }
                 side.extend(self.advance());
             }

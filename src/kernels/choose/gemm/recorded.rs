@@ -71,7 +71,7 @@ fn named(name: &str, op: &GemmOp, gpu: &GpuSpec) -> Option<Choice> {
         return Some(tiles::sgemm(n, m, slices.map_or(1, |[slices]| slices), gpu));
     }
     // Tensor kernels: the first size is the tile, behind the kind of instruction.
-    let rest = ["s884gemm_", "s1688gemm_", "s16816gemm_"]
+    let rest = ["884gemm_", "1688gemm_", "16816gemm_"]
         .iter()
         .find_map(|kind| after(name, kind))?;
     let tile = rest
@@ -85,7 +85,12 @@ fn named(name: &str, op: &GemmOp, gpu: &GpuSpec) -> Option<Choice> {
         None => rest.split('_').nth(tile + 1).and_then(numbers::<2>),
     };
     let [halves, stages] = staged.unwrap_or([32 * slices, 2]);
-    let choice = tiles::tensor(op.data, (n, m), (halves, stages.max(2), slices), gpu);
+    let choice = tiles::tensor(
+        (op.data, op.sums),
+        (n, m),
+        (halves, stages.max(2), slices),
+        gpu,
+    );
     Some(Choice {
         raster: match name.contains("cutlass") {
             true => crate::kernels::gemm::Raster::Rows,

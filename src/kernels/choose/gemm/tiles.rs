@@ -5,7 +5,7 @@
 
 use crate::config::GpuSpec;
 use crate::kernels::gemm::{Gemm, Raster, Shape, Tile, output_of};
-use crate::kernels::operator::{DataType, GemmOp};
+use crate::kernels::operator::{DataType, GemmOp, Sums};
 
 /// A library's kernel for any product.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +39,7 @@ impl Choice {
             epilogue: op.epilogue,
             beta: op.beta == 1,
             pointers: op.pointers == 1,
+            accumulator: op.sums,
             output: output_of(op.data),
             raster: self.raster,
             swizzle: if self.swizzled { swizzle(columns) } else { 0 },
@@ -129,16 +130,21 @@ pub(super) fn cutlass_simt(n: u32, m: u32, k: u32, stages: u32) -> Choice {
 /// A tensor kernel: `ampere_fp16_s16816gemm_fp16_128x128_ldg8_f2f_stages_32x5`. `halves` is the depth of a stage when
 /// numbers have 16 bits.
 pub(super) fn tensor(
-    data: DataType,
+    (data, sums): (DataType, Sums),
     (n, m): (u32, u32),
     (halves, stages, slices): (u32, u32, u32),
     gpu: &GpuSpec,
 ) -> Choice {
     let version = gpu.compute_capability;
     let (prefix, shape) = match version {
-        80.. => ("ampere", "s16816gemm"),
-        75.. => ("turing", "s1688gemm"),
-        _ => ("volta", "s884gemm"),
+        80.. => ("ampere", "16816gemm"),
+        75.. => ("turing", "1688gemm"),
+        _ => ("volta", "884gemm"),
+    };
+    // Libraries say in front what is added up in: s for 32 bits, h for 16.
+    let shape = match sums {
+        Sums::Wide => format!("{}_s{shape}", data.name()),
+        Sums::Narrow => format!("h{shape}"),
     };
     let warps = match (n, m) {
         (256, 128) | (128, 256) => [m / 64, n / 64],
@@ -159,7 +165,7 @@ pub(super) fn tensor(
         _ => String::new(),
     };
     Choice {
-        name: format!("{prefix}_{}_{shape}_{n}x{m}{sliced}{staged}", data.name()),
+        name: format!("{prefix}_{shape}_{n}x{m}{sliced}{staged}"),
         tile: Tile {
             m,
             n,
@@ -256,8 +262,8 @@ pub(super) fn all(op: &GemmOp, gpu: &GpuSpec) -> Vec<Choice> {
         ],
     };
     let tiles = tiles.iter();
-    let tiles = tiles.map(|&(tile, stages)| tensor(data, tile, stages, gpu));
-    let thin = op.m.min(op.n) <= THIN && version >= 75;
+    let tiles = tiles.map(|&(tile, stages)| tensor((data, op.sums), tile, stages, gpu));
+    let thin = op.m.min(op.n) <= THIN && version >= 75 && op.sums == Sums::Wide;
     tiles.chain(thin.then(|| wmma(data, gpu))).collect()
 }
 

@@ -177,13 +177,19 @@ impl<'a, M: Math> Writer<'a, M> {
         let staged = self.all_warps() * self.unit_bytes();
         let staging_at = if self.slices > 1 { added } else { 0 };
         for round in 0..self.math.units() / self.slices {
+            let kept = self.free;
             let sums = match self.slices {
                 1 => self.math.unit_sums(self.registers, round),
                 _ => self.add_slices(code, round),
             };
+            let sums = match self.math.packed_sums() && !self.stay_packed() {
+                true => self.unpack(&sums),
+                false => sums,
+            };
             self.finish_values(code, &sums, bias);
             self.stage(code, &sums, staging_at);
             self.store(code, round, staging_at);
+            self.free = kept;
         }
         self.emits.push(Emit::new("EXIT", &[], &[]));
         (self.emits, self.accesses, staging_at + staged)
@@ -309,9 +315,36 @@ impl<'a, M: Math> Writer<'a, M> {
             .collect()
     }
 
+    /// Whether sums of 16 bits leave as they are.
+    fn stay_packed(&self) -> bool {
+        self.math.packed_sums() && self.element == 2 && self.gemm.epilogue == Epilogue::None
+    }
+
+    /// Sums of 16 bits in registers of their own.
+    fn unpack(&mut self, sums: &[[u16; 4]]) -> Vec<[u16; 4]> {
+        let first = self.take(4 * sums.len() as u16);
+        let mut all = Vec::new();
+        for (piece, packed) in (0..).zip(sums) {
+            let to: [u16; 4] = std::array::from_fn(|q| first + 4 * piece + q as u16);
+            for (to, &from) in to.iter().zip(packed) {
+                self.emits.push(Emit::new("HADD2.F32", &[*to], &[from]));
+            }
+            all.push(to);
+        }
+        all
+    }
+
     /// Scaling, bias and activation.
     fn finish_values(&mut self, code: &KernelBuilder, sums: &[[u16; 4]], bias: Option<u16>) {
         if self.gemm.data == DataType::I8 {
+            return;
+        }
+        if self.stay_packed() {
+            for [first, _, second, _] in sums {
+                for &pair in [first, second] {
+                    self.emits.push(Emit::new("HMUL2", &[pair], &[pair]));
+                }
+            }
             return;
         }
         let (run, scratch) = (self.run() as u16, self.registers.scratch);
@@ -366,6 +399,7 @@ impl<'a, M: Math> Writer<'a, M> {
         for (piece, sums) in (0..).zip(sums) {
             for (number, values) in (0..).zip(sums.chunks(run as usize)) {
                 let from = match element {
+                    2 if self.stay_packed() => values[0],
                     2 => {
                         for (half, pair) in (0..).zip(values.chunks(2)) {
                             self.emits.extend(pack(code, packed + half, pair));

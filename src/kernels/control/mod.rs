@@ -6,17 +6,17 @@
 //! instructions that are overwritten later. Loops are walked twice, so that dependences carried by the
 //! branch back are met too. A result is waited for once: by the first instruction that needs it.
 
+mod boards;
+
 use crate::config::GpuSpec;
-use crate::isa::{Control, OpClass, RegFile, RegRange, StaticInst};
+use crate::isa::{Control, MemSpace, OpClass, RegFile, RegRange, StaticInst};
 use crate::sm::latency;
 use crate::trace::Code;
+use boards::Wait;
 use std::collections::BTreeMap;
 
 const NO_BARRIER: u8 = 7;
-const BARRIERS: u8 = 6;
 const STALL_MAX: u64 = 15;
-/// Waits that lie apart by less than this part of their length share a scoreboard.
-const NEAR: usize = 8;
 /// An operand is kept over one access less than this.
 const BETWEEN_REUSE: usize = 3;
 
@@ -250,27 +250,46 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Gives the waits of the last walk their scoreboards. What ends at about the same place shares one: then nothing
-    /// waits long for what it does not need.
+    /// Gives the waits of the last walk their scoreboards.
     fn assign(&mut self, order: &[u32]) {
         let mut spans = std::mem::take(&mut self.spans);
         spans.sort_by_key(|span| (span.start, span.end));
-        let mut groups: [(usize, usize); BARRIERS as usize] = [(0, 0); BARRIERS as usize];
+        let mut places = BTreeMap::new();
+        let mut waits: Vec<Wait> = Vec::new();
         for span in &spans {
-            let known = *self.barrier(span.setter, span.side);
-            let barrier = match known {
-                NO_BARRIER => choose(&groups, span),
-                known => usize::from(known),
-            };
-            let (first, last) = &mut groups[barrier];
-            if *last <= span.start {
-                *first = span.end;
-            }
-            *first = (*first).min(span.end);
-            *last = (*last).max(span.end);
-            *self.barrier(span.setter, span.side) = barrier as u8;
-            self.controls[order[span.end] as usize].wait_mask |= 1 << barrier;
+            let place = *places.entry((span.setter, span.side)).or_insert_with(|| {
+                waits.push(Wait {
+                    distant: span.side == Side::Result && self.is_distant(span.setter),
+                    spans: Vec::new(),
+                    waiters: Vec::new(),
+                });
+                waits.len() - 1
+            });
+            waits[place].spans.push(span.start..span.end);
+            let waiter = order[span.end];
+            let executed = order
+                .iter()
+                .enumerate()
+                .filter(|&(_, &index)| index == waiter);
+            waits[place].waiters.extend(executed.map(|(at, _)| at));
         }
+        let boards = boards::assign(&waits);
+        for span in &spans {
+            let board = boards[places[&(span.setter, span.side)]];
+            *self.barrier(span.setter, span.side) = board;
+            self.controls[order[span.end] as usize].wait_mask |= 1 << board;
+        }
+    }
+
+    /// Whether the result of instruction `index` comes from beyond the SM.
+    fn is_distant(&self, index: u32) -> bool {
+        let memory = self.insts[index as usize].mem;
+        memory.is_some_and(|of| {
+            matches!(
+                of.space,
+                MemSpace::Global | MemSpace::Local | MemSpace::Generic
+            )
+        })
     }
 
     fn barrier(&mut self, setter: u32, side: Side) -> &mut u8 {
@@ -327,25 +346,6 @@ impl<'a> Pass<'a> {
                 }
             }
         }
-    }
-}
-
-/// The scoreboard for `span`, given where the first and the last wait of each one's present group are.
-fn choose(groups: &[(usize, usize); BARRIERS as usize], span: &Span) -> usize {
-    let harm = |&(first, _): &(usize, usize)| first.abs_diff(span.end);
-    let near = (span.end - span.start) / NEAR;
-    let live = |group: &(usize, usize)| group.1 > span.start;
-    let nearest = (0..groups.len())
-        .filter(|&number| live(&groups[number]))
-        .min_by_key(|&number| harm(&groups[number]));
-    let free = (0..groups.len()).filter(|&number| !live(&groups[number]));
-    // The one that was free first: what was on it has surely come back.
-    let free = free.min_by_key(|&number| groups[number].1);
-    match (nearest, free) {
-        (Some(nearest), _) if harm(&groups[nearest]) <= near => nearest,
-        (_, Some(free)) => free,
-        (Some(nearest), None) => nearest,
-        (None, None) => unreachable!("there are scoreboards"),
     }
 }
 
