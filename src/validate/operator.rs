@@ -301,11 +301,16 @@ fn conv(row: &Row, sizes: &Sizes<'_>, data: DataType) -> Result<Operator, Unfit>
         "wgrad" => Direction::WeightGradient,
         other => return Err(Unfit::Skip(format!("direction {other}"))),
     };
+    // DeepBench fills channels of halves up to the vectors of tensor cores (`pad_kernels` of `conv_bench.cu`).
+    let channels = match sums(row, data) {
+        Sums::Narrow => sizes.get("C")?.next_multiple_of(8),
+        Sums::Wide => sizes.get("C")?,
+    };
     let pad = sizes.or("pad", 0)?;
     let stride = sizes.or("stride", 1)?;
     let op = ConvOp {
         n: sizes.get("N")?,
-        c: sizes.get("C")?,
+        c: channels,
         h: sizes.get("H")?,
         w: sizes.get("W")?,
         k: sizes.get("K")?,

@@ -25,6 +25,8 @@ const NEXT_KERNEL: f64 = 1500.0;
 /// Share of the peak that long streams from memory reach, and multiply-adds in these loops.
 const STREAM: f64 = 0.85;
 const MATH: f64 = 0.85;
+/// How the times of units that are busy at once add up, as for products of matrices: between the sum and the longest.
+const NORM: i32 = 3;
 /// Sub-cores of an SM.
 const SUB_CORES: f64 = 4.0;
 /// How much longer a loop takes whose warps are alone on their sub-cores: nothing hides what they wait for.
@@ -183,7 +185,8 @@ fn pointwise(op: &ConvOp, shape: &Geometry, gpu: &GpuSpec) -> Result<Vec<Candida
     Ok(all)
 }
 
-/// A product on tensor cores; planes of a channel become channels side by side before it, and planes again behind it.
+/// A product on tensor cores; planes of a channel become channels side by side before it. It stores planes again itself,
+/// as the kernels do that cuDNN calls `nhwc2nchw`.
 fn tensor(op: &ConvOp, shape: &Geometry, channels: u64, gpu: &GpuSpec) -> Result<Candidate, Fault> {
     let planes = op.layout == ImageLayout::Nchw;
     let (from, to) = (
@@ -195,18 +198,23 @@ fn tensor(op: &ConvOp, shape: &Geometry, channels: u64, gpu: &GpuSpec) -> Result
         return Err(Fault::field("layout", "nhwc", what));
     }
     let usual = Arrays::default();
+    // A filter of one place has its channels side by side in either layout.
+    let same = shape.filter == [1, 1] && from == shape.c;
     let kernel = TensorImplicit {
         op: op.clone(),
         channels,
+        planes,
         arrays: match planes {
             false => usual,
-            true => usual
-                .with(array::IMAGE, usual.at(array::IMAGES))
-                .with(array::FILTER, usual.at(array::FILTERS))
-                .with(array::RESULT, usual.at(array::PRODUCTS)),
+            true => {
+                let filters = if same { array::FILTER } else { array::FILTERS };
+                usual
+                    .with(array::IMAGE, usual.at(array::IMAGES))
+                    .with(array::FILTER, usual.at(filters))
+            }
         },
     };
-    let [image, filter, behind] = relayouts(op, shape, [from, to]);
+    let [image, filter] = relayouts(op, shape, from);
     let offsets = Offsets {
         op: op.clone(),
         arrays: usual,
@@ -214,16 +222,16 @@ fn tensor(op: &ConvOp, shape: &Geometry, channels: u64, gpu: &GpuSpec) -> Result
     let (cycles, reason) = loop_cycles(&kernel.build(gpu)?, gpu);
     let mut launches = Vec::new();
     if planes {
-        launches.extend([image, filter].map(|kernel| launch(kernel, "nchw to nhwc")));
+        launches.push(launch(image, "nchw to nhwc"));
+        if !same {
+            launches.push(launch(filter, "filters: nchw to nhwc"));
+        }
     }
     launches.push(launch(offsets, "the offset of every depth of the product"));
     launches.push(launch(
         kernel,
         format!("128 pixels x {channels} channels, {reason}"),
     ));
-    if planes {
-        launches.push(launch(behind, "nhwc to nchw"));
-    }
     Ok(Candidate {
         name: format!("implicit_precomp_tensor_128x{channels}"),
         estimate: cycles.max(streamed(bytes(op), gpu)) + NEXT_KERNEL * launches.len() as f64,
@@ -231,8 +239,8 @@ fn tensor(op: &ConvOp, shape: &Geometry, channels: u64, gpu: &GpuSpec) -> Result
     })
 }
 
-/// Image and filter to channels side by side, and the result back; rows of channels are so long there.
-fn relayouts(op: &ConvOp, shape: &Geometry, [from, to]: [u64; 2]) -> [Relayout; 3] {
+/// Image and filter to channels side by side; rows of channels are so long there.
+fn relayouts(op: &ConvOp, shape: &Geometry, from: u64) -> [Relayout; 2] {
     let usual = Arrays::default();
     let relayout = |[read, written]: [usize; 2], [batch, rows, cols]: [u64; 3]| Relayout {
         arrays: usual.with(0, usual.at(read)).with(1, usual.at(written)),
@@ -252,13 +260,6 @@ fn relayouts(op: &ConvOp, shape: &Geometry, [from, to]: [u64; 2]) -> [Relayout; 
         Relayout {
             to_pitch: from,
             ..relayout([array::FILTER, array::FILTERS], [shape.k, shape.c, filter])
-        },
-        Relayout {
-            from_pitch: to,
-            ..relayout(
-                [array::PRODUCTS, array::RESULT],
-                [shape.n, shape.plane(), shape.k],
-            )
         },
     ]
 }
@@ -396,8 +397,10 @@ fn loop_cycles(kernel: &Kernel, gpu: &GpuSpec) -> (f64, String) {
     let ctas = header.cta_count() as f64;
     let (sms, warps) = (f64::from(gpu.sms), f64::from(header.warps_per_cta()));
     let trips = kernel.ctas.iterations(0) as f64;
-    let math = loop_math(&kernel.code, gpu);
-    let of_cta = warps * trips * math / SUB_CORES / MATH;
+    let [math, passes] = loop_cost(&kernel.code, gpu);
+    // Both are busy at once, and wait for each other now and then.
+    let both = (math / SUB_CORES).powi(NORM) + passes.powi(NORM);
+    let of_cta = warps * trips * both.powf(1.0 / f64::from(NORM)) / MATH;
     // One CTA alone waits for its own instructions.
     let alone = trips * math * ALONE * (warps / SUB_CORES).ceil();
     let waves = ctas / (sms * f64::from(resident));
@@ -406,20 +409,24 @@ fn loop_cycles(kernel: &Kernel, gpu: &GpuSpec) -> (f64, String) {
     (cycles, format!("{waves:.2} waves of {resident} CTAs an SM"))
 }
 
-/// Cycles that the arithmetic of a loop holds its pipe.
-fn loop_math(code: &Code, gpu: &GpuSpec) -> f64 {
+/// Cycles that the arithmetic of a loop holds its sub-core's pipe, and that its accesses hold the pipe to L1 and shared
+/// memory, which the sub-cores share.
+fn loop_cost(code: &Code, gpu: &GpuSpec) -> [f64; 2] {
     let branch = code
         .insts
         .iter()
         .position(|inst| inst.class == OpClass::Branch);
     let branch = branch.expect("the kernel has a loop");
     let body = &code.insts[(code.insts[branch].imm / 16) as usize..branch];
-    let cycles = body.iter().map(|inst| {
+    let mut cost = [0.0; 2];
+    for inst in body {
         let text = &code.mnemonics[usize::from(inst.mnemonic)];
-        match text.starts_with('F') || text.starts_with('H') {
-            true => f64::from(latency::timing(inst, text, gpu).interval),
-            false => 0.0,
+        if text.starts_with('F') || text.starts_with('H') {
+            cost[0] += f64::from(latency::timing(inst, text, gpu).interval);
         }
-    });
-    cycles.sum()
+        let width = inst.mem.map_or(0, |mem| u64::from(mem.width_bytes));
+        let pass = u64::from(gpu.smem.banks) * u64::from(gpu.smem.bank_bytes);
+        cost[1] += (32 * width).div_ceil(pass) as f64;
+    }
+    cost
 }

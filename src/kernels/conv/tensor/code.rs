@@ -5,34 +5,34 @@ use crate::kernels::builder::KernelBuilder;
 use crate::kernels::conv::lines::{Line, plain, plains, touching, weave};
 
 /// Results of a lane.
-const SUMS: u16 = (PART[0] * PART[1] / 32) as u16;
+const RESULTS: u16 = (PART[0] * PART[1] / 32) as u16;
 /// Columns of a piece of results.
-const PIECE: u64 = 8;
+pub(super) const PIECE: u64 = 8;
 
 /// Makes the code.
 pub(super) struct Writer {
-    plan: Plan,
+    pub(super) plan: Plan,
     load: String,
     offset: String,
-    store: String,
+    pub(super) store: String,
     barrier: &'static str,
     /// First offsets and bits of a thread's pixels.
     pixels: u16,
     /// Pixels and filters on their way.
     staging: [u16; 2],
     /// Fragments of both operands, twice.
-    halves: [[u16; 2]; 2],
-    sums: u16,
+    pub(super) halves: [[u16; 2]; 2],
+    pub(super) sums: u16,
 }
 
 /// Registers: addresses, the offset of the depth, places in shared memory, the counter.
 const IMAGE: u16 = 2;
 const FILTER: u16 = 4;
 const TABLE: u16 = 6;
-const ADDRESS: u16 = 8;
+pub(super) const ADDRESS: u16 = 8;
 const OFFSET: u16 = 10;
-const PUT: [u16; 2] = [11, 12];
-const GET: [u16; 2] = [13, 14];
+pub(super) const PUT: [u16; 2] = [11, 12];
+pub(super) const GET: [u16; 2] = [13, 14];
 const COUNTER: u16 = 15;
 
 impl Writer {
@@ -63,12 +63,12 @@ impl Writer {
             pixels,
             staging,
             halves,
-            sums: take(SUMS.into()),
+            sums: take(sum_registers(&plan).into()),
         }
     }
 
     pub(super) fn registers(&self) -> u16 {
-        (self.sums + SUMS + 4).next_multiple_of(8)
+        (self.sums + sum_registers(&self.plan) + 4).next_multiple_of(8)
     }
 
     pub(super) fn setup(&self) -> Vec<Line<Touch>> {
@@ -96,7 +96,7 @@ impl Writer {
             "MOV r{IMAGE} = c6; IMAD r1 = r0 c7; IMAD.WIDE r{FILTER} = r1 r0; IMAD.WIDE r{TABLE} = r0 r1
              MOV r{COUNTER} = c8"
         )));
-        for sum in (self.sums..self.sums + SUMS).step_by(2) {
+        for sum in (self.sums..self.sums + sum_registers(&self.plan)).step_by(2) {
             code.push(plain(format!("CS2R r{sum}")));
         }
         code
@@ -182,6 +182,11 @@ impl Writer {
     fn math(&self, step: u64) -> Vec<Line<Touch>> {
         let [a, b] = self.halves[step as usize % 2];
         let blocks = (PART[0] / BLOCK) as u16;
+        let (kind, of_piece) = if self.plan.narrow {
+            ("F16", 2)
+        } else {
+            ("F32", 4)
+        };
         let mut code = Vec::new();
         let mut put = |text: &str, sum: u16, a: u16, b: u16| {
             code.push(plain(format!("{text} r{sum} = r{a} r{b} r{sum}")));
@@ -196,24 +201,26 @@ impl Writer {
                 let j = if i % 2 == 0 { at } else { columns - 1 - at };
                 match self.plan.version {
                     ..75 => {
-                        for part in 0..4 {
-                            let sum = self.sums + 8 * (i * columns + j) + 2 * part;
-                            let text = format!("HMMA.884.F32.F32.STEP{part}");
+                        let steps = if self.plan.narrow { 2 } else { 4 };
+                        for part in 0..steps {
+                            let sum = self.sums + 2 * (steps * (i * columns + j) + part);
+                            let text = format!("HMMA.884.{kind}.{kind}.STEP{part}");
                             put(&text, sum, a + 2 * i, b + 2 * j);
                         }
                     }
                     75..80 => {
-                        let sum = self.sums + 4 * (i * columns + j);
-                        put("HMMA.1688.F32", sum, a + 2 * i, b + j);
+                        let sum = self.sums + of_piece * (i * columns + j);
+                        put(&format!("HMMA.1688.{kind}"), sum, a + 2 * i, b + j);
                     }
                     _ => {
-                        let sum = self.sums + 4 * (i * columns + j);
-                        let text = if self.plan.bfloat {
-                            "HMMA.16816.F32.BF16"
-                        } else {
-                            "HMMA.16816.F32"
-                        };
-                        put(text, sum, a + 4 * i, b + 2 * j);
+                        let sum = self.sums + of_piece * (i * columns + j);
+                        let bfloat = if self.plan.bfloat { ".BF16" } else { "" };
+                        put(
+                            &format!("HMMA.16816.{kind}{bfloat}"),
+                            sum,
+                            a + 4 * i,
+                            b + 2 * j,
+                        );
                     }
                 }
             }
@@ -222,7 +229,7 @@ impl Writer {
     }
 
     /// The next tile is there, and all warps have done with the one before.
-    fn sync(&self) -> Vec<Line<Touch>> {
+    pub(super) fn sync(&self) -> Vec<Line<Touch>> {
         let mut code = Vec::new();
         if self.plan.asynchronous() {
             code.push(plain("DEPBAR.LE"));
@@ -275,52 +282,9 @@ impl Writer {
         }
         code
     }
+}
 
-    /// Blocks of 16 pixels through shared memory, as halves.
-    pub(super) fn finish(&self) -> Vec<Line<Touch>> {
-        let (free, packed) = (self.halves[0][0], self.halves[1][0]);
-        let mut code = self.sync();
-        code.extend(plains(&format!(
-            "IMAD r0 = r0 c9; IMAD.WIDE r{ADDRESS} = r0 c10; ISETP.GE.AND p1 = r0"
-        )));
-        for block in 0..PART[0] / BLOCK {
-            for piece in 0..PART[1] / PIECE {
-                let first = self.sums + 4 * (block * (PART[1] / PIECE) + piece) as u16;
-                for sum in first..first + 4 {
-                    code.push(plain(format!("FMUL r{sum} = r{sum} c11")));
-                }
-                for half in 0..2 {
-                    let sum = first + 2 * half as u16;
-                    let pack = match self.plan.version {
-                        75.. => format!("F2FP.PACK_AB r{packed} = r{sum} r{}", sum + 1),
-                        _ => format!(
-                            "F2F.F16.F32 r{sum} = r{sum}; F2F.F16.F32 r{0} = r{0}; PRMT r{packed} = r{sum} r{0}",
-                            sum + 1
-                        ),
-                    };
-                    code.extend(plains(&pack));
-                    let text = format!("STS r{} r{packed}", PUT[0]);
-                    code.push(touching(text, Touch::PutOut { piece, half }));
-                }
-            }
-            for half in 0..2 {
-                let load = if self.plan.version < 80 {
-                    "LDS.U.128"
-                } else {
-                    "LDS.128"
-                };
-                let text = format!("{load} r{} = r{}", free + 4 * half as u16, GET[0]);
-                code.push(touching(text, Touch::GetOut { half }));
-            }
-            for half in 0..2 {
-                code.extend(plains(&format!(
-                    "ISETP.LT.AND p2 = r0 p1; IMAD.WIDE r{ADDRESS} = r0 r{ADDRESS}"
-                )));
-                let text = format!("{} r{ADDRESS} r{} p2", self.store, free + 4 * half as u16);
-                code.push(touching(text, Touch::Result { block, half }));
-            }
-        }
-        code.push(plain("EXIT"));
-        code
-    }
+/// Registers of a lane's sums.
+fn sum_registers(plan: &Plan) -> u16 {
+    if plan.narrow { RESULTS / 2 } else { RESULTS }
 }

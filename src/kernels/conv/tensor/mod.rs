@@ -5,14 +5,15 @@
 //! cp.async brings tiles two iterations ahead, before that registers hold the next one.
 
 mod code;
+mod finish;
 mod streams;
 
 use super::lines::Loop;
-use super::{Geometry, grid};
+use super::{Geometry, grid, join};
 use crate::config::GpuSpec;
 use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::{Fields, Param};
-use crate::kernels::operator::{ConvOp, DataType};
+use crate::kernels::operator::{ConvOp, DataType, Sums};
 use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, control, moves_arrays, per_warp};
 use code::Writer;
 use streams::{Patterns, Streams};
@@ -28,8 +29,10 @@ const CHUNKS: u64 = DEPTH / VECTOR;
 const PART: [u64; 2] = [64, 32];
 /// Rows of a block of results; such blocks leave one after the other.
 const BLOCK: u64 = 16;
-/// Bytes from one row to the next on the way out: what lanes write does not conflict.
+/// Bytes from one row to the next on the way out: what lanes write does not conflict. Rows are pixels of a block.
 const OUT_PITCH: u64 = PART[1] * 2 + 16;
+/// The same where rows are channels: all pixels of a warp.
+const PLANE_PITCH: u64 = PART[0] * 2 + 16;
 
 /// The kernel.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,19 +41,28 @@ pub struct TensorImplicit {
     pub op: ConvOp,
     /// Channels of a tile: 32, 64 or 128.
     pub channels: u64,
+    /// Results leave as planes of a channel.
+    pub planes: bool,
     /// Operands, see [`array`](super::array).
     pub arrays: Arrays,
 }
 
 impl TensorImplicit {
     /// Fields as text has them.
-    pub(in crate::kernels) const FIELDS: &'static [Param] = super::implicit::Implicit::FIELDS;
+    pub(in crate::kernels) const FIELDS: &'static [Param] = &join::<{ ConvOp::FIELDS.len() + 2 }>(
+        ConvOp::FIELDS,
+        &[
+            Param::count("tile", 64, 32, 128, "channels of a tile"),
+            Param::count("planes", 0, 0, 1, "results leave as planes of a channel: 1").quiet(),
+        ],
+    );
 
     /// With `values` of these fields.
     pub(in crate::kernels) fn of(arrays: Arrays, values: &[u64]) -> Self {
         TensorImplicit {
             op: ConvOp::of(values),
             channels: values[ConvOp::FIELDS.len()],
+            planes: values[ConvOp::FIELDS.len() + 1] == 1,
             arrays,
         }
     }
@@ -62,6 +74,7 @@ impl TensorImplicit {
         }
         let tensor = &gpu.sm.tensor;
         let rate = match self.op.data {
+            DataType::F16 if self.op.sums == Sums::Narrow => tensor.f16_rate,
             DataType::F16 => tensor.f16_f32_rate,
             DataType::Bf16 => tensor.bf16_rate,
             _ => 0,
@@ -69,6 +82,10 @@ impl TensorImplicit {
         if rate == 0 {
             let what = format!("this kernel multiplies 16-bit floats that {} has", gpu.name);
             return Err(Fault::field("type", self.op.data.name(), what));
+        }
+        if self.op.sums == Sums::Narrow && self.op.data != DataType::F16 {
+            let what = "16-bit sums are those of products of f16";
+            return Err(Fault::field("acc", "f16", what));
         }
         if shape.groups > 1 {
             let what = "this kernel has one group";
@@ -81,7 +98,7 @@ impl TensorImplicit {
 impl Fields for TensorImplicit {
     fn fields(&self) -> Vec<(Param, u64)> {
         let values = self.op.fields().into_iter().map(|(_, value)| value);
-        let values = values.chain([self.channels]);
+        let values = values.chain([self.channels, self.planes.into()]);
         Self::FIELDS.iter().copied().zip(values).collect()
     }
 }
@@ -124,6 +141,19 @@ enum Touch {
         block: u64,
         half: u64,
     },
+    /// The same by single results, all of a warp before the first leaves; `access` counts vectors of a plane's pixels.
+    PutPlane {
+        block: u64,
+        piece: u64,
+        half: u64,
+        right: u64,
+    },
+    GetPlane {
+        access: u64,
+    },
+    Plane {
+        access: u64,
+    },
 }
 
 /// Numbers that follow from tile and GPU.
@@ -133,17 +163,25 @@ struct Plan {
     threads: u64,
     version: u16,
     bfloat: bool,
+    /// Sums have 16 bits.
+    narrow: bool,
     stages: u64,
+    /// Pixels of a vector, where results leave as planes.
+    run: Option<u64>,
 }
 
 impl Plan {
-    fn new(kernel: &TensorImplicit, gpu: &GpuSpec) -> Self {
+    fn new(kernel: &TensorImplicit, shape: &Geometry, gpu: &GpuSpec) -> Self {
         let version = gpu.compute_capability;
+        // Vectors lie in one plane, and begin where their size says.
+        let run = 1 << shape.plane().trailing_zeros().min(3);
         Plan {
             channels: kernel.channels,
             threads: 2 * kernel.channels,
             version,
             bfloat: kernel.op.data == DataType::Bf16,
+            narrow: kernel.op.sums == Sums::Narrow,
+            run: kernel.planes.then_some(run),
             stages: if version >= 80 { 3 } else { 2 },
         }
     }
@@ -186,7 +224,20 @@ impl Plan {
     }
 
     fn shared_bytes(&self) -> u64 {
-        (self.stages * self.stage()).max(self.threads / 32 * BLOCK * OUT_PITCH)
+        (self.stages * self.stage()).max(self.threads / 32 * self.out_bytes())
+    }
+
+    /// Shared memory of a warp's results on the way out.
+    fn out_bytes(&self) -> u64 {
+        match self.run {
+            None => BLOCK * OUT_PITCH,
+            Some(_) => PART[1] * PLANE_PITCH,
+        }
+    }
+
+    /// Vectors that a lane stores, where results leave as planes.
+    fn plane_accesses(&self) -> u64 {
+        self.run.map_or(0, |run| PART[0] * PART[1] / run / 32)
     }
 }
 
@@ -199,7 +250,7 @@ impl KernelGenerator for TensorImplicit {
 
     fn assemble(&self, gpu: &GpuSpec) -> Result<Assembly, Fault> {
         let shape = self.check(gpu)?;
-        let plan = Plan::new(self, gpu);
+        let plan = Plan::new(self, &shape, gpu);
         let mut code = KernelBuilder::new(gpu.compute_capability);
         let writer = Writer::new(plan, &code);
         let parts = [
@@ -228,9 +279,11 @@ impl KernelGenerator for TensorImplicit {
         };
         Ok(Assembly {
             name: format!(
-                "sm{}_fprop_implicit_gemm_{}_nhwc_tilesize128x{}x{DEPTH}_stage{}",
+                "sm{}_fprop_implicit_gemm_{}{}_{}_tilesize128x{}x{DEPTH}_stage{}",
                 gpu.compute_capability,
                 self.op.data.name(),
+                if plan.narrow { "_acc16" } else { "" },
+                if self.planes { "nhwc2nchw" } else { "nhwc" },
                 self.channels,
                 plan.stages
             ),

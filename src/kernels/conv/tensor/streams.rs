@@ -1,6 +1,7 @@
 //! What the warps of a product on tensor cores touch.
 
-use super::{BLOCK, CHUNKS, DEPTH, OUT_PITCH, PART, PIXELS, Plan, ROW, Touch, VECTOR};
+use super::code::PIECE;
+use super::{BLOCK, CHUNKS, DEPTH, OUT_PITCH, PART, PIXELS, PLANE_PITCH, Plan, ROW, Touch, VECTOR};
 use crate::kernels::builder::{FULL, KernelBuilder};
 use crate::kernels::conv::lines::{Loop, all, lanes};
 use crate::kernels::conv::{Geometry, array};
@@ -26,6 +27,10 @@ pub(super) struct Patterns {
     offsets: PatternId,
     put_out: PatternId,
     get_out: PatternId,
+    /// Vectors of planes: stored by single results, read and stored by number of lanes.
+    put_plane: PatternId,
+    get_plane: PatternId,
+    planes: Vec<PatternId>,
 }
 
 /// Row and chunk (of the step's) that a lane reads.
@@ -45,6 +50,9 @@ fn fragment(plan: &Plan, edge: usize, lane: u64) -> (u64, u64) {
 impl Patterns {
     pub(super) fn new(code: &mut KernelBuilder, plan: &Plan) -> Self {
         let width = if plan.version < 75 { 8 } else { CHUNK };
+        // Lanes of a row of pixels; rows of 64 results take two accesses.
+        let run = plan.run.unwrap_or(VECTOR);
+        let of_row = (PART[0] / run).min(32);
         let reads = [0, 1].map(|edge| {
             let steps = 0..plan.steps();
             let all = steps.map(|step| {
@@ -63,6 +71,11 @@ impl Patterns {
             offsets: code.pattern(FULL, 4, |l| l % CHUNKS * 4),
             put_out: code.pattern(FULL, 4, |l| l / 4 * OUT_PITCH + l % 4 * 4),
             get_out: code.pattern(FULL, CHUNK, |l| l / 4 * OUT_PITCH + l % 4 * CHUNK),
+            put_plane: code.pattern(FULL, 2, |l| l % 4 * 2 * PLANE_PITCH + l / 4 * 2),
+            get_plane: code.pattern(FULL, run * 2, |l| {
+                l / of_row * PLANE_PITCH + l % of_row * run * 2
+            }),
+            planes: code.contiguous(run * 2),
         }
     }
 }
@@ -137,11 +150,33 @@ impl Streams {
         })
     }
 
+    /// Row (of the warp's channels) and pixel of vector `access` of a lane.
+    fn plane_place(run: u64, access: u64, lane: u64) -> (u64, u64) {
+        let number = access * 32 + lane;
+        let of_row = PART[0] / run;
+        (number / of_row, number % of_row * run)
+    }
+
+    fn plane(&self, place: &Place, access: u64) -> Access {
+        let (shape, run) = (&self.shape, self.plan.run.unwrap_or(VECTOR));
+        let along = [place.warp % 2, place.warp / 2];
+        let first = place.pixel + along[0] * PART[0];
+        let channel = place.channel + along[1] * PART[1];
+        lanes(run * 2, &self.patterns.planes, |lane| {
+            let (row, pixel) = Self::plane_place(run, access, lane);
+            let (pixel, channel) = (first + pixel, channel + row);
+            let (of_image, at) = (pixel / shape.plane(), pixel % shape.plane());
+            let number = (of_image * shape.k + channel) * shape.plane() + at;
+            let inside = pixel < shape.pixels() && channel < shape.k;
+            inside.then(|| self.arrays.at(array::RESULT) + number * 2)
+        })
+    }
+
     fn access(&self, place: &Place, present: u64, touch: Touch) -> Access {
         let (plan, patterns, warp) = (&self.plan, &self.patterns, place.warp);
         let edge_at = |edge: usize| if edge == 1 { PIXELS * ROW } else { 0 };
         let stage = |ahead: u64| (present + ahead) % plan.stages * plan.stage();
-        let out = warp * BLOCK * OUT_PITCH;
+        let out = warp * plan.out_bytes();
         match touch {
             Touch::Offset { tile } | Touch::Load { tile, .. } | Touch::Put { tile, .. }
                 if present + tile >= place.tiles =>
@@ -174,6 +209,21 @@ impl Streams {
             }
             Touch::GetOut { half } => all(out + half * 8 * OUT_PITCH, patterns.get_out),
             Touch::Result { block, half } => self.result(place, block, half),
+            Touch::PutPlane {
+                block,
+                piece,
+                half,
+                right,
+            } => {
+                let row = piece * PIECE + right;
+                let pixel = block * BLOCK + half * 8;
+                all(out + row * PLANE_PITCH + pixel * 2, patterns.put_plane)
+            }
+            Touch::GetPlane { access } => {
+                let (row, pixel) = Self::plane_place(plan.run.unwrap_or(VECTOR), access, 0);
+                all(out + row * PLANE_PITCH + pixel * 2, patterns.get_plane)
+            }
+            Touch::Plane { access } => self.plane(place, access),
         }
     }
 }
