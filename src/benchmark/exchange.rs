@@ -25,22 +25,21 @@ pub fn untimed(graph: &Graph, case: &Case) -> Option<String> {
         let (count, elements) = all.fold((0, 0u64), |(count, sum), c| {
             (count + 1, sum.saturating_add(c.elements))
         });
-        let turns = if back && exchange == Exchange::AllReduce {
-            2
-        } else {
-            1
+        let turns = match exchange {
+            Exchange::AllReduce if back => 2,
+            _ => 1,
         };
         let bytes = elements.saturating_mul(turns * case.precision.activations().bytes());
-        format!(
-            "{} {}s of {bytes} bytes together",
-            count * turns,
-            exchange.name()
-        )
+        (count > 0).then(|| {
+            let name = exchange.name();
+            format!("{} {name}s of {bytes} bytes together", count * turns)
+        })
     };
+    let kinds = [Exchange::AllReduce, Exchange::AllGather];
+    let said: Vec<String> = kinds.into_iter().filter_map(of).collect();
     Some(format!(
-        "{UNTIMED}what {} GPUs exchange in a run: {}, {}; latency and throughput are without it",
+        "{UNTIMED}what {} GPUs exchange in a run: {}; latency and throughput are without it",
         sharding.degree,
-        of(Exchange::AllReduce),
-        of(Exchange::AllGather)
+        said.join(", ")
     ))
 }
