@@ -291,3 +291,132 @@ fn every_built_in_model_has_a_bound() {
         );
     }
 }
+
+/// A step of training: its passes, its memory, and what it leaves out.
+#[test]
+fn a_step_of_training_goes_there_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small(&folder);
+    let base = [
+        "--model",
+        &model,
+        "--gpu",
+        "a100-80",
+        "--seq-len",
+        "64",
+        "--phase",
+        "train",
+    ];
+    let run = |more: &[&str]| report(&[&base[..], more].concat());
+    let step = run(&[]);
+    assert_eq!(step["status"], "complete");
+    let of_model = &step["model"];
+    assert_eq!(
+        (&of_model["phase"], &of_model["optimizer"]),
+        (&json!("train"), &json!("adamw"))
+    );
+    assert_eq!(of_model["unsimulated_share"], 0.0);
+    assert_eq!(of_model["time_to_first_token_ms"], Value::Null);
+    let layers = step["layers"].as_array().unwrap();
+    let time = |pass: &str| -> f64 {
+        let own = layers.iter().filter(|layer| layer["pass"] == pass);
+        own.map(|layer| layer["time_us"].as_f64().unwrap()).sum()
+    };
+    assert!(time("forward") > 0.0 && time("backward") > time("forward") && time("optimizer") > 0.0);
+    let sum = time("forward") + time("backward") + time("optimizer");
+    assert!((sum / 1e3 / of_model["device_ms"].as_f64().unwrap() - 1.0).abs() < 1e-6);
+    let memory = |report: &Value, name: &str| report["model"]["memory"][name].as_u64().unwrap();
+    let weights = 2 * of_model["parameters"].as_u64().unwrap();
+    assert_eq!(memory(&step, "gradients_bytes"), weights);
+    assert_eq!(memory(&step, "optimizer_bytes"), 6 * weights);
+    assert_eq!(memory(&step, "kv_cache_bytes"), 0);
+    let parts = ["weights", "activations", "gradients", "optimizer"];
+    let all: u64 = parts
+        .iter()
+        .map(|part| memory(&step, &format!("{part}_bytes")))
+        .sum();
+    assert_eq!(memory(&step, "total_bytes"), all);
+    for (optimizer, kept) in [("none", 0), ("sgd", 2), ("adam", 6)] {
+        let other = run(&["--optimizer", optimizer, "--fast-mode"]);
+        assert_eq!(
+            memory(&other, "optimizer_bytes"),
+            kept * weights,
+            "{optimizer}"
+        );
+        let steps = other["layers"].as_array().unwrap().iter();
+        let updates = steps.filter(|layer| layer["pass"] == "optimizer").count();
+        assert_eq!(updates, usize::from(optimizer != "none"), "{optimizer}");
+    }
+}
+
+/// One of several GPUs: its shapes and memory, and loudly what is not timed.
+#[test]
+fn a_share_of_a_model_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small(&folder);
+    let run = |more: &[&str]| {
+        let base = [
+            "--model",
+            &model,
+            "--gpu",
+            "a100-80",
+            "--seq-len",
+            "64",
+            "--fast-mode",
+        ];
+        report(&[&base[..], more].concat())
+    };
+    let (whole, share) = (run(&[]), run(&["--tensor-parallel", "2"]));
+    assert_eq!(
+        (
+            &whole["model"]["tensor_parallel"],
+            &share["model"]["tensor_parallel"]
+        ),
+        (&json!(1), &json!(2))
+    );
+    let kept = |report: &Value| {
+        report["model"]["memory"]["kv_cache_bytes"]
+            .as_u64()
+            .unwrap()
+    };
+    assert_eq!(kept(&whole), 2 * kept(&share));
+    let untimed = |report: &Value| {
+        let all = report["validity"]["unmodelled"].as_array().unwrap().iter();
+        let own = all.filter_map(|line| line.as_str().filter(|line| line.starts_with("NOT TIMED")));
+        own.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(untimed(&whole).is_empty());
+    // Two of each of six layers and one of the table, 64 tokens of 128 halves each; logits of 1000 words.
+    let bytes = 13 * 64 * 128 * 2;
+    let said = untimed(&share);
+    assert!(
+        said[0].contains(&format!("13 all-reduces of {bytes} bytes")),
+        "{said:?}"
+    );
+    assert!(
+        said[0].contains("1 all-gathers of 128000 bytes"),
+        "{said:?}"
+    );
+    let train = untimed(&run(&["--tensor-parallel", "2", "--phase", "train"]));
+    assert!(train[0].contains("26 all-reduces"), "{train:?}");
+    let table = phantom_gpu(&["--model", &model, "--fast-mode", "--tensor-parallel", "2"]);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.contains("NOT TIMED: what 2 GPUs exchange"), "{table}");
+    assert!(table.contains("one of 2 GPUs"), "{table}");
+}
+
+#[test]
+fn steps_and_shares_that_make_no_sense_are_refused() {
+    let cut =
+        |model: &str, degree: &str| fails(&["--model", model, "--tensor-parallel", degree], 2);
+    assert!(cut("llama2-7b", "0").contains("--tensor-parallel"));
+    assert!(cut("llama2-7b", "3").contains("these fit: 2, 4, 8, 16, 32"));
+    assert!(cut("llama2-7b", "1000000000").contains("num_attention_heads = 32"));
+    assert!(cut("resnet50", "2").contains("which of its matrices can be cut"));
+    let train =
+        |more: &[&str], status| fails(&[&["--phase", "train", "--model"], more].concat(), status);
+    assert!(train(&["gpt2", "--precision", "int8"], 2).contains("fp32, tf32, fp16 or bf16"));
+    assert!(train(&["gpt2", "--optimizer", "lion"], 2).contains("adamw"));
+    assert!(train(&["yolov10n", "--fast-mode"], 1).contains("node detect.topk (TopK)"));
+    assert!(fails(&["--model", "gpt2", "--optimizer", "sgd"], 2).contains("--phase train"));
+}

@@ -12,6 +12,10 @@ pub struct Need {
     pub activations: u64,
     /// Keys and values that are kept.
     pub kv_cache: u64,
+    /// Gradients of weights.
+    pub gradients: u64,
+    /// What the optimizer keeps.
+    pub optimizer: u64,
 }
 
 impl Need {
@@ -25,27 +29,35 @@ impl Need {
             all.map(|buffer| buffer.bytes).sum::<u64>()
         };
         Need {
-            weights: of(Content::Weights),
+            weights: of(Content::Weights) + of(Content::Constants),
             activations: lowered.activation_peak(),
             kv_cache: of(Content::Cache).max(kept),
+            gradients: of(Content::Gradients),
+            optimizer: of(Content::State),
         }
     }
 
     /// All of it.
     pub fn total(&self) -> u64 {
-        [self.weights, self.activations, self.kv_cache]
+        self.parts()
             .iter()
-            .fold(0, |sum, &n| sum.saturating_add(n))
+            .fold(0, |sum, (_, n)| sum.saturating_add(*n))
+    }
+
+    /// Each kind, with its bytes.
+    fn parts(&self) -> [(&'static str, u64); 5] {
+        [
+            ("weights", self.weights),
+            ("activations", self.activations),
+            ("keys and values", self.kv_cache),
+            ("gradients", self.gradients),
+            ("optimizer", self.optimizer),
+        ]
     }
 
     /// What takes most.
     pub fn largest(&self) -> (&'static str, u64) {
-        let parts = [
-            ("weights", self.weights),
-            ("activations", self.activations),
-            ("keys and values", self.kv_cache),
-        ];
-        parts
+        self.parts()
             .into_iter()
             .max_by_key(|(_, bytes)| *bytes)
             .unwrap_or(("nothing", 0))

@@ -5,18 +5,20 @@
 //! device and that of the host which launches ([`clock`]), and are added up by layer ([`rollup`]).
 
 mod clock;
+mod exchange;
 pub mod fit;
 pub mod html;
 mod rollup;
 mod schedule;
+mod sums;
 pub mod table;
 
 pub use clock::Host;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::work::Roofline;
 use crate::model::graph::{Graph, Role};
-use crate::model::lower::{Lowered, Path, Plan, Precision, Runtime, lower};
+use crate::model::lower::{Lowered, Optimizer, Path, Plan, Precision, Runtime, lower};
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::sampling::{Memo, Settings};
@@ -43,6 +45,27 @@ pub enum Phase {
     Prefill,
     /// One further token of each sequence, behind those that keys and values are kept of.
     Decode,
+    /// A step of training, forward and back.
+    Train(Optimizer),
+}
+
+impl Phase {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Prefill => "prefill",
+            Phase::Decode => "decode",
+            Phase::Train(_) => "train",
+        }
+    }
+
+    /// What changes the weights.
+    pub fn optimizer(self) -> Option<Optimizer> {
+        match self {
+            Phase::Train(optimizer) => Some(optimizer),
+            Phase::Prefill | Phase::Decode => None,
+        }
+    }
 }
 
 /// What is run.
@@ -95,6 +118,7 @@ impl Case {
         let bits = 8 * self.precision.activations().bytes();
         let of_run = graph.kv_cache_bytes.saturating_mul(bits) / own;
         match self.phase {
+            Phase::Train(_) => 0,
             Phase::Prefill => of_run,
             Phase::Decode => of_run.saturating_mul(self.tokens.unwrap_or(1)),
         }
@@ -109,8 +133,9 @@ impl Case {
             precision: self.precision,
             runtime: self.runtime,
             attention: if fused { self.attention } else { Path::Spelt },
+            training: self.phase.optimizer(),
             cached: match self.phase {
-                Phase::Prefill => None,
+                Phase::Prefill | Phase::Train(_) => None,
                 Phase::Decode => self.tokens,
             },
         }
@@ -134,7 +159,7 @@ impl Runner<'_> {
     /// it has not, nothing is simulated.
     ///
     /// # Errors
-    /// A failed simulation.
+    /// A failed simulation; in training, a node whose gradient is not known.
     pub fn run(
         &self,
         case: &Case,
@@ -144,6 +169,14 @@ impl Runner<'_> {
     ) -> Result<Report> {
         let plan = case.plan(session);
         let lowered = lower(graph, &plan);
+        if let (Some(_), Some(refused)) = (plan.training, lowered.refused.first()) {
+            return Err(Error::input(
+                &case.model,
+                format!("node {} ({})", refused.node, refused.op),
+                format!("it cannot be trained here: {}", refused.reason),
+                "leave --phase train away, or train the part of the model in front of it",
+            ));
+        }
         let fit = fit(&lowered)?;
         let spec = session.spec();
         let simulated = match (fit.fits, self.depth) {

@@ -3,32 +3,30 @@
 use super::clock::{Clocks, Host};
 use super::fit::Fit;
 use super::schedule::{Launch, Simulated};
-use super::{Case, Phase, Runner, bound_of};
+use super::{Case, Runner, bound_of, exchange, sums};
 use crate::config::GpuSpec;
 use crate::mem::SECTOR_BYTES;
 use crate::model::graph::Graph;
 use crate::model::lower::{Layer as Lowering, Lowered, Plan};
 use crate::probe::NoProbe;
 use crate::report::bound::{Bound, bound};
-use crate::report::derive::ratio;
-use crate::report::schema::{Layer, Model, ModelMemory, Provenance, Status, Totals};
+use crate::report::schema::{Layer, Provenance, Status, Totals};
 use crate::report::{Report, microseconds};
 use crate::session::Session;
 use crate::simulation::{KernelRun, ProvenanceKind, RunResult, Timeline};
 use crate::stats::ChipCounters;
 use crate::trace::{Command, Workload};
-use std::collections::BTreeSet;
 
 /// All layers, and sums.
 pub struct Rolled {
     layers: Vec<Layer>,
     /// Begin of the first launch of each run, in core cycles.
     starts: Vec<u64>,
-    latency_s: f64,
-    device_s: f64,
-    unsimulated_s: f64,
-    ci_rel: f64,
-    host: Host,
+    pub latency_s: f64,
+    pub device_s: f64,
+    pub unsimulated_s: f64,
+    pub ci_rel: f64,
+    pub host: Host,
 }
 
 /// The kernels of a layer, and the calls that have none.
@@ -145,6 +143,7 @@ fn layer(of: &Lowering, part: &Part<'_>, plan: &Plan, spec: &GpuSpec) -> Layer {
     Layer {
         name: of.name.clone(),
         op: of.op.clone(),
+        pass: of.pass.name(),
         kernels: part.runs.iter().map(|(index, _)| *index).collect(),
         cycles,
         time_us: time_s * 1e6,
@@ -236,7 +235,10 @@ pub fn report(
             .iter()
             .map(|layer| layer.name.clone())
             .collect(),
-        notes: unmodelled(lowered, &simulated),
+        notes: exchange::untimed(graph, case)
+            .into_iter()
+            .chain(sums::unmodelled(lowered, &simulated))
+            .collect(),
         ..Workload::default()
     };
     workload.commands = simulated
@@ -256,7 +258,7 @@ pub fn report(
         kernels: launches,
         ..report.totals
     };
-    let model = model(case, graph, lowered, &rolled, fit, launches);
+    let model = sums::model(case, graph, lowered, &rolled, fit, launches);
     if model.refused_share > 0.01 || !lowered.refused.is_empty() {
         report.status = Status::UnmodelledWork;
     }
@@ -281,8 +283,8 @@ fn hash(case: &Case, lowered: &Lowered) -> String {
         .iter()
         .map(|layer| format!("{:?}", layer.calls));
     let text = format!(
-        "{} {:?} {}",
-        case.phase as u8,
+        "{:?} {:?} {}",
+        case.phase,
         case.runtime,
         calls.collect::<String>()
     );
@@ -311,90 +313,5 @@ fn result(runs: &[KernelRun], rolled: &Rolled, spec: &GpuSpec) -> RunResult<NoPr
         memcpys: 0,
         counters,
         probe: NoProbe::default(),
-    }
-}
-
-/// What is missing, a sentence each.
-fn unmodelled(lowered: &Lowered, simulated: &Simulated) -> Vec<String> {
-    let refused = lowered.refused.iter().map(|refused| {
-        format!(
-            "{} ({}) is not lowered and in no number here: {}",
-            refused.node, refused.op, refused.reason
-        )
-    });
-    let mut out: Vec<String> = refused.collect();
-    let reasons: BTreeSet<&String> = simulated.missing.values().collect();
-    for reason in reasons {
-        let of = simulated.missing.iter().filter(|(_, why)| *why == reason);
-        let layers: Vec<&str> = of
-            .map(|((layer, _), _)| lowered.layers[*layer].name.as_str())
-            .collect();
-        out.push(format!(
-            "no kernel for {} calls, from layer {} on ({reason}): the bound of peak rates stands in",
-            layers.len(),
-            layers[0]
-        ));
-    }
-    out
-}
-
-fn model(
-    case: &Case,
-    graph: &Graph,
-    lowered: &Lowered,
-    rolled: &Rolled,
-    fit: Fit,
-    launches: usize,
-) -> Model {
-    let ms = |seconds: f64| fit.fits.then_some(1e3 * seconds);
-    let tokens = graph.kv_cache_bytes > 0;
-    let decodes = case.phase == Phase::Decode;
-    let per_run = match (tokens, decodes) {
-        (true, false) => case.batch * case.tokens.unwrap_or(1),
-        _ => case.batch,
-    };
-    let refused: u64 = lowered
-        .refused
-        .iter()
-        .fold(0, |sum, refused| sum.saturating_add(refused.flops));
-    let over = |value: f64, whole: f64| if whole > 0.0 { value / whole } else { 0.0 };
-    let need = fit.need;
-    Model {
-        name: case.model.clone(),
-        gpu: case.gpu.clone(),
-        batch_size: case.batch,
-        seq_len: case.tokens,
-        precision: case.precision.name(),
-        runtime: case.runtime.name(),
-        phase: if decodes { "decode" } else { "prefill" },
-        parameters: graph.parameters(),
-        flops: graph.flops(),
-        fits: fit.fits,
-        latency_ms: ms(rolled.latency_s),
-        ci_rel: rolled.ci_rel,
-        throughput: fit.fits.then(|| over(per_run as f64, rolled.latency_s)),
-        unit: if tokens { "tokens/s" } else { "samples/s" },
-        time_to_first_token_ms: ms(rolled.latency_s).filter(|_| tokens && !decodes),
-        time_per_token_ms: ms(rolled.latency_s).filter(|_| decodes),
-        memory: ModelMemory {
-            weights_bytes: need.weights,
-            activations_bytes: need.activations,
-            kv_cache_bytes: need.kv_cache,
-            total_bytes: need.total(),
-            capacity_bytes: fit.capacity,
-            missing_bytes: need.total().saturating_sub(fit.capacity),
-            largest: need.largest().0,
-            largest_batch: fit.largest_batch,
-        },
-        device_ms: if fit.fits { 1e3 * rolled.device_s } else { 0.0 },
-        launch_gap_ms: if fit.fits {
-            1e3 * (rolled.latency_s - rolled.device_s)
-        } else {
-            0.0
-        },
-        host_call_us: rolled.host.call_us,
-        launches: launches as u64,
-        unsimulated_share: over(rolled.unsimulated_s, rolled.device_s),
-        refused_share: ratio(refused, graph.flops()),
     }
 }

@@ -1,5 +1,6 @@
 //! Results for people.
 
+use super::exchange::UNTIMED;
 use crate::report::Report;
 use crate::report::schema::{Layer, Model};
 use crate::report::table::table;
@@ -84,6 +85,7 @@ pub fn layers(report: &Report) -> String {
     let mut out = heading(model);
     if !model.fits {
         out.push_str(&missing(model));
+        out.push_str(&untimed(report));
         return out;
     }
     let header = [
@@ -120,7 +122,33 @@ pub fn layers(report: &Report) -> String {
         );
     }
     out.push_str(&sums(model));
+    out.push_str(&passes(report));
+    out.push_str(&untimed(report));
     out
+}
+
+/// What each pass of a step of training takes.
+fn passes(report: &Report) -> String {
+    let of = |pass: &str| -> f64 {
+        let own = report.layers.iter().filter(|layer| layer.pass == pass);
+        own.map(|layer| layer.time_us).sum::<f64>() / 1e3
+    };
+    match report.model.as_ref().and_then(|model| model.optimizer) {
+        None => String::new(),
+        Some(_) => format!(
+            "kernels of the forward pass {:.3} ms, backward {:.3} ms, optimizer {:.3} ms\n",
+            of("forward"),
+            of("backward"),
+            of("optimizer")
+        ),
+    }
+}
+
+/// What no number here includes.
+fn untimed(report: &Report) -> String {
+    let all = report.validity.unmodelled.iter();
+    let own = all.filter(|line| line.starts_with(UNTIMED));
+    own.map(|line| format!("{line}\n")).collect()
 }
 
 /// `name`, its begin left out where it is too long: names end with what tells them apart.
@@ -141,8 +169,16 @@ fn heading(model: &Model) -> String {
         (Some(n), "decode") => format!(", one token behind {n}"),
         (Some(n), _) => format!(", {n} tokens"),
     };
+    let optimizer = match model.optimizer {
+        Some(name) => format!(" (optimizer {name})"),
+        None => String::new(),
+    };
+    let gpus = match model.tensor_parallel {
+        1 => String::new(),
+        n => format!(", one of {n} GPUs that share every layer"),
+    };
     format!(
-        "{} on {}: batch of {}{tokens}, {}, {}, {}\n",
+        "{} on {}: batch of {}{tokens}, {}, {}, {}{optimizer}{gpus}\n",
         model.name, model.gpu, model.batch_size, model.precision, model.runtime, model.phase
     )
 }
@@ -150,6 +186,21 @@ fn heading(model: &Model) -> String {
 /// A size for people.
 fn gib(bytes: u64) -> String {
     format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
+/// What takes how much memory.
+fn parts(model: &Model) -> String {
+    let memory = &model.memory;
+    let (weights, activations) = (gib(memory.weights_bytes), gib(memory.activations_bytes));
+    let rest = match model.optimizer {
+        None => format!("keys and values {}", gib(memory.kv_cache_bytes)),
+        Some(_) => format!(
+            "gradients {}, optimizer {}",
+            gib(memory.gradients_bytes),
+            gib(memory.optimizer_bytes)
+        ),
+    };
+    format!("weights {weights}, activations {activations}, {rest}")
 }
 
 /// What does not fit, and what would.
@@ -160,15 +211,12 @@ fn missing(model: &Model) -> String {
         Some(n) => format!("the largest batch that fits is {n}"),
     };
     format!(
-        "OUT OF MEMORY: {} are needed and there are {}: {} too much; {} take most (weights {}, activations {}, keys and \
-         values {}); {batch}\n",
+        "OUT OF MEMORY: {} are needed and there are {}: {} too much; {} take most ({}); {batch}\n",
         gib(memory.total_bytes),
         gib(memory.capacity_bytes),
         gib(memory.missing_bytes),
         memory.largest,
-        gib(memory.weights_bytes),
-        gib(memory.activations_bytes),
-        gib(memory.kv_cache_bytes),
+        parts(model),
     )
 }
 
@@ -186,12 +234,10 @@ fn sums(model: &Model) -> String {
     );
     let _ = writeln!(
         out,
-        "memory {} of {}: weights {}, activations {}, keys and values {}",
+        "memory {} of {}: {}",
         gib(memory.total_bytes),
         gib(memory.capacity_bytes),
-        gib(memory.weights_bytes),
-        gib(memory.activations_bytes),
-        gib(memory.kv_cache_bytes)
+        parts(model)
     );
     for (share, what) in [
         (

@@ -3,14 +3,12 @@
 use super::best_batch::{Batch, best, curve};
 use super::common::{Fidelity, FidelityArgs, JsonFile, winds_up};
 use super::load_model::{ExtentArgs, FormatArg};
-use crate::benchmark::fit::{Fit, Need, largest};
-use crate::benchmark::{Case, Depth, Host, Phase, Runner, html, table};
+use super::model_run::{Builder, Shape};
+use crate::benchmark::{Depth, Host, Runner, html, table};
 use crate::config::registry;
 use crate::error::{Error, Result};
-use crate::model::graph::{Graph, Kind, Role};
-use crate::model::lower::{Lowered, Path, Precision, Runtime, lower};
-use crate::model::options::{Bindings, EXTENT_MAX};
-use crate::model::source::{self, Format};
+use crate::model::lower::{Optimizer, Precision};
+use crate::model::options::EXTENT_MAX;
 use crate::output;
 use crate::progress::{self, Progress};
 use crate::report::Report;
@@ -35,6 +33,8 @@ const USUAL_CI: f64 = 0.05;
 Examples:
   phantom-gpu benchmark --model llama2-7b --gpu a100-80 --batch-size 8 --seq-len 2048 --precision fp16
   phantom-gpu benchmark --model llama2-7b --gpu a100-80,h100-sxm --phase decode --seq-len 2048
+  phantom-gpu benchmark --model gpt2 --gpu a100-80 --phase train --optimizer adamw --precision bf16 --seq-len 1024
+  phantom-gpu benchmark --model llama2-70b --gpu h100-sxm --tensor-parallel 8 --precision fp16
   phantom-gpu benchmark --model resnet50.onnx --dim batch=8 --gpu v100 --runtime eager --json report.json
   phantom-gpu benchmark --model bert-base --gpus v100,my.toml --fidelity roofline"
 )]
@@ -86,9 +86,15 @@ pub struct RunArgs {
     /// Attention by one kernel where there is one, or by products with softmax between them.
     #[arg(long, value_enum, default_value_t = AttentionArg::Fused)]
     pub attention: AttentionArg,
-    /// All tokens of the input, or one token behind --seq-len others.
+    /// All tokens of the input, one token behind --seq-len others, or a step of training.
     #[arg(long, value_enum, default_value_t = PhaseArg::Prefill)]
     pub phase: PhaseArg,
+    /// With --phase train: what changes the weights [default: adamw].
+    #[arg(long, value_enum)]
+    pub optimizer: Option<OptimizerArg>,
+    /// GPUs that share every layer; what they exchange is not timed.
+    #[arg(long, visible_alias = "tp", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=EXTENT_MAX))]
+    pub tensor_parallel: u64,
     /// Tokens whose keys and values are kept, in decoding [default: --seq-len].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     pub kv_len: Option<u64>,
@@ -156,6 +162,33 @@ pub enum PhaseArg {
     Prefill,
     /// One further token.
     Decode,
+    /// Forward, backward and the optimizer.
+    Train,
+}
+
+/// What changes the weights.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptimizerArg {
+    /// Nothing: forward and backward alone.
+    None,
+    /// Without momentum.
+    Sgd,
+    /// Two moments of every weight.
+    Adam,
+    /// The same with decay.
+    Adamw,
+}
+
+impl OptimizerArg {
+    /// The optimizer that it names.
+    pub fn optimizer(self) -> Optimizer {
+        match self {
+            OptimizerArg::None => Optimizer::None,
+            OptimizerArg::Sgd => Optimizer::Sgd,
+            OptimizerArg::Adam => Optimizer::Adam,
+            OptimizerArg::Adamw => Optimizer::AdamW,
+        }
+    }
 }
 
 /// Several runs.
@@ -178,6 +211,11 @@ impl RunArgs {
     /// # Errors
     /// Unknown ones, and faults of their configurations.
     pub fn sessions(&self) -> Result<Vec<(String, Session)>> {
+        if self.optimizer.is_some() && self.phase != PhaseArg::Train {
+            return Err(Error::Usage(
+                "--optimizer needs --phase train: nothing else changes weights".into(),
+            ));
+        }
         let usual = [USUAL_GPU.to_owned()];
         let names = if self.gpu.is_empty() {
             &usual[..]
@@ -232,131 +270,6 @@ impl RunArgs {
             host: self.host(),
         };
         progress::watch(&progress, "kernels", || cases(&runner))
-    }
-}
-
-/// How large a run is; what is not given, the model says.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Shape {
-    /// Sequences or images at a time.
-    pub batch: Option<u64>,
-    /// Tokens of a sequence.
-    pub seq: Option<u64>,
-}
-
-/// A model that can be built for any batch.
-pub struct Builder<'a> {
-    /// Name or file.
-    pub model: &'a str,
-    /// Its format.
-    pub format: Option<Format>,
-    /// What its open extents are, but for batch and tokens.
-    pub bindings: Bindings,
-    /// How it is run.
-    pub run: &'a RunArgs,
-}
-
-impl Builder<'_> {
-    /// The graph of `shape`, with one token for each sequence in decoding.
-    fn graph(&self, shape: Shape) -> Result<Graph> {
-        let mut bindings = self.bindings.clone();
-        bindings.batch = shape.batch;
-        bindings.seq = match self.run.phase {
-            PhaseArg::Prefill => shape.seq,
-            PhaseArg::Decode => Some(1),
-        };
-        let graph = source::open(self.model, self.format, &bindings)?;
-        if self.run.phase == PhaseArg::Decode {
-            self.decodes(&graph)?;
-        }
-        Ok(graph)
-    }
-
-    /// That one token at a time makes sense.
-    fn decodes(&self, graph: &Graph) -> Result<()> {
-        let mut shapes = graph.nodes.iter().filter_map(|node| match node.kind {
-            Kind::Attention(shape) => Some(shape),
-            _ => None,
-        });
-        match graph.kv_cache_bytes > 0 && shapes.all(|shape| shape.causal) {
-            true => Ok(()),
-            false => Err(Error::Usage(format!(
-                "--phase decode: {} is no decoder that keeps keys and values; use --phase prefill",
-                self.model
-            ))),
-        }
-    }
-
-    /// The run of `shape` on the machine of `session`, which the user calls `gpu`.
-    ///
-    /// # Errors
-    /// Faults of the model and of the simulation.
-    pub fn report(
-        &self,
-        shape: Shape,
-        gpu: &str,
-        session: &Session,
-        runner: &Runner<'_>,
-    ) -> Result<Report> {
-        let graph = self.graph(shape)?;
-        let case = self.case(&graph, shape, gpu);
-        let spec = session.spec();
-        let plan = case.plan(session);
-        let kept = |graph: &Graph, lowered: &Lowered| {
-            let need = Need::of(lowered, case.kept_bytes(graph));
-            Fit::of(need, spec)
-        };
-        let fit = |lowered: &Lowered| -> Result<Fit> {
-            let mut fit = kept(&graph, lowered);
-            if !fit.fits {
-                let fits = |n: u64| -> Result<bool> {
-                    let graph = self.graph(Shape {
-                        batch: Some(n),
-                        ..shape
-                    })?;
-                    Ok(kept(&graph, &lower(&graph, &plan)).fits)
-                };
-                // A file that fixes its batch has no other.
-                fit.largest_batch = largest(case.batch, fits).ok();
-            }
-            Ok(fit)
-        };
-        runner.run(&case, &graph, session, &fit)
-    }
-
-    fn case(&self, graph: &Graph, shape: Shape, gpu: &str) -> Case {
-        let weight = graph
-            .tensors
-            .iter()
-            .find(|t| t.role == Role::Weight && t.dtype.is_float());
-        let own = weight.map_or(Precision::Fp32, |t| Precision::of(t.dtype));
-        let first = graph.inputs.first().map(|&id| &graph.tensors[id]);
-        let of_input = first.and_then(|t| t.shape.first().copied()).unwrap_or(1);
-        let sequence = first.filter(|t| !t.dtype.is_float() && t.shape.len() == 2);
-        let tokens = sequence.map(|t| t.shape[1]);
-        Case {
-            model: self.model.to_owned(),
-            gpu: gpu.to_owned(),
-            batch: shape.batch.unwrap_or(of_input),
-            tokens: match self.run.phase {
-                PhaseArg::Prefill => tokens,
-                PhaseArg::Decode => self.run.kv_len.or(shape.seq).or(Some(128)),
-            },
-            precision: self.run.precision.unwrap_or(own),
-            runtime: match self.run.runtime {
-                RuntimeArg::Eager => Runtime::Eager,
-                RuntimeArg::Graph => Runtime::Graph,
-                RuntimeArg::Compile => Runtime::Compile,
-            },
-            attention: match self.run.attention {
-                AttentionArg::Fused => Path::Fused,
-                AttentionArg::Math => Path::Spelt,
-            },
-            phase: match self.run.phase {
-                PhaseArg::Prefill => Phase::Prefill,
-                PhaseArg::Decode => Phase::Decode,
-            },
-        }
     }
 }
 

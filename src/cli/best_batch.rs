@@ -1,6 +1,6 @@
 //! `benchmark --batch-size auto`: the batch with the greatest throughput.
 
-use super::benchmark::{Builder, Shape};
+use super::model_run::{Builder, Shape};
 use crate::benchmark::Runner;
 use crate::error::Result;
 use crate::report::Report;

@@ -1,8 +1,9 @@
 //! `compare-models`: models on GPUs next to each other.
 
-use super::benchmark::{Builder, RunArgs, Shape, all};
+use super::benchmark::{RunArgs, all};
 use super::common::JsonFile;
 use super::load_model::ExtentArgs;
+use super::model_run::{Builder, Shape};
 use crate::benchmark::{html, table};
 use crate::error::{Error, Result};
 use crate::model::options::EXTENT_MAX;
@@ -171,6 +172,7 @@ fn csv(compared: &Compared<'_>) -> Result<String> {
         "precision",
         "runtime",
         "phase",
+        "tensor_parallel",
         "fits",
         "latency_ms",
         "throughput",
@@ -189,6 +191,7 @@ fn csv(compared: &Compared<'_>) -> Result<String> {
             model.precision.to_owned(),
             model.runtime.to_owned(),
             model.phase.to_owned(),
+            model.tensor_parallel.to_string(),
             model.fits.to_string(),
             maybe(model.latency_ms),
             maybe(model.throughput),

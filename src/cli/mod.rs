@@ -10,6 +10,7 @@ pub mod explain;
 pub mod list;
 pub mod load_model;
 pub mod micro_benchmark;
+mod model_run;
 pub mod record;
 pub mod simulate;
 pub mod trace;

@@ -36,6 +36,7 @@ impl Operands {
     /// | concatenation | the tensors, one behind the other | the result |
     /// | convolution | image, filter | the result |
     /// | attention | queries, keys, values | the result |
+    /// | attention, backward | queries, keys, values, the result, its gradient | the gradients of the first three |
     pub fn of(operator: &Operator, launches: usize) -> Self {
         let of = |reads: &[usize], writes: &[usize]| Operands {
             reads: reads.to_vec(),
@@ -64,6 +65,7 @@ impl Operands {
             Operator::Embedding(_) => of(&[0, 1], &[2]),
             Operator::Cat(_) => of(&[0], &[1]),
             Operator::Conv(_) => of(&[image::IMAGE, image::FILTER], &[image::RESULT]),
+            Operator::Attention(op) if op.backward == 1 => of(&[0, 1, 2, 3, 5], &[7]),
             // Kernels that share the keys leave their parts where the result of a single one lies.
             Operator::Attention(_) => of(&[0, 1, 2], &[if launches > 1 { 5 } else { 3 }]),
         }

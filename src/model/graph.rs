@@ -1,5 +1,6 @@
 //! The graph that every source of models is turned into: nodes on tensors whose shapes are all known.
 
+use super::shard::Sharding;
 use serde::Serialize;
 
 /// Type of the elements of a tensor.
@@ -303,6 +304,8 @@ pub struct Graph {
     pub kv_cache_bytes: u64,
     /// What was assumed on the way.
     pub notes: Vec<String>,
+    /// How it was cut for several GPUs; shapes are those of one of them.
+    pub sharding: Sharding,
 }
 
 impl Graph {

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod onnx;
 pub mod options;
 pub mod pt2;
+pub mod shard;
 pub mod source;
 pub mod summary;
 pub mod vision;

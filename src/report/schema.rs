@@ -200,6 +200,8 @@ record! {
         pub name: String,
         /// Operator, and those that are fused to it.
         pub op: String,
+        /// What it is part of: `forward`, `backward` or `optimizer`; the last two in training alone.
+        pub pass: &'static str,
         /// Its kernels, as positions in `kernels`, in the order of their launches; a kernel that is launched again with the same tensors in L2 is there once.
         pub kernels: Vec<usize>,
         /// Core cycles of its kernels.
@@ -238,11 +240,15 @@ record! {
         pub precision: &'static str,
         /// Who launches the kernels: `eager`, `graph` or `compile`.
         pub runtime: &'static str,
-        /// `prefill` or `decode`.
+        /// `prefill`, `decode` or `train`.
         pub phase: &'static str,
+        /// What changes the weights in training: `none`, `sgd`, `adam` or `adamw`; null in other phases.
+        pub optimizer: Option<&'static str>,
+        /// GPUs that share every layer; layers, parameters, operations and memory are those of one of them.
+        pub tensor_parallel: u64 = "GPUs",
         /// Elements of all weights.
         pub parameters: u64 = "elements",
-        /// Floating-point operations in matrix products.
+        /// Floating-point operations in matrix products of the forward pass.
         pub flops: u64 = "operations",
         /// Whether it has room in the memory of the GPU.
         pub fits: bool,
@@ -284,13 +290,17 @@ record! {
         pub activations_bytes: u64 = "bytes",
         /// Keys and values that are kept.
         pub kv_cache_bytes: u64 = "bytes",
+        /// Gradients of weights, in training.
+        pub gradients_bytes: u64 = "bytes",
+        /// What the optimizer keeps: moments, and weights of 32 bits where the model's have 16.
+        pub optimizer_bytes: u64 = "bytes",
         /// All of it.
         pub total_bytes: u64 = "bytes",
         /// Memory of the GPU.
         pub capacity_bytes: u64 = "bytes",
         /// Bytes by which it is too large; 0 where it fits.
         pub missing_bytes: u64 = "bytes",
-        /// What takes most: `weights`, `activations` or `keys and values`.
+        /// What takes most: `weights`, `activations`, `keys and values`, `gradients` or `optimizer`.
         pub largest: &'static str,
         /// The largest batch that would fit; null where this one does.
         pub largest_batch: Option<u64> = "sequences",

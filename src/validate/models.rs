@@ -11,7 +11,7 @@ use crate::benchmark::{self, Case, Phase, Runner};
 use crate::error::{Error, Result};
 use crate::kernels::work::Roofline;
 use crate::model::graph::Graph;
-use crate::model::lower::{Path, Precision, Runtime};
+use crate::model::lower::{Optimizer, Path, Precision, Runtime};
 use crate::model::options::Bindings;
 use crate::model::{hf, zoo};
 use crate::progress::Progress;
@@ -151,9 +151,12 @@ const LISTED: usize = 20;
 pub fn run(row: &Row) -> std::result::Result<Run, Unfit> {
     let text = |name: &str| row.shape.get(name).and_then(Value::as_str).unwrap_or("");
     let number = |name: &str| row.shape.get(name).and_then(Value::as_u64);
-    if text("mode") != "inf" {
-        return Err(Unfit::Skip(format!("mode {:?}", text("mode"))));
-    }
+    let phase = match text("mode") {
+        "inf" => Phase::Prefill,
+        // Forward and backward were timed, without what follows.
+        "train" => Phase::Train(Optimizer::None),
+        mode => return Err(Unfit::Skip(format!("mode {mode:?}"))),
+    };
     if number("n_gpus").is_some_and(|n| n > 1) {
         return Err(Unfit::Skip("a run on several GPUs".into()));
     }
@@ -202,7 +205,7 @@ pub fn run(row: &Row) -> std::result::Result<Run, Unfit> {
         runtime,
         // Transformers computed attention so before PyTorch 2 had a kernel for it, and in the runs measured here.
         attention: Path::Spelt,
-        phase: Phase::Prefill,
+        phase,
     };
     Ok(Run { graph, case })
 }

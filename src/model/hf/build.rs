@@ -348,7 +348,8 @@ impl Builder {
     ///
     /// The products are one for each token and network that it takes, as they are without grouping.
     pub fn experts(&mut self, x: TensorId, choice: TensorId, experts: Experts) -> TensorId {
-        let (width, inner) = (self.width(x), experts.inner);
+        let width = self.width(x);
+        let inner = self.share("expert intermediate_size", experts.inner);
         let first = match experts.gated {
             true => inner.saturating_mul(2),
             false => inner,
@@ -370,14 +371,9 @@ impl Builder {
             chosen: experts.chosen,
         };
         let shape = self.shape(x).to_vec();
-        self.node(
-            "experts",
-            "Experts",
-            kind,
-            vec![x, choice, up, down],
-            shape,
-            products,
-        )
+        let inputs = vec![x, choice, up, down];
+        let sum = self.node("experts", "Experts", kind, inputs, shape, products);
+        self.summed(sum)
     }
 
     /// The graph, with `outputs` as what the caller gets.

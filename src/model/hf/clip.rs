@@ -84,8 +84,10 @@ impl Texts {
     pub fn tokens(&self, b: &mut Builder, batch: u64) -> TensorId {
         let hidden = self.tower.layer.hidden;
         let ids = b.input("input_ids", Dtype::Int64, vec![batch, self.tokens]);
-        let table = b.weight("token_embedding", [self.vocabulary, hidden]);
+        let rows = b.share_vocabulary(self.vocabulary);
+        let table = b.weight("token_embedding", [rows, hidden]);
         let x = b.lookup("tokens", table, ids);
+        let x = b.summed(x);
         let places = b.weight("position_embedding", [self.tokens, hidden]);
         let x = b.each("embeddings", "Add", &[x, places]);
         let x = self.tower.build(b, x);
@@ -131,7 +133,7 @@ fn image(config: &Config, b: &mut Builder, run: Run, width: u64) -> Result<Tenso
 /// CLIP.
 pub fn clip(config: &Config, name: &str, run: Run) -> Result<Graph> {
     let width = config.maybe("projection_dim")?.unwrap_or(512);
-    let mut b = Builder::new(name, config.dtype()?);
+    let mut b = Builder::sharded(name, config.dtype()?, run.shards);
     let (texts, images) = (
         config.section("text_config")?,
         config.section("vision_config")?,

@@ -114,13 +114,13 @@ impl Decoder {
 
     /// The graph of a prefill: logits for every token.
     pub fn build(&self, name: &str, dtype: Dtype, run: Run) -> Graph {
-        let mut b = Builder::new(name, dtype);
+        let mut b = Builder::sharded(name, dtype, run.shards);
         let (table, mut x) = self.embed(&mut b, run);
         for layer in 0..self.layers {
             x = b.within(format_args!("layers.{layer}"), |b| self.layer(b, x));
         }
-        let elements = self
-            .heads
+        let elements = b
+            .share_heads(self.heads)
             .kv_heads
             .saturating_mul(self.heads.head_dim)
             .saturating_mul(2);
@@ -130,8 +130,10 @@ impl Decoder {
     /// Tokens, and positions where they have a table: the table of tokens, and the embedded ones.
     pub fn embed(&self, b: &mut Builder, run: Run) -> (TensorId, TensorId) {
         let ids = b.input("input_ids", Dtype::Int64, vec![run.batch, run.seq]);
-        let table = b.weight("embed_tokens.weight", [self.vocabulary, self.embedded]);
+        let rows = b.share_vocabulary(self.vocabulary);
+        let table = b.weight("embed_tokens.weight", [rows, self.embedded]);
         let mut x = b.lookup("embed_tokens", table, ids);
+        x = b.summed(x);
         if self.embedded != self.hidden {
             x = b.linear("project_in", x, self.hidden, false);
         }
@@ -159,14 +161,14 @@ impl Decoder {
         if self.embedded != self.hidden {
             x = b.linear("project_out", x, self.embedded, false);
         }
+        let rows = b.share_vocabulary(self.vocabulary);
         let weight = match self.tied {
             true => table,
-            false => b.weight("lm_head.weight", [self.vocabulary, self.embedded]),
+            false => b.weight("lm_head.weight", [rows, self.embedded]),
         };
-        let bias = self
-            .head_bias
-            .then(|| b.weight("lm_head.bias", [self.vocabulary]));
+        let bias = self.head_bias.then(|| b.weight("lm_head.bias", [rows]));
         let logits = b.project("lm_head", x, weight, bias);
+        b.gathered(logits);
         let tokens = run.batch.saturating_mul(run.seq);
         let bits = cached.saturating_mul(tokens).saturating_mul(b.dtype.bits());
         b.graph.kv_cache_bytes = bits / 8;
@@ -205,12 +207,13 @@ impl Decoder {
     }
 
     fn attention(&self, b: &mut Builder, x: TensorId) -> TensorId {
+        let own = b.share_heads(self.heads);
         let Heads {
             heads,
             kv_heads,
             head_dim,
             ..
-        } = self.heads;
+        } = own;
         let (wide, narrow) = (
             heads.saturating_mul(head_dim),
             kv_heads.saturating_mul(head_dim),
@@ -233,12 +236,13 @@ impl Decoder {
             q = b.each("rotary_q", "Rotary", &[q]);
             k = b.each("rotary_k", "Rotary", &[k]);
         }
-        let attended = b.attention("attention", &[q, k, v], self.heads);
-        b.linear("o_proj", attended, self.hidden, self.out_bias)
+        let attended = b.attention("attention", &[q, k, v], own);
+        b.linear_of_share("o_proj", attended, self.hidden, self.out_bias)
     }
 
     /// A feed-forward network with `inner` elements between its matrices.
     pub fn feed_forward(&self, b: &mut Builder, x: TensorId, inner: u64) -> TensorId {
+        let inner = b.share("intermediate_size", inner);
         let inside = match self.feed {
             Feed::Plain(function) => {
                 let up = b.linear("up_proj", x, inner, self.feed_bias);
@@ -262,6 +266,6 @@ impl Decoder {
                 b.each("mul", "Mul", &[gate, up])
             }
         };
-        b.linear("down_proj", inside, self.hidden, self.feed_bias)
+        b.linear_of_share("down_proj", inside, self.hidden, self.feed_bias)
     }
 }

@@ -33,10 +33,12 @@ impl Layer {
             true => b.layer_norm("layer_norm1", x),
             false => x,
         };
-        let [q, k, v] = ["query", "key", "value"]
-            .map(|name| b.linear(name, normed, self.hidden, self.qkv_bias));
-        let attended = b.attention("attention", &[q, k, v], self.heads);
-        let attended = b.linear("attention.output", attended, self.hidden, true);
+        let heads = b.share_heads(self.heads);
+        let width = heads.heads.saturating_mul(heads.head_dim);
+        let [q, k, v] =
+            ["query", "key", "value"].map(|name| b.linear(name, normed, width, self.qkv_bias));
+        let attended = b.attention("attention", &[q, k, v], heads);
+        let attended = b.linear_of_share("attention.output", attended, self.hidden, true);
         let attended = self.scale(b, "attention.scale", attended);
         let mut x = b.each("attention.residual", "Add", &[attended, x]);
         if !self.norm_first {
@@ -46,9 +48,10 @@ impl Layer {
             true => b.layer_norm("layer_norm2", x),
             false => x,
         };
-        let up = b.linear("intermediate", normed, self.inner, true);
+        let inner = b.share("intermediate_size", self.inner);
+        let up = b.linear("intermediate", normed, inner, true);
         let up = b.each("act", self.function, &[up]);
-        let down = b.linear("output", up, self.hidden, true);
+        let down = b.linear_of_share("output", up, self.hidden, true);
         let down = self.scale(b, "scale", down);
         let x = b.each("residual", "Add", &[down, x]);
         match self.norm_first {
@@ -113,7 +116,7 @@ pub fn bert(config: &Config, name: &str, run: Run) -> Result<Graph> {
     let rows = positions(config, "max_position_embeddings", run.seq)?;
     let types = config.count("type_vocab_size")?;
     let vocabulary = config.count("vocab_size")?;
-    let mut b = Builder::new(name, config.dtype()?);
+    let mut b = Builder::sharded(name, config.dtype()?, run.shards);
     let x = embed(&mut b, run, vocabulary, rows, hidden, Some(types));
     let mut x = b.layer_norm("embeddings.norm", x);
     for index in 0..layers {
@@ -135,7 +138,9 @@ fn words(mut b: Builder, layer: &Layer, x: TensorId, vocabulary: u64) -> Graph {
     let x = b.linear("head.transform", x, layer.hidden, true);
     let x = b.each("head.act", layer.function, &[x]);
     let x = b.layer_norm("head.norm", x);
-    let logits = b.linear("head.decoder", x, vocabulary, true);
+    let rows = b.share_vocabulary(vocabulary);
+    let logits = b.linear("head.decoder", x, rows, true);
+    b.gathered(logits);
     b.graph.note("with the head that predicts words");
     b.finish(&[logits])
 }
@@ -150,8 +155,10 @@ fn embed(
     types: Option<u64>,
 ) -> TensorId {
     let ids = b.input("input_ids", Dtype::Int64, vec![run.batch, run.seq]);
-    let table = b.weight("embeddings.word", [vocabulary, hidden]);
+    let own = b.share_vocabulary(vocabulary);
+    let table = b.weight("embeddings.word", [own, hidden]);
     let mut x = b.lookup("embeddings.words", table, ids);
+    x = b.summed(x);
     if let Some(types) = types {
         let kinds = b.input("token_type_ids", Dtype::Int64, vec![run.batch, run.seq]);
         let table = b.weight("embeddings.token_type", [types, hidden]);
@@ -179,7 +186,7 @@ pub fn distilbert(config: &Config, name: &str, run: Run) -> Result<Graph> {
     let layers = config.layers("n_layers")?;
     let rows = positions(config, "max_position_embeddings", run.seq)?;
     let vocabulary = config.count("vocab_size")?;
-    let mut b = Builder::new(name, config.dtype()?);
+    let mut b = Builder::sharded(name, config.dtype()?, run.shards);
     let x = embed(&mut b, run, vocabulary, rows, hidden, None);
     let mut x = b.layer_norm("embeddings.norm", x);
     for index in 0..layers {

@@ -41,7 +41,8 @@ impl Latent {
     fn build(&self, b: &mut Builder, x: TensorId) -> TensorId {
         let (batch, tokens) = (b.shape(x)[0], b.shape(x)[1]);
         let head_dim = self.plain.saturating_add(self.rotary);
-        let wide = self.heads.saturating_mul(head_dim);
+        let own = b.share("num_attention_heads", self.heads);
+        let wide = own.saturating_mul(head_dim);
         let q = match self.q_rank {
             Some(rank) => {
                 let narrow = b.linear("q_a_proj", x, rank, self.bias);
@@ -56,25 +57,25 @@ impl Latent {
         let narrow = b.part("kv_narrow", narrow, [batch, tokens, self.kv_rank]);
         let narrow = b.rms_norm("kv_a_layernorm", narrow);
         let out = self.plain.saturating_add(self.value);
-        let kv = b.linear("kv_b_proj", narrow, self.heads.saturating_mul(out), false);
+        let kv = b.linear("kv_b_proj", narrow, own.saturating_mul(out), false);
         let q = b.each("rotary_q", "Rotary", &[q]);
         let shared = b.each("rotary_k", "Rotary", &[shared]);
-        let plain = self.heads.saturating_mul(self.plain);
+        let plain = own.saturating_mul(self.plain);
         let plain = b.part("k_plain", kv, [batch, tokens, plain]);
-        let spread = self.heads.saturating_mul(self.rotary);
+        let spread = own.saturating_mul(self.rotary);
         let shared = b.part("k_shared", shared, [batch, tokens, spread]);
         let k = b.concat("k", &[plain, shared], 2);
-        let value = self.heads.saturating_mul(self.value);
+        let value = own.saturating_mul(self.value);
         let v = b.part("v", kv, [batch, tokens, value]);
         let heads = Heads {
-            heads: self.heads,
-            kv_heads: self.heads,
+            heads: own,
+            kv_heads: own,
             head_dim,
             value_dim: self.value,
             causal: true,
         };
         let attended = b.attention("attention", &[q, k, v], heads);
-        b.linear("o_proj", attended, self.hidden, self.bias)
+        b.linear_of_share("o_proj", attended, self.hidden, self.bias)
     }
 }
 
@@ -117,7 +118,7 @@ impl Mixture {
 pub fn deepseek(config: &Config, name: &str, run: Run) -> Result<Graph> {
     let (latent, mixture) = (Latent::read(config)?, Mixture::read(config)?);
     let decoder = Decoder::usual(config)?;
-    let mut b = Builder::new(name, config.dtype()?);
+    let mut b = Builder::sharded(name, config.dtype()?, run.shards);
     let (table, mut x) = decoder.embed(&mut b, run);
     for layer in 0..decoder.layers {
         let sparse = mixture
@@ -136,9 +137,8 @@ pub fn deepseek(config: &Config, name: &str, run: Run) -> Result<Graph> {
         .plain
         .saturating_add(latent.rotary)
         .saturating_add(latent.value);
-    let cached = head
-        .saturating_mul(latent.heads)
-        .saturating_mul(decoder.layers);
+    let heads = b.share("num_attention_heads", latent.heads);
+    let cached = head.saturating_mul(heads).saturating_mul(decoder.layers);
     b.graph.note(
         "keys and values are expanded before they are kept, as the reference definition does",
     );

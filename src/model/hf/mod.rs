@@ -7,6 +7,7 @@ mod decoder;
 mod encoder;
 mod families;
 mod latent;
+mod shards;
 mod t5;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,8 @@ pub struct Run {
     pub batch: u64,
     /// Tokens of a sequence.
     pub seq: u64,
+    /// GPUs that share every layer.
+    pub shards: u64,
 }
 
 type Build = fn(&Config, &str, Run) -> Result<Graph>;
@@ -82,8 +85,10 @@ pub fn read(text: &str, file: &str, name: &str, bindings: &Bindings) -> Result<G
     let run = Run {
         batch: bindings.batch.unwrap_or(1),
         seq: bindings.seq.unwrap_or(128),
+        shards: bindings.tensor_parallel.unwrap_or(1),
     };
     let mut graph = build(&config, name, run)?;
+    graph.sharding.check(name)?;
     if bindings.batch.is_none() || bindings.seq.is_none() {
         graph.note(format!(
             "batch of {}, {} tokens (--batch-size and --seq-len change that)",

@@ -83,17 +83,18 @@ impl Stack {
     ) -> TensorId {
         let normed = b.rms_norm("layer_norm", x);
         let source = other.unwrap_or(normed);
-        let inner = self.heads.heads.saturating_mul(self.heads.head_dim);
+        let own = b.share_heads(self.heads);
+        let inner = own.heads.saturating_mul(own.head_dim);
         let q = b.linear("q", normed, inner, false);
         let k = b.linear("k", source, inner, false);
         let v = b.linear("v", source, inner, false);
         let operands: Vec<TensorId> = [q, k, v].into_iter().chain(bias).collect();
         let heads = Heads {
             causal: self.heads.causal && other.is_none(),
-            ..self.heads
+            ..own
         };
         let attended = b.attention("attention", &operands, heads);
-        let out = b.linear("o", attended, self.width, false);
+        let out = b.linear_of_share("o", attended, self.width, false);
         b.each("residual", "Add", &[out, x])
     }
 
@@ -114,13 +115,14 @@ impl Stack {
             };
             b.experts(normed, choice, experts)
         } else {
-            let up = b.linear("wi", normed, self.inner, false);
+            let inner = b.share("d_ff", self.inner);
+            let up = b.linear("wi", normed, inner, false);
             let mut inside = b.each("act", self.function, &[up]);
             if self.gated {
-                let other = b.linear("wi_1", normed, self.inner, false);
+                let other = b.linear("wi_1", normed, inner, false);
                 inside = b.each("mul", "Mul", &[inside, other]);
             }
-            b.linear("wo", inside, self.width, false)
+            b.linear_of_share("wo", inside, self.width, false)
         };
         b.each("residual", "Add", &[out, x])
     }
@@ -128,12 +130,9 @@ impl Stack {
     /// The stack on `x`; a decoder looks at `encoded`, too.
     fn build(&self, b: &mut Builder, mut x: TensorId, encoded: Option<TensorId>) -> TensorId {
         let tokens = b.shape(x)[1];
-        let table = b.weight("relative_attention_bias", [self.buckets, self.heads.heads]);
-        let bias = b.part(
-            "position_bias",
-            table,
-            [1, self.heads.heads, tokens, tokens],
-        );
+        let heads = b.share_heads(self.heads).heads;
+        let table = b.weight("relative_attention_bias", [self.buckets, heads]);
+        let bias = b.part("position_bias", table, [1, heads, tokens, tokens]);
         for layer in 0..self.layers {
             x = b.within(format_args!("block.{layer}"), |b| {
                 let mut x = b.within("self_attention", |b| self.attend(b, x, None, Some(bias)));
@@ -151,22 +150,26 @@ impl Stack {
 pub fn t5(config: &Config, name: &str, run: Run) -> Result<Graph> {
     let (encoder, decoder) = (Stack::read(config, false)?, Stack::read(config, true)?);
     let vocabulary = config.count("vocab_size")?;
-    let mut b = Builder::new(name, config.dtype()?);
-    let table = b.weight("shared", [vocabulary, encoder.width]);
+    let mut b = Builder::sharded(name, config.dtype()?, run.shards);
+    let rows = b.share_vocabulary(vocabulary);
+    let table = b.weight("shared", [rows, encoder.width]);
     let shape = vec![run.batch, run.seq];
     let ids = b.input("input_ids", Dtype::Int64, shape.clone());
     let x = b.lookup("encoder.embed", table, ids);
+    let x = b.summed(x);
     let encoded = b.within("encoder", |b| encoder.build(b, x, None));
     let ids = b.input("decoder_input_ids", Dtype::Int64, shape);
     let x = b.lookup("decoder.embed", table, ids);
+    let x = b.summed(x);
     let decoded = b.within("decoder", |b| decoder.build(b, x, Some(encoded)));
     let weight = match config.flag("tie_word_embeddings", true)? {
         true => table,
-        false => b.weight("lm_head", [vocabulary, encoder.width]),
+        false => b.weight("lm_head", [rows, encoder.width]),
     };
     let logits = b.project("lm_head", decoded, weight, None);
+    b.gathered(logits);
     // Keys and values of the decoder's own tokens, and of the encoder's.
-    let heads = decoder.heads;
+    let heads = b.share_heads(decoder.heads);
     b.graph.kv_cache_bytes = [
         4,
         decoder.layers,

@@ -120,3 +120,111 @@ fn keys_that_make_no_sense_are_named() {
     }
     assert!(read(&json!([1]), 1, 4).unwrap_err().contains("no object"));
 }
+
+/// That two of `share` are `whole`, with what both have.
+fn make_up(name: &str, share: &Graph, whole: &Graph) {
+    let mut replicated = 0;
+    let mut padding = 0;
+    for (part, all) in share.weights().zip(whole.weights()) {
+        assert_eq!(part.name, all.name);
+        let (part, of_all) = (part.elements(), all.elements());
+        match part == of_all {
+            true => replicated += part,
+            // A vocabulary is padded to a multiple of 64 rows on each.
+            false => padding += 2 * part - of_all,
+        }
+        let rows = padding / all.shape.last().unwrap_or(&1);
+        assert!(2 * part >= of_all && rows < 256, "{}: {}", name, all.name);
+    }
+    let both = 2 * share.parameters();
+    assert_eq!(both, whole.parameters() + replicated + padding, "{}", name);
+    assert!(
+        replicated > 0 && replicated < whole.parameters() / 2,
+        "{}",
+        name
+    );
+    assert_eq!(2 * share.kv_cache_bytes, whole.kv_cache_bytes, "{}", name);
+    for (part, all) in share.nodes.iter().zip(&whole.nodes) {
+        let flops = |node: &crate::model::graph::Node| -> u128 {
+            node.products.iter().map(|product| product.flops()).sum()
+        };
+        let (part, of_all) = (flops(part), flops(all));
+        assert!(
+            part == of_all || 2 * part >= of_all && part < of_all,
+            "{}",
+            all.name
+        );
+    }
+}
+
+/// On several GPUs every tensor of weights is cut into equal parts, or the same on all of them; so are operations, and
+/// keys and values.
+#[test]
+fn shares_make_up_the_whole() {
+    let mut cut = 0;
+    for model in crate::model::zoo::all() {
+        let build = |degree: u64| {
+            let bindings = Bindings {
+                tensor_parallel: Some(degree),
+                ..Bindings::default()
+            };
+            model.build(&bindings)
+        };
+        let whole = build(1).unwrap();
+        let share = match build(2) {
+            Ok(share) if share.sharding.degree == 2 => share,
+            Ok(share) => {
+                assert_eq!(share.parameters(), whole.parameters(), "{}", model.name);
+                continue;
+            }
+            Err(refused) => {
+                assert_eq!(model.name, "gpt2-xl", "{refused}");
+                assert!(
+                    refused.to_string().contains("num_attention_heads = 25"),
+                    "{refused}"
+                );
+                continue;
+            }
+        };
+        cut += 1;
+        share.check(model.name).unwrap();
+        make_up(model.name, &share, &whole);
+    }
+    assert!(cut > 25, "{cut}");
+}
+
+#[test]
+fn gpus_exchange_what_a_layer_adds_up() {
+    use crate::model::shard::Exchange;
+    let cut = |degree: u64| {
+        let bindings = Bindings {
+            batch: Some(2),
+            seq: Some(5),
+            tensor_parallel: Some(degree),
+            ..Bindings::default()
+        };
+        super::read(&llama().to_string(), "config.json", "small", &bindings)
+    };
+    let graph = cut(2).unwrap();
+    let collectives = &graph.sharding.collectives;
+    let of = |exchange| collectives.iter().filter(move |c| c.exchange == exchange);
+    // Attention and feed-forward network of three layers, and the table of tokens.
+    assert_eq!(of(Exchange::AllReduce).count(), 2 * 3 + 1);
+    assert!(of(Exchange::AllReduce).all(|c| c.elements == 2 * 5 * 8));
+    let logits: Vec<u64> = of(Exchange::AllGather).map(|c| c.elements).collect();
+    assert_eq!(logits, [2 * 5 * 10]);
+    // Four GPUs share two heads of keys and values: each has a whole one.
+    let kv = |graph: &Graph| {
+        let own = graph.weights().filter(|t| t.name.contains("k_proj"));
+        own.map(|t| t.elements()).sum::<u64>()
+    };
+    assert_eq!(
+        (kv(&cut(1).unwrap()), kv(&cut(4).unwrap())),
+        (3 * 32, 3 * 16)
+    );
+    for degree in [3, 5, 1_000_000_000] {
+        let refused = cut(degree).unwrap_err().to_string();
+        assert!(refused.contains("num_attention_heads = 4"), "{refused}");
+        assert!(refused.contains("these fit: 2, 4"), "{refused}");
+    }
+}

@@ -89,7 +89,7 @@ pub fn vit(config: &Config, name: &str, run: Run) -> Result<Graph> {
     };
     let layers = config.layers("num_hidden_layers")?;
     let patches = Patches::read(config, hidden, true)?;
-    let mut b = Builder::new(name, config.dtype()?);
+    let mut b = Builder::sharded(name, config.dtype()?, run.shards);
     let mut x = patches.build(&mut b, run.batch);
     for index in 0..layers {
         x = b.within(format_args!("layer.{index}"), |b| layer.build(b, x));

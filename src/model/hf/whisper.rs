@@ -41,23 +41,23 @@ impl Half {
     ) -> TensorId {
         let normed = b.layer_norm("layer_norm", x);
         let source = other.unwrap_or(normed);
-        let q = b.linear("q_proj", normed, self.width, true);
-        let k = b.linear("k_proj", source, self.width, false);
-        let v = b.linear("v_proj", source, self.width, true);
-        let heads = Heads {
-            causal,
-            ..self.heads
-        };
+        let own = b.share_heads(self.heads);
+        let width = own.heads.saturating_mul(own.head_dim);
+        let q = b.linear("q_proj", normed, width, true);
+        let k = b.linear("k_proj", source, width, false);
+        let v = b.linear("v_proj", source, width, true);
+        let heads = Heads { causal, ..own };
         let attended = b.attention("attention", &[q, k, v], heads);
-        let out = b.linear("out_proj", attended, self.width, true);
+        let out = b.linear_of_share("out_proj", attended, self.width, true);
         b.each("residual", "Add", &[out, x])
     }
 
     fn feed(&self, b: &mut Builder, x: TensorId) -> TensorId {
         let normed = b.layer_norm("final_layer_norm", x);
-        let up = b.linear("fc1", normed, self.inner, true);
+        let inner = b.share("ffn_dim", self.inner);
+        let up = b.linear("fc1", normed, inner, true);
         let up = b.each("act", self.function, &[up]);
-        let down = b.linear("fc2", up, self.width, true);
+        let down = b.linear_of_share("fc2", up, self.width, true);
         b.each("residual", "Add", &[down, x])
     }
 
@@ -87,7 +87,7 @@ pub fn whisper(config: &Config, name: &str, run: Run) -> Result<Graph> {
     let rows = positions(config, "max_target_positions", run.seq)?;
     let vocabulary = config.count("vocab_size")?;
     let tied = config.flag("tie_word_embeddings", true)?;
-    let mut b = Builder::new(name, config.dtype()?);
+    let mut b = Builder::sharded(name, config.dtype()?, run.shards);
     let dtype = b.dtype;
     // The second convolution halves the frames.
     let sound = b.input("input_features", dtype, vec![run.batch, bands, frames * 2]);
@@ -102,9 +102,11 @@ pub fn whisper(config: &Config, name: &str, run: Run) -> Result<Graph> {
         encoder.build(b, x, None)
     });
     let ids = b.input("decoder_input_ids", Dtype::Int64, vec![run.batch, run.seq]);
-    let table = b.weight("decoder.embed_tokens", [vocabulary, width]);
+    let own = b.share_vocabulary(vocabulary);
+    let table = b.weight("decoder.embed_tokens", [own, width]);
     let decoded = b.within("decoder", |b| {
         let x = b.lookup("tokens", table, ids);
+        let x = b.summed(x);
         let places = b.weight("embed_positions", [rows, width]);
         let part = b.part("positions", places, [run.seq, width]);
         let x = b.each("embed", "Add", &[x, part]);
@@ -112,11 +114,14 @@ pub fn whisper(config: &Config, name: &str, run: Run) -> Result<Graph> {
     });
     let weight = match tied {
         true => table,
-        false => b.weight("proj_out", [vocabulary, width]),
+        false => b.weight("proj_out", [own, width]),
     };
     let logits = b.project("proj_out", decoded, weight, None);
+    b.gathered(logits);
     let tokens = run.seq.saturating_add(frames);
-    b.graph.kv_cache_bytes = [2, decoder.layers, width, run.batch, tokens]
+    let heads = b.share_heads(decoder.heads);
+    let kept = heads.heads.saturating_mul(heads.head_dim);
+    b.graph.kv_cache_bytes = [2, decoder.layers, kept, run.batch, tokens]
         .iter()
         .fold(dtype.bits() / 8, |product, &n| product.saturating_mul(n));
     b.graph.note(format!(

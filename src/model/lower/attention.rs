@@ -11,7 +11,7 @@ use crate::model::graph::{AttentionShape, Kind, TensorId};
 
 /// Puts queries, keys and values side by side where a fused kernel rotates queries and keys in place.
 pub fn adjoin(l: &mut Lowering<'_>) {
-    if !l.plan.fuses() {
+    if !l.plan.folds() {
         return;
     }
     for node in 0..l.graph.nodes.len() {
@@ -74,7 +74,10 @@ pub fn rotate(l: &mut Lowering<'_>, node: usize) {
     };
     let [q, k] = [l.node(attention).inputs[0], l.node(attention).inputs[1]];
     let tokens = l.tensor(y).elements() / shape.head_dim.max(1) / heads_of(shape, y == q).max(1);
-    let both = l.plan.fuses() && y == q && unrotated(l, k).is_some();
+    let both = l.plan.folds() && y == q && unrotated(l, k).is_some();
+    if !both && l.plan.fuses() {
+        return fused_rotation(l, [x, y], tokens, shape.head_dim);
+    }
     if !both {
         return spelt_rotation(l, [x, y], tokens, shape.head_dim);
     }
@@ -85,11 +88,7 @@ pub fn rotate(l: &mut Lowering<'_>, node: usize) {
         l.put(k, of_keys);
         l.take(maker);
     }
-    let table = l.shared(
-        "rotary table",
-        tokens * shape.head_dim * l.data().bytes(),
-        Content::Weights,
-    );
+    let table = rotary_table(l, tokens, shape.head_dim);
     let positions = l.shared("positions", tokens * 8, Content::Input);
     let op = RopeOp {
         rows: tokens,
@@ -106,15 +105,26 @@ fn heads_of(shape: AttentionShape, queries: bool) -> u64 {
     if queries { shape.heads } else { shape.kv_heads }
 }
 
+/// Queries or keys alone, not in place: a kernel that reads rows and the table.
+fn fused_rotation(l: &mut Lowering<'_>, [x, y]: [TensorId; 2], tokens: u64, head_dim: u64) {
+    let (n, data) = (l.tensor(y).elements(), l.data());
+    let table = rotary_table(l, tokens, head_dim);
+    let (x, y) = (l.place(x), l.place(y));
+    let row = Lie::rows_of(Operands::Row, head_dim);
+    l.each(Function::Mul, data, n, row, (&[x, table], y));
+}
+
+/// Sines and cosines of all positions.
+fn rotary_table(l: &mut Lowering<'_>, tokens: u64, head_dim: u64) -> Place {
+    let bytes = tokens * head_dim * l.data().bytes();
+    l.shared("rotary table", bytes, Content::Constants)
+}
+
 /// `x * cos + rotate_half(x) * sin`, operator by operator.
 fn spelt_rotation(l: &mut Lowering<'_>, [x, y]: [TensorId; 2], tokens: u64, head_dim: u64) {
     let n = l.tensor(y).elements();
     let data = l.data();
-    let table = l.shared(
-        "rotary table",
-        tokens * head_dim * data.bytes(),
-        Content::Weights,
-    );
+    let table = rotary_table(l, tokens, head_dim);
     let (x, y) = (l.place(x), l.place(y));
     let [cosines, turned, sines] = [0; 3].map(|_| l.temporary(n, data));
     let negative = l.temporary(n / 2, data);
@@ -164,6 +174,11 @@ pub fn found(l: &mut Lowering<'_>, found: &Attention) {
 
 fn emit(l: &mut Lowering<'_>, shape: AttentionShape, biased: bool, [q, k, v, write]: [Place; 4]) {
     let fits = shape.head_dim <= 256 && shape.head_dim.is_multiple_of(8);
+    if biased && l.plan.training.is_some() {
+        l.assume(
+            "a bias of attention scores has no gradient here, and costs nothing on the way back",
+        );
+    }
     if l.plan.attention == Path::Spelt || !fits {
         return spelt(l, shape, biased, [q, k, v, write]);
     }

@@ -1,7 +1,7 @@
 //! A graph while it is lowered: which nodes are done, where tensors lie, the layer that is being written.
 
 use super::elementwise::Chain;
-use super::{Buffer, BufferId, Call, Content, Layer, Lowered, Place, Plan, Refused};
+use super::{Buffer, BufferId, Call, Content, Layer, Lowered, Pass, Place, Plan, Refused};
 use crate::kernels::operator::{DataType, ElementwiseOp, Function, Operands, Operator};
 use crate::model::graph::{Graph, Kind, Node, Product, Role, Tensor, TensorId};
 use std::collections::BTreeMap;
@@ -166,6 +166,7 @@ impl<'a> Lowering<'a> {
         self.layer = Some(Layer {
             name: of.name.clone(),
             op: of.op.clone(),
+            pass: Pass::Forward,
             flops: flops(&of.products),
             bytes: 0,
             calls: Vec::new(),
@@ -300,8 +301,10 @@ impl<'a> Lowering<'a> {
         if let Some(place) = self.places[id] {
             return place;
         }
-        let content = match self.tensor(id).role {
-            Role::Weight | Role::Constant => Content::Weights,
+        let tensor = self.tensor(id);
+        let content = match tensor.role {
+            Role::Weight if tensor.dtype.is_float() => Content::Weights,
+            Role::Weight | Role::Constant => Content::Constants,
             Role::Input => Content::Input,
             Role::Activation => Content::Activation,
         };
@@ -329,7 +332,8 @@ impl<'a> Lowering<'a> {
         let whole = self.place(source);
         let size = self.bytes(source);
         for &output in &of.outputs {
-            if self.places[output].is_some() {
+            // A weight that a node fills, such as `ConstantOfShape`, is no view of its shape.
+            if self.places[output].is_some() || self.tensor(output).role == Role::Weight {
                 continue;
             }
             let part = self.bytes(output);

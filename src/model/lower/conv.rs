@@ -28,7 +28,7 @@ pub fn lower(l: &mut Lowering<'_>, node: usize, window: &Window) {
     l.call(op, vec![x, w], vec![write]);
     // cuDNN's bias is a kernel of its own in a framework.
     if biased
-        && !l.plan.fuses()
+        && !l.plan.folds()
         && let (_, Some((height, width))) = channels
     {
         let bias = l.place(of.inputs[2]);
@@ -102,7 +102,7 @@ fn layout(l: &Lowering<'_>, c: u64, k: u64, groups: u64) -> ImageLayout {
 /// activation. The result of all that.
 fn fused(l: &mut Lowering<'_>, id: TensorId) -> TensorId {
     let mut result = id;
-    if !l.plan.fuses() {
+    if !l.plan.folds() {
         return result;
     }
     while let Some((node, by)) = l.only_reader(result) {

@@ -2,7 +2,7 @@
 
 use super::context::{Lie, Lowering};
 use super::patterns::Spelt;
-use super::{fusion, norm, plain_op};
+use super::{Place, fusion, norm, plain_op};
 use crate::kernels::operator::{DataType, Function, Operands};
 use crate::model::graph::{Kind, Shape, TensorId};
 
@@ -203,6 +203,11 @@ fn emit(l: &mut Lowering<'_>, chain: &Chain) {
             .max(1);
     let write = l.place(chain.output);
     let full = large(l, &chain.inputs, chain.output);
+    // A kernel has no window for small tensors, but gradients of them are made.
+    let small = match l.plan.training {
+        Some(_) => places(l, chain.inputs.iter().filter(|id| !full.contains(id))),
+        None => Vec::new(),
+    };
     let other = chain.inputs.iter().copied().find(|id| !full.contains(id));
     match full[..] {
         [] => {
@@ -220,7 +225,10 @@ fn emit(l: &mut Lowering<'_>, chain: &Chain) {
                     let other = l.place(other);
                     l.each(function, data, n, lie, (&[read, other], write));
                 }
-                _ => l.each(unary(chain.function), data, n, Lie::SAME, (&[read], write)),
+                _ => {
+                    let reads = [&[read][..], &small].concat();
+                    l.each(unary(chain.function), data, n, Lie::SAME, (&reads, write));
+                }
             }
         }
         [x, y, ..] => {
@@ -229,7 +237,8 @@ fn emit(l: &mut Lowering<'_>, chain: &Chain) {
                 other => binary(other).unwrap_or(Function::Add),
             };
             let [mut read, next] = [x, y].map(|id| l.place(id));
-            l.each(function, data, n, Lie::SAME, (&[read, next], write));
+            let reads = [&[read, next][..], &small].concat();
+            l.each(function, data, n, Lie::SAME, (&reads, write));
             // Sums of more tensors are one kernel for each of the rest.
             for &more in &full[2..] {
                 read = write;
@@ -238,6 +247,11 @@ fn emit(l: &mut Lowering<'_>, chain: &Chain) {
             }
         }
     }
+}
+
+/// Where tensors lie.
+fn places<'a>(l: &mut Lowering<'_>, ids: impl Iterator<Item = &'a TensorId>) -> Vec<Place> {
+    ids.map(|&id| l.place(id)).collect()
 }
 
 /// The same of two tensors, where there is such a kernel.

@@ -34,7 +34,7 @@ pub fn bias(l: &mut Lowering<'_>, id: TensorId, n: u64) -> Option<Bias> {
 
 /// The activation that the only reader of `id` computes, if a product of this runtime can do it.
 pub fn activation(l: &mut Lowering<'_>, id: TensorId) -> Option<(Epilogue, TensorId)> {
-    if l.plan.runtime != Runtime::Graph {
+    if l.plan.runtime != Runtime::Graph || !l.plan.folds() {
         return None;
     }
     let (node, by) = l.only_reader(id)?;
@@ -50,7 +50,7 @@ pub fn activation(l: &mut Lowering<'_>, id: TensorId) -> Option<(Epilogue, Tenso
 
 /// The normalisation of rows that reads the sum `id`, if nothing but additions reads it besides.
 pub fn norm_of_sum(l: &Lowering<'_>, id: TensorId) -> Option<usize> {
-    if !l.plan.fuses() {
+    if !l.plan.folds() {
         return None;
     }
     let readers = l.readers(id).iter().copied();

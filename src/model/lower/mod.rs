@@ -1,7 +1,8 @@
 //! From a graph to calls of operators: what a runtime would launch for each layer, and on which memory.
 //!
 //! [`lower`] is a pure function of the graph and the [`Plan`]. Nothing is fused in eager mode but what PyTorch itself
-//! fuses; the other runtimes put what surrounds a product, a convolution or a norm into it ([`fusion`]). What an exporter
+//! fuses; the other runtimes put what surrounds a product, a convolution or a norm into it ([`fusion`]). A step of
+//! training goes back through the calls of the forward pass ([`train`]). What an exporter
 //! has spelt out ([`patterns`]) is one operator again, whatever the runtime. A node that costs nothing gives another name
 //! to memory. What cannot be lowered is listed.
 
@@ -19,8 +20,9 @@ mod plan;
 mod reduce;
 #[cfg(test)]
 mod tests;
+mod train;
 
-pub use plan::{Path, Plan, Precision, Runtime};
+pub use plan::{Optimizer, Path, Plan, Precision, Runtime};
 
 use super::graph::{Graph, Kind};
 use crate::kernels::operator::Operator;
@@ -42,8 +44,14 @@ pub struct Place {
 /// What a buffer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Weights and constants: there before the run and after it.
+    /// Weights, which training changes: there before the run and after it.
     Weights,
+    /// What is as constant, but not learnt.
+    Constants,
+    /// Gradients of weights, which stay until the optimizer has read them.
+    Gradients,
+    /// What the optimizer keeps from step to step.
+    State,
     /// Keys and values of tokens before this run.
     Cache,
     /// What the caller gives.
@@ -72,6 +80,28 @@ pub struct Call {
     pub writes: Vec<Place>,
 }
 
+/// What a layer is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pass {
+    /// From inputs to results, and the loss in training.
+    Forward,
+    /// From the loss to the gradients of weights.
+    Backward,
+    /// From gradients to new weights.
+    Optimizer,
+}
+
+impl Pass {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pass::Forward => "forward",
+            Pass::Backward => "backward",
+            Pass::Optimizer => "optimizer",
+        }
+    }
+}
+
 /// A layer: a node of the graph, with those that are fused to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
@@ -79,6 +109,8 @@ pub struct Layer {
     pub name: String,
     /// Its operator, and those that are fused to it.
     pub op: String,
+    /// What it is part of.
+    pub pass: Pass,
     /// Operations in matrix products; of layers without any, those of the operators.
     pub flops: u64,
     /// Bytes that must move at least.
@@ -175,7 +207,12 @@ pub fn lower(graph: &Graph, plan: &Plan) -> Lowered {
         }
         lowering.close();
     }
-    lowering.finish()
+    let Some(optimizer) = plan.training else {
+        return lowering.finish();
+    };
+    train::refuse(&mut lowering);
+    let results = train::results(&mut lowering);
+    train::step(lowering.finish(), plan, &results, optimizer)
 }
 
 /// The name of an operator without its domain.

@@ -1,5 +1,6 @@
 //! Lookups, and elements that go to other places.
 
+use super::Place;
 use super::context::{Lie, Lowering};
 use crate::kernels::operator::{CatOp, EmbeddingOp, Function, Operands};
 use crate::model::graph::TensorId;
@@ -73,7 +74,13 @@ fn concat(l: &mut Lowering<'_>, node: usize) {
     let (Some(&first), n) = (parts.first(), l.tensor(y).elements()) else {
         return;
     };
-    let (read, write) = (l.place(first), l.place(y));
+    let write = l.place(y);
+    // Kernels know where the first one lies; gradients go to all of them.
+    let count = match l.plan.training {
+        Some(_) => parts.len(),
+        None => 1,
+    };
+    let reads: Vec<Place> = parts[..count].iter().map(|&id| l.place(id)).collect();
     let data = l.plan.data(l.tensor(y));
     let shapes = l.tensor(first).shape.iter().zip(&l.tensor(y).shape);
     let rows: u64 = shapes
@@ -83,7 +90,7 @@ fn concat(l: &mut Lowering<'_>, node: usize) {
     let tensors = parts.len() as u64;
     let cols = n / rows.max(1) / tensors.max(1);
     if !(2..=128).contains(&tensors) || cols == 0 || rows > 1 << 24 {
-        return l.each(Function::Copy, data, n, Lie::SAME, (&[read], write));
+        return l.each(Function::Copy, data, n, Lie::SAME, (&reads, write));
     }
     l.assume("tensors that are put side by side are taken to be equally wide, one behind the other in memory");
     let op = CatOp {
@@ -92,7 +99,7 @@ fn concat(l: &mut Lowering<'_>, node: usize) {
         tensors,
         data,
     };
-    l.call(op, vec![read], vec![write]);
+    l.call(op, reads, vec![write]);
 }
 
 /// A transposed copy. Where the last dimension stays, pieces of it move; else rows become columns.

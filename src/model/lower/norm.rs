@@ -4,7 +4,7 @@ use super::Place;
 use super::context::{Lie, Lowering};
 use super::patterns::Rms;
 use crate::kernels::operator::{DataType, Function, Operands, RowFunction, RowsOp, Style};
-use crate::model::graph::{Kind, TensorId};
+use crate::model::graph::{Kind, Role, TensorId};
 
 /// Whether `op` normalises rows.
 pub fn is_of_rows(op: &str) -> bool {
@@ -62,17 +62,7 @@ pub fn lower(l: &mut Lowering<'_>, node: usize) {
         op if op.contains("SkipLayerNorm") || op.contains("SkipSimplifiedLayerNorm") => {
             skip(l, node)
         }
-        op if op.contains("BatchNorm") => {
-            l.assume("batch normalisation at inference: one multiplication of each element");
-            let (read, write) = (l.place(x), l.place(y));
-            l.each(
-                Function::Scale,
-                l.data(),
-                elements,
-                Lie::SAME,
-                (&[read], write),
-            );
-        }
+        op if op.contains("BatchNorm") => batch(l, node, &weights),
         _ => {
             // Groups of channels, or channels, of each image.
             let shape = &l.tensor(x).shape;
@@ -93,6 +83,29 @@ pub fn lower(l: &mut Lowering<'_>, node: usize) {
             );
         }
     }
+}
+
+/// Batch normalisation: of constants a multiplication, in training one of the values of each channel.
+fn batch(l: &mut Lowering<'_>, node: usize, weights: &[TensorId]) {
+    let of = l.node(node);
+    let (x, y) = (of.inputs[0], of.outputs[0]);
+    let elements = l.tensor(x).elements();
+    if is_learnt(l, weights) {
+        l.assume("batch normalisation in training: that of rows, one for each channel");
+        let channels = cols(l, node);
+        let extents = [channels, elements / channels];
+        return rows(l, RowFunction::LayerNorm, extents, x, weights, y);
+    }
+    l.assume("batch normalisation at inference: one multiplication of each element");
+    let (read, write) = (l.place(x), l.place(y));
+    let data = l.data();
+    l.each(Function::Scale, data, elements, Lie::SAME, (&[read], write));
+}
+
+/// Whether the run changes `weights`, and the statistics with them.
+fn is_learnt(l: &Lowering<'_>, weights: &[TensorId]) -> bool {
+    let learnt = |&id: &TensorId| l.tensor(id).role == Role::Weight;
+    l.plan.training.is_some() && weights.first().is_some_and(learnt)
 }
 
 /// A function of rows with weights.

@@ -120,6 +120,39 @@ impl Runtime {
     }
 }
 
+/// What turns gradients into better weights at the end of a step of training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Optimizer {
+    /// Nothing: forward and backward alone.
+    None,
+    /// Stochastic gradient descent, without momentum.
+    Sgd,
+    /// Adam: two moments of every weight.
+    Adam,
+    /// Adam with decay of weights, which moves as much.
+    AdamW,
+}
+
+impl Optimizer {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Optimizer::None => "none",
+            Optimizer::Sgd => "sgd",
+            Optimizer::Adam => "adam",
+            Optimizer::AdamW => "adamw",
+        }
+    }
+
+    /// Moments that it keeps of each weight, in 32 bits.
+    pub fn moments(self) -> u64 {
+        match self {
+            Optimizer::None | Optimizer::Sgd => 0,
+            Optimizer::Adam | Optimizer::AdamW => 2,
+        }
+    }
+}
+
 /// How attention is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
@@ -138,6 +171,8 @@ pub struct Plan {
     pub runtime: Runtime,
     /// How attention is computed.
     pub attention: Path,
+    /// A step of training, with this optimizer; nothing: inference.
+    pub training: Option<Optimizer>,
     /// Tokens in the cache of keys and values, of which this run adds the last: one step of decoding.
     pub cached: Option<u64>,
 }
@@ -146,6 +181,11 @@ impl Plan {
     /// Whether kernels are fused.
     pub fn fuses(&self) -> bool {
         self.runtime != Runtime::Eager
+    }
+
+    /// Whether kernels take along what follows them, or work in place. Training needs what that leaves no trace of.
+    pub fn folds(&self) -> bool {
+        self.fuses() && self.training.is_none()
     }
 
     /// Whose elementwise kernels are launched.

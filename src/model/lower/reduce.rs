@@ -78,7 +78,7 @@ pub fn pool(l: &mut Lowering<'_>, node: usize, window: &Window) {
     }
     l.assume("pooling reads and writes as a convolution whose channels are each on their own");
     let (read, write) = (l.place(x), l.place(y));
-    let filter = l.shared("pooling window", c * r * s * 4, super::Content::Weights);
+    let filter = l.shared("pooling window", c * r * s * 4, super::Content::Constants);
     l.call(op, vec![read, filter], vec![write]);
 }
 

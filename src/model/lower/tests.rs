@@ -19,6 +19,7 @@ fn plan(precision: Precision, runtime: Runtime, attention: Path) -> Plan {
         precision,
         runtime,
         attention,
+        training: None,
         cached: None,
     }
 }
@@ -362,4 +363,33 @@ fn what_an_exporter_spells_out_is_one_operator() {
         spelt.contains(&"gemm") && spelt.contains(&"softmax"),
         "{spelt:?}"
     );
+}
+
+/// Exporters that leave weights out write nodes which fill them: they have memory of their own.
+#[test]
+fn weights_that_a_node_fills_are_weights() {
+    use Kind::{Free, MatMul};
+    let nodes = [
+        (
+            "ConstantOfShape",
+            Free,
+            &["one.shape"][..],
+            "w",
+            &[64u64, 32][..],
+        ),
+        ("MatMul", MatMul, &["x", "w"], "y", &[2, 4, 64, 32]),
+    ];
+    let mut graph = written(&nodes);
+    let filled = graph.tensors.iter().position(|tensor| tensor.name == "w");
+    graph.tensors[filled.unwrap()].role = crate::model::graph::Role::Weight;
+    let plan = plan(Precision::Fp16, Runtime::Eager, Path::Fused);
+    let lowered = lower(&graph, &plan);
+    let weights = |b: &&Buffer| b.content == Content::Weights;
+    let sizes: Vec<u64> = lowered
+        .buffers
+        .iter()
+        .filter(weights)
+        .map(|b| b.bytes)
+        .collect();
+    assert_eq!(sizes, [64 * 32 * 2]);
 }

@@ -1,0 +1,164 @@
+//! Runs of one model: its graph for every batch, and the case that the options describe.
+
+use super::benchmark::{AttentionArg, OptimizerArg, PhaseArg, RunArgs, RuntimeArg};
+use crate::benchmark::fit::{Fit, Need, largest};
+use crate::benchmark::{Case, Phase, Runner};
+use crate::error::{Error, Result};
+use crate::model::graph::{Graph, Kind, Role};
+use crate::model::lower::{Lowered, Optimizer, Path, Precision, Runtime, lower};
+use crate::model::options::Bindings;
+use crate::model::source::{self, Format};
+use crate::report::Report;
+use crate::session::Session;
+
+/// How large a run is; what is not given, the model says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shape {
+    /// Sequences or images at a time.
+    pub batch: Option<u64>,
+    /// Tokens of a sequence.
+    pub seq: Option<u64>,
+}
+
+/// A model that can be built for any batch.
+pub struct Builder<'a> {
+    /// Name or file.
+    pub model: &'a str,
+    /// Its format.
+    pub format: Option<Format>,
+    /// What its open extents are, but for batch and tokens.
+    pub bindings: Bindings,
+    /// How it is run.
+    pub run: &'a RunArgs,
+}
+
+impl Builder<'_> {
+    /// The graph of `shape`, with one token for each sequence in decoding.
+    fn graph(&self, shape: Shape) -> Result<Graph> {
+        let mut bindings = self.bindings.clone();
+        bindings.batch = shape.batch;
+        bindings.seq = match self.run.phase {
+            PhaseArg::Prefill | PhaseArg::Train => shape.seq,
+            PhaseArg::Decode => Some(1),
+        };
+        let degree = self.run.tensor_parallel;
+        bindings.tensor_parallel = Some(degree);
+        let graph = source::open(self.model, self.format, &bindings)?;
+        if graph.sharding.degree != degree {
+            return Err(Error::Usage(format!(
+                "--tensor-parallel {degree}: {} does not say which of its matrices can be cut; name a transformer that is \
+                 built in (list-models) or its config.json",
+                self.model
+            )));
+        }
+        if self.run.phase == PhaseArg::Decode {
+            self.decodes(&graph)?;
+        }
+        Ok(graph)
+    }
+
+    /// That one token at a time makes sense.
+    fn decodes(&self, graph: &Graph) -> Result<()> {
+        let mut shapes = graph.nodes.iter().filter_map(|node| match node.kind {
+            Kind::Attention(shape) => Some(shape),
+            _ => None,
+        });
+        match graph.kv_cache_bytes > 0 && shapes.all(|shape| shape.causal) {
+            true => Ok(()),
+            false => Err(Error::Usage(format!(
+                "--phase decode: {} is no decoder that keeps keys and values; use --phase prefill",
+                self.model
+            ))),
+        }
+    }
+
+    /// The run of `shape` on the machine of `session`, which the user calls `gpu`.
+    ///
+    /// # Errors
+    /// Faults of the model and of the simulation.
+    pub fn report(
+        &self,
+        shape: Shape,
+        gpu: &str,
+        session: &Session,
+        runner: &Runner<'_>,
+    ) -> Result<Report> {
+        let graph = self.graph(shape)?;
+        let case = self.case(&graph, shape, gpu);
+        trains(&case)?;
+        let spec = session.spec();
+        let plan = case.plan(session);
+        let kept = |graph: &Graph, lowered: &Lowered| {
+            let need = Need::of(lowered, case.kept_bytes(graph));
+            Fit::of(need, spec)
+        };
+        let fit = |lowered: &Lowered| -> Result<Fit> {
+            let mut fit = kept(&graph, lowered);
+            if !fit.fits {
+                let fits = |n: u64| -> Result<bool> {
+                    let graph = self.graph(Shape {
+                        batch: Some(n),
+                        ..shape
+                    })?;
+                    Ok(kept(&graph, &lower(&graph, &plan)).fits)
+                };
+                // A file that fixes its batch has no other.
+                fit.largest_batch = largest(case.batch, fits).ok();
+            }
+            Ok(fit)
+        };
+        runner.run(&case, &graph, session, &fit)
+    }
+
+    fn case(&self, graph: &Graph, shape: Shape, gpu: &str) -> Case {
+        let weight = graph
+            .tensors
+            .iter()
+            .find(|t| t.role == Role::Weight && t.dtype.is_float());
+        let own = weight.map_or(Precision::Fp32, |t| Precision::of(t.dtype));
+        let first = graph.inputs.first().map(|&id| &graph.tensors[id]);
+        let of_input = first.and_then(|t| t.shape.first().copied()).unwrap_or(1);
+        let sequence = first.filter(|t| !t.dtype.is_float() && t.shape.len() == 2);
+        let tokens = sequence.map(|t| t.shape[1]);
+        Case {
+            model: self.model.to_owned(),
+            gpu: gpu.to_owned(),
+            batch: shape.batch.unwrap_or(of_input),
+            tokens: match self.run.phase {
+                PhaseArg::Prefill | PhaseArg::Train => tokens,
+                PhaseArg::Decode => self.run.kv_len.or(shape.seq).or(Some(128)),
+            },
+            precision: self.run.precision.unwrap_or(own),
+            runtime: match self.run.runtime {
+                RuntimeArg::Eager => Runtime::Eager,
+                RuntimeArg::Graph => Runtime::Graph,
+                RuntimeArg::Compile => Runtime::Compile,
+            },
+            attention: match self.run.attention {
+                AttentionArg::Fused => Path::Fused,
+                AttentionArg::Math => Path::Spelt,
+            },
+            phase: match self.run.phase {
+                PhaseArg::Prefill => Phase::Prefill,
+                PhaseArg::Decode => Phase::Decode,
+                PhaseArg::Train => Phase::Train(
+                    self.run
+                        .optimizer
+                        .map_or(Optimizer::AdamW, OptimizerArg::optimizer),
+                ),
+            },
+        }
+    }
+}
+
+/// That numbers of this kind have gradients, where they need some.
+fn trains(case: &Case) -> Result<()> {
+    let floats = case.precision.products().bytes() > 1 && case.precision != Precision::Int4;
+    match case.phase.optimizer().is_none() || floats {
+        true => Ok(()),
+        false => Err(Error::Usage(format!(
+            "--phase train: training in {} is not modelled; use --precision fp32, tf32, fp16 or bf16",
+            case.precision.name()
+        ))),
+    }
+}
