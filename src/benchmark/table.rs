@@ -60,12 +60,12 @@ fn kinds(layers: &[Layer]) -> Vec<Kind<'_>> {
             });
         }
         let kind = &mut kinds[at];
-        if kind.count == 0 {
+        if at == next {
             kind.name.clone_from(&layer.name);
-        } else if kind.count == 1 {
+        } else {
             kind.name = kind_of(&layer.name);
         }
-        kind.count += 1;
+        kind.count += layer.times;
         kind.time_us += layer.time_us;
         kind.flops += layer.flops;
         kind.bytes += layer.bytes;
@@ -140,6 +140,10 @@ fn heading(model: &Model) -> String {
         (None, _) => String::new(),
         (Some(n), "decode") => format!(", one token behind {n}"),
         (Some(n), _) => format!(", {n} tokens"),
+    };
+    let tokens = match model.steps {
+        None => tokens,
+        Some(n) => format!("{tokens}, {n} steps"),
     };
     format!(
         "{} on {}: batch of {}{tokens}, {}, {}, {}\n",

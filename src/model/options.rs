@@ -15,6 +15,8 @@ pub struct Bindings {
     pub batch: Option<u64>,
     /// Tokens of a sequence: `--seq-len`.
     pub seq: Option<u64>,
+    /// Steps of a model that has some: `--steps`.
+    pub steps: Option<u64>,
     /// Operators that are not known count as nothing: `--skip-unknown`.
     pub skip_unknown: bool,
     /// What of it the model has asked for.
