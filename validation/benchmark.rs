@@ -420,3 +420,44 @@ fn steps_and_shares_that_make_no_sense_are_refused() {
     assert!(train(&["yolov10n", "--fast-mode"], 1).contains("node detect.topk (TopK)"));
     assert!(fails(&["--model", "gpt2", "--optimizer", "sgd"], 2).contains("--phase train"));
 }
+
+/// A whole image: its steps count as often as they run, in layers and in sums, on either clock.
+#[test]
+fn steps_count_as_often_as_they_run() {
+    let of = |steps: &str| {
+        let model = [
+            "--model",
+            "stable-diffusion",
+            "--gpu",
+            "a100-80",
+            "--precision",
+            "fp16",
+        ];
+        let run = ["--fidelity=roofline", "--runtime=eager", "--steps", steps];
+        report(&[&model[..], &run].concat())
+    };
+    let [one, two, ten] = ["1", "2", "10"].map(of);
+    for field in ["latency_ms", "device_ms", "flops"] {
+        let value = |of: &Value| of["model"][field].as_f64().unwrap();
+        let step = value(&two) - value(&one);
+        assert!(step > 0.0, "{field}");
+        let off = value(&ten) - value(&one) - 9.0 * step;
+        assert!(off.abs() < 1e-6 * value(&ten), "{field}: {off}");
+    }
+    assert_eq!(ten["model"]["steps"], 10);
+    assert_eq!(ten["model"]["unit"], "images/s");
+    let layers = ten["layers"].as_array().unwrap();
+    let times = |layer: &Value| layer["times"].as_u64().unwrap();
+    let within = |layer: &Value| layer["name"].as_str().unwrap().starts_with("unet.");
+    assert!(
+        layers
+            .iter()
+            .all(|l| times(l) == if within(l) { 10 } else { 1 })
+    );
+    let sum: f64 = layers.iter().map(|l| l["time_us"].as_f64().unwrap()).sum();
+    let device = 1e3 * ten["model"]["device_ms"].as_f64().unwrap();
+    assert!((sum / device - 1.0).abs() < 1e-6, "{sum} {device}");
+    let refused = fails(&["--model=resnet50", "--gpu=v100", "--steps=5"], 2);
+    assert!(refused.contains("resnet50 has no steps"), "{refused}");
+    fails(&["--model=sdxl", "--gpu=v100", "--steps=0"], 2);
+}

@@ -208,11 +208,16 @@ pub fn bounds(case: &Case, graph: &Graph, session: &Session) -> (f64, Roofline) 
         memory_s: 0.0,
     };
     let mut seconds = 0.0;
-    for call in lowered.layers.iter().flat_map(|layer| &layer.calls) {
+    let calls = lowered
+        .layers
+        .iter()
+        .flat_map(|layer| layer.calls.iter().map(|c| (layer.times, c)));
+    for (times, call) in calls {
         let bound = bound_of(call, &plan, session.spec());
-        seconds += bound.seconds();
-        sum.compute_s += bound.compute_s;
-        sum.memory_s += bound.memory_s;
+        let times = times as f64;
+        seconds += times * bound.seconds();
+        sum.compute_s += times * bound.compute_s;
+        sum.memory_s += times * bound.memory_s;
     }
     (seconds, sum)
 }

@@ -2,7 +2,7 @@
 
 use super::clock::{Clocks, Host};
 use super::fit::Fit;
-use super::schedule::{Launch, Simulated};
+use super::schedule::{Simulated, by_layer, order};
 use super::{Case, Runner, bound_of, exchange, sums};
 use crate::config::GpuSpec;
 use crate::mem::SECTOR_BYTES;
@@ -29,13 +29,14 @@ pub struct Rolled {
     pub host: Host,
 }
 
-/// The kernels of a layer, and the calls that have none.
+/// The kernels of a layer, and the calls that have none, of its first run; what it waited for in all its runs.
+#[derive(Default)]
 struct Part<'a> {
     runs: Vec<(usize, &'a KernelRun)>,
     /// Seconds, and seconds of the side that bounds it, of calls without kernels.
     bounds: Vec<(f64, Bound)>,
-    /// Whether all its runs were those of layers before it.
-    repeated: bool,
+    /// Whether one of its runs is in no layer before it.
+    new: bool,
     waited_s: f64,
 }
 
@@ -51,11 +52,12 @@ pub fn roll(
     let gap_s = f64::from(spec.launch.stream_gap) / clock_hz;
     let seconds = |cycles: u64| cycles as f64 / clock_hz;
     let mut clocks = Clocks::default();
-    let mut launches = simulated.launches.iter().peekable();
+    let mut parts: Vec<Part<'_>> = lowered.layers.iter().map(|_| Part::default()).collect();
+    let by_layer = by_layer(&simulated.launches, lowered.layers.len());
     let mut starts = vec![None; simulated.runs.len()];
     let mut counts = vec![0u64; simulated.runs.len()];
     let mut rolled = Rolled {
-        layers: Vec::with_capacity(lowered.layers.len()),
+        layers: Vec::new(),
         starts: Vec::new(),
         latency_s: 0.0,
         device_s: 0.0,
@@ -63,21 +65,18 @@ pub fn roll(
         ci_rel: 0.0,
         host,
     };
-    for (index, of) in lowered.layers.iter().enumerate() {
-        let mut part = Part {
-            runs: Vec::new(),
-            bounds: Vec::new(),
-            repeated: true,
-            waited_s: 0.0,
-        };
-        for (number, call) in of.calls.iter().enumerate() {
+    for (index, round) in order(&lowered.layers) {
+        let (part, first) = (&mut parts[index], round == 0);
+        let mut launches = by_layer[index].iter().peekable();
+        for (number, call) in lowered.layers[index].calls.iter().enumerate() {
             let mut times = Vec::new();
-            let at = |launch: &&Launch| (launch.layer, launch.call) == (index, number);
-            while let Some(launch) = launches.next_if(at) {
+            while let Some(launch) = launches.next_if(|launch| launch.call == number) {
                 let run = &simulated.runs[launch.run];
                 times.push(seconds(run.end - run.start));
-                part.runs.push((launch.run, run));
-                part.repeated &= counts[launch.run] > 0;
+                if first {
+                    part.runs.push((launch.run, run));
+                    part.new |= counts[launch.run] == 0;
+                }
                 counts[launch.run] += 1;
                 starts[launch.run].get_or_insert((clocks.end() * clock_hz) as u64);
             }
@@ -89,14 +88,19 @@ pub fn roll(
                     Bound::Memory
                 };
                 times.push(limit.seconds());
-                part.bounds.push((limit.seconds(), side));
+                if first {
+                    part.bounds.push((limit.seconds(), side));
+                }
                 rolled.unsimulated_s += limit.seconds();
             }
             rolled.device_s += times.iter().sum::<f64>();
             part.waited_s += clocks.call(host.call_us * 1e-6, times, gap_s);
         }
-        rolled.layers.push(layer(of, &part, plan, spec));
     }
+    let layers = lowered.layers.iter().zip(&parts);
+    rolled.layers = layers
+        .map(|(of, part)| layer(of, part, plan, spec))
+        .collect();
     rolled.latency_s = clocks.end();
     rolled.starts = starts.into_iter().map(Option::unwrap_or_default).collect();
     rolled.ci_rel = interval(simulated, &counts, seconds, rolled.latency_s);
@@ -139,18 +143,20 @@ fn layer(of: &Lowering, part: &Part<'_>, plan: &Plan, spec: &GpuSpec) -> Layer {
         .sum();
     let simulated_s = simulated as f64 / clock_hz;
     let over = |value: f64, whole: f64| if whole > 0.0 { value / whole } else { 0.0 };
+    let times = of.times as f64;
     let dram = (sectors * SECTOR_BYTES) as f64 / spec.dram.peak_bytes_per_s() as f64;
     Layer {
         name: of.name.clone(),
         op: of.op.clone(),
         pass: of.pass.name(),
         kernels: part.runs.iter().map(|(index, _)| *index).collect(),
-        cycles,
-        time_us: time_s * 1e6,
+        times: of.times,
+        cycles: cycles.saturating_mul(of.times),
+        time_us: times * time_s * 1e6,
         wait_us: part.waited_s * 1e6,
-        flops: of.flops,
-        bytes: of.bytes,
-        bound: limit(part, time_s, spec).name(),
+        flops: of.flops.saturating_mul(of.times),
+        bytes: of.bytes.saturating_mul(of.times),
+        bound: limit(part, time_s, times, spec).name(),
         peak_fraction: over(peak, time_s),
         dram_fraction: over(dram, simulated_s),
         provenance: provenance(part, cycles),
@@ -158,8 +164,8 @@ fn layer(of: &Lowering, part: &Part<'_>, plan: &Plan, spec: &GpuSpec) -> Layer {
 }
 
 /// What bounds a layer: the host if the device waits for it longer than it computes, else what bounds most of the time.
-fn limit(part: &Part<'_>, time_s: f64, spec: &GpuSpec) -> Bound {
-    if part.waited_s > time_s {
+fn limit(part: &Part<'_>, time_s: f64, times: f64, spec: &GpuSpec) -> Bound {
+    if part.waited_s > times * time_s {
         return Bound::Launch;
     }
     let clock_hz = f64::from(spec.core_clock_khz) * 1e3;
@@ -187,7 +193,7 @@ fn provenance(part: &Part<'_>, cycles: u64) -> Provenance {
     let is = |kind: ProvenanceKind| runs().any(|run| run.provenance.kind == kind);
     let kind = if !part.bounds.is_empty() {
         ProvenanceKind::Roofline
-    } else if part.repeated {
+    } else if !part.new {
         ProvenanceKind::Memo
     } else if is(ProvenanceKind::Sampled) {
         ProvenanceKind::Sampled
@@ -225,7 +231,10 @@ pub fn report(
     (session, runner): (&Session, &Runner<'_>),
 ) -> Report {
     let spec = session.spec();
-    let launches = simulated.launches.len();
+    let launches = simulated.launches.iter();
+    let launches = launches
+        .map(|launch| lowered.layers[launch.layer].times)
+        .sum::<u64>() as usize;
     let result = result(&simulated.runs, &rolled, spec);
     let mut workload = Workload {
         source: case.model.clone(),
@@ -278,10 +287,10 @@ pub fn report(
 
 /// Hash of what is run.
 fn hash(case: &Case, lowered: &Lowered) -> String {
-    let calls = lowered
-        .layers
-        .iter()
-        .map(|layer| format!("{:?}", layer.calls));
+    let calls = lowered.layers.iter().map(|layer| match layer.times {
+        1 => format!("{:?}", layer.calls),
+        times => format!("{times} x {:?}", layer.calls),
+    });
     let text = format!(
         "{:?} {:?} {}",
         case.phase,

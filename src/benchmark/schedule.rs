@@ -12,7 +12,7 @@ use crate::kernels::choose::{Candidate, candidates};
 use crate::kernels::operands::Operands;
 use crate::kernels::operator::Operator;
 use crate::kernels::{Arrays, Places, array};
-use crate::model::lower::{Call, Lowered, Place, Plan, Precision};
+use crate::model::lower::{Call, Layer, Lowered, Place, Plan, Precision};
 use crate::sampling::{Sampler, Settings};
 use crate::session::Session;
 use crate::simulation::KernelRun;
@@ -129,6 +129,30 @@ pub fn simulate(
         simulated.kernels.push(kernel);
     }
     Ok(simulated)
+}
+
+/// The launches of each of so many layers.
+pub fn by_layer(launches: &[Launch], layers: usize) -> Vec<&[Launch]> {
+    let mut rest = launches;
+    let each = (0..layers).map(|layer| {
+        let (own, others) = rest.split_at(rest.partition_point(|launch| launch.layer == layer));
+        rest = others;
+        own
+    });
+    each.collect()
+}
+
+/// Layers in the order in which they run, each with the number of its run: neighbours that run equally often are a step, and
+/// take turns.
+pub fn order(layers: &[Layer]) -> impl Iterator<Item = (usize, u64)> {
+    let mut begin = 0;
+    layers
+        .chunk_by(|a, b| a.times == b.times)
+        .flat_map(move |step| {
+            let own = begin..begin + step.len();
+            begin = own.end;
+            (0..step[0].times).flat_map(move |round| own.clone().map(move |layer| (layer, round)))
+        })
 }
 
 /// The operators that differ, and for each call which it is.

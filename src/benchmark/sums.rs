@@ -72,7 +72,12 @@ pub fn model(
         latency_ms: ms(rolled.latency_s),
         ci_rel: rolled.ci_rel,
         throughput: fit.fits.then(|| over(per_run as f64, rolled.latency_s)),
-        unit: if tokens { "tokens/s" } else { "samples/s" },
+        steps: graph.steps.as_ref().map(|steps| steps.count),
+        unit: match (tokens, &graph.steps) {
+            (true, _) => "tokens/s",
+            (false, Some(_)) => "images/s",
+            (false, None) => "samples/s",
+        },
         time_to_first_token_ms: ms(rolled.latency_s)
             .filter(|_| tokens && case.phase == Phase::Prefill),
         time_per_token_ms: ms(rolled.latency_s).filter(|_| decodes),

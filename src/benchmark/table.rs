@@ -61,12 +61,12 @@ fn kinds(layers: &[Layer]) -> Vec<Kind<'_>> {
             });
         }
         let kind = &mut kinds[at];
-        if kind.count == 0 {
+        if at == next {
             kind.name.clone_from(&layer.name);
-        } else if kind.count == 1 {
+        } else {
             kind.name = kind_of(&layer.name);
         }
-        kind.count += 1;
+        kind.count += layer.times;
         kind.time_us += layer.time_us;
         kind.flops += layer.flops;
         kind.bytes += layer.bytes;
@@ -176,6 +176,10 @@ fn heading(model: &Model) -> String {
     let gpus = match model.tensor_parallel {
         1 => String::new(),
         n => format!(", one of {n} GPUs that share every layer"),
+    };
+    let tokens = match model.steps {
+        None => tokens,
+        Some(n) => format!("{tokens}, {n} steps"),
     };
     format!(
         "{} on {}: batch of {}{tokens}, {}, {}, {}{optimizer}{gpus}\n",

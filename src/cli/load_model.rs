@@ -67,6 +67,9 @@ pub struct ExtentArgs {
     /// Shape of an input, such as input_ids=1x128 (repeatable).
     #[arg(long, value_name = "NAME=AxB")]
     pub input_shape: Vec<String>,
+    /// Steps of a model that takes some for a result [default of stable-diffusion and sdxl: 50].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub steps: Option<u64>,
     /// Count operators that are not known as nothing.
     #[arg(long)]
     pub skip_unknown: bool,
@@ -80,6 +83,7 @@ impl ExtentArgs {
     pub fn bindings(&self) -> Result<Bindings> {
         let mut bindings = Bindings::parse(&self.dim, &self.input_shape)?;
         bindings.skip_unknown = self.skip_unknown;
+        bindings.steps = self.steps;
         Ok(bindings)
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod benchmark;
 pub mod best_batch;
+pub mod calibrate;
 pub mod common;
 pub mod compare_models;
 pub mod correlate;
@@ -63,6 +64,8 @@ enum Command {
     Correlate(correlate::Args),
     /// Predicted times of kernels against thousands of measured ones.
     Validate(validate::Args),
+    /// Physical quantities of a GPU, fitted to measurements of a board.
+    Calibrate(calibrate::Args),
     /// One DRAM channel alone, fed by a request trace.
     Dram(dram::Args),
 }
@@ -94,6 +97,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::MicroBenchmark(args) => micro_benchmark::run(&args),
         Command::Correlate(args) => correlate::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::Dram(args) => dram::run(&args),
     }
 }

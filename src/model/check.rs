@@ -92,8 +92,7 @@ impl Graph {
             let node = &self.nodes[node];
             fault(format!("node {} ({})", node.name, node.op), what)
         })?;
-        let flops = |n: &super::graph::Node| n.products.iter().map(|p| p.flops()).sum::<u128>();
-        match self.nodes.iter().map(flops).sum::<u128>() > u128::from(u64::MAX) {
+        match self.all_flops() > u128::from(u64::MAX) {
             true => fault(
                 "whole graph".into(),
                 "it has more operations than 64 bits count".into(),

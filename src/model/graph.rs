@@ -2,6 +2,7 @@
 
 use super::shard::Sharding;
 use serde::Serialize;
+use std::ops::Range;
 
 /// Type of the elements of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -284,6 +285,15 @@ pub struct Node {
     pub products: Vec<Product>,
 }
 
+/// Nodes that run several times, one round after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Steps {
+    /// The nodes of a step.
+    pub nodes: Range<usize>,
+    /// Steps.
+    pub count: u64,
+}
+
 /// Most notes of a graph.
 const NOTES_MAX: usize = 100;
 
@@ -302,6 +312,8 @@ pub struct Graph {
     pub outputs: Vec<TensorId>,
     /// Bytes of keys and values that are kept from one token to the next.
     pub kv_cache_bytes: u64,
+    /// Nodes that run more than once in a run.
+    pub steps: Option<Steps>,
     /// What was assumed on the way.
     pub notes: Vec<String>,
     /// How it was cut for several GPUs; shapes are those of one of them.
@@ -344,10 +356,30 @@ impl Graph {
         self.tensors.iter().filter(|t| t.role == Role::Weight)
     }
 
-    /// Floating-point operations in matrix products and convolutions.
+    /// How often a node runs in a run.
+    pub fn times(&self, node: usize) -> u64 {
+        let own = self
+            .steps
+            .as_ref()
+            .filter(|steps| steps.nodes.contains(&node));
+        own.map_or(1, |steps| steps.count)
+    }
+
+    /// Floating-point operations in matrix products and convolutions, those of steps as often as they run.
     pub fn flops(&self) -> u64 {
-        let products = self.nodes.iter().flat_map(|node| &node.products);
-        let flops: u128 = products.map(Product::flops).sum();
-        u64::try_from(flops).unwrap_or(u64::MAX)
+        u64::try_from(self.all_flops()).unwrap_or(u64::MAX)
+    }
+
+    /// The same, whatever their number.
+    pub(super) fn all_flops(&self) -> u128 {
+        let of = |(index, node): (usize, &Node)| {
+            let once: u128 = node.products.iter().map(Product::flops).sum();
+            once.saturating_mul(u128::from(self.times(index)))
+        };
+        self.nodes
+            .iter()
+            .enumerate()
+            .map(of)
+            .fold(0, u128::saturating_add)
     }
 }

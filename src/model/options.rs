@@ -17,6 +17,8 @@ pub struct Bindings {
     pub seq: Option<u64>,
     /// GPUs that share every layer: `--tensor-parallel`.
     pub tensor_parallel: Option<u64>,
+    /// Steps of a model that has some: `--steps`.
+    pub steps: Option<u64>,
     /// Operators that are not known count as nothing: `--skip-unknown`.
     pub skip_unknown: bool,
     /// What of it the model has asked for.

@@ -37,7 +37,7 @@ pub fn open(name: &str, format: Option<Format>, bindings: &Bindings) -> Result<G
             None => return Err(nothing(name)),
         };
         graph.check(name)?;
-        return Ok(graph);
+        return stepped(graph, name, bindings);
     }
     if path.is_dir() {
         return folder(path, format, bindings);
@@ -72,7 +72,17 @@ pub fn open(name: &str, format: Option<Format>, bindings: &Bindings) -> Result<G
         graph.name = stem;
     }
     graph.check(name)?;
-    Ok(graph)
+    stepped(graph, name, bindings)
+}
+
+/// `graph`, unless steps were asked for that it does not have.
+fn stepped(graph: Graph, name: &str, bindings: &Bindings) -> Result<Graph> {
+    match (bindings.steps, &graph.steps) {
+        (Some(n), None) => Err(Error::Usage(format!(
+            "--steps {n}: {name} has no steps; those that have are stable-diffusion and sdxl"
+        ))),
+        _ => Ok(graph),
+    }
 }
 
 /// A name that is neither a file nor a built-in model.

@@ -50,7 +50,7 @@ pub struct Operator {
     pub op: String,
     /// Nodes.
     pub count: u64,
-    /// Operations in their matrix products.
+    /// Operations in their matrix products, as often as they run.
     pub flops: u64,
     /// Whether what they do is known, and not only what shape comes out.
     pub supported: bool,
@@ -90,17 +90,20 @@ pub struct Unsupported {
 fn gemms(graph: &Graph) -> Vec<Gemm> {
     let mut places: BTreeMap<Product, usize> = BTreeMap::new();
     let mut gemms: Vec<Gemm> = Vec::new();
-    for product in graph.nodes.iter().flat_map(|node| &node.products) {
+    let each = graph.nodes.iter().enumerate();
+    let each = each.flat_map(|(index, node)| node.products.iter().map(move |p| (index, p)));
+    for (node, product) in each {
+        let times = graph.times(node);
         let place = *places.entry(*product).or_insert(gemms.len());
         match gemms.get_mut(place) {
-            Some(gemm) => gemm.count += 1,
+            Some(gemm) => gemm.count += times,
             None => gemms.push(Gemm {
                 op: product.op,
                 m: product.m,
                 n: product.n,
                 k: product.k,
                 batch: product.batch,
-                count: 1,
+                count: times,
                 dtype: product.dtype.name(),
             }),
         }
@@ -110,7 +113,7 @@ fn gemms(graph: &Graph) -> Vec<Gemm> {
 
 fn operators(graph: &Graph) -> Vec<Operator> {
     let mut all: BTreeMap<&str, Operator> = BTreeMap::new();
-    for node in &graph.nodes {
+    for (index, node) in graph.nodes.iter().enumerate() {
         let entry = all.entry(&node.op).or_insert_with(|| Operator {
             op: node.op.clone(),
             count: 0,
@@ -120,7 +123,7 @@ fn operators(graph: &Graph) -> Vec<Operator> {
         let flops: u128 = node.products.iter().map(Product::flops).sum();
         entry.count += 1;
         // Checked graphs have no more operations than 64 bits count.
-        entry.flops += flops as u64;
+        entry.flops += flops as u64 * graph.times(index);
         entry.supported &= !matches!(node.kind, Kind::Unsupported(_));
     }
     let mut all: Vec<Operator> = all.into_values().collect();

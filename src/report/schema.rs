@@ -204,6 +204,8 @@ record! {
         pub pass: &'static str,
         /// Its kernels, as positions in `kernels`, in the order of their launches; a kernel that is launched again with the same tensors in L2 is there once.
         pub kernels: Vec<usize>,
+        /// How often it runs, in a model with steps; the numbers below are of all its runs.
+        pub times: u64 = "runs",
         /// Core cycles of its kernels.
         pub cycles: u64 = "cycles",
         /// The same in microseconds.
@@ -236,6 +238,8 @@ record! {
         pub batch_size: u64 = "sequences",
         /// Tokens of a sequence, or of those that are kept in decoding; absent where the model has none.
         pub seq_len: Option<u64> = "tokens",
+        /// Steps that a run takes; null where the model has none.
+        pub steps: Option<u64> = "steps",
         /// Numbers of weights and activations.
         pub precision: &'static str,
         /// Who launches the kernels: `eager`, `graph` or `compile`.
@@ -258,7 +262,7 @@ record! {
         pub ci_rel: f64 = "ratio",
         /// Results a second, in `unit`; null where it does not fit.
         pub throughput: Option<f64> = "1/s", by "batch_size (x seq_len) / latency_ms x 1000",
-        /// What is counted: `tokens/s` or `samples/s`.
+        /// What is counted: `tokens/s`, `samples/s`, or `images/s` of a model that takes steps for an image.
         pub unit: &'static str,
         /// Time until the first token is known; null where there is none.
         pub time_to_first_token_ms: Option<f64> = "ms",

@@ -4,6 +4,7 @@
 //! would launch, they are simulated behind an earlier run of themselves, and the sum of their times is held against the
 //! measurement. Nothing of a row's time goes into its prediction.
 
+pub mod calibrate;
 pub mod cuda;
 pub mod dataset;
 pub mod filter;
@@ -156,7 +157,7 @@ pub fn run(job: &Job<'_>) -> Result<Results> {
             None => interrupted = true,
             Some(Ok(Ok(row))) => rows.push(row),
             Some(Ok(Err(Unfit::Skip(reason)))) => *skipped.entry(reason).or_default() += 1,
-            Some(Ok(Err(Unfit::Fault(what)))) => return Err(fault(job, task.row, what)),
+            Some(Ok(Err(Unfit::Fault(what)))) => return Err(fault(&job.dataset, task.row, what)),
             Some(Err(_)) if stop.load(Ordering::Relaxed) => interrupted = true,
             Some(Err(error)) => return Err(error),
         }
@@ -184,9 +185,9 @@ pub fn run(job: &Job<'_>) -> Result<Results> {
     Ok(results(job, rows, skipped, interrupted))
 }
 
-fn fault(job: &Job<'_>, row: &Row, what: String) -> Error {
+fn fault(dataset: &str, row: &Row, what: String) -> Error {
     let place = format!("line {} ({})", row.line, row.id);
-    Error::input(&job.dataset, place, what, "correct the row, or take it out")
+    Error::input(dataset, place, what, "correct the row, or take it out")
 }
 
 fn tasks<'a>(
@@ -204,7 +205,7 @@ fn tasks<'a>(
             }
             let known: Vec<&str> = boards.iter().map(|board| board.name.as_str()).collect();
             let what = format!("GPU {:?} is no board; known: {}", row.gpu, known.join(", "));
-            return Err(fault(job, row, what));
+            return Err(fault(&job.dataset, row, what));
         };
         let wanted = job.gpu.as_deref().is_none_or(|gpu| board.is(gpu));
         if !wanted {
@@ -221,14 +222,14 @@ fn tasks<'a>(
                     .entry(format!("{reason} is not modelled"))
                     .or_default() += 1;
             }
-            Err(Unfit::Fault(what)) => return Err(fault(job, row, what)),
+            Err(Unfit::Fault(what)) => return Err(fault(&job.dataset, row, what)),
         }
     }
     Ok(tasks)
 }
 
 /// `count` of `tasks`, in their order.
-fn drawn(tasks: Vec<Task<'_>>, count: usize, seed: u64) -> Vec<Task<'_>> {
+fn drawn<T>(tasks: Vec<T>, count: usize, seed: u64) -> Vec<T> {
     let mut order: Vec<usize> = (0..tasks.len()).collect();
     order.shuffle(&mut Pcg64Mcg::seed_from_u64(seed));
     order.truncate(count);

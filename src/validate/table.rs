@@ -111,7 +111,7 @@ fn rows(results: &Results) -> String {
 }
 
 /// A table with `rows`, whose first `names` columns are words.
-fn filled(
+pub(super) fn filled(
     header: &[&str],
     names: usize,
     rows: impl IntoIterator<Item = Vec<String>>,

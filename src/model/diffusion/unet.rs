@@ -165,16 +165,15 @@ fn embed(b: &mut Builder, name: &str, x: TensorId) -> TensorId {
     })
 }
 
-/// What a step is known by: its number, and the whole text and the sizes of the image where the version knows them.
-fn time(b: &mut Builder, batch: u64, size: Size) -> TensorId {
+/// What a step is known by: its number, and the `whole` text and the sizes of the image where the version knows them.
+fn time(b: &mut Builder, batch: u64, whole: Option<TensorId>, size: Size) -> TensorId {
     let step = b.input("timestep", Dtype::Float32, vec![batch]);
     let waves = [batch, size.levels[0].0];
     let waves = b.apply("time_proj", "Sin", Kind::Elementwise, &[step], waves);
     let time = embed(b, "time_embedding", waves);
-    if !size.xl {
+    let Some(whole) = whole else {
         return time;
-    }
-    let whole = b.input("text_embeds", b.dtype, vec![batch, 1280]);
+    };
     let sizes = b.input("time_ids", Dtype::Float32, vec![batch, 6]);
     let waves = [batch, 6 * 256];
     let waves = b.apply("add_time_proj", "Sin", Kind::Elementwise, &[sizes], waves);
@@ -188,18 +187,33 @@ pub fn latents(b: &mut Builder, batch: u64, [height, width]: [u64; 2]) -> Tensor
     b.input("sample", b.dtype, vec![batch, LATENT, height, width])
 }
 
+/// What the network sees of a batch of texts.
+#[derive(Clone, Copy, Debug)]
+pub struct Text {
+    /// batch x tokens x elements.
+    pub tokens: TensorId,
+    /// batch x elements, where the version has it.
+    pub whole: Option<TensorId>,
+}
+
+/// Texts as inputs.
+pub fn texts(b: &mut Builder, batch: u64, size: Size) -> Text {
+    let shape = vec![batch, TOKENS, size.text];
+    Text {
+        tokens: b.input("encoder_hidden_states", b.dtype, shape),
+        whole: size
+            .xl
+            .then(|| b.input("text_embeds", b.dtype, vec![batch, 1280])),
+    }
+}
+
 /// The network on `x`.
-pub fn unet(b: &mut Builder, x: TensorId, size: Size) -> TensorId {
+pub fn unet(b: &mut Builder, x: TensorId, text: Text, size: Size) -> TensorId {
     let batch = b.shape(x)[0];
-    let text = b.input(
-        "encoder_hidden_states",
-        b.dtype,
-        vec![batch, TOKENS, size.text],
-    );
     let context = Context {
         size,
-        time: time(b, batch, size),
-        text,
+        time: time(b, batch, text.whole, size),
+        text: text.tokens,
     };
     let last = size.levels.len() - 1;
     let mut x = conv(b, "conv_in", x, size.levels[0].0, 1);
@@ -240,12 +254,12 @@ pub fn unet(b: &mut Builder, x: TensorId, size: Size) -> TensorId {
     normed(b, 0, x, LATENT)
 }
 
-/// A step: the network with and without the text as one batch, and how much the text changes, enlarged.
-pub fn guided(b: &mut Builder, batch: u64, latent: [u64; 2], size: Size) -> TensorId {
-    let x = latents(b, batch, latent);
+/// A step on the latents `x`: the network with and without the text as one batch, and how much the text changes, enlarged.
+/// `text` has as many empty texts as others.
+pub fn guided(b: &mut Builder, x: TensorId, text: Text, size: Size) -> TensorId {
     let both = b.concat("both", &[x, x], 0);
-    let noise = unet(b, both, size);
-    let shape = [batch, LATENT, latent[0], latent[1]];
+    let noise = unet(b, both, text, size);
+    let shape: [u64; 4] = b.shape(x).try_into().expect("latents have four dimensions");
     let [without, with] =
         ["noise.without_text", "noise.with_text"].map(|name| b.part(name, noise, shape));
     let change = b.each("guidance.change", "Sub", &[with, without]);

@@ -32,9 +32,8 @@ fn middle(b: &mut Builder, x: TensorId) -> TensorId {
     b.within("mid.resnets.1", |b| residual(b, x, channels, None))
 }
 
-/// Images of latents.
-pub fn decode(b: &mut Builder, batch: u64, [height, width]: [u64; 2]) -> TensorId {
-    let x = b.input("latents", b.dtype, vec![batch, LATENT, height, width]);
+/// Images of the latents `x`.
+pub fn decode(b: &mut Builder, x: TensorId) -> TensorId {
     let x = pointwise(b, "post_quant_conv", x, LATENT);
     b.within("decoder", |b| {
         let x = conv(b, "conv_in", x, CHANNELS[3], 1);

@@ -170,6 +170,7 @@ impl<'a> Lowering<'a> {
             flops: flops(&of.products),
             bytes: 0,
             calls: Vec::new(),
+            times: self.graph.times(node),
         });
     }
 
@@ -247,7 +248,7 @@ impl<'a> Lowering<'a> {
             node: of.name.clone(),
             op: of.op.clone(),
             reason: reason.into(),
-            flops: flops(&of.products),
+            flops: flops(&of.products).saturating_mul(self.graph.times(node)),
         });
     }
 

@@ -117,6 +117,8 @@ pub struct Layer {
     pub bytes: u64,
     /// What is called, in order.
     pub calls: Vec<Call>,
+    /// How often it runs; the numbers above are of one time.
+    pub times: u64,
 }
 
 /// A node that was not lowered.

@@ -201,7 +201,7 @@ fn every_product_is_lowered() {
                 .layers
                 .iter()
                 .filter(products)
-                .map(|layer| layer.flops)
+                .map(|layer| layer.flops * layer.times)
                 .sum();
             let error = flops as f64 / graph.flops() as f64 - 1.0;
             // Pooling counts as a convolution.

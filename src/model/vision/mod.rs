@@ -124,6 +124,18 @@ pub const NETWORKS: &[Network] = &[
     detector("rtdetr-x", "rtdetr", |b, x| {
         rtdetr::rtdetr(b, x, rtdetr::EXTRA)
     }),
+    detector("rtdetr-r18", "rtdetr", |b, x| {
+        rtdetr::rtdetr(b, x, rtdetr::R18)
+    }),
+    detector("rtdetr-r34", "rtdetr", |b, x| {
+        rtdetr::rtdetr(b, x, rtdetr::R34)
+    }),
+    detector("rtdetr-r50", "rtdetr", |b, x| {
+        rtdetr::rtdetr(b, x, rtdetr::R50)
+    }),
+    detector("rtdetr-r101", "rtdetr", |b, x| {
+        rtdetr::rtdetr(b, x, rtdetr::R101)
+    }),
 ];
 
 impl Network {

@@ -13,6 +13,8 @@ pub struct Depth {
     bottleneck: bool,
     /// How convolutions are normalised.
     norm: Norm,
+    /// How maps become smaller.
+    form: Form,
 }
 
 /// What stands behind a convolution.
@@ -24,11 +26,22 @@ enum Norm {
     Frozen,
 }
 
+/// How maps become smaller.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    /// By one window of 7 x 7 at the beginning, and by strides beside the blocks.
+    Original,
+    /// "vd": by three windows of 3 x 3 at the beginning, and by means beside the blocks. What goes past the first block of
+    /// a stage is always projected.
+    Mean,
+}
+
 const fn depth(blocks: [u64; 4], bottleneck: bool) -> Depth {
     Depth {
         blocks,
         bottleneck,
         norm: Norm::Learnt,
+        form: Form::Original,
     }
 }
 
@@ -52,6 +65,14 @@ impl Depth {
         }
     }
 
+    /// The same as detectors have it.
+    pub const fn with_means(self) -> Self {
+        Depth {
+            form: Form::Mean,
+            ..self
+        }
+    }
+
     /// A convolution without bias, and its normalisation.
     fn conv(
         self,
@@ -70,7 +91,25 @@ impl Depth {
         }
     }
 
-    fn block(self, b: &mut Builder, x: TensorId, width: u64, stride: u64) -> TensorId {
+    /// What goes past a block, with `out` channels and as small as what goes through it.
+    fn past(self, b: &mut Builder, x: TensorId, out: u64, [index, stride]: [u64; 2]) -> TensorId {
+        match self.form {
+            Form::Original if stride == 1 && b.shape(x)[1] == out => x,
+            Form::Original => self.conv(b, "downsample", x, out, [1, stride]),
+            Form::Mean if index > 0 => x,
+            Form::Mean => {
+                let x = match stride {
+                    1 => x,
+                    _ => b.pool("downsample.pool", "AveragePool", x, square(2, 2, stride, 0)),
+                };
+                self.conv(b, "downsample", x, out, [1, 1])
+            }
+        }
+    }
+
+    /// The block of number `index` in its stage.
+    fn block(self, b: &mut Builder, x: TensorId, width: u64, index: u64) -> TensorId {
+        let stride = if width > 64 && index == 0 { 2 } else { 1 };
         let out = if self.bottleneck { 4 * width } else { width };
         let inside = match self.bottleneck {
             true => {
@@ -86,24 +125,33 @@ impl Depth {
                 self.conv(b, "conv2", y, out, [3, 1])
             }
         };
-        let other = match stride != 1 || b.shape(x)[1] != out {
-            true => self.conv(b, "downsample", x, out, [1, stride]),
-            false => x,
-        };
+        let other = self.past(b, x, out, [index, stride]);
         let sum = b.each("add", "Add", &[inside, other]);
         b.each("relu", "Relu", &[sum])
     }
 
+    /// Half of the image in both dimensions, 64 channels.
+    fn stem(self, b: &mut Builder, mut x: TensorId) -> TensorId {
+        if self.form == Form::Original {
+            x = self.conv(b, "conv1", x, 64, [7, 2]);
+            return b.each("relu", "Relu", &[x]);
+        }
+        for (index, (out, stride)) in [(32, 2), (32, 1), (64, 1)].into_iter().enumerate() {
+            let name = format!("conv1.{index}");
+            x = self.conv(b, &name, x, out, [3, stride]);
+            x = blocks::act(b, &name, x, "Relu");
+        }
+        x
+    }
+
     /// What comes out of each of the four stages.
-    pub fn features(self, b: &mut Builder, mut x: TensorId) -> [TensorId; 4] {
-        x = self.conv(b, "conv1", x, 64, [7, 2]);
-        x = b.each("relu", "Relu", &[x]);
+    pub fn features(self, b: &mut Builder, x: TensorId) -> [TensorId; 4] {
+        let mut x = self.stem(b, x);
         x = b.pool("maxpool", "MaxPool", x, square(2, 3, 2, 1));
         [0, 1, 2, 3].map(|stage| {
             for index in 0..self.blocks[stage] {
-                let stride = if stage > 0 && index == 0 { 2 } else { 1 };
                 x = b.within(format_args!("layer{}.{index}", stage + 1), |b| {
-                    self.block(b, x, 64 << stage, stride)
+                    self.block(b, x, 64 << stage, index)
                 });
             }
             x

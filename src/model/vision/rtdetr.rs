@@ -3,7 +3,7 @@
 use super::attention::{HEADS, HIDDEN, attend, feed_forward, perceptron};
 use super::blocks::{act, as_image, as_tokens, enlarge, greatest};
 use super::yolo::{conv, repeated};
-use super::{blocks, hgnet};
+use super::{blocks, hgnet, resnet};
 use crate::model::graph::{Kind, Role, TensorId};
 use crate::model::hf::Builder;
 
@@ -11,8 +11,6 @@ use crate::model::hf::Builder;
 const QUERIES: u64 = 300;
 /// Classes of COCO.
 const CLASSES: u64 = 80;
-/// Layers of the decoder.
-const LAYERS: u64 = 6;
 /// Maps.
 const LEVELS: u64 = 3;
 /// Places of each map that a head looks at.
@@ -21,31 +19,75 @@ const POINTS: u64 = 4;
 /// A size.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    backbone: hgnet::Size,
+    backbone: Backbone,
     /// Channels of the maps behind it.
     width: u64,
+    /// Channels inside the blocks that join maps.
+    joined: u64,
     /// Elements inside the feed-forward network of the encoder.
     inner: u64,
+    /// Layers of the decoder.
+    layers: u64,
 }
 
-/// RT-DETR-L.
+/// What makes maps of an image.
+#[derive(Clone, Copy, Debug)]
+enum Backbone {
+    Hgnet(hgnet::Size),
+    Resnet(resnet::Depth),
+}
+
+/// With HGNetv2-L.
 pub const LARGE: Size = Size {
-    backbone: hgnet::LARGE,
+    backbone: Backbone::Hgnet(hgnet::LARGE),
     width: 256,
+    joined: 256,
     inner: 1024,
+    layers: 6,
 };
-/// RT-DETR-X.
+/// With HGNetv2-X.
 pub const EXTRA: Size = Size {
-    backbone: hgnet::EXTRA,
+    backbone: Backbone::Hgnet(hgnet::EXTRA),
     width: 384,
+    joined: 384,
     inner: 2048,
+    ..LARGE
+};
+/// With ResNet-50, whose normalisation is kept as another network has learnt it.
+pub const R50: Size = Size {
+    backbone: Backbone::Resnet(resnet::RESNET50.frozen().with_means()),
+    ..LARGE
+};
+/// With ResNet-101, the same.
+pub const R101: Size = Size {
+    backbone: Backbone::Resnet(resnet::RESNET101.frozen().with_means()),
+    ..EXTRA
+};
+/// With ResNet-18.
+pub const R18: Size = Size {
+    backbone: Backbone::Resnet(resnet::RESNET18.with_means()),
+    joined: 128,
+    layers: 3,
+    ..LARGE
+};
+/// With ResNet-34.
+pub const R34: Size = Size {
+    backbone: Backbone::Resnet(resnet::RESNET34.with_means()),
+    layers: 4,
+    ..R18
 };
 
-/// The network, with HGNetv2 as its backbone.
+/// The network.
 pub fn rtdetr(b: &mut Builder, x: TensorId, size: Size) -> Vec<TensorId> {
-    let maps = b.within("backbone", |b| hgnet::features(b, x, size.backbone));
+    let maps = b.within("backbone", |b| match size.backbone {
+        Backbone::Hgnet(size) => hgnet::features(b, x, size),
+        Backbone::Resnet(depth) => {
+            let [_, maps @ ..] = depth.features(b, x);
+            maps
+        }
+    });
     let maps = b.within("encoder", |b| encode(b, maps, size));
-    b.within("decoder", |b| decode(b, maps))
+    b.within("decoder", |b| decode(b, maps, size.layers))
 }
 
 /// Attention within the smallest map, then from small maps to large ones and back.
@@ -88,16 +130,20 @@ fn encode(b: &mut Builder, maps: [TensorId; 3], size: Size) -> [TensorId; 3] {
     [f3, f4, f5]
 }
 
-/// Two maps as one: blocks on one projection of both, and another projection added.
+/// Two maps as one: blocks on one projection of both, and another projection added; of as many channels as the maps.
 fn join(b: &mut Builder, name: &str, maps: [TensorId; 2], size: Size) -> TensorId {
     b.within(name, |b| {
         let both = b.concat("concat", &maps, 1);
-        let mut x = conv(b, "cv1", both, size.width, [1, 1]);
+        let mut x = conv(b, "cv1", both, size.joined, [1, 1]);
         for index in 0..3 {
-            x = repeated(b, &format!("m.{index}"), x, size.width);
+            x = repeated(b, &format!("m.{index}"), x, size.joined);
         }
-        let other = conv(b, "cv2", both, size.width, [1, 1]);
-        b.each("add", "Add", &[x, other])
+        let other = conv(b, "cv2", both, size.joined, [1, 1]);
+        let x = b.each("add", "Add", &[x, other]);
+        match size.joined == size.width {
+            true => x,
+            false => conv(b, "cv3", x, size.width, [1, 1]),
+        }
     })
 }
 
@@ -128,7 +174,7 @@ fn select(b: &mut Builder, memory: TensorId) -> [TensorId; 2] {
     [queries, act(b, "boxes", boxes, "Sigmoid")]
 }
 
-fn decode(b: &mut Builder, maps: [TensorId; 3]) -> Vec<TensorId> {
+fn decode(b: &mut Builder, maps: [TensorId; 3], layers: u64) -> Vec<TensorId> {
     let mut levels = Vec::new();
     for (level, &map) in maps.iter().enumerate() {
         let name = format!("input_proj.{level}");
@@ -147,7 +193,7 @@ fn decode(b: &mut Builder, maps: [TensorId; 3]) -> Vec<TensorId> {
         b.weight("query_pos_head.1.weight", [HIDDEN, hidden]),
         b.weight("query_pos_head.1.bias", [HIDDEN]),
     ];
-    for index in 0..LAYERS {
+    for index in 0..layers {
         [x, boxes] = b.within(format_args!("layers.{index}"), |b| {
             let y = b.project("query_pos.0", boxes, first[0], Some(first[1]));
             let y = act(b, "query_pos.0", y, "Relu");

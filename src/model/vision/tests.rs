@@ -44,9 +44,44 @@ fn trained(graph: &Graph) -> u64 {
         count += head.map(|t| t.elements()).sum::<u64>();
     }
     if graph.name.starts_with("rtdetr") {
-        count += 80 * 256 + 5 * (256 + 1) * 80;
+        let last = |name: &str| {
+            graph
+                .nodes
+                .iter()
+                .filter(|n| n.name.ends_with(name))
+                .count() as u64
+        };
+        let layers = last("moved");
+        // The library of the paper has a class for nothing among those of noisy boxes.
+        let classes = if graph.name.starts_with("rtdetr-r") {
+            81
+        } else {
+            80
+        };
+        count += classes * 256 + (layers - 1) * (256 + 1) * 80;
     }
     count
+}
+
+/// Parameters of the first convolutions, which training does not touch where normalisation is kept.
+fn stem(graph: &Graph) -> u64 {
+    let weights = graph
+        .weights()
+        .filter(|t| t.name.starts_with("backbone.conv1."));
+    weights.map(|t| t.elements()).sum()
+}
+
+/// What the library of the paper has when it begins to train, as its logs say it: what is trained.
+#[test]
+fn parameters_of_rtdetr_with_residual_networks_are_those_that_are_trained() {
+    for (name, parameters) in [("rtdetr-r18", 20_184_464), ("rtdetr-r34", 31_441_668)] {
+        assert_eq!(trained(&build(name)), parameters, "{name}");
+    }
+    let graph = build("rtdetr-r50");
+    assert_eq!(trained(&graph) - stem(&graph), 42_862_860);
+    // Of this one there is no more than what the paper says: 76 million.
+    let graph = build("rtdetr-r101");
+    assert_eq!((trained(&graph) - stem(&graph)) / 1_000_000, 76);
 }
 
 /// Torchvision counts the first, timm DeiT, Ultralytics YOLO and RT-DETR, Transformers DETR; MobileNet v1 is
@@ -190,13 +225,22 @@ fn operations_of_yolov10_are_those_of_the_paper_without_attention() {
     }
 }
 
-/// The paper counts both branches of the convolutions that are one when the network is run.
+/// The paper counts both branches of the convolutions that are one when the network is run. It does not say what its whole
+/// numbers count besides products: with residual networks they are 0.3 to 0.7 more than these.
 #[test]
 fn operations_of_rtdetr_are_those_of_the_paper_with_second_branches() {
-    for (name, published) in [("rtdetr-l", 110.0), ("rtdetr-x", 234.0)] {
+    let published = [
+        ("rtdetr-l", 110.0),
+        ("rtdetr-x", 234.0),
+        ("rtdetr-r18", 60.0),
+        ("rtdetr-r34", 92.0),
+        ("rtdetr-r50", 136.0),
+        ("rtdetr-r101", 259.0),
+    ];
+    for (name, published) in published {
         let graph = build(name);
         let more = branches(&graph).map(|(node, window, second)| flops_of(node) / window * second);
-        near(name, graph.flops() + more.sum::<u64>(), published, 0.5);
+        near(name, graph.flops() + more.sum::<u64>(), published, 0.7);
     }
 }
 

@@ -42,6 +42,12 @@ fn obstacle(node: &Node) -> Option<&'static str> {
 
 /// Lists the nodes of the graph whose gradients are not known.
 pub fn refuse(l: &mut Lowering<'_>) {
+    if l.graph.steps.is_some() {
+        l.refuse(
+            0,
+            "a whole image in steps is made, not trained: its parts can be, list-models has them",
+        );
+    }
     for node in 0..l.graph.nodes.len() {
         if let Some(reason) = obstacle(l.node(node)) {
             l.refuse(node, reason);

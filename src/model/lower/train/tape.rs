@@ -119,6 +119,7 @@ impl<'a> Tape<'a> {
     pub fn open(&mut self, name: &str, op: &str, pass: Pass) {
         self.products = 0;
         self.layer = Some(Layer {
+            times: 1,
             name: name.to_owned(),
             op: op.to_owned(),
             pass,
