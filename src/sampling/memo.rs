@@ -262,3 +262,41 @@ fn content(kernel: &Kernel) -> Result<String> {
     }
     Ok(hash.hex())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_whatever_its_fractions() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("run.json");
+        let mut counters = Vec::new();
+        let empty = ChipCounters::default();
+        let _ = empty.blend(&empty, &mut |_, count, _| {
+            counters.push(count);
+            count
+        });
+        for n in 1..2000u32 {
+            // The first of these came back as another number from a reader that rounds.
+            let ci_rel = 0.029712066557770294 / f64::from(n);
+            let mut stored = Stored {
+                version: VERSION,
+                key: "k".into(),
+                check: String::new(),
+                start: 0,
+                end: 1,
+                warp_instructions: 1,
+                thread_instructions: 1,
+                sampled: true,
+                simulated_fraction: ci_rel / 3.0,
+                ci_rel,
+                note: None,
+                counters: counters.clone(),
+            };
+            stored.check = stored.checksum();
+            stored.write(&file).unwrap();
+            assert!(Stored::read(&file, "k").is_some(), "{ci_rel}");
+        }
+    }
+}
