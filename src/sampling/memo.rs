@@ -247,9 +247,8 @@ fn content(kernel: &Kernel) -> Result<String> {
     if let Some(totals) = kernel.totals {
         hash.bytes(&totals.content.to_le_bytes());
     }
-    for inst in &kernel.code.insts {
-        hash.bytes(format!("{inst:?}").as_bytes());
-    }
+    let code = bincode::encode_to_vec(&*kernel.code, bincode::config::legacy());
+    hash.bytes(&code.map_err(|e| Error::Run(format!("{}: its code: {e}", header.name)))?);
     let ctas = header.cta_count();
     let mut encoder = CtaEncoder::default();
     let mut streams = vec![WarpStream::default(); header.warps_per_cta() as usize];

@@ -1,75 +1,187 @@
 //! Mixtures of experts, and recurrent layers.
 
-use super::Content;
 use super::context::{Lie, Lowering};
+use super::plan::Runtime;
+use super::{Content, Place};
 use crate::kernels::operator::{EmbeddingOp, Function, GemmOp, Operands};
+use crate::model::graph::Product;
 
-/// Feed-forward networks of which each token takes some: tokens are spread evenly, and the networks that are taken are a
-/// batch of products.
+/// Feed-forward networks of which each token takes some; tokens are spread evenly. A framework runs one network after the
+/// other, each on the tokens that take it; elsewhere those that are taken are a batch of products.
 pub fn lower(l: &mut Lowering<'_>, node: usize, [experts, chosen]: [u64; 2]) {
     let of = l.node(node);
     let (&[x, choice, up, down], [first, second]) = (&of.inputs[..], &of.products[..]) else {
         return l.refuse(node, "experts without two matrices");
     };
     let y = of.outputs[0];
-    let (width, inner) = (second.m, second.k);
-    let tokens = l.tensor(x).elements() / width.max(1);
+    let tokens = l.tensor(x).elements() / second.m.max(1);
     let taken = tokens * chosen;
     let active = experts.min(taken).max(1);
-    let rows = taken.div_ceil(active);
-    l.assume("tokens are spread evenly over experts, each with a part of a batch of products");
-    let data = l.data();
-    let [gathered, wide, inside, narrow] =
-        [width, first.m, inner, width].map(|n| l.temporary(active * rows * n, data));
-    let [x, choice, up, down] = [x, choice, up, down].map(|id| l.place(id));
-    let y = l.place(y);
-    let gather = EmbeddingOp {
-        rows: active * rows,
-        cols: width,
-        table: tokens.max(1),
-        data,
-    };
-    l.call(gather, vec![x, choice], vec![gathered]);
-    let product = |l: &mut Lowering<'_>, n: u64, k: u64| GemmOp {
-        m: rows,
-        n,
-        k,
+    let [x, choice, up, down, y] = [x, choice, up, down, y].map(|id| l.place(id));
+    let mut networks = Networks {
+        products: [first.clone(), second.clone()],
+        rows: taken.div_ceil(active),
         batch: active,
-        ..super::matmul::plain(l, first)
+        tokens: tokens.max(1),
+        x,
+        choice,
+        weights: [up, down],
+        y,
     };
-    let op = product(l, first.m, width);
-    l.call(op, vec![gathered, up], vec![wide]);
-    let n = active * rows * inner;
-    match first.m == 2 * inner {
-        true => {
-            let half = super::Place {
-                offset: wide.offset + n * data.bytes(),
-                ..wide
+    match l.plan.runtime {
+        // The way back is written for networks that run together.
+        Runtime::Eager if l.plan.training.is_none() => {
+            l.assume("tokens are spread evenly over experts, which run one after the other");
+            networks.batch = 1;
+            networks.one_by_one(l, active);
+        }
+        _ => {
+            l.assume(
+                "tokens are spread evenly over experts, each with a part of a batch of products",
+            );
+            networks.together(l, chosen);
+        }
+    }
+}
+
+/// Networks of one size and their tokens.
+struct Networks {
+    /// Into a network and out of it.
+    products: [Product; 2],
+    /// Tokens of a network.
+    rows: u64,
+    /// Networks that run at once.
+    batch: u64,
+    /// Tokens in all.
+    tokens: u64,
+    x: Place,
+    choice: Place,
+    weights: [Place; 2],
+    y: Place,
+}
+
+impl Networks {
+    fn width(&self) -> u64 {
+        self.products[1].m
+    }
+
+    /// Numbers between the two products of a network's token.
+    fn inner(&self) -> u64 {
+        self.products[1].k
+    }
+
+    /// Tokens of the networks that run at once.
+    fn rows_at_once(&self) -> u64 {
+        self.rows * self.batch
+    }
+
+    /// Memory of what is in a network: its tokens, results of the first product, of the activation, of the second product.
+    fn buffers(&self, l: &mut Lowering<'_>) -> [Place; 4] {
+        let data = l.data();
+        [self.width(), self.products[0].m, self.inner(), self.width()]
+            .map(|n| l.temporary(self.rows_at_once() * n, data))
+    }
+
+    /// Rows of `from`, by index, to `to`; or back, where indices say where rows go.
+    fn rows(&self, l: &mut Lowering<'_>, from: Place, to: Place) {
+        let rows = EmbeddingOp {
+            rows: self.rows_at_once(),
+            cols: self.width(),
+            table: self.tokens,
+            data: l.data(),
+        };
+        l.call(rows, vec![from, self.choice], vec![to]);
+    }
+
+    /// The networks from number `first` on, between their buffers.
+    fn run(&self, l: &mut Lowering<'_>, first: u64, [tokens, wide, inside, narrow]: [Place; 4]) {
+        let data = l.data();
+        let product = |l: &mut Lowering<'_>, number: usize, from: Place, to: Place| {
+            let (n, k) = match number {
+                0 => (self.products[0].m, self.width()),
+                _ => (self.width(), self.inner()),
             };
+            let op = GemmOp {
+                m: self.rows,
+                n,
+                k,
+                batch: self.batch,
+                ..super::matmul::plain(l, &self.products[0])
+            };
+            let weight = Place {
+                offset: self.weights[number].offset + first * n * k * op.data.bytes(),
+                ..self.weights[number]
+            };
+            l.call(op, vec![from, weight], vec![to]);
+        };
+        product(l, 0, tokens, wide);
+        let n = self.rows_at_once() * self.inner();
+        match self.products[0].m == 2 * self.inner() {
+            true => {
+                let half = Place {
+                    offset: wide.offset + n * data.bytes(),
+                    ..wide
+                };
+                let between = (&[wide, half][..], inside);
+                l.each(Function::SiluMul, data, n, Lie::SAME, between);
+            }
+            false => l.each(Function::Relu, data, n, Lie::SAME, (&[wide], inside)),
+        }
+        product(l, 1, inside, narrow);
+    }
+
+    /// One network after the other: its tokens, what it makes of them, weighted, back to their places.
+    fn one_by_one(&self, l: &mut Lowering<'_>, active: u64) {
+        let data = l.data();
+        let buffers = self.buffers(l);
+        let [tokens, .., narrow] = buffers;
+        let column = Lie::rows_of(Operands::Column, self.width());
+        for expert in 0..active {
+            self.rows(l, self.x, tokens);
+            self.run(l, expert, buffers);
+            let n = self.rows * self.width();
             l.each(
-                Function::SiluMul,
+                Function::Mul,
                 data,
                 n,
-                Lie::SAME,
-                (&[wide, half], inside),
+                column,
+                (&[narrow, self.choice], tokens),
             );
+            self.rows(l, tokens, self.y);
         }
-        false => l.each(Function::Relu, data, n, Lie::SAME, (&[wide], inside)),
     }
-    let op = product(l, width, inner);
-    l.call(op, vec![inside, down], vec![narrow]);
-    // Each token's results, weighted, become one.
-    let column = Lie::rows_of(Operands::Column, width);
-    let of_choice = taken.min(active * rows);
-    for turn in 0..chosen {
-        let part = of_choice / chosen.max(1) * width;
-        let from = super::Place {
-            offset: narrow.offset + turn * part * data.bytes(),
-            ..narrow
-        };
-        match turn {
-            0 => l.each(Function::Mul, data, part, column, (&[from, choice], y)),
-            _ => l.each(Function::Add, data, part, Lie::SAME, (&[from, y], y)),
+
+    /// All at once; each token's results, weighted, become one.
+    fn together(&self, l: &mut Lowering<'_>, chosen: u64) {
+        let data = l.data();
+        let buffers = self.buffers(l);
+        let [tokens, .., narrow] = buffers;
+        self.rows(l, self.x, tokens);
+        self.run(l, 0, buffers);
+        let column = Lie::rows_of(Operands::Column, self.width());
+        let of_choice = (self.tokens * chosen).min(self.rows_at_once());
+        for turn in 0..chosen {
+            let part = of_choice / chosen.max(1) * self.width();
+            let from = Place {
+                offset: narrow.offset + turn * part * data.bytes(),
+                ..narrow
+            };
+            match turn {
+                0 => l.each(
+                    Function::Mul,
+                    data,
+                    part,
+                    column,
+                    (&[from, self.choice], self.y),
+                ),
+                _ => l.each(
+                    Function::Add,
+                    data,
+                    part,
+                    Lie::SAME,
+                    (&[from, self.y], self.y),
+                ),
+            }
         }
     }
 }
@@ -80,7 +192,7 @@ pub fn recurrent(l: &mut Lowering<'_>, node: usize, steps: u64) {
     let (Some(&x), Some(&y)) = (of.inputs.first(), of.outputs.first()) else {
         return l.refuse(node, "a recurrent layer without operands");
     };
-    let weights: Vec<super::Place> = of.inputs[1..]
+    let weights: Vec<Place> = of.inputs[1..]
         .iter()
         .take(2)
         .map(|&id| l.place(id))

@@ -1,7 +1,7 @@
 //! What a runtime puts into the kernel in front of it.
 
-use super::Runtime;
 use super::context::Lowering;
+use super::{Runtime, patterns};
 use crate::kernels::operator::Epilogue;
 use crate::model::graph::{Kind, TensorId};
 
@@ -36,6 +36,10 @@ pub fn bias(l: &mut Lowering<'_>, id: TensorId, n: u64) -> Option<Bias> {
 pub fn activation(l: &mut Lowering<'_>, id: TensorId) -> Option<(Epilogue, TensorId)> {
     if l.plan.runtime != Runtime::Graph || !l.plan.folds() {
         return None;
+    }
+    if let Some((nodes, result)) = patterns::gelu_of(l, id) {
+        nodes.into_iter().for_each(|node| l.take(node));
+        return Some((Epilogue::Gelu, result));
     }
     let (node, by) = l.only_reader(id)?;
     let epilogue = match l.node(node).op.as_str() {

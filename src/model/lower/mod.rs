@@ -11,6 +11,8 @@ mod context;
 mod conv;
 mod elementwise;
 mod experts;
+#[cfg(test)]
+mod fused_tests;
 mod fusion;
 mod matmul;
 mod moves;

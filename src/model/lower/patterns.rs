@@ -84,6 +84,22 @@ pub fn find(l: &Lowering<'_>) -> Found {
     found
 }
 
+/// The nodes that spell out the GELU of `id`, which nothing else reads, and its result.
+pub fn gelu_of(l: &Lowering<'_>, id: TensorId) -> Option<(Vec<usize>, TensorId)> {
+    let readers = l.readers(id);
+    let of = |&first: &usize| {
+        let spelt = function(l, first)?;
+        let mut nodes = vec![first];
+        nodes.extend(&spelt.nodes);
+        let own = spelt.function == Function::Gelu && spelt.x == id;
+        let alone = readers.iter().all(|reader| nodes.contains(reader));
+        (own && alone && !nodes.iter().any(|&node| l.is_done(node)))
+            .then_some((nodes, spelt.result))
+    };
+    let inside = !l.graph.outputs.contains(&id);
+    readers.iter().find_map(of).filter(|_| inside)
+}
+
 /// The operand of `node` that is not `known`.
 fn other(l: &Lowering<'_>, node: usize, known: TensorId) -> Option<TensorId> {
     let inputs = &l.node(node).inputs;

@@ -5,7 +5,7 @@ use crate::kernels::operator::{Epilogue, Function, RowFunction};
 use crate::model::options::Bindings;
 use crate::model::zoo;
 
-fn graph(name: &str, batch: u64, seq: u64) -> Graph {
+pub(super) fn graph(name: &str, batch: u64, seq: u64) -> Graph {
     let bindings = Bindings {
         batch: Some(batch),
         seq: Some(seq),
@@ -14,7 +14,7 @@ fn graph(name: &str, batch: u64, seq: u64) -> Graph {
     zoo::find(name).unwrap().build(&bindings).unwrap()
 }
 
-fn plan(precision: Precision, runtime: Runtime, attention: Path) -> Plan {
+pub(super) fn plan(precision: Precision, runtime: Runtime, attention: Path) -> Plan {
     Plan {
         precision,
         runtime,
@@ -25,7 +25,7 @@ fn plan(precision: Precision, runtime: Runtime, attention: Path) -> Plan {
 }
 
 /// A word for each call.
-fn words(layers: &[Layer]) -> Vec<&'static str> {
+pub(super) fn words(layers: &[Layer]) -> Vec<&'static str> {
     let word = |call: &Call| match &call.operator {
         Operator::Gemm(op) if op.epilogue == Epilogue::Gelu => "gemm+gelu",
         Operator::Gemm(_) => "gemm",
@@ -275,10 +275,10 @@ fn a_precision_that_is_not_modelled_is_refused_by_name() {
 }
 
 /// A node: name of the operator, kind, inputs by name, result and its shape.
-type Written<'a> = (&'a str, Kind, &'a [&'a str], &'a str, &'a [u64]);
+pub(super) type Written<'a> = (&'a str, Kind, &'a [&'a str], &'a str, &'a [u64]);
 
 /// A graph of `nodes`.
-fn written(nodes: &[Written<'_>]) -> Graph {
+pub(super) fn written(nodes: &[Written<'_>]) -> Graph {
     use crate::model::graph::{Dtype, Node, Product, Role};
     let mut graph = Graph::default();
     let mut names: Vec<(String, usize)> = Vec::new();
@@ -288,9 +288,10 @@ fn written(nodes: &[Written<'_>]) -> Graph {
             .map(|name| match names.iter().find(|(known, _)| known == name) {
                 Some((_, id)) => *id,
                 None => {
-                    let (role, shape) = match name.starts_with("one") {
-                        true => (Role::Constant, vec![1]),
-                        false => (Role::Input, vec![2, 4, 64, 32]),
+                    let (role, shape) = match name.split('.').next() {
+                        Some("one") => (Role::Constant, vec![1]),
+                        Some("bias") => (Role::Constant, vec![32]),
+                        _ => (Role::Input, vec![2, 4, 64, 32]),
                     };
                     let id = graph.tensor(*name, Dtype::Float32, shape, role);
                     names.push(((*name).to_owned(), id));

@@ -80,6 +80,10 @@ fn every_weight_has_a_gradient() {
         let graph = model.build(&Bindings::default()).unwrap();
         for runtime in [Runtime::Eager, Runtime::Graph] {
             let lowered = lower(&graph, &plan(Precision::Fp16, runtime, Optimizer::Adam));
+            if graph.steps.is_some() {
+                assert!(!lowered.refused.is_empty(), "{}", model.name);
+                continue;
+            }
             if let Some(refused) = lowered.refused.first() {
                 assert_eq!(refused.op, "TopK", "{}", model.name);
                 continue;
