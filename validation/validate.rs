@@ -277,6 +277,45 @@ fn rows_of_every_operator_are_predicted_by_its_kernels() {
     }
 }
 
+/// DeepBench's programs add halves up in 16 bits, read C, and fill channels up to eight; other sources do not.
+#[test]
+fn rows_are_predicted_as_their_source_measured_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let gemm = r#""M":64,"N":64,"K":128,"ta":"N","tb":"N""#;
+    let conv = r#""N":2,"C":3,"H":8,"W":8,"K":16,"R":3,"S":3,"pad":1"#;
+    let row = |id: &str, op: &str, shape: &str, source: &str| {
+        let shape = format!("{{{shape}}}").replace('"', "\"\"");
+        format!("{id},V100-SXM2-16GB,{op},fp16,\"{shape}\",5,,{source}\n")
+    };
+    let rows = [
+        row("a", "gemm", gemm, "deepbench"),
+        row("b", "gemm", gemm, "x"),
+        row("c", "conv2d", conv, "deepbench"),
+        row("d", "conv2d", conv, "x"),
+    ];
+    let text = format!("{HEADER}{}", rows.concat());
+    let result = json(&["--dataset", &dataset(folder.path(), &text)]);
+    let row = |id: &str| {
+        let rows = result["rows"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["id"] == id).unwrap();
+        let launched = row["launched"].as_array().unwrap().iter();
+        let narrow = launched.filter(|of| of["kernel"].as_str().unwrap().contains("_acc16_"));
+        (narrow.count(), row["roofline_us"].as_f64().unwrap())
+    };
+    assert_eq!(
+        [row("a").0, row("b").0, row("c").0, row("d").0],
+        [1, 0, 1, 0]
+    );
+    // C once more; eight channels in place of three.
+    let (a, b) = (row("a").1, row("b").1);
+    let bytes = 2.0 * f64::from(64 * 128 * 2 + 64 * 64);
+    assert!(
+        (a / b - (bytes + 2.0 * 4096.0) / bytes).abs() < 1e-6,
+        "{a} {b}"
+    );
+    assert!(row("c").1 > row("d").1);
+}
+
 const MODELS: &str = "id,gpu,model,model_cfg,dtype,mode,option,batch,seq,n_gpus,measured_ms\n";
 const MODEL: &str = "m,V100-PCIE-32GB,small,\"{\"\"arch\"\":\"\"GPT2LMHeadModel\"\",\"\"heads\"\":2,\"\"hidden\"\":128,\
 \"\"layers\"\":2,\"\"vocab\"\":500}\",fp32 (TF32 off),inf,,1,16,1,0.5\n";

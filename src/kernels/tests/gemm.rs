@@ -34,6 +34,10 @@ const KINDS: &[(&str, &str)] = &[
     ("hgemm?layout=nt", "v100"),
     ("hgemm?layout=tn&epilogue=relu", "v100"),
     ("hgemm?tile_m=64&tile_n=64&warps_m=2&warps_n=2", "v100"),
+    ("hgemm?layout=nt&acc=f16", "v100"),
+    ("hgemm?layout=tn&acc=f16&epilogue=bias", "v100"),
+    ("hgemm?acc=f16", "t4"),
+    ("hgemm?layout=nt&acc=f16&split=2&merge=workspace", "a100-80"),
     ("hgemm?layout=nt", "t4"),
     ("hgemm?layout=tn", "t4"),
     ("hgemm?layout=nt&epilogue=bias", "a100-80"),
@@ -285,6 +289,37 @@ fn registers_and_shared_memory_leave_room_for_the_ctas_of_libraries() {
     let (registers, bytes) = of("hgemm?layout=nt", "a100-80");
     assert!(registers <= 255, "{registers}");
     assert_eq!(bytes, 5 << 14);
+}
+
+/// Sums of 16 bits: half the registers, the same products, nothing to convert on the way out.
+#[test]
+fn narrow_sums_take_half_the_registers() {
+    let shape = "m=256&n=256&k=64";
+    for (name, steps) in [("v100", 2), ("t4", 1), ("a100-80", 1)] {
+        let of = |acc: &str| product(&format!("hgemm?layout=nt{acc}"), shape, name);
+        let (wide, narrow) = (of(""), of("&acc=f16"));
+        let products = |kernel: &Kernel| mix(kernel)["HMMA"];
+        assert_eq!(products(&wide), steps * products(&narrow), "{name}");
+        let registers = |kernel: &Kernel| kernel.header.registers_per_thread;
+        let sums = (128 * 128 / wide.header.block[0]) as u16;
+        assert_eq!(registers(&wide) - registers(&narrow), sums / 2, "{name}");
+        let converts = |kernel: &Kernel| {
+            kernel
+                .code
+                .mnemonics
+                .iter()
+                .any(|text| text.starts_with("F2F"))
+        };
+        assert!(converts(&wide) && !converts(&narrow), "{name}");
+    }
+    for wrong in ["type=bf16", "type=tf32", "slices=2&tile_k=64"] {
+        let text = format!("synth:hgemm?{shape}&acc=f16&{wrong}");
+        let refused = crate::kernels::synth::parse(&text, &gpu("a100-80")).err();
+        assert!(
+            refused.is_some_and(|e| e.to_string().contains("acc=f16")),
+            "{wrong}"
+        );
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tests of the way that is chosen for a convolution.
+//! Tests of the way that is chosen for a convolution, and of what sums of 16 bits change.
 
 use super::*;
 use crate::kernels::operator::Direction;
@@ -54,5 +54,33 @@ fn convolutions_without_kernels_are_refused() {
             .unwrap_or_else(|| panic!("{text} is accepted"))
             .to_string();
         assert!(fault.starts_with(&format!("{name}=")), "{text}: {fault}");
+    }
+}
+
+/// Sums of 16 bits: half the registers, the same products, nothing to convert on the way out.
+#[test]
+fn narrow_sums_take_half_the_registers() {
+    let text = "n=2&c=16&h=16&w=16&k=128&pad=1&type=f16";
+    let of = |text: &str, gpu: &str| {
+        let kernels = named(text, "implicit_precomp_tensor_128x128", gpu);
+        let kernel = kernels.last().unwrap().clone();
+        let converts = |kernel: &Kernel| {
+            kernel
+                .code
+                .mnemonics
+                .iter()
+                .any(|text| text.starts_with("F2F"))
+        };
+        (
+            mix(&kernel)["HMMA"],
+            kernel.header.registers_per_thread,
+            converts(&kernel),
+        )
+    };
+    for (gpu, steps) in [("v100", 2), ("t4", 1), ("a100-80", 1)] {
+        let (wide, narrow) = (of(text, gpu), of(&format!("{text}&acc=f16"), gpu));
+        assert_eq!(wide.0, steps * narrow.0, "{gpu}");
+        assert_eq!(wide.1 - narrow.1, 32, "{gpu}: 64 sums");
+        assert!(wide.2 && !narrow.2, "{gpu}");
     }
 }
