@@ -19,7 +19,7 @@ pub fn lower(l: &mut Lowering<'_>, node: usize, [experts, chosen]: [u64; 2]) {
     let active = experts.min(taken).max(1);
     let [x, choice, up, down, y] = [x, choice, up, down, y].map(|id| l.place(id));
     let mut networks = Networks {
-        products: [first.clone(), second.clone()],
+        products: [*first, *second],
         rows: taken.div_ceil(active),
         batch: active,
         tokens: tokens.max(1),
