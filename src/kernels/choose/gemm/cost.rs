@@ -64,7 +64,7 @@ fn row_opened(gpu: &GpuSpec) -> f64 {
 
 /// Cycles to bring `bytes` from DRAM for `gemm`. A row is opened for each piece: all CTAs go along the depth together, so
 /// that the next piece of a matrix's row comes too late to find it open. Where the depth lies side by side in the larger
-/// matrix, pieces are as long as a stage is deep.
+/// matrix, pieces are as long as a stage is deep, or as what a hint of asynchronous loads makes L2 fetch.
 fn streaming(gemm: &Gemm, bytes: f64, gpu: &GpuSpec) -> f64 {
     let size = gemm.data.bytes() as f64;
     let [a, b, _] = gemm.footprint();
@@ -72,8 +72,14 @@ fn streaming(gemm: &Gemm, bytes: f64, gpu: &GpuSpec) -> f64 {
         true => matches!(gemm.layout, Layout::Nn | Layout::Nt),
         false => matches!(gemm.layout, Layout::Nt | Layout::Tt),
     };
+    let [a, b, _] = gemm.vectors();
+    // `LTC128B`: the rest of the line comes with it.
+    let hinted = match gpu.compute_capability >= 80 && a.min(b) >= 4 {
+        true => f64::from(gpu.l1.line_bytes),
+        false => 0.0,
+    };
     let piece = match along_depth {
-        true => f64::from(gemm.tile.k) * size,
+        true => (f64::from(gemm.tile.k) * size).max(hinted),
         // Neighbours read what is beside it at about the same time.
         false => 4.0 * f64::from(gemm.tile.m.min(gemm.tile.n)) * size,
     };
