@@ -99,9 +99,6 @@ impl Gemm {
             let what = "8-bit matrices need a depth that is a multiple of 4";
             return Err(Fault::field("k", self.shape.k, what));
         }
-        if self.data == DataType::I8 && self.beta {
-            return Err(Fault::field("beta", 1, "integers are not added to C"));
-        }
         if self.split > 1 && self.merge == Merge::InPlace && self.output.bytes() != 4 {
             let what = "16-bit results are not added in place";
             return Err(Fault::field("merge", "inplace", what));

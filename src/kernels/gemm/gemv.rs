@@ -52,6 +52,8 @@ family! {
         pub at_once: u64 = "at_once" count(4, 1, 4),
         /// warps that share large rows: 1 or 4
         pub warps: u64 = "warps" count(1, 1, 4),
+        /// what C held is added to the results: 1
+        pub beta: u64 = "beta" count(0, 0, 1).quiet(),
     }
 }
 
@@ -256,16 +258,18 @@ impl Gemv {
                 ..RowPlace::rows(3, bytes, 1)
             };
             places.extend(biased.then_some(Place::Row(bias)));
-            places.extend((0..self.small).map(|small| {
+            places.extend((0..self.small).flat_map(|small| {
                 let (pitch, offset) = match self.results {
                     Results::Apart => (1, small * self.rows),
                     Results::Together => (self.small, small),
                 };
-                Place::Row(RowPlace {
+                let result = RowPlace {
                     first: (0, row),
                     offset,
                     ..RowPlace::rows(2, bytes, pitch)
-                })
+                };
+                // With beta it is read before it is written.
+                (0..=self.beta).map(move |_| Place::Row(result))
             }));
         }
         let end = self.registers() - 1;
@@ -288,6 +292,11 @@ impl Gemv {
                     let names = [("s", self.sum(row, small)), ("t", end)];
                     let text = if biased { "FFMA s = s t" } else { "FMUL s = s" };
                     list(code, text, &names);
+                    if self.beta == 1 {
+                        list(code, &format!("IMAD.WIDE r4 = r2; {load} r10 = r4"), &[]);
+                        widen(code, self.output, 1, 10, 10);
+                        list(code, "FFMA s = r10 s", &names);
+                    }
                     narrow(code, self.output, 1, names[0].1, names[0].1);
                     list(code, &format!("IMAD.WIDE r4 = r2; {store} r4 s"), &names);
                 }

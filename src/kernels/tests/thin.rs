@@ -105,6 +105,7 @@ fn what_c_held_is_read_once_and_added() {
         ("sgemm?m=70&n=300&k=64", 4, "h100-sxm"),
         ("hgemm?m=130&n=136&k=64", 2, "a100-80"),
         ("hgemm?m=130&n=136&k=64&type=bf16", 2, "a100-80"),
+        ("hgemm?m=130&n=136&k=64&type=i8&layout=nt", 4, "t4"),
     ] {
         let number = |key: &str| -> u64 {
             let pair = kind
@@ -121,6 +122,27 @@ fn what_c_held_is_read_once_and_added() {
         assert_all(&added.read[2], 2, results, 1, &spec);
         assert_all(&added.written[2], 2, results, 1, &spec);
     }
+    // Kernels without tiles, results apart and side by side, of a warp and of four, with biases and without.
+    for (kind, results) in [
+        ("gemv_kernel?rows=37&k=1000&small=3&warps=4", 37 * 3),
+        ("gemv_kernel?rows=12&k=64&small=5&results=together", 12 * 5),
+        ("gemv_kernel?rows=12&k=64&epilogue=bias", 12),
+        ("gemv_columns_kernel?cols=257&k=33", 257),
+        (
+            "gemv_columns_kernel?cols=516&k=50&small=7&warps=4&epilogue=bias",
+            516 * 7,
+        ),
+    ] {
+        for (data, size) in [("f32", 4), ("f16", 2)] {
+            let spec = format!("synth:{kind}&type={data}&out={data}");
+            assert!(touch(&kernels(&spec, "v100")).read[2].is_empty());
+            let touched = touch(&kernels(&format!("{spec}&beta=1"), "v100"));
+            assert_all(&touched.read[2], 2, results * size, 1, &spec);
+            assert_all(&touched.written[2], 2, results * size, 1, &spec);
+        }
+    }
+    let columns = "synth:gemv_columns_kernel?cols=64&k=128&split=2&beta=1";
+    assert!(touch(&kernels(columns, "v100")).read[2].is_empty());
     // A split depth: in place, C is only added to; with a workspace the kernel that adds the parts reads it.
     let spec = "synth:sgemm?m=128&n=128&k=64&split=2&beta=1";
     assert!(touch(&kernels(spec, "v100")).written[2].is_empty());

@@ -58,7 +58,6 @@ fn sides(op: &GemmOp) -> Option<Sides> {
 pub(super) fn candidates(op: &GemmOp, gpu: &GpuSpec) -> Vec<Candidate> {
     let plain = matches!(op.data, DataType::F32 | DataType::F16 | DataType::Bf16)
         && matches!(op.epilogue, Epilogue::None | Epilogue::Bias)
-        && op.beta == 0
         && op.pointers == 0;
     let Some(sides) = sides(op).filter(|_| plain) else {
         return Vec::new();
@@ -99,7 +98,7 @@ fn better(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
 
 fn bytes(op: &GemmOp) -> f64 {
     let [m, n, k, batch] = [op.m, op.n, op.k, op.batch].map(|x| x as f64);
-    let results = m * n * output_of(op.data).bytes() as f64;
+    let results = m * n * (1 + op.beta) as f64 * output_of(op.data).bytes() as f64;
     batch * ((m + n) * k * op.data.bytes() as f64 + results)
 }
 
@@ -124,6 +123,7 @@ fn rows(op: &GemmOp, sides: &Sides, at_once: u64, warps: u64, gpu: &GpuSpec) -> 
         epilogue: op.epilogue,
         at_once,
         warps,
+        beta: op.beta,
     };
     let thin = Thin {
         ctas: kernel.ctas(),
@@ -168,6 +168,7 @@ fn columns(op: &GemmOp, sides: &Sides, warps: u64, split: u64, gpu: &GpuSpec) ->
         epilogue: op.epilogue,
         warps,
         split,
+        beta: op.beta,
     };
     let thin = Thin {
         ctas: kernel.ctas(),
@@ -202,7 +203,7 @@ fn columns(op: &GemmOp, sides: &Sides, warps: u64, split: u64, gpu: &GpuSpec) ->
             parts: split,
             output,
             epilogue: op.epilogue,
-            beta: 0,
+            beta: op.beta,
         };
         let reason = format!("adds up the {split} parts of the split depth");
         launches.push(super::super::rows::launch(reduce, reason));

@@ -79,9 +79,10 @@ impl<M: Math> Writer<'_, M> {
         self.gemm.beta && self.gemm.split == 1
     }
 
-    /// beta C: words of FP32, or two halves at once.
+    /// beta C: words of FP32 or of integers, or two halves at once.
     fn add_previous(&mut self, value: u16, previous: u16, words: u16) {
         let text = match (self.gemm.output, self.element) {
+            _ if self.gemm.data == DataType::I8 => "IMAD",
             (DataType::Bf16, 2) => "HFMA2.BF16_V2",
             (_, 2) => "HFMA2",
             _ => "FFMA",

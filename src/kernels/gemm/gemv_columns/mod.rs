@@ -43,6 +43,8 @@ family! {
         pub warps: u64 = "warps" count(8, 1, 16),
         /// CTAs that share the depth of a column
         pub split: u64 = "split" count(1, 1, 1024),
+        /// what C held is added to the results: 1; parts of a split depth meet it later
+        pub beta: u64 = "beta" count(0, 0, 1).quiet(),
     }
 }
 
@@ -248,6 +250,17 @@ impl GemvColumns {
                 "FMUL s = s"
             };
             list(code, text, &[("s", sums + element), ("b", bias)]);
+        }
+        if self.beta == 1 && self.split == 1 {
+            let load = code.global("LDG", self.piece() * size);
+            let text = format!("IMAD.WIDE r4 = r2; {load} d = r4");
+            list(code, &text, &[("d", LOADED)]);
+            widen(code, self.output, count, LOADED, LOADED + 4);
+            for element in 0..count {
+                let held = if size == 4 { LOADED } else { LOADED + 4 } + element;
+                let names = [("s", sums + element), ("c", held)];
+                list(code, "FFMA s = c s", &names);
+            }
         }
         if size == 2 {
             narrow(code, self.output, count, sums, sums);
