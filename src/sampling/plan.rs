@@ -132,7 +132,7 @@ pub struct Plan {
 
 /// Iterations that are run at least: in the second half of them a pipeline of some stages has filled, and enough are left
 /// to read a rate off.
-const RUN_MIN: u64 = 16;
+const RUN_MIN: u64 = 20;
 /// Waves that are run of a kernel without a loop that could be cut: one to settle, two to compare.
 const WAVES: u64 = 3;
 /// Whole waves that are run of a kernel whose loops are cut: where CTAs of the second end says how long a wave is.
