@@ -119,7 +119,7 @@ pub struct RunArgs {
 }
 
 /// A time that a host may take.
-fn microseconds(text: &str) -> std::result::Result<f64, String> {
+pub(super) fn microseconds(text: &str) -> std::result::Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| format!("{text} is no number"))?;
     match (0.0..=1e6).contains(&value) {
         true => Ok(value),
