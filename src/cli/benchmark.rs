@@ -216,6 +216,11 @@ impl RunArgs {
                 "--optimizer needs --phase train: nothing else changes weights".into(),
             ));
         }
+        if self.kv_len.is_some() && self.phase != PhaseArg::Decode {
+            return Err(Error::Usage(
+                "--kv-len needs --phase decode: elsewhere nothing is kept from before".into(),
+            ));
+        }
         let usual = [USUAL_GPU.to_owned()];
         let names = if self.gpu.is_empty() {
             &usual[..]

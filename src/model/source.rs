@@ -36,7 +36,7 @@ pub fn open(name: &str, format: Option<Format>, bindings: &Bindings) -> Result<G
             Some(model) => model.build(bindings)?,
             None => return Err(nothing(name)),
         };
-        graph.check(name)?;
+        sized(&graph, name)?;
         return stepped(graph, name, bindings);
     }
     if path.is_dir() {
@@ -71,8 +71,22 @@ pub fn open(name: &str, format: Option<Format>, bindings: &Bindings) -> Result<G
     ) {
         graph.name = stem;
     }
-    graph.check(name)?;
+    match format {
+        // What a file fixes, only a file can change.
+        Format::Onnx | Format::Pt2 => graph.check(name)?,
+        Format::HuggingFace => sized(&graph, name)?,
+    }
     stepped(graph, name, bindings)
+}
+
+/// Checks a graph whose extents the user gives: what is too large there is too large a number on the command line.
+fn sized(graph: &Graph, name: &str) -> Result<()> {
+    graph.check(name).map_err(|error| match error {
+        Error::Input { place, what, .. } => Error::Usage(format!(
+            "{name}: {place}: {what}; give a smaller --batch-size, --seq-len or --dim"
+        )),
+        other => other,
+    })
 }
 
 /// `graph`, unless steps were asked for that it does not have.

@@ -4,7 +4,7 @@ use super::Run;
 use super::build::{Experts, Heads};
 use super::config::Config;
 use super::decoder::{Decoder, Feed, Norm};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::graph::Graph;
 
 /// Llama and Mistral.
@@ -182,12 +182,15 @@ pub fn opt(config: &Config, name: &str, run: Run) -> Result<Graph> {
 }
 
 /// Rows of a table of positions, of which `tokens` are needed.
+///
+/// # Errors
+/// A key that is missing or makes no sense; more tokens than there are rows.
 pub fn positions(config: &Config, key: &str, tokens: u64) -> Result<u64> {
     match config.count(key)? {
         rows if rows >= tokens => Ok(rows),
-        rows => Err(config.wrong(
-            key,
-            format!("the model knows {rows} positions, and --seq-len asks for {tokens}"),
-        )),
+        rows => Err(Error::Usage(format!(
+            "{}: the model knows {rows} positions ({key}), and {tokens} are asked for; give a smaller --seq-len or --kv-len",
+            config.file()
+        ))),
     }
 }
