@@ -11,6 +11,8 @@ pub struct Builder {
     pub graph: Graph,
     /// Type of weights and activations.
     pub dtype: Dtype,
+    /// Matrices of linear layers lie with the weights of an input side by side (`Conv1D`), not those of a result.
+    pub by_input: bool,
     prefix: String,
 }
 
@@ -38,6 +40,7 @@ impl Builder {
                 ..Graph::default()
             },
             dtype,
+            by_input: false,
             prefix: String::new(),
         }
     }
@@ -123,12 +126,16 @@ impl Builder {
         output
     }
 
-    /// x W^T, and a bias.
+    /// x W^T, and a bias; x W where matrices lie so.
     pub fn linear(&mut self, name: &str, x: TensorId, out: u64, bias: bool) -> TensorId {
         let width = self.width(x);
-        let weight = self.within(name, |b| b.weight("weight", [out, width]));
+        let (op, shape) = match self.by_input {
+            true => ("Conv1D", [width, out]),
+            false => ("Linear", [out, width]),
+        };
+        let weight = self.within(name, |b| b.weight("weight", shape));
         let bias = bias.then(|| self.within(name, |b| b.weight("bias", [out])));
-        self.project(name, x, weight, bias)
+        self.times(name, op, x, (weight, out), bias)
     }
 
     /// x W^T with a weight that may be shared, and a bias.
@@ -139,12 +146,24 @@ impl Builder {
         weight: TensorId,
         bias: Option<TensorId>,
     ) -> TensorId {
-        let (n, k) = (self.shape(weight)[0], self.shape(weight)[1]);
+        let n = self.shape(weight)[0];
+        self.times(name, "Linear", x, (weight, n), bias)
+    }
+
+    /// `x` times a matrix with `n` results, by the operator `op`.
+    fn times(
+        &mut self,
+        name: &str,
+        op: &str,
+        x: TensorId,
+        (weight, n): (TensorId, u64),
+        bias: Option<TensorId>,
+    ) -> TensorId {
         let product = Product {
             op: "linear",
             m: self.rows(x),
             n,
-            k,
+            k: self.width(x),
             batch: 1,
             dtype: self.dtype,
         };
@@ -156,7 +175,7 @@ impl Builder {
             .into_iter()
             .flatten()
             .collect();
-        self.node(name, "Linear", Kind::MatMul, inputs, shape, vec![product])
+        self.node(name, op, Kind::MatMul, inputs, shape, vec![product])
     }
 
     /// Rows of a table.

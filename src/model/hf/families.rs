@@ -139,6 +139,7 @@ pub fn gpt2(config: &Config, name: &str, run: Run) -> Result<Graph> {
         experts: None,
         tied: config.flag("tie_word_embeddings", true)?,
         head_bias: false,
+        by_input: true,
     };
     Ok(decoder.build(name, config.dtype()?, run))
 }
@@ -177,6 +178,7 @@ pub fn opt(config: &Config, name: &str, run: Run) -> Result<Graph> {
         experts: None,
         tied: config.flag("tie_word_embeddings", true)?,
         head_bias: false,
+        by_input: false,
     };
     Ok(decoder.build(name, config.dtype()?, run))
 }
