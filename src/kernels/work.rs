@@ -23,6 +23,9 @@ impl Operator {
             Operator::Rope(op) => op.data,
             Operator::Embedding(op) => op.data,
             Operator::Cat(op) => op.data,
+            Operator::Select(op) => op.data,
+            // Integers are added; none of them is a float.
+            Operator::Scan(_) => DataType::F32,
             Operator::Conv(op) => op.data,
             Operator::Attention(op) => op.data,
         }
@@ -80,6 +83,17 @@ impl Operator {
             Operator::Cat(op) => {
                 let tensors = op.tensors as f64;
                 work(0.0, 2.0 * tensors * op.rows as f64 * op.cols as f64)
+            }
+            Operator::Select(op) => {
+                let [rows, cols, k] = [op.rows, op.cols, op.k].map(|x| x as f64);
+                let places = 8.0 * k / size;
+                work(rows * cols, rows * (cols + k + places))
+            }
+            Operator::Scan(op) => {
+                let numbers = [op.matrices, op.rows, op.cols].map(|x| x as f64);
+                let n: f64 = numbers.iter().product();
+                // 64 bits in, 64 out.
+                work(n, 4.0 * n)
             }
             Operator::Conv(op) => {
                 let (height, width) = op.output().unwrap_or((0, 0));

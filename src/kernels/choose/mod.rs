@@ -13,6 +13,7 @@ mod attention;
 mod conv;
 mod gemm;
 mod rows;
+mod select;
 
 /// One kernel of a candidate.
 pub struct Launch {
@@ -83,6 +84,8 @@ pub fn candidates(operator: &Operator, gpu: &GpuSpec) -> Result<Vec<Candidate>, 
         Operator::Rope(op) => rows::rope(op, gpu)?,
         Operator::Embedding(op) => rows::embedding(op, gpu)?,
         Operator::Cat(op) => rows::cat(op, gpu)?,
+        Operator::Select(op) => select::select(op, gpu)?,
+        Operator::Scan(op) => select::scan(op)?,
         Operator::Conv(op) => conv::candidates(op, gpu)?,
         Operator::Attention(op) => attention::candidates(op, gpu)?,
     };

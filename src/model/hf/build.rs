@@ -1,7 +1,7 @@
 //! The words that definitions of models are written in: each adds a node, and the tensors that it makes.
 
 use crate::model::graph::{
-    AttentionShape, Dtype, Graph, Kind, Node, Product, Role, Shape, TensorId, Window,
+    AttentionShape, Dtype, Graph, Kind, Node, Product, Role, Rule, Shape, TensorId, Window,
 };
 
 /// A graph that is being written.
@@ -363,11 +363,23 @@ impl Builder {
         self.apply(name, op, Kind::Pool(window), &[x], result)
     }
 
-    /// Feed-forward networks of which each token takes those that `choice` (a number for each) says; `gated`: the first matrix is double.
+    /// Feed-forward networks of which each token takes those with the greatest `scores` (a number for each); `gated`: the
+    /// first matrix is double.
     ///
     /// The products are one for each token and network that it takes, as they are without grouping.
-    pub fn experts(&mut self, x: TensorId, choice: TensorId, experts: Experts) -> TensorId {
+    pub fn experts(&mut self, x: TensorId, scores: TensorId, experts: Experts) -> TensorId {
         let width = self.width(x);
+        let mut shape = self.shape(scores).to_vec();
+        if let Some(last) = shape.last_mut() {
+            *last = experts.chosen;
+        }
+        let kind = Kind::Router {
+            chosen: experts.chosen,
+            rule: experts.rule,
+        };
+        let choice = self.node("choice", "Router", kind, vec![scores], shape, Vec::new());
+        // Places of 64 bits, with room for the weights.
+        self.graph.tensors[choice].dtype = Dtype::Int64;
         let inner = self.share("expert intermediate_size", experts.inner);
         let first = match experts.gated {
             true => inner.saturating_mul(2),
@@ -413,6 +425,8 @@ pub struct Experts {
     pub inner: u64,
     /// A gate doubles the first matrix.
     pub gated: bool,
+    /// How tokens choose.
+    pub rule: Rule,
 }
 
 /// Places that a window has on `space`, padded, in each dimension.

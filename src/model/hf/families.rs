@@ -5,7 +5,7 @@ use super::build::{Experts, Heads};
 use super::config::Config;
 use super::decoder::{Decoder, Feed, Norm};
 use crate::error::{Error, Result};
-use crate::model::graph::Graph;
+use crate::model::graph::{Graph, Rule};
 
 /// Llama and Mistral.
 pub fn llama(config: &Config, name: &str, run: Run) -> Result<Graph> {
@@ -36,6 +36,7 @@ pub fn mixtral(config: &Config, name: &str, run: Run) -> Result<Graph> {
             chosen,
             inner: decoder.inner,
             gated: true,
+            rule: Rule::Softmax { shared: true },
         }),
         ..decoder
     };

@@ -34,6 +34,8 @@ pub(super) fn words(layers: &[Layer]) -> Vec<&'static str> {
         Operator::Rope(_) => "rope",
         Operator::Embedding(_) => "embedding",
         Operator::Cat(_) => "cat",
+        Operator::Select(_) => "topk",
+        Operator::Scan(_) => "cumsum",
         Operator::Conv(_) => "conv",
         Operator::Attention(_) => "attention",
     };

@@ -168,35 +168,35 @@ pub fn run(job: &Job<'_>) -> Result<Results> {
         let times = bench.times(&found.at, &all)?;
         Ok((found, times))
     })?;
-    let (left_out, points) = match &fit {
+    let Unseen {
+        times: left_out,
+        points,
+    } = match &fit {
         Some(_) => unseen(&mut bench, &folds)?,
-        None => (vec![None; all.len()], Vec::new()),
+        None => Unseen {
+            times: vec![None; all.len()],
+            points: Vec::new(),
+        },
     };
-    let before: Vec<Option<f64>> = before.into_iter().map(Some).collect();
     let after: Vec<Option<f64>> = all
         .iter()
         .map(|&row| fit.as_ref().map(|(_, times)| times[row]))
         .collect();
+    let shipped: Vec<Option<f64>> = before.iter().copied().map(Some).collect();
     let error = Errors {
-        before: score(&bench, &before),
+        before: score(&bench, &shipped),
         after: score(&bench, &after),
         left_out: score(&bench, &left_out),
     };
-    let results = all.iter().map(|&row| {
-        let own = bench.used.rows[row].row;
-        RowResult {
-            id: own.id.clone(),
-            op: own.op.clone(),
-            dtype: own.dtype.clone(),
-            fold: folds.of_row[row],
-            truth_us: bench.truth(row),
-            before_us: before[row].unwrap_or_default(),
-            after_us: after[row],
-            left_out_us: left_out[row],
-            error_rel: left_out[row].map(|time| time / bench.truth(row) - 1.0),
-        }
-    });
-    let rows = results.collect();
+    let result = |row: usize| RowResult {
+        fold: folds.of_row[row],
+        before_us: before[row],
+        after_us: after[row],
+        left_out_us: left_out[row],
+        error_rel: left_out[row].map(|time| time / bench.truth(row) - 1.0),
+        ..bench.named(row)
+    };
+    let rows = all.iter().copied().map(result).collect();
     let skipped = bench.used.skipped.iter().map(|(reason, &count)| Skipped {
         reason: reason.clone(),
         count,
@@ -223,11 +223,20 @@ pub fn run(job: &Job<'_>) -> Result<Results> {
     })
 }
 
-/// The time of each row by the fit that has not seen its shape, microseconds, and where these fits end; as many as are done
-/// before a signal.
-fn unseen(bench: &mut Bench<'_>, folds: &Folds) -> Result<(Vec<Option<f64>>, Vec<Vec<i32>>)> {
-    let mut left_out = vec![None; folds.of_row.len()];
-    let mut points = Vec::with_capacity(folds.count);
+/// Fits without some shapes.
+struct Unseen {
+    /// The time of each row by the fit that has not seen its shape, microseconds.
+    times: Vec<Option<f64>>,
+    /// Where these fits end.
+    points: Vec<Vec<i32>>,
+}
+
+/// As many fits without some shapes as are done before a signal.
+fn unseen(bench: &mut Bench<'_>, folds: &Folds) -> Result<Unseen> {
+    let mut unseen = Unseen {
+        times: vec![None; folds.of_row.len()],
+        points: Vec::with_capacity(folds.count),
+    };
     for fold in 0..folds.count {
         let rows = 0..folds.of_row.len();
         let (out, seen): (Vec<usize>, Vec<usize>) =
@@ -242,10 +251,10 @@ fn unseen(bench: &mut Bench<'_>, folds: &Folds) -> Result<(Vec<Option<f64>>, Vec
         };
         out.iter()
             .zip(times)
-            .for_each(|(&row, time)| left_out[row] = Some(time));
-        points.push(found.at);
+            .for_each(|(&row, time)| unseen.times[row] = Some(time));
+        unseen.points.push(found.at);
     }
-    Ok((left_out, points))
+    Ok(unseen)
 }
 
 /// How far times of rows are off, where they are known.

@@ -3,7 +3,7 @@
 use super::machine::Machine;
 use super::parameters::Parameter;
 use super::search::{Found, search};
-use super::{Fitted, Job};
+use super::{Fitted, Job, RowResult};
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::validate::dataset::Row;
@@ -190,6 +190,22 @@ impl<'a> Bench<'a> {
     /// The measured time of a row, microseconds.
     pub fn truth(&self, row: usize) -> f64 {
         self.used.rows[row].row.device_us()
+    }
+
+    /// A row by name, without times but the measured one.
+    pub fn named(&self, row: usize) -> RowResult {
+        let own = self.used.rows[row].row;
+        RowResult {
+            id: own.id.clone(),
+            op: own.op.clone(),
+            dtype: own.dtype.clone(),
+            fold: 0,
+            truth_us: self.truth(row),
+            before_us: 0.0,
+            after_us: None,
+            left_out_us: None,
+            error_rel: None,
+        }
     }
 
     /// The time of a row at peak rates as shipped, microseconds.
