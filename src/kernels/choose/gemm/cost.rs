@@ -4,7 +4,6 @@ use super::super::together;
 use crate::config::GpuSpec;
 use crate::kernels::gemm::{Gemm, Merge, Work};
 use crate::kernels::operator::Layout;
-use crate::mem::LINE_BYTES;
 use crate::mem::dram::spec::grade;
 
 /// Share of the peak that long streams from memory reach.
@@ -72,7 +71,7 @@ fn streaming(gemm: &Gemm, bytes: f64, gpu: &GpuSpec) -> f64 {
     };
     // `LTC128B`: the rest of the line comes with it.
     let hinted = match gemm.asynchronous(gpu.compute_capability) {
-        true => LINE_BYTES as f64,
+        true => f64::from(gpu.l1.line_bytes),
         false => 0.0,
     };
     let piece = match along_depth {
