@@ -53,6 +53,7 @@ const BANNED: &[(&str, &[&str], &str)] = &[
             "src/ptx",
             "src/microbench",
             "src/progress",
+            "src/sweep",
         ],
         "the model knows no clock",
     ),
@@ -117,6 +118,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("src/engine", &[]),
     ("src/error", &[]),
+    ("src/expression", &["error"]),
     (
         "src/gpu",
         &[
@@ -151,6 +153,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "config",
             "error",
+            "expression",
             "kernels",
             "output",
             "progress",
@@ -275,6 +278,26 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("src/stats", &[]),
+    (
+        "src/sweep",
+        &[
+            "benchmark",
+            "config",
+            "error",
+            "expression",
+            "hash",
+            "memory_limit",
+            "model",
+            "output",
+            "probe",
+            "progress",
+            "ptx",
+            "report",
+            "sampling",
+            "session",
+            "trace",
+        ],
+    ),
     ("src/trace", &["error", "hash", "ids", "isa", "output"]),
     (
         "src/validate",

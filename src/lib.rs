@@ -50,6 +50,7 @@ pub mod config;
 pub(crate) mod cta_scheduler;
 pub(crate) mod engine;
 pub mod error;
+pub(crate) mod expression;
 pub(crate) mod gpu;
 pub(crate) mod hash;
 pub(crate) mod ids;
@@ -71,6 +72,7 @@ pub mod session;
 pub(crate) mod simulation;
 pub(crate) mod sm;
 pub(crate) mod stats;
+pub(crate) mod sweep;
 pub mod trace;
 pub(crate) mod validate;
 

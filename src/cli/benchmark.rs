@@ -3,11 +3,11 @@
 use super::best_batch::{Batch, best, curve};
 use super::common::{Fidelity, FidelityArgs, JsonFile, winds_up};
 use super::load_model::{ExtentArgs, FormatArg};
-use super::model_run::{Builder, Shape};
-use crate::benchmark::{Depth, Host, Runner, html, table};
+use crate::benchmark::build::{Builder, Shape, Wanted};
+use crate::benchmark::{Depth, Host, Phase, Runner, html, table};
 use crate::config::registry;
 use crate::error::{Error, Result};
-use crate::model::lower::{Optimizer, Precision};
+use crate::model::lower::{Optimizer, Path, Precision, Runtime};
 use crate::model::options::EXTENT_MAX;
 use crate::output;
 use crate::progress::{self, Progress};
@@ -231,6 +231,30 @@ impl RunArgs {
         names.iter().map(session).collect()
     }
 
+    /// How models are run.
+    pub fn wanted(&self) -> Wanted {
+        let optimizer = self.optimizer.map(OptimizerArg::optimizer);
+        Wanted {
+            phase: match self.phase {
+                PhaseArg::Prefill => Phase::Prefill,
+                PhaseArg::Decode => Phase::Decode,
+                PhaseArg::Train => Phase::Train(optimizer.unwrap_or(Optimizer::AdamW)),
+            },
+            precision: self.precision,
+            runtime: match self.runtime {
+                RuntimeArg::Eager => Runtime::Eager,
+                RuntimeArg::Graph => Runtime::Graph,
+                RuntimeArg::Compile => Runtime::Compile,
+            },
+            attention: match self.attention {
+                AttentionArg::Fused => Path::Fused,
+                AttentionArg::Math => Path::Spelt,
+            },
+            tensor_parallel: self.tensor_parallel,
+            kv_len: self.kv_len,
+        }
+    }
+
     fn host(&self) -> Option<Host> {
         self.host_us.map(Host::stated)
     }
@@ -294,7 +318,7 @@ pub fn run(args: &Args) -> Result<()> {
         model: &args.model,
         format: args.format.map(FormatArg::format),
         bindings: args.extents.bindings()?,
-        run: &args.run,
+        run: args.run.wanted(),
     };
     let auto = args.batch_size.contains(&Batch::Auto);
     if args.max_latency.is_some() && !auto {

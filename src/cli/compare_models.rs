@@ -3,7 +3,7 @@
 use super::benchmark::{RunArgs, all};
 use super::common::JsonFile;
 use super::load_model::ExtentArgs;
-use super::model_run::{Builder, Shape};
+use crate::benchmark::build::{Builder, Shape};
 use crate::benchmark::{html, table};
 use crate::error::{Error, Result};
 use crate::model::options::EXTENT_MAX;
@@ -90,7 +90,7 @@ pub fn run(args: &Args) -> Result<()> {
             model,
             format: None,
             bindings: args.extents.bindings()?,
-            run: &args.run,
+            run: args.run.wanted(),
         });
     }
     let batches = all(&args.batch_sizes);

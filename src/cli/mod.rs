@@ -11,9 +11,9 @@ pub mod explain;
 pub mod list;
 pub mod load_model;
 pub mod micro_benchmark;
-mod model_run;
 pub mod record;
 pub mod simulate;
+pub mod sweep;
 pub mod trace;
 pub mod validate;
 
@@ -62,6 +62,8 @@ enum Command {
     MicroBenchmark(micro_benchmark::Args),
     /// Simulated results against measured ones.
     Correlate(correlate::Args),
+    /// Many configurations and workloads, each simulated once and kept; tables, best points, effects.
+    Sweep(Box<sweep::Args>),
     /// Predicted times of kernels against thousands of measured ones.
     Validate(validate::Args),
     /// Physical quantities of a GPU, fitted to measurements of a board.
@@ -96,6 +98,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Trace(args) => trace::run(&args),
         Command::MicroBenchmark(args) => micro_benchmark::run(&args),
         Command::Correlate(args) => correlate::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Dram(args) => dram::run(&args),
