@@ -112,9 +112,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("src/cli", &["*"]),
     ("src/config", &["error", "hash", "isa", "mem"]),
     ("src/config/trial.rs", &["*"]),
+    ("src/correlate", &["error", "report"]),
     (
         "src/cta_scheduler",
         &["config", "engine", "occupancy", "sm"],
+    ),
+    (
+        "src/diff",
+        &["error", "sweep::manifest", "sweep::store", "sweep::table"],
     ),
     ("src/engine", &[]),
     ("src/error", &[]),

@@ -47,7 +47,9 @@
 pub(crate) mod benchmark;
 pub(crate) mod cli;
 pub mod config;
+pub(crate) mod correlate;
 pub(crate) mod cta_scheduler;
+pub(crate) mod diff;
 pub(crate) mod engine;
 pub mod error;
 pub(crate) mod expression;

@@ -6,6 +6,7 @@ pub mod calibrate;
 pub mod common;
 pub mod compare_models;
 pub mod correlate;
+pub mod diff;
 pub mod dram;
 pub mod explain;
 pub mod list;
@@ -64,6 +65,8 @@ enum Command {
     Correlate(correlate::Args),
     /// Many configurations and workloads, each simulated once and kept; tables, best points, effects.
     Sweep(Box<sweep::Args>),
+    /// What has moved between two reports or two sweeps, and whether it is allowed.
+    Diff(diff::Args),
     /// Predicted times of kernels against thousands of measured ones.
     Validate(validate::Args),
     /// Physical quantities of a GPU, fitted to measurements of a board.
@@ -99,6 +102,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::MicroBenchmark(args) => micro_benchmark::run(&args),
         Command::Correlate(args) => correlate::run(&args),
         Command::Sweep(args) => sweep::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Dram(args) => dram::run(&args),
