@@ -127,6 +127,9 @@ pub mod internals {
     pub mod sampling {
         pub use crate::sampling::*;
     }
+    pub mod sweep {
+        pub use crate::sweep::*;
+    }
     pub mod sm {
         pub use crate::sm::*;
     }

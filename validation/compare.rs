@@ -175,15 +175,15 @@ fn what_moved_between_two_reports_is_ranked_and_gated() {
 fn sweeps_are_compared_point_by_point() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let study = |merges: &str| {
+    let study = |latency: &str| {
         format!(
-            "gpus = [\"v100\"]\n[set]\nl1.mshr_merges = {merges}\n[[workload]]\nname = \"tiny\"\n\
+            "gpus = [\"v100\"]\n[set]\nl2.hit_latency = {latency}\n[[workload]]\nname = \"tiny\"\n\
              trace = \"{}/traces/tiny_list/kernelslist.g\"\n[[axis]]\nkey = \"l1.mshrs\"\nvalues = [32, 64]\n",
             env!("CARGO_MANIFEST_DIR")
         )
     };
-    for (name, merges) in [("a", "64"), ("b", "64"), ("c", "1")] {
-        fs::write(path(&format!("{name}.toml")), study(merges)).unwrap();
+    for (name, latency) in [("a", "30"), ("b", "30"), ("c", "80")] {
+        fs::write(path(&format!("{name}.toml")), study(latency)).unwrap();
         says(
             &["sweep", &path(&format!("{name}.toml")), "-o", &path(name)],
             0,

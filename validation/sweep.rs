@@ -478,7 +478,7 @@ launch = "TRACES/ptx/launch/vecadd.toml"
     succeeds(run(&file, &out, &[]));
     let row = &rows(&out)[0];
     assert!(
-        row["warp_instructions"].parse::<u64>().unwrap() > 1000,
+        row["warp_instructions"].parse::<u64>().unwrap() > 500,
         "{row:?}"
     );
 }
@@ -490,4 +490,76 @@ fn the_shipped_example_has_about_two_hundred_points() {
     let said = succeeds(run(&file, &folder.path().join("none"), &["--dry-run"]));
     assert!(said.contains("200 points of 2 workload(s)"), "{said}");
     assert!(!folder.path().join("none").exists());
+}
+
+#[cfg(feature = "studies")]
+#[test]
+fn results_are_asked_in_sql_and_exported() {
+    let (folder, file) = sweep(STUDY);
+    let out = folder.path().join("out");
+    succeeds(run(&file, &out, &[]));
+    assert!(
+        fs::read(out.join("results.parquet"))
+            .unwrap()
+            .starts_with(b"PAR1")
+    );
+    let results = |args: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_phantom-gpu"))
+            .arg("results")
+            .arg(&out)
+            .args(args)
+            .output()
+            .unwrap()
+    };
+    let filter = "l1.unified_bytes > 131072 and status = 'complete' and workload = 'tiny'";
+    let said = succeeds(results(&[
+        "--where",
+        filter,
+        "--sort",
+        "-l1.mshrs,sm.scheduler",
+        "--columns",
+        "l1.mshrs, sm.scheduler, cycles",
+        "--format",
+        "csv",
+    ]));
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 11, "{said}");
+    assert_eq!(lines[0], "l1.mshrs,sm.scheduler,cycles");
+    assert!(lines[1].starts_with("512,gto,"), "{said}");
+    let table = folder.path().join("t.tex");
+    succeeds(results(&[
+        "--columns",
+        "l1.mshrs, avg(cycles) as mean",
+        "--group",
+        "l1.mshrs",
+        "--export",
+        table.to_str().unwrap(),
+    ]));
+    assert!(
+        fs::read_to_string(table)
+            .unwrap()
+            .contains("\\begin{tabular}{rr}")
+    );
+    let refused = results(&["--where", "l1.mshr > 2"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        stderr(&refused).contains("did you mean l1.mshrs"),
+        "{}",
+        stderr(&refused)
+    );
+}
+
+#[cfg(not(feature = "studies"))]
+#[test]
+fn questions_need_the_feature() {
+    let out = Command::new(env!("CARGO_BIN_EXE_phantom-gpu"))
+        .args(["results", "anywhere"])
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(2));
+    assert!(
+        stderr(&out).contains("feature `studies`"),
+        "{}",
+        stderr(&out)
+    );
 }

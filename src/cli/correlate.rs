@@ -11,6 +11,9 @@ use crate::report::table::table;
 use comfy_table::CellAlignment;
 use std::path::PathBuf;
 
+/// Names of what was left over that are printed.
+const NAMES_SHOWN: usize = 5;
+
 /// `phantom-gpu correlate`.
 #[derive(clap::Args, Clone, Debug)]
 #[command(
@@ -132,12 +135,13 @@ fn text(found: &Correlation) -> String {
         found.kernels, found.profile, found.matched_by
     );
     let mut rest = |what: &str, names: &[String]| {
-        if let Some(first) = names.first() {
-            let more = match names.len() {
-                1 => String::new(),
-                n => format!(" and {} more", n - 1),
+        let shown = &names[..names.len().min(NAMES_SHOWN)];
+        if !shown.is_empty() {
+            let more = match names.len() - shown.len() {
+                0 => String::new(),
+                n => format!(" and {n} more"),
             };
-            text.push_str(&format!("{what}: {first}{more}\n"));
+            text.push_str(&format!("{what}: {}{more}\n", shown.join("; ")));
         }
     };
     rest("only simulated", &found.only_simulated);

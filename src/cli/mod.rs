@@ -13,6 +13,7 @@ pub mod list;
 pub mod load_model;
 pub mod micro_benchmark;
 pub mod record;
+pub mod results;
 pub mod simulate;
 pub mod sweep;
 pub mod trace;
@@ -67,6 +68,8 @@ enum Command {
     Sweep(Box<sweep::Args>),
     /// What has moved between two reports or two sweeps, and whether it is allowed.
     Diff(diff::Args),
+    /// Questions to the results of a sweep: rows, means, exports.
+    Results(results::Args),
     /// Predicted times of kernels against thousands of measured ones.
     Validate(validate::Args),
     /// Physical quantities of a GPU, fitted to measurements of a board.
@@ -103,6 +106,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Correlate(args) => correlate::run(&args),
         Command::Sweep(args) => sweep::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Results(args) => results::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Dram(args) => dram::run(&args),

@@ -11,6 +11,7 @@ pub mod manifest;
 mod merge;
 mod metrics;
 mod plan;
+pub mod results;
 mod run;
 mod slurm;
 pub mod store;
@@ -166,6 +167,7 @@ fn finish(manifest: &Manifest, store: &Store) -> Result<Outcome> {
         let summary = Summary::of(manifest, &table);
         table.write(manifest, store)?;
         summary.write(store)?;
+        results::keep(manifest, &table, store)?;
         Ok(Outcome { summary, table })
     })
 }
