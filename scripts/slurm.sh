@@ -49,9 +49,7 @@ SlurmdLogFile=$work/slurmd.log
 SlurmctldPort=16817
 SlurmdPort=16818
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=2000,sched_interval=1,bf_interval=1
-# A node that was requeued is used again at once.
 KillWait=5
-MinJobAge=300
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=4000 State=UNKNOWN
 PartitionName=debug Nodes=ALL Default=YES State=UP
 CONF
@@ -63,7 +61,8 @@ daemons() {
     chmod 400 "$work/munge.key"
     chmod 755 "$work"
     munged --foreground --force --key-file="$work/munge.key" --socket="$work/munge.socket" \
-        --pid-file="$work/munged.pid" --log-file="$work/munged.log" --seed-file="$work/munged.seed" &
+        --pid-file="$work/munged.pid" --log-file="$work/munged.log" --seed-file="$work/munged.seed" \
+        > "$work/munged.out" 2>&1 &
     pids+=($!)
     sleep 1
     slurmctld -D > "$work/slurmctld.out" 2>&1 &

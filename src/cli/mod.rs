@@ -12,6 +12,7 @@ pub mod explain;
 pub mod list;
 pub mod load_model;
 pub mod micro_benchmark;
+mod project;
 pub mod record;
 pub mod results;
 pub mod simulate;

@@ -1,13 +1,14 @@
 //! `sweep`: many points of a design, each simulated once and kept.
 
 use super::common::winds_up;
+use super::project::ProjectArgs;
 use crate::error::{Error, Result};
 use crate::output;
 use crate::report::table::table;
 use crate::sampling::Memo;
 use crate::sweep::summary::{Best, Summary};
 use crate::sweep::{
-    Cluster, Manners, Outcome, Shard, Study, foresee, merge, run as run_sweep, script,
+    Cluster, Manners, Outcome, Shard, Study, Usual, foresee, merge, run as run_sweep, script,
 };
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -36,6 +37,9 @@ pub struct Args {
     /// The sweep.
     #[arg(value_name = "SWEEP.toml", required = true)]
     pub file: Option<PathBuf>,
+    /// What a project says.
+    #[command(flatten)]
+    pub project: ProjectArgs,
     /// Folder of the results; it is made if it is missing.
     #[arg(short, long, value_name = "DIR", required_unless_present = "dry_run")]
     pub output: Option<PathBuf>,
@@ -107,7 +111,12 @@ pub fn run(args: &Args) -> Result<()> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.map_or_else(cores, usize::from);
     let stop = winds_up();
-    let study = Study::open(file, jobs)?;
+    let project = args.project.read()?;
+    let usual = Usual {
+        gpus: project.gpus(),
+        model: project.model(),
+    };
+    let study = Study::open(file, &usual, jobs)?;
     let shard = args.shard.unwrap_or(Shard { index: 0, count: 1 });
     if args.dry_run {
         return dry_run(args, &study, shard);

@@ -285,6 +285,7 @@ pub fn between(from: u64, to: u64, place: f64, log: bool) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sweep::file::Usual;
 
     /// The values of an axis that says `text`, as the results show them.
     fn values(text: &str) -> Result<Vec<String>> {
@@ -293,7 +294,7 @@ mod tests {
         let text =
             format!("gpus = [\"v100\"]\n[[workload]]\nsynth = \"synth:empty\"\n[[axis]]\n{text}\n");
         std::fs::write(&path, text).unwrap();
-        let file = File::read(&path)?;
+        let file = File::read(&path, &Usual::default())?;
         let axis = read(&file, 0, &Layers::of("v100")?, false)?;
         let Values::List(rows) = axis.values else {
             panic!("a range that is not drawn has values");

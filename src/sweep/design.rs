@@ -184,13 +184,14 @@ mod tests {
     use super::*;
     use crate::config::Layers;
     use crate::sweep::axis;
+    use crate::sweep::file::Usual;
 
     fn design(text: &str) -> Result<Design> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.toml");
         let text = format!("gpus = [\"v100\"]\n{text}\n[[workload]]\nsynth = \"synth:empty\"\n");
         std::fs::write(&path, text).unwrap();
-        let file = File::read(&path)?;
+        let file = File::read(&path, &Usual::default())?;
         let layers = Layers::of("v100")?;
         let drawn = file.written.sample.is_some();
         let axes = (0..file.written.axis.len())

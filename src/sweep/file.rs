@@ -14,11 +14,13 @@ pub struct Written {
     /// Name of the study.
     pub name: Option<String>,
     /// GPUs: built-in names or files.
+    #[serde(default)]
     pub gpus: Vec<String>,
     /// Keys that every point has.
     #[serde(default)]
     pub set: Table,
     /// What is run.
+    #[serde(default)]
     pub workload: Vec<Workload>,
     /// What differs.
     #[serde(default)]
@@ -185,6 +187,15 @@ pub struct Limits {
     pub max_cycles: Option<u64>,
 }
 
+/// What a project says where a sweep leaves it open; files are relative to the current folder.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Usual {
+    /// GPUs.
+    pub gpus: Vec<String>,
+    /// A model.
+    pub model: Option<String>,
+}
+
 /// A file that was read, with its place.
 #[derive(Clone, Debug)]
 pub struct File {
@@ -195,11 +206,11 @@ pub struct File {
 }
 
 impl File {
-    /// Reads `path`.
+    /// Reads `path`; what it leaves open is `usual`.
     ///
     /// # Errors
     /// A file that cannot be read, is no TOML, or has keys that no sweep has.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path, usual: &Usual) -> Result<Self> {
         let text = input::text(path, input::MADE_MAX, "a sweep (TOML)")?;
         let written: Written = toml::from_str(&text).map_err(|e| {
             let line = e.span().map_or(1, |span| {
@@ -213,10 +224,11 @@ impl File {
                 "docs/sweeps.md lists what a sweep may say",
             )
         })?;
-        let file = File {
+        let mut file = File {
             path: path.to_path_buf(),
             written,
         };
+        file.fill(usual)?;
         let written = &file.written;
         for (place, what, empty) in [
             ("gpus", "GPU", written.gpus.is_empty()),
@@ -227,6 +239,31 @@ impl File {
             }
         }
         Ok(file)
+    }
+
+    /// Takes from `usual` what is left open.
+    fn fill(&mut self, usual: &Usual) -> Result<()> {
+        let absolute = |name: &str| match Path::new(name).exists() {
+            true => std::path::absolute(name)
+                .map(|path| path.display().to_string())
+                .map_err(|e| Error::io(name, e)),
+            false => Ok(name.to_owned()),
+        };
+        if self.written.gpus.is_empty() {
+            let gpus = usual.gpus.iter().map(|gpu| absolute(gpu));
+            self.written.gpus = gpus.collect::<Result<_>>()?;
+        }
+        if let (true, Some(model)) = (self.written.workload.is_empty(), &usual.model) {
+            let stem = Path::new(model)
+                .file_stem()
+                .filter(|_| Path::new(model).exists());
+            self.written.workload.push(Workload {
+                name: stem.map(|stem| stem.to_string_lossy().into_owned()),
+                model: Some(absolute(model)?),
+                ..Workload::default()
+            });
+        }
+        Ok(())
     }
 
     /// A fault of `place`.
@@ -273,7 +310,7 @@ mod tests {
     fn read(text: &str) -> Result<File> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        File::read(file.path())
+        File::read(file.path(), &Usual::default())
     }
 
     #[test]

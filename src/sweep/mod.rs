@@ -19,6 +19,7 @@ pub mod summary;
 pub mod table;
 mod workload;
 
+pub use file::Usual;
 pub use merge::merge;
 pub use plan::Study;
 pub use slurm::{Cluster, script};

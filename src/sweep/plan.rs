@@ -2,7 +2,7 @@
 
 use super::axis::{self, Setting};
 use super::design::Design;
-use super::file::File;
+use super::file::{File, Usual};
 use super::manifest::{Goal, Manifest, Named, Objective, Point, SCHEMA_VERSION};
 use super::metrics;
 use super::workload::{self, Workload};
@@ -39,12 +39,13 @@ struct Gpu {
 }
 
 impl Study {
-    /// Reads the sweep at `path` and loads all that it names; `threads` are for PTX that has to be executed.
+    /// Reads the sweep at `path`, what it leaves open being `usual`, and loads all that it names; `threads` are for PTX that
+    /// has to be executed.
     ///
     /// # Errors
     /// Everything that is wrong with the sweep, its GPUs, axes and workloads.
-    pub fn open(path: &Path, threads: usize) -> Result<Self> {
-        let file = File::read(path)?;
+    pub fn open(path: &Path, usual: &Usual, threads: usize) -> Result<Self> {
+        let file = File::read(path, usual)?;
         let memory_limit = limits(&file)?;
         let gpus = gpus(&file)?;
         let drawn = file.written.sample.is_some();
