@@ -265,6 +265,25 @@ fn what_has_no_kernel_is_said() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     assert!(fails(&["--model", "bert-base", "--phase", "decode"], 2).contains("no decoder"));
+    // What is asked for on the command line is at fault, not the model.
+    for (options, what) in [
+        (
+            &["--model", "gpt2", "--seq-len", "1025"][..],
+            "1024 positions",
+        ),
+        (
+            &["--model", "gpt2", "--phase", "decode", "--kv-len", "1025"],
+            "1024 positions",
+        ),
+        (&["--model", "gpt2", "--kv-len", "5"], "--phase decode"),
+        (
+            &["--model", "gpt3-175b", "--batch-size", "1000000"],
+            "smaller --batch-size",
+        ),
+    ] {
+        let message = fails(options, 2);
+        assert!(message.contains(what), "{options:?}: {message}");
+    }
     assert!(fails(&["--model", "bert-base", "--precision", "fp4"], 2).contains("4-bit floats"));
     assert!(fails(&["--model", "no-such-model", "--gpu", "v100"], 2).contains("list-models"));
     assert!(fails(&["--model", "bert-base", "--gpu", "no-such-gpu"], 2).contains("no such GPU"));

@@ -401,26 +401,31 @@ fn what_is_wrong_is_refused_and_nothing_is_written() {
     assert_eq!(out.status.code(), Some(1), "{}", errors(&out));
 }
 
+/// The small rows are done within the time, the large ones are not.
 #[test]
-fn a_signal_leaves_nothing() {
+fn a_signal_leaves_the_rows_that_are_done_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let products: Vec<Measured<'_>> = bounds(12).into_iter().step_by(2).collect();
+    let mut products = small();
+    products.extend(bounds(12).into_iter().step_by(2));
     let file = made(
         folder.path(),
         "A100-SXM4-80GB",
         &products,
         &["--fidelity=roofline"],
     );
-    let overlay = folder.path().join("o.toml");
+    let [overlay, json] = ["o.toml", "o.json"].map(|name| folder.path().join(name));
     let mut child = Command::new(env!("CARGO_BIN_EXE_phantom-gpu"))
         .args([
             "calibrate",
             "--gpu=a100-80",
             "--fidelity=full",
             "--threads=1",
+            "--verbose",
         ])
         .args(["--benchmark-data", &file, "--output"])
         .arg(&overlay)
+        .arg("--json")
+        .arg(&json)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -432,9 +437,18 @@ fn a_signal_leaves_nothing() {
         .status();
     assert!(sent.unwrap().success());
     let out = child.wait_with_output().unwrap();
-    assert_eq!(out.status.code(), Some(130));
-    assert!(out.stdout.is_empty());
-    let left = std::fs::read_dir(folder.path()).unwrap();
-    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["set.csv"]);
+    assert_eq!(out.status.code(), Some(1));
+    let message = errors(&out);
+    assert!(message.contains("rows are done as shipped") && message.contains("o.toml is not"));
+    let tables = String::from_utf8_lossy(&out.stdout);
+    assert!(tables.starts_with("INTERRUPTED") && !tables.contains("fitted"));
+    assert!(!overlay.exists());
+    let results: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    assert_eq!(results["status"], "interrupted");
+    assert_eq!(results["parameters"], serde_json::json!([]));
+    let rows = results["rows"].as_array().unwrap();
+    assert!((1..products.len()).contains(&rows.len()), "{}", rows.len());
+    assert!(rows.iter().all(|row| row["before_us"].as_f64() > Some(0.0)));
+    let left = results["skipped"][0]["reason"].as_str().unwrap();
+    assert!(left.contains("interrupted"), "{left}");
 }

@@ -109,7 +109,7 @@ fn a_folder_with_a_configuration_is_one() {
 #[test]
 fn other_formats_are_refused_with_what_converts_them() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&str, &[u8], &str); 8] = [
+    let cases: [(&str, &[u8], &str); 10] = [
         ("a.h5", b"\x89HDF\r\n\x1a\n", "from_keras"),
         ("b", b"\x1c\0\0\0TFL3", "--tflite"),
         ("c.pb", b"\x0a\x05hello", "--graphdef"),
@@ -117,6 +117,8 @@ fn other_formats_are_refused_with_what_converts_them() {
         ("e.pt", b"PK\x03\x04", "torch.onnx.export"),
         ("f.safetensors", b"\x08\0\0\0\0\0\0\0{}", "config.json"),
         ("g.pt2", b"no archive", "no zip archive"),
+        ("i.onnx.xz", b"\xfd7zXZ\0\0", "xz -dk"),
+        ("j.onnx", b"\x1f\x8b\x08\0", "gzip -dk"),
         ("h.onnx", b"", "empty"),
     ];
     for (name, content, remedy) in cases {

@@ -357,6 +357,56 @@ fn whole_models_are_rows_too() {
     assert!((overall - right.max(0.0)).abs() < 1e-9, "{overall} {right}");
 }
 
+/// Two and four at once take as long as one: the device waits for the host, whatever the device is.
+#[test]
+fn rows_that_a_host_bounds_are_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |batch: u64, ms: f64, gpu: &str| {
+        let own = MODEL.replace(",1,16,1,0.5", &format!(",{batch},16,1,{ms}"));
+        own.replacen("V100-PCIE-32GB", gpu, 1)
+    };
+    let rows =
+        [(1, 5.0), (2, 5.1), (4, 5.6), (64, 70.0)].map(|(n, ms)| row(n, ms, "V100-PCIE-32GB"));
+    // Here a second one takes longer.
+    let others = [(1, 5.0), (2, 9.0)].map(|(n, ms)| row(n, ms, "T4"));
+    let text = [&[MODELS.to_owned()][..], &rows, &others].concat().concat();
+    let file = dataset(folder.path(), &text);
+    let all = [
+        "--dataset",
+        &file,
+        "--fidelity",
+        "roofline",
+        "--host-us",
+        "100",
+    ];
+    let found = json(&all);
+    let marked: Vec<bool> = found["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["host_bound"].as_bool().unwrap())
+        .collect();
+    assert_eq!(marked, [true, true, true, false, false, false]);
+    assert_eq!(
+        (&found["host_bound"]["n"], &found["overall"]["n"]),
+        (&3.into(), &3.into())
+    );
+    assert_eq!(found["accuracy"]["gpus"][1]["n"], 1);
+    // The host's time is what the user says, and it bounds the small model.
+    let rows = found["rows"].as_array().unwrap();
+    let calls = rows[0]["predicted_us"].as_f64().unwrap() / 100.0;
+    assert!((10.0..200.0).contains(&calls), "{calls}");
+    assert_eq!(
+        (&rows[0]["bound"], &rows[0]["bound_expected"]),
+        (&"launch".into(), &"launch".into())
+    );
+    let mut asked = all.to_vec();
+    asked.extend(["--rows", "host_bound=true"]);
+    assert_eq!(json(&asked)["rows"].as_array().unwrap().len(), 3);
+    let tables = run(&all);
+    assert!(String::from_utf8_lossy(&tables.stdout).contains("model (host-bound)"));
+}
+
 #[test]
 fn rows_of_models_with_faults_are_refused_with_the_line() {
     let folder = tempfile::tempdir().unwrap();

@@ -72,8 +72,16 @@ impl Builder<'_> {
         }
         if self.run.phase == Phase::Decode {
             self.decodes(&graph)?;
+            // A model that learns its positions says no to a graph of more tokens than it knows.
+            bindings.seq = self.kept(shape);
+            source::open(self.model, self.format, &bindings)?;
         }
         Ok(graph)
+    }
+
+    /// Tokens whose keys and values are kept in decoding.
+    fn kept(&self, shape: Shape) -> Option<u64> {
+        self.run.kv_len.or(shape.seq).or(Some(128))
     }
 
     /// That one token at a time makes sense.
@@ -158,7 +166,7 @@ impl Builder<'_> {
             batch: shape.batch.unwrap_or(of_input),
             tokens: match self.run.phase {
                 Phase::Prefill | Phase::Train(_) => tokens,
-                Phase::Decode => self.run.kv_len.or(shape.seq).or(Some(128)),
+                Phase::Decode => self.kept(shape),
             },
             precision: self.run.precision.unwrap_or(own),
             runtime: self.run.runtime,

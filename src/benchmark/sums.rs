@@ -10,6 +10,9 @@ use crate::report::derive::ratio;
 use crate::report::schema::{Model, ModelMemory};
 use std::collections::BTreeSet;
 
+/// How sentences begin that say for what there is no kernel, and why.
+pub const NO_KERNEL: &str = "no kernel for";
+
 /// What is missing, a sentence each.
 pub fn unmodelled(lowered: &Lowered, simulated: &Simulated) -> Vec<String> {
     let refused = lowered.refused.iter().map(|refused| {
@@ -26,7 +29,7 @@ pub fn unmodelled(lowered: &Lowered, simulated: &Simulated) -> Vec<String> {
             .map(|((layer, _), _)| lowered.layers[*layer].name.as_str())
             .collect();
         out.push(format!(
-            "no kernel for {} calls, from layer {} on ({reason}): the bound of peak rates stands in",
+            "{NO_KERNEL} {} calls, from layer {} on ({reason}): the bound of peak rates stands in",
             layers.len(),
             layers[0]
         ));

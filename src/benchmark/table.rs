@@ -1,6 +1,7 @@
 //! Results for people.
 
 use super::exchange::UNTIMED;
+use super::sums::NO_KERNEL;
 use crate::report::Report;
 use crate::report::schema::{Layer, Model};
 use crate::report::table::table;
@@ -147,7 +148,11 @@ fn passes(report: &Report) -> String {
 /// What no number here includes.
 fn untimed(report: &Report) -> String {
     let all = report.validity.unmodelled.iter();
-    let own = all.filter(|line| line.starts_with(UNTIMED));
+    let own = all.filter(|line| {
+        [UNTIMED, NO_KERNEL]
+            .iter()
+            .any(|begin| line.starts_with(begin))
+    });
     own.map(|line| format!("{line}\n")).collect()
 }
 
@@ -215,7 +220,7 @@ fn missing(model: &Model) -> String {
         Some(n) => format!("the largest batch that fits is {n}"),
     };
     format!(
-        "OUT OF MEMORY: {} are needed and there are {}: {} too much; {} take most ({}); {batch}\n",
+        "OUT OF MEMORY: {} are needed and there are {}: {} too much, most of it for {} ({}); {batch}\n",
         gib(memory.total_bytes),
         gib(memory.capacity_bytes),
         gib(memory.missing_bytes),

@@ -123,7 +123,7 @@ pub struct RunArgs {
 }
 
 /// A time that a host may take.
-fn microseconds(text: &str) -> std::result::Result<f64, String> {
+pub(super) fn microseconds(text: &str) -> std::result::Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| format!("{text} is no number"))?;
     match (0.0..=1e6).contains(&value) {
         true => Ok(value),
@@ -218,6 +218,11 @@ impl RunArgs {
         if self.optimizer.is_some() && self.phase != PhaseArg::Train {
             return Err(Error::Usage(
                 "--optimizer needs --phase train: nothing else changes weights".into(),
+            ));
+        }
+        if self.kv_len.is_some() && self.phase != PhaseArg::Decode {
+            return Err(Error::Usage(
+                "--kv-len needs --phase decode: elsewhere nothing is kept from before".into(),
             ));
         }
         let usual = [USUAL_GPU.to_owned()];

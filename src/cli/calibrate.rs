@@ -1,6 +1,6 @@
 //! `calibrate`: physical quantities of a GPU from measurements of one board.
 
-use super::common::{Fidelity, FidelityArgs, JsonFile};
+use super::common::{Fidelity, FidelityArgs, JsonFile, winds_up};
 use crate::config::registry;
 use crate::error::{Error, Result, input};
 use crate::hash::ContentHash;
@@ -14,7 +14,6 @@ use crate::validate::filter::Filter;
 use crate::validate::predict::{Choice, Depth, Predictor};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 /// `phantom-gpu calibrate`.
 #[derive(clap::Args, Clone, Debug)]
@@ -71,13 +70,11 @@ Examples:
     )
 }
 
-/// Nothing winds up: a signal ends the process, and nothing is written.
-static NEVER: AtomicBool = AtomicBool::new(false);
-
 /// Runs the command.
 ///
 /// # Errors
-/// Arguments, a dataset with faults, too few shapes, a failed simulation, an output that cannot be written.
+/// Arguments, a dataset with faults, too few shapes, a failed simulation, an output that cannot be written; a signal, when
+/// what was done until then is written.
 pub fn run(args: &Args) -> Result<()> {
     let asked = [("--json", &args.json.json), ("--output", &args.output)];
     let tables = output::check_all(&asked)?;
@@ -119,7 +116,8 @@ pub fn run(args: &Args) -> Result<()> {
             },
             settings: args.sampling.settings(args.fidelity)?,
             memo: &memo,
-            stop: &NEVER,
+            stop: winds_up(),
+            host_us: None,
         },
         progress: &progress,
         jobs: args.threads.map_or_else(
@@ -135,12 +133,45 @@ pub fn run(args: &Args) -> Result<()> {
         output::note(format_args!("warning: {warning}"));
     }
     write(args, &results)?;
-    tables.print(&table::render(&results, args.verbose))
+    tables.print(&table::render(&results, args.verbose))?;
+    match results.status {
+        "complete" => Ok(()),
+        _ => Err(interrupted(args, &results)),
+    }
 }
 
-/// Writes what was asked for.
+/// What a signal has left, and how to go on.
+fn interrupted(args: &Args, results: &Results) -> Error {
+    let done = match results.error.left_out.n {
+        0 if results.error.after.n == 0 => "as shipped, and no fit is done".to_owned(),
+        n => format!("by the fit, and {n} of them by fits that have not seen their shape"),
+    };
+    let overlay = args.output.as_ref().map(|file| {
+        let file = file.display();
+        format!("; {file} is not written, because a fit has to be held against shapes that it has not seen")
+    });
+    let estimates = match (&args.sampling.cache, args.fidelity) {
+        (Some(folder), _) => format!(
+            "the same command goes on with the estimates in {}",
+            folder.display()
+        ),
+        (None, Fidelity::Sampled) => "--cache DIR keeps estimates for the next time".into(),
+        (None, _) => "run it again for the whole".into(),
+    };
+    Error::Run(format!(
+        "interrupted: {} rows are done {done}{}; {estimates}",
+        results.rows.len(),
+        overlay.unwrap_or_default()
+    ))
+}
+
+/// Writes what was asked for; a description only of a fit that is finished.
 fn write(args: &Args, results: &Results) -> Result<()> {
-    if let Some(file) = &args.output {
+    if let Some(file) = args
+        .output
+        .as_ref()
+        .filter(|_| results.status == "complete")
+    {
         let text = overlay::text(results, file);
         output::write(file, |out| {
             out.write_all(text.as_bytes())

@@ -1,5 +1,6 @@
 //! `validate`: predicted times against measured ones.
 
+use super::benchmark::microseconds;
 use super::common::{FidelityArgs, JsonFile, winds_up};
 use crate::error::{Error, Result};
 use crate::output;
@@ -50,6 +51,9 @@ pub struct Args {
     /// The measured time that counts: the device's where it is known apart, or what stands in the dataset.
     #[arg(long, value_enum, default_value_t = TruthArg::Device)]
     pub truth: TruthArg,
+    /// Microseconds that the host takes for a call of an operator of a model [default: by runtime].
+    #[arg(long, value_name = "US", value_parser = microseconds)]
+    pub host_us: Option<f64>,
     /// How much of each kernel is simulated.
     #[arg(long, value_enum, default_value_t = super::common::Fidelity::Sampled)]
     pub fidelity: super::common::Fidelity,
@@ -128,6 +132,7 @@ pub fn run(args: &Args) -> Result<()> {
             settings: args.sampling.settings(args.fidelity)?,
             memo: &memo,
             stop: winds_up(),
+            host_us: args.host_us,
         },
         progress: &progress,
         jobs: args.threads.map_or_else(

@@ -34,6 +34,8 @@ impl Operands {
     /// | rotary embedding | rows of queries' and keys' heads, table, positions | the rows |
     /// | lookup | table, indices | the result |
     /// | concatenation | the tensors, one behind the other | the result |
+    /// | the greatest of rows | rows | the greatest, their places |
+    /// | running sums | matrices | the sums |
     /// | convolution | image, filter | the result |
     /// | attention | queries, keys, values | the result |
     /// | attention, backward | queries, keys, values, the result, its gradient | the gradients of the first three |
@@ -64,6 +66,8 @@ impl Operands {
             Operator::Rope(_) => of(&[0, 1, 2], &[0]),
             Operator::Embedding(_) => of(&[0, 1], &[2]),
             Operator::Cat(_) => of(&[0], &[1]),
+            Operator::Select(_) => of(&[0], &[1, 2]),
+            Operator::Scan(_) => of(&[0], &[1]),
             Operator::Conv(_) => of(&[image::IMAGE, image::FILTER], &[image::RESULT]),
             Operator::Attention(op) if op.backward == 1 => of(&[0, 1, 2, 3, 5], &[7]),
             // Kernels that share the keys leave their parts where the result of a single one lies.

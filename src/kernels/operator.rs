@@ -307,6 +307,35 @@ family! {
     }
 }
 
+/// Most elements of a row that are selected.
+pub const TOP_MAX: u64 = 32;
+
+family! {
+    /// The greatest elements of each row, sorted, and their places in it.
+    pub struct SelectOp {
+        /// rows
+        pub rows: u64 = "rows" count(4096, 1, EDGE_MAX),
+        /// elements of a row
+        pub cols: u64 = "cols" count(8, 1, ROW_MAX),
+        /// how many
+        pub k: u64 = "k" count(2, 1, TOP_MAX),
+        /// numbers
+        pub data: DataType = "type" name(DataType::NAMES),
+    }
+}
+
+family! {
+    /// Running sums down the columns of matrices of 64-bit integers.
+    pub struct ScanOp {
+        /// matrices
+        pub matrices: u64 = "matrices" count(1, 1, EDGE_MAX),
+        /// rows of a matrix
+        pub rows: u64 = "rows" count(512, 1, EDGE_MAX),
+        /// columns
+        pub cols: u64 = "cols" count(8, 1, ROW_MAX),
+    }
+}
+
 names! {
     /// Direction of a convolution.
     pub enum Direction {
@@ -472,6 +501,10 @@ pub enum Operator {
     Embedding(EmbeddingOp),
     /// Concatenation.
     Cat(CatOp),
+    /// The greatest of rows.
+    Select(SelectOp),
+    /// Running sums.
+    Scan(ScanOp),
     /// Convolution.
     Conv(ConvOp),
     /// Attention.
@@ -495,6 +528,8 @@ from!(
     Rope(RopeOp),
     Embedding(EmbeddingOp),
     Cat(CatOp),
+    Select(SelectOp),
+    Scan(ScanOp),
     Conv(ConvOp),
     Attention(AttentionOp)
 );

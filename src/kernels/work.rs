@@ -23,6 +23,9 @@ impl Operator {
             Operator::Rope(op) => op.data,
             Operator::Embedding(op) => op.data,
             Operator::Cat(op) => op.data,
+            Operator::Select(op) => op.data,
+            // Integers are added; none of them is a float.
+            Operator::Scan(_) => DataType::F32,
             Operator::Conv(op) => op.data,
             Operator::Attention(op) => op.data,
         }
@@ -81,6 +84,17 @@ impl Operator {
                 let tensors = op.tensors as f64;
                 work(0.0, 2.0 * tensors * op.rows as f64 * op.cols as f64)
             }
+            Operator::Select(op) => {
+                let [rows, cols, k] = [op.rows, op.cols, op.k].map(|x| x as f64);
+                let places = 8.0 * k / size;
+                work(rows * cols, rows * (cols + k + places))
+            }
+            Operator::Scan(op) => {
+                let numbers = [op.matrices, op.rows, op.cols].map(|x| x as f64);
+                let n: f64 = numbers.iter().product();
+                // 64 bits in, 64 out.
+                work(n, 4.0 * n)
+            }
             Operator::Conv(op) => {
                 let (height, width) = op.output().unwrap_or((0, 0));
                 let [n, c, h, w, k, r, s, groups] =
@@ -107,6 +121,21 @@ impl Operator {
     }
 }
 
+/// Multiply-adds a cycle of a sub-core's tensor core for operands of type `data`; 0 where there is none for them, and for
+/// 32-bit floats, which have pipes of their own.
+pub(in crate::kernels) fn tensor_rate(data: DataType, sums: Sums, spec: &GpuSpec) -> u32 {
+    let tensor = &spec.sm.tensor;
+    match data {
+        DataType::F32 => 0,
+        DataType::Tf32 => tensor.tf32_rate,
+        DataType::F16 if sums == Sums::Narrow => tensor.f16_rate,
+        DataType::F16 => tensor.f16_f32_rate,
+        DataType::Bf16 => tensor.bf16_rate,
+        DataType::I8 => tensor.i8_rate,
+        DataType::F8 => tensor.f8_rate,
+    }
+}
+
 /// Seconds of computing and of moving.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Roofline {
@@ -120,16 +149,11 @@ impl Roofline {
     /// Of `operator` on the machine of `spec`.
     pub fn of(operator: &Operator, spec: &GpuSpec) -> Self {
         let work = operator.work();
-        let tensor = &spec.sm.tensor;
-        let of_tensor = match operator.data() {
-            DataType::F32 => 0,
-            DataType::Tf32 => tensor.tf32_rate,
-            DataType::F16 if operator.narrow_sums() => tensor.f16_rate,
-            DataType::F16 => tensor.f16_f32_rate,
-            DataType::Bf16 => tensor.bf16_rate,
-            DataType::I8 => tensor.i8_rate,
-            DataType::F8 => tensor.f8_rate,
+        let sums = match operator.narrow_sums() {
+            true => Sums::Narrow,
+            false => Sums::Wide,
         };
+        let of_tensor = tensor_rate(operator.data(), sums, spec);
         let per_cycle = match operator.is_product() && of_tensor > 0 {
             true => f64::from(of_tensor),
             false => return Roofline::fp32(&work, spec),

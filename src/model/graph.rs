@@ -245,6 +245,13 @@ pub enum Kind {
         /// Steps in a row.
         steps: u64,
     },
+    /// Which of some networks each token takes, and with what weights, by a score for each.
+    Router {
+        /// Of which a token takes this many.
+        chosen: u64,
+        /// How.
+        rule: Rule,
+    },
     /// Feed-forward networks of which each token takes some.
     Experts {
         /// Networks.
@@ -266,6 +273,20 @@ pub enum Kind {
     Move,
     /// Known by shape only; the reason.
     Unsupported(String),
+}
+
+/// How tokens choose their networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The greatest after a softmax over all networks; `shared`: their weights are made to sum to 1.
+    Softmax {
+        /// Weights sum to 1.
+        shared: bool,
+    },
+    /// The greatest after a sigmoid and a bias, their weights made to sum to 1.
+    Sigmoid,
+    /// The greatest one after a softmax, unless its network has as many tokens as it takes (Switch Transformers).
+    Capacity,
 }
 
 /// An operator and what it works on.

@@ -36,7 +36,7 @@ pub fn open(name: &str, format: Option<Format>, bindings: &Bindings) -> Result<G
             Some(model) => model.build(bindings)?,
             None => return Err(nothing(name)),
         };
-        graph.check(name)?;
+        sized(&graph, name)?;
         return stepped(graph, name, bindings);
     }
     if path.is_dir() {
@@ -71,8 +71,22 @@ pub fn open(name: &str, format: Option<Format>, bindings: &Bindings) -> Result<G
     ) {
         graph.name = stem;
     }
-    graph.check(name)?;
+    match format {
+        // What a file fixes, only a file can change.
+        Format::Onnx | Format::Pt2 => graph.check(name)?,
+        Format::HuggingFace => sized(&graph, name)?,
+    }
     stepped(graph, name, bindings)
+}
+
+/// Checks a graph whose extents the user gives: what is too large there is too large a number on the command line.
+fn sized(graph: &Graph, name: &str) -> Result<()> {
+    graph.check(name).map_err(|error| match error {
+        Error::Input { place, what, .. } => Error::Usage(format!(
+            "{name}: {place}: {what}; give a smaller --batch-size, --seq-len or --dim"
+        )),
+        other => other,
+    })
 }
 
 /// `graph`, unless steps were asked for that it does not have.
@@ -144,6 +158,14 @@ fn refuse(path: &Path, what: &str, remedy: &str) -> Error {
 /// What converts pickled PyTorch models, which name code that only PyTorch can run.
 const FROM_TORCH: &str = "convert it where its class is known: python -c \"import torch; m = torch.load('FILE', weights_only=False); torch.onnx.export(m, (EXAMPLE,), 'model.onnx', dynamo=True)\"";
 
+/// How compressed files begin, and what unpacks them.
+const PACKED: [(&[u8], &str); 4] = [
+    (b"\xfd7zXZ\0", "xz -dk"),
+    (b"\x1f\x8b\x08", "gzip -dk"),
+    (b"\x28\xb5\x2f\xfd", "zstd -d"),
+    (b"BZh", "bzip2 -dk"),
+];
+
 fn recognise(path: &Path, head: &[u8]) -> Result<Format> {
     let end = path
         .extension()
@@ -184,6 +206,9 @@ fn recognise(path: &Path, head: &[u8]) -> Result<Format> {
             "convert it: python -m tf2onnx.convert --graphdef {shown} --inputs INPUT:0 --outputs OUTPUT:0 --output model.onnx"
         );
         ("this is a TensorFlow graph, which is not read", convert)
+    } else if let Some((_, tool)) = PACKED.iter().find(|(magic, _)| begins(magic)) {
+        let unpack = format!("unpack it: {tool} {shown}");
+        ("this is a compressed file, which is not read", unpack)
     } else if begins(b"GGUF") || end == "safetensors" {
         let name = "name the config.json that belongs to it".to_owned();
         ("these are weights without a graph", name)

@@ -77,6 +77,9 @@ pub fn parse(text: &str, file: &str) -> Result<Vec<Row>> {
             "add one measurement a line",
         ));
     }
+    if let Columns::Models(_) = columns {
+        models::mark_host_bound(&mut rows);
+    }
     Ok(rows)
 }
 
@@ -209,6 +212,11 @@ impl Row {
             .get("trust")
             .and_then(Value::as_str)
             .unwrap_or("")
+    }
+
+    /// Whether the measured time is that of a host which the device waited for.
+    pub fn is_host_bound(&self) -> bool {
+        self.extra.get("host_bound") == Some(&Value::Bool(true))
     }
 
     /// The measured time of the device alone where it is known, else what was measured.

@@ -13,7 +13,7 @@ pub fn page(results: &Results) -> Page {
     let mut page = Page::new("Predicted and measured times");
     page.paragraph(&format!(
         "{}: {} rows, {} kernels, {} fidelity. Mean absolute error {:.1} % (roofline {:.1} %), without rows of low \
-         trust.",
+         trust and of busy hosts.",
         results.dataset,
         results.rows.len(),
         results.algorithm,
@@ -77,7 +77,7 @@ fn groups(page: &mut Page, results: &Results) {
         Column::text("operator"),
         Column::text("type"),
         Column::text("GPU"),
-        Column::text("trust"),
+        Column::text("kept apart"),
         Column::number("rows", 0),
         Column::number("MAPE %", 1),
         Column::number("median %", 1),
@@ -92,7 +92,7 @@ fn groups(page: &mut Page, results: &Results) {
             json!(g.op),
             json!(g.dtype),
             json!(g.gpu),
-            json!(if g.low_trust { "low" } else { "" }),
+            json!(super::table::apart(g)),
             json!(s.n),
             json!(s.mape),
             json!(s.median),

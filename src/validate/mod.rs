@@ -22,6 +22,7 @@ pub mod table;
 use crate::config::boards::{Board, boards, of_dataset};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
+use crate::report::bound::Bound;
 use crate::session::Session;
 use dataset::Row;
 use operator::{Measured, Unfit};
@@ -103,7 +104,7 @@ const NOT_MODELLED: &[&str] = &[
 ];
 
 /// Version of the structure of results.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// Rows of a group that are listed as its worst.
 const WORST: usize = 10;
@@ -280,8 +281,12 @@ fn row(
         error_rel: found.time_us / truth_us - 1.0,
         roofline_us: 1e6 * roofline_s,
         bound: found.bound,
-        bound_expected: roofline::clear_bound(&roofline),
+        bound_expected: match row.is_host_bound() {
+            true => Some(Bound::Launch),
+            false => roofline::clear_bound(&roofline),
+        },
         trust: row.trust().to_owned(),
+        host_bound: row.is_host_bound(),
         source: row.source.clone(),
         launched: found.launched,
         provenance: found.origin,
@@ -304,19 +309,20 @@ fn results(
     interrupted: bool,
 ) -> Results {
     let low = |row: &&RowResult| row.trust == "low";
-    let mut by_key: BTreeMap<(String, String, String, bool), Vec<&RowResult>> = BTreeMap::new();
+    let host = |row: &&RowResult| row.host_bound && !low(row);
+    let mut by_key: BTreeMap<_, Vec<&RowResult>> = BTreeMap::new();
     for row in &rows {
         let key = (
             row.op.clone(),
             row.dtype.clone(),
             row.gpu.clone(),
-            low(&row),
+            (low(&row), host(&row)),
         );
         by_key.entry(key).or_default().push(row);
     }
     let groups = by_key
         .into_iter()
-        .map(|((op, dtype, gpu, low_trust), mut of)| {
+        .map(|((op, dtype, gpu, (low_trust, host_bound)), mut of)| {
             let score = Score::of(&pairs(of.iter().copied()));
             of.sort_by(|a, b| b.error_rel.abs().total_cmp(&a.error_rel.abs()));
             Group {
@@ -324,6 +330,7 @@ fn results(
                 op,
                 dtype,
                 low_trust,
+                host_bound,
                 score,
                 worst: of.iter().take(WORST).map(|row| row.id.clone()).collect(),
             }
@@ -352,8 +359,9 @@ fn results(
             .collect(),
         bottleneck_right: (!clear.is_empty()).then(|| right as f64 / clear.len() as f64),
         bottleneck_rows: clear.len(),
-        overall: Score::of(&pairs(rows.iter().filter(|row| !low(row)))),
+        overall: Score::of(&pairs(rows.iter().filter(|row| row.counts()))),
         low_trust: Score::of(&pairs(rows.iter().filter(low))),
+        host_bound: Score::of(&pairs(rows.iter().filter(host))),
         accuracy: Accuracy::of(&rows),
         rows,
     }

@@ -7,7 +7,7 @@
 use super::dataset::{Row, object};
 use super::operator::Unfit;
 use super::predict::{Depth, Launched, Origin, Prediction, Predictor};
-use crate::benchmark::{self, Case, Phase, Runner};
+use crate::benchmark::{self, Case, Host, Phase, Runner};
 use crate::error::{Error, Result};
 use crate::kernels::work::Roofline;
 use crate::model::graph::Graph;
@@ -134,6 +134,39 @@ fn whole(name: &str, text: &str) -> std::result::Result<Value, (String, String)>
     Ok(json!(number as u64))
 }
 
+/// How much longer a larger batch may take than the smallest, where both wait for the host.
+const HOST_SLACK: f64 = 1.15;
+
+/// Marks the rows whose time is the host's: a model that takes as long for several times the batch, on the same GPU and
+/// with the same numbers, does not wait for the GPU. In `extra`, as `host_bound`.
+pub fn mark_host_bound(rows: &mut [Row]) {
+    let mut runs: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        let mut same = row.shape.clone();
+        same.remove("batch");
+        let key = format!("{}\n{}\n{}\n{same:?}", row.source, row.gpu, row.dtype);
+        runs.entry(key).or_default().push(index);
+    }
+    let batch = |row: &Row| row.shape.get("batch").and_then(Value::as_u64);
+    for run in runs.into_values() {
+        let of = |&index: &usize| (batch(&rows[index]), rows[index].latency_us);
+        let smallest = run.iter().map(of).min_by(|a, b| a.0.cmp(&b.0));
+        let Some((least, shortest)) = smallest else {
+            continue;
+        };
+        let flat: Vec<usize> = run
+            .into_iter()
+            .filter(|&index| rows[index].latency_us <= HOST_SLACK * shortest)
+            .collect();
+        if flat.iter().any(|&index| batch(&rows[index]) > least) {
+            for index in flat {
+                let extra = &mut rows[index].extra;
+                extra.insert("host_bound".into(), json!(true));
+            }
+        }
+    }
+}
+
 /// A model that a row measured.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -167,9 +200,12 @@ pub fn run(row: &Row) -> std::result::Result<Run, Unfit> {
         }
         option => return Err(Unfit::Skip(format!("option {option:?}"))),
     };
-    let precision = precision(&row.dtype);
-    let precision =
-        precision.ok_or_else(|| Unfit::Skip(format!("numbers of type {}", row.dtype)))?;
+    let precision = precision(&row.dtype).ok_or_else(|| {
+        Unfit::Skip(match row.dtype.is_empty() {
+            true => format!("{}, whose row has no type of numbers,", text("model")),
+            false => format!("numbers of type {}", row.dtype),
+        })
+    })?;
     let batch = number("batch").unwrap_or(1);
     let bindings = Bindings {
         batch: Some(batch),
@@ -190,6 +226,10 @@ pub fn run(row: &Row) -> std::result::Result<Run, Unfit> {
             };
             let name = model.rsplit("__").next().unwrap_or(model);
             let name = name.trim_end_matches("v1.5");
+            if name == "efficientnet" {
+                let why = "an EfficientNet whose size (B0, B4) the row does not say";
+                return Err(Unfit::Skip(why.into()));
+            }
             let found = zoo::find(name);
             let found = found.ok_or_else(|| Unfit::Skip(format!("the model {name}")))?;
             let graph = found.build(&bindings);
@@ -291,7 +331,7 @@ impl Run {
             stop: predictor.stop,
             jobs: 1,
             progress: &progress,
-            host: None,
+            host: predictor.host_us.map(Host::stated),
         };
         let report = runner.run_if_it_fits(&self.case, &self.graph, session)?;
         let model = report.model.as_ref();

@@ -89,6 +89,8 @@ pub struct Predictor<'a> {
     pub memo: &'a Memo,
     /// Ends every run.
     pub stop: &'a AtomicBool,
+    /// Microseconds that the host takes for an operator of a model; the runtime's own where nothing is said.
+    pub host_us: Option<f64>,
 }
 
 /// A kernel that was launched for a row.

@@ -36,12 +36,21 @@ pub struct RowResult {
     pub bound_expected: Option<Bound>,
     /// How much the measurement can be trusted.
     pub trust: String,
+    /// Whether the measured time is that of a host which the device waited for.
+    pub host_bound: bool,
     /// Where it is from.
     pub source: String,
     /// Kernels.
     pub launched: Vec<Launched>,
     /// How they were simulated.
     pub provenance: Origin,
+}
+
+impl RowResult {
+    /// Whether it counts: rows of low trust and those that a host bounds are kept apart.
+    pub fn counts(&self) -> bool {
+        self.trust != "low" && !self.host_bound
+    }
 }
 
 /// Rows of one GPU, operator and type.
@@ -55,6 +64,8 @@ pub struct Group {
     pub dtype: String,
     /// Whether these are the rows of low trust, which are kept apart.
     pub low_trust: bool,
+    /// Whether these are the rows that a host bounds, which are kept apart.
+    pub host_bound: bool,
     /// The score.
     #[serde(flatten)]
     pub score: Score,
@@ -94,16 +105,18 @@ pub struct Results {
     pub bottleneck_right: Option<f64>,
     /// Rows that are counted in it.
     pub bottleneck_rows: usize,
-    /// All rows but those of low trust.
+    /// All rows but those of low trust and those that a host bounds.
     pub overall: Score,
     /// The rows of low trust.
     pub low_trust: Score,
+    /// The rows that a host bounds.
+    pub host_bound: Score,
     /// The same as a share that is right, by GPU and overall.
     pub accuracy: Accuracy,
 }
 
 /// How right predictions are, as users of such tools expect it: 100 % less the mean absolute error, and 0 where that is
-/// more than 100 %. Rows of low trust are left out.
+/// more than 100 %. Rows of low trust and those that a host bounds are left out.
 #[derive(Clone, Debug, Serialize)]
 pub struct Accuracy {
     /// How the numbers are made.
@@ -129,7 +142,7 @@ impl Accuracy {
     /// Of `rows`.
     pub fn of(rows: &[RowResult]) -> Self {
         let mut by_gpu: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-        for row in rows.iter().filter(|row| row.trust != "low") {
+        for row in rows.iter().filter(|row| row.counts()) {
             by_gpu.entry(&row.gpu).or_default().push(row.error_rel);
         }
         let gpus = by_gpu.iter().map(|(gpu, errors)| GpuAccuracy {
@@ -139,7 +152,7 @@ impl Accuracy {
         });
         let all: Vec<f64> = by_gpu.values().flatten().copied().collect();
         Accuracy {
-            method: "100 % - mean |predicted / measured - 1|, at least 0; rows of low trust left out",
+            method: "100 % - mean |predicted / measured - 1|, at least 0; rows of low trust and of busy hosts left out",
             gpus: gpus.collect(),
             overall: (!all.is_empty()).then(|| accuracy(&all)),
         }

@@ -1,6 +1,6 @@
 //! Results as tables.
 
-use super::results::Results;
+use super::results::{Group, Results};
 use super::score::Score;
 use crate::report::table::table;
 use std::fmt::Write;
@@ -55,20 +55,38 @@ fn groups(results: &Results) -> String {
     let mut lines: Vec<Vec<String>> = results
         .groups
         .iter()
-        .map(|g| line([&g.op, &g.dtype, &g.gpu], g.low_trust, &g.score))
+        .map(|g| line([&g.op, &g.dtype, &g.gpu], apart(g), &g.score))
         .collect();
-    for (score, low) in [(&results.overall, false), (&results.low_trust, true)] {
+    for (score, apart) in [
+        (&results.overall, ""),
+        (&results.low_trust, LOW_TRUST),
+        (&results.host_bound, HOST_BOUND),
+    ] {
         if score.n > 0 {
-            lines.push(line(["all", "", ""], low, score));
+            lines.push(line(["all", "", ""], apart, score));
         }
     }
     format!("{}\n", filled(&header, 3, lines))
 }
 
-fn line(names: [&str; 3], low: bool, s: &Score) -> Vec<String> {
-    let name = match low {
-        true => format!("{} (low trust)", names[0]),
-        false => names[0].to_owned(),
+/// How tables call rows of low trust.
+const LOW_TRUST: &str = "low trust";
+/// How they call rows whose time is that of a host which the device waited for.
+const HOST_BOUND: &str = "host-bound";
+
+/// Why the rows of a group are kept apart; empty where they are not.
+pub(super) fn apart(group: &Group) -> &'static str {
+    match (group.low_trust, group.host_bound) {
+        (true, _) => LOW_TRUST,
+        (false, true) => HOST_BOUND,
+        (false, false) => "",
+    }
+}
+
+fn line(names: [&str; 3], apart: &str, s: &Score) -> Vec<String> {
+    let name = match apart {
+        "" => names[0].to_owned(),
+        why => format!("{} ({why})", names[0]),
     };
     vec![
         name,

@@ -3,7 +3,7 @@
 //! Libraries time the ways that they have and take the fastest, or one that a model of theirs ranks first. So does the
 //! estimate here, by the rates of the machine: multiply-adds on their pipe, bytes of tensors to and from memory.
 
-use super::{Candidate, Launch, Recorded, gemm};
+use super::{Candidate, Launch, Recorded, gemm, together};
 use crate::config::GpuSpec;
 use crate::isa::OpClass;
 use crate::kernels::conv::depthwise::Depthwise;
@@ -25,8 +25,6 @@ const NEXT_KERNEL: f64 = 1500.0;
 /// Share of the peak that long streams from memory reach, and multiply-adds in these loops.
 const STREAM: f64 = 0.85;
 const MATH: f64 = 0.85;
-/// How the times of units that are busy at once add up, as for products of matrices: between the sum and the longest.
-const NORM: i32 = 3;
 /// Sub-cores of an SM.
 const SUB_CORES: f64 = 4.0;
 /// How much longer a loop takes whose warps are alone on their sub-cores: nothing hides what they wait for.
@@ -342,8 +340,11 @@ fn nonfused(
     });
     let best = || {
         let all = gemm::candidates(&product, gpu)?.into_iter();
-        // The grid's third edge is the batch: nobody splits the depth as well.
+        // The grid's third edge is the batch: nobody splits the depth as well. From Ampere on cuDNN was only ever seen to
+        // launch the tile of 128 x 128 here, however few of either edge there are (28 rows, 28 times).
+        let one = gpu.compute_capability >= 80;
         all.filter(|candidate| !candidate.name.contains("splitK"))
+            .filter(|candidate| !one || candidate.name.contains("128x128"))
             .min_by(|a, b| a.estimate.total_cmp(&b.estimate))
             .ok_or_else(|| Fault::field("c", op.c, "no kernel for the batch of products"))
     };
@@ -399,8 +400,7 @@ fn loop_cycles(kernel: &Kernel, gpu: &GpuSpec) -> (f64, String) {
     let trips = kernel.ctas.iterations(0) as f64;
     let [math, passes] = loop_cost(&kernel.code, gpu);
     // Both are busy at once, and wait for each other now and then.
-    let both = (math / SUB_CORES).powi(NORM) + passes.powi(NORM);
-    let of_cta = warps * trips * both.powf(1.0 / f64::from(NORM)) / MATH;
+    let of_cta = warps * trips * together([math / SUB_CORES, passes]) / MATH;
     // One CTA alone waits for its own instructions.
     let alone = trips * math * ALONE * (warps / SUB_CORES).ceil();
     let waves = ctas / (sms * f64::from(resident));

@@ -18,7 +18,7 @@ use crate::kernels::rows::vllm::{RmsNorm, SiluAndMul};
 use crate::kernels::{Arrays, Fault, KernelGenerator};
 
 /// The one way that the library has.
-fn only(name: &str, launches: Vec<Launch>) -> Vec<Candidate> {
+pub(super) fn only(name: &str, launches: Vec<Launch>) -> Vec<Candidate> {
     vec![Candidate {
         name: name.into(),
         launches,

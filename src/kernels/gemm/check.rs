@@ -5,6 +5,7 @@ use super::{Gemm, Merge, Raster, STAGES_MAX, Tile};
 use crate::config::GpuSpec;
 use crate::kernels::Fault;
 use crate::kernels::operator::{DataType, Layout, Sums};
+use crate::kernels::work::tensor_rate;
 use crate::trace::Dim3;
 
 /// Bytes of a row at most: 32 of them are within reach of a lane's offset.
@@ -71,17 +72,8 @@ impl Gemm {
     }
 
     fn check_type(&self, gpu: &GpuSpec) -> Result<(), Fault> {
-        let tensor = &gpu.sm.tensor;
-        let rate = match self.data {
-            DataType::F32 => 1,
-            DataType::Tf32 => tensor.tf32_rate,
-            DataType::F16 if self.accumulator == Sums::Narrow => tensor.f16_rate,
-            DataType::F16 => tensor.f16_f32_rate,
-            DataType::Bf16 => tensor.bf16_rate,
-            DataType::I8 => tensor.i8_rate,
-            DataType::F8 => tensor.f8_rate,
-        };
-        if rate == 0 {
+        let by_tensor = self.data != DataType::F32;
+        if by_tensor && tensor_rate(self.data, self.accumulator, gpu) == 0 {
             let what = format!("the tensor cores of {} lack it", gpu.name);
             return Err(Fault::field("type", self.data.name(), what));
         }

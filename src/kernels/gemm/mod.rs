@@ -217,6 +217,11 @@ impl Gemm {
         [a, b, c].map(|pitch| 1 << pitch.trailing_zeros().min(4))
     }
 
+    /// Whether cp.async brings the tiles on a machine of compute capability `version`: it moves four bytes at least.
+    pub fn asynchronous(&self, version: u16) -> bool {
+        version >= 80 && self.vectors()[..2].iter().all(|&bytes| bytes >= 4)
+    }
+
     /// Bytes from row to row (or column to column) of A and B in memory.
     fn pitches(&self) -> (u64, u64) {
         let Shape { m, n, k, .. } = self.shape;

@@ -29,9 +29,7 @@ pub(super) struct Writer<'a, M> {
 
 impl<'a, M: Math> Writer<'a, M> {
     pub(super) fn new(gemm: &Gemm, math: &'a M, operands: &'a [Operand; 2], gpu: &GpuSpec) -> Self {
-        // cp.async moves four bytes at least.
-        let small = operands.iter().any(|of| of.vector < 4);
-        let (way, stages) = match gpu.compute_capability >= 80 && !small {
+        let (way, stages) = match gemm.asynchronous(gpu.compute_capability) {
             true => (Way::Async, u64::from(gemm.stages)),
             false => (Way::Registers, 2),
         };

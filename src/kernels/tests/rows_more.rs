@@ -113,3 +113,69 @@ fn tensors_side_by_side_are_read_in_vectors_and_written_alone() {
     });
     assert_eq!(first, Some(array(1) + 128 * 4));
 }
+
+/// Sign and exponent, then the bits that tell elements apart, two in a round; then the one that is left is looked for, what
+/// is greater is written, and it itself.
+#[test]
+fn the_greatest_of_rows_are_found_bit_by_bit_and_sorted() {
+    for (rows, cols, k, data, bytes, rounds) in [
+        (5, 8, 2, "f32", 4, 7),
+        (3, 64, 6, "f16", 2, 7),
+        (2, 1500, 32, "f16", 2, 8),
+        (2, 3000, 30, "bf16", 2, 8),
+        (1, 3000, 1, "f32", 4, 11),
+    ] {
+        let spec = format!("synth:topk?rows={rows}&cols={cols}&k={k}&type={data}");
+        let made = kernels(&spec, "a100-80");
+        // One element needs no order.
+        assert_eq!(made.len(), if k > 1 { 2 } else { 1 }, "{spec}");
+        let threads = (cols as u32).next_multiple_of(32).min(1024);
+        assert_eq!(made[0].header.block, [threads, 1, 1]);
+        assert_eq!(made[0].header.grid, [rows as u32, 1, 1]);
+        let touched = touch(&made[..1]);
+        assert_all(&touched.read[0], 0, rows * cols * bytes, rounds + 3, &spec);
+        assert_all(&touched.written[1], 1, rows * k * bytes, 1, &spec);
+        assert_all(&touched.written[2], 2, rows * k * 8, 1, &spec);
+        let touched = touch(&made[1..]);
+        for (operand, bytes) in [(1, rows * k * bytes), (2, rows * k * 8)] {
+            let bytes = if k > 1 { bytes } else { 0 };
+            for map in [&touched.read[operand], &touched.written[operand]] {
+                assert_eq!(map.len() as u64, bytes, "{spec}");
+                assert!(map.values().all(|&times| times == 1), "{spec}");
+            }
+        }
+    }
+    // As many rows in a CTA as leave half of the SMs with one: 512 / 54, even.
+    let made = kernels("synth:topk?rows=512&cols=8", "a100-80");
+    assert_eq!(made[1].header.block, [16, 8, 1]);
+    assert_eq!(made[1].header.grid, [64, 1, 1]);
+    // Five merges of 1 to 5 exchanges by each of four warps, each with a barrier, and one behind what is loaded.
+    let of = mix(&made[1], 0);
+    let barriers = of.iter().filter(|(name, _)| name.starts_with("BAR"));
+    assert_eq!(barriers.map(|(_, count)| count).sum::<u64>(), 4 * (15 + 1));
+    // A round votes on each of four values.
+    let of = mix(&made[0], 0);
+    assert_eq!((of["VOTE"], of["ATOMS"]), (7 * 4 + 2, 7 * 4));
+    let refused = parse("synth:topk?rows=1&cols=4&k=5", &gpu("a100-80"));
+    assert!(
+        refused
+            .err()
+            .is_some_and(|error| error.to_string().contains("more than a row has"))
+    );
+}
+
+#[test]
+fn running_sums_have_a_thread_a_column() {
+    for (matrices, rows, cols) in [(3u64, 20u64, 8u64), (1, 7, 700)] {
+        let spec = format!("synth:cumsum?matrices={matrices}&rows={rows}&cols={cols}");
+        let made = kernels(&spec, "v100");
+        let header = &made[0].header;
+        assert_eq!(header.block, [cols.min(512) as u32, 1, 1], "{spec}");
+        let across = cols.div_ceil(512) as u32;
+        assert_eq!(header.grid, [matrices as u32, across, 1], "{spec}");
+        let touched = touch(&made);
+        let bytes = matrices * rows * cols * 8;
+        assert_all(&touched.read[0], 0, bytes, 1, &spec);
+        assert_all(&touched.written[1], 1, bytes, 1, &spec);
+    }
+}

@@ -1,7 +1,7 @@
 //! The words that definitions of models are written in: each adds a node, and the tensors that it makes.
 
 use crate::model::graph::{
-    AttentionShape, Dtype, Graph, Kind, Node, Product, Role, Shape, TensorId, Window,
+    AttentionShape, Dtype, Graph, Kind, Node, Product, Role, Rule, Shape, TensorId, Window,
 };
 
 /// A graph that is being written.
@@ -11,6 +11,8 @@ pub struct Builder {
     pub graph: Graph,
     /// Type of weights and activations.
     pub dtype: Dtype,
+    /// Matrices of linear layers lie with the weights of an input side by side (`Conv1D`), not those of a result.
+    pub by_input: bool,
     prefix: String,
 }
 
@@ -38,6 +40,7 @@ impl Builder {
                 ..Graph::default()
             },
             dtype,
+            by_input: false,
             prefix: String::new(),
         }
     }
@@ -123,12 +126,16 @@ impl Builder {
         output
     }
 
-    /// x W^T, and a bias.
+    /// x W^T, and a bias; x W where matrices lie so.
     pub fn linear(&mut self, name: &str, x: TensorId, out: u64, bias: bool) -> TensorId {
         let width = self.width(x);
-        let weight = self.within(name, |b| b.weight("weight", [out, width]));
+        let (op, shape) = match self.by_input {
+            true => ("Conv1D", [width, out]),
+            false => ("Linear", [out, width]),
+        };
+        let weight = self.within(name, |b| b.weight("weight", shape));
         let bias = bias.then(|| self.within(name, |b| b.weight("bias", [out])));
-        self.project(name, x, weight, bias)
+        self.times(name, op, x, (weight, out), bias)
     }
 
     /// x W^T with a weight that may be shared, and a bias.
@@ -139,12 +146,24 @@ impl Builder {
         weight: TensorId,
         bias: Option<TensorId>,
     ) -> TensorId {
-        let (n, k) = (self.shape(weight)[0], self.shape(weight)[1]);
+        let n = self.shape(weight)[0];
+        self.times(name, "Linear", x, (weight, n), bias)
+    }
+
+    /// `x` times a matrix with `n` results, by the operator `op`.
+    fn times(
+        &mut self,
+        name: &str,
+        op: &str,
+        x: TensorId,
+        (weight, n): (TensorId, u64),
+        bias: Option<TensorId>,
+    ) -> TensorId {
         let product = Product {
             op: "linear",
             m: self.rows(x),
             n,
-            k,
+            k: self.width(x),
             batch: 1,
             dtype: self.dtype,
         };
@@ -156,7 +175,7 @@ impl Builder {
             .into_iter()
             .flatten()
             .collect();
-        self.node(name, "Linear", Kind::MatMul, inputs, shape, vec![product])
+        self.node(name, op, Kind::MatMul, inputs, shape, vec![product])
     }
 
     /// Rows of a table.
@@ -344,11 +363,23 @@ impl Builder {
         self.apply(name, op, Kind::Pool(window), &[x], result)
     }
 
-    /// Feed-forward networks of which each token takes those that `choice` (a number for each) says; `gated`: the first matrix is double.
+    /// Feed-forward networks of which each token takes those with the greatest `scores` (a number for each); `gated`: the
+    /// first matrix is double.
     ///
     /// The products are one for each token and network that it takes, as they are without grouping.
-    pub fn experts(&mut self, x: TensorId, choice: TensorId, experts: Experts) -> TensorId {
+    pub fn experts(&mut self, x: TensorId, scores: TensorId, experts: Experts) -> TensorId {
         let width = self.width(x);
+        let mut shape = self.shape(scores).to_vec();
+        if let Some(last) = shape.last_mut() {
+            *last = experts.chosen;
+        }
+        let kind = Kind::Router {
+            chosen: experts.chosen,
+            rule: experts.rule,
+        };
+        let choice = self.node("choice", "Router", kind, vec![scores], shape, Vec::new());
+        // Places of 64 bits, with room for the weights.
+        self.graph.tensors[choice].dtype = Dtype::Int64;
         let inner = self.share("expert intermediate_size", experts.inner);
         let first = match experts.gated {
             true => inner.saturating_mul(2),
@@ -394,6 +425,8 @@ pub struct Experts {
     pub inner: u64,
     /// A gate doubles the first matrix.
     pub gated: bool,
+    /// How tokens choose.
+    pub rule: Rule,
 }
 
 /// Places that a window has on `space`, padded, in each dimension.

@@ -46,6 +46,11 @@ impl Config {
         }
     }
 
+    /// The file that it is from, or the name of the model.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
     /// An error at `key`.
     pub fn wrong(&self, key: &str, what: impl Into<String>) -> Error {
         Error::input(

@@ -65,6 +65,8 @@ pub struct Decoder {
     pub tied: bool,
     /// The last matrix has a bias.
     pub head_bias: bool,
+    /// Matrices but the last lie with the weights of an input side by side (`Conv1D`).
+    pub by_input: bool,
 }
 
 impl Decoder {
@@ -109,12 +111,14 @@ impl Decoder {
             experts: None,
             tied: config.flag("tie_word_embeddings", false)?,
             head_bias: false,
+            by_input: false,
         })
     }
 
     /// The graph of a prefill: logits for every token.
     pub fn build(&self, name: &str, dtype: Dtype, run: Run) -> Graph {
         let mut b = Builder::sharded(name, dtype, run.shards);
+        b.by_input = self.by_input;
         let (table, mut x) = self.embed(&mut b, run);
         for layer in 0..self.layers {
             x = b.within(format_args!("layers.{layer}"), |b| self.layer(b, x));

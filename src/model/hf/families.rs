@@ -4,8 +4,8 @@ use super::Run;
 use super::build::{Experts, Heads};
 use super::config::Config;
 use super::decoder::{Decoder, Feed, Norm};
-use crate::error::Result;
-use crate::model::graph::Graph;
+use crate::error::{Error, Result};
+use crate::model::graph::{Graph, Rule};
 
 /// Llama and Mistral.
 pub fn llama(config: &Config, name: &str, run: Run) -> Result<Graph> {
@@ -36,6 +36,7 @@ pub fn mixtral(config: &Config, name: &str, run: Run) -> Result<Graph> {
             chosen,
             inner: decoder.inner,
             gated: true,
+            rule: Rule::Softmax { shared: true },
         }),
         ..decoder
     };
@@ -139,6 +140,7 @@ pub fn gpt2(config: &Config, name: &str, run: Run) -> Result<Graph> {
         experts: None,
         tied: config.flag("tie_word_embeddings", true)?,
         head_bias: false,
+        by_input: true,
     };
     Ok(decoder.build(name, config.dtype()?, run))
 }
@@ -177,17 +179,21 @@ pub fn opt(config: &Config, name: &str, run: Run) -> Result<Graph> {
         experts: None,
         tied: config.flag("tie_word_embeddings", true)?,
         head_bias: false,
+        by_input: false,
     };
     Ok(decoder.build(name, config.dtype()?, run))
 }
 
 /// Rows of a table of positions, of which `tokens` are needed.
+///
+/// # Errors
+/// A key that is missing or makes no sense; more tokens than there are rows.
 pub fn positions(config: &Config, key: &str, tokens: u64) -> Result<u64> {
     match config.count(key)? {
         rows if rows >= tokens => Ok(rows),
-        rows => Err(config.wrong(
-            key,
-            format!("the model knows {rows} positions, and --seq-len asks for {tokens}"),
-        )),
+        rows => Err(Error::Usage(format!(
+            "{}: the model knows {rows} positions ({key}), and {tokens} are asked for; give a smaller --seq-len or --kv-len",
+            config.file()
+        ))),
     }
 }

@@ -5,7 +5,7 @@ use super::build::{Builder, Experts, Heads};
 use super::config::Config;
 use super::decoder::Decoder;
 use crate::error::Result;
-use crate::model::graph::{Graph, TensorId};
+use crate::model::graph::{Graph, Rule, TensorId};
 
 /// The attention.
 struct Latent {
@@ -104,6 +104,12 @@ impl Mixture {
                 chosen,
                 inner,
                 gated: true,
+                rule: match config.text("scoring_func")? {
+                    Some("sigmoid") => Rule::Sigmoid,
+                    _ => Rule::Softmax {
+                        shared: config.flag("norm_topk_prob", false)?,
+                    },
+                },
             },
             shared: config
                 .count_or("n_shared_experts", 0)?

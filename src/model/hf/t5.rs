@@ -4,7 +4,7 @@ use super::Run;
 use super::build::{Builder, Experts, Heads};
 use super::config::Config;
 use crate::error::Result;
-use crate::model::graph::{Dtype, Graph, TensorId};
+use crate::model::graph::{Dtype, Graph, Rule, TensorId};
 
 /// What both halves have.
 struct Stack {
@@ -112,6 +112,7 @@ impl Stack {
                 chosen: 1,
                 inner: self.inner,
                 gated: self.gated,
+                rule: Rule::Capacity,
             };
             b.experts(normed, choice, experts)
         } else {

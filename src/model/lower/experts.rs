@@ -3,8 +3,10 @@
 use super::context::{Lie, Lowering};
 use super::plan::Runtime;
 use super::{Content, Place};
-use crate::kernels::operator::{EmbeddingOp, Function, GemmOp, Operands};
-use crate::model::graph::Product;
+use crate::kernels::operator::{
+    DataType, EmbeddingOp, Function, GemmOp, Operands, RowFunction, RowsOp,
+};
+use crate::model::graph::{Kind, Product, Rule};
 
 /// Feed-forward networks of which each token takes some; tokens are spread evenly. A framework runs one network after the
 /// other, each on the tokens that take it; elsewhere those that are taken are a batch of products.
@@ -17,6 +19,10 @@ pub fn lower(l: &mut Lowering<'_>, node: usize, [experts, chosen]: [u64; 2]) {
     let tokens = l.tensor(x).elements() / second.m.max(1);
     let taken = tokens * chosen;
     let active = experts.min(taken).max(1);
+    let rule = l.maker(choice).and_then(|maker| match l.node(maker).kind {
+        Kind::Router { rule, .. } => Some(rule),
+        _ => None,
+    });
     let [x, choice, up, down, y] = [x, choice, up, down, y].map(|id| l.place(id));
     let mut networks = Networks {
         products: [*first, *second],
@@ -31,9 +37,15 @@ pub fn lower(l: &mut Lowering<'_>, node: usize, [experts, chosen]: [u64; 2]) {
     match l.plan.runtime {
         // The way back is written for networks that run together.
         Runtime::Eager if l.plan.training.is_none() => {
-            l.assume("tokens are spread evenly over experts, which run one after the other");
+            l.assume(
+                "tokens are spread evenly over experts, which run one after the other; the host does not wait for how many \
+                 tokens an expert has",
+            );
             networks.batch = 1;
-            networks.one_by_one(l, active);
+            match rule {
+                Some(Rule::Capacity) => networks.by_masks(l, active),
+                _ => networks.one_by_one(l, active),
+            }
         }
         _ => {
             l.assume(
@@ -130,13 +142,61 @@ impl Networks {
         product(l, 1, inside, narrow);
     }
 
+    /// The places of a network's tokens, by a mask for each (`nonzero`): their number, then themselves.
+    fn find(&self, l: &mut Lowering<'_>) {
+        let found = l.shared("tokens of an expert", self.tokens * 8, Content::Activation);
+        let op = RowsOp {
+            rows: 1,
+            cols: self.tokens,
+            style: l.plan.style(),
+            ..RowsOp::usual(RowFunction::Sum)
+        };
+        l.call(op, vec![self.choice], vec![found]);
+        l.each(
+            Function::Copy,
+            DataType::F32,
+            self.tokens,
+            Lie::SAME,
+            (&[self.choice], found),
+        );
+    }
+
+    /// One network after the other: its tokens, what it makes of them, back to their places; tokens that no network takes
+    /// stay. Then all are weighted at once.
+    fn by_masks(&self, l: &mut Lowering<'_>, active: u64) {
+        let data = l.data();
+        let buffers = self.buffers(l);
+        let [tokens, .., narrow] = buffers;
+        let n = self.tokens * self.width();
+        let next = l.temporary(n, data);
+        l.each(Function::Copy, data, n, Lie::SAME, (&[self.x], next));
+        for expert in 0..active {
+            self.find(l);
+            self.rows(l, self.x, tokens);
+            self.run(l, expert, buffers);
+            self.find(l);
+            self.rows(l, narrow, next);
+        }
+        let column = Lie::rows_of(Operands::Column, self.width());
+        l.each(
+            Function::Mul,
+            data,
+            n,
+            column,
+            (&[next, self.choice], self.y),
+        );
+    }
+
     /// One network after the other: its tokens, what it makes of them, weighted, back to their places.
     fn one_by_one(&self, l: &mut Lowering<'_>, active: u64) {
         let data = l.data();
         let buffers = self.buffers(l);
         let [tokens, .., narrow] = buffers;
         let column = Lie::rows_of(Operands::Column, self.width());
+        let half = self.tokens * self.width() / 2;
+        l.each(Function::Copy, data, half, Lie::SAME, (&[self.y], self.y));
         for expert in 0..active {
+            self.find(l);
             self.rows(l, self.x, tokens);
             self.run(l, expert, buffers);
             let n = self.rows * self.width();

@@ -76,3 +76,84 @@ fn experts_run_one_by_one_in_a_framework() {
         "{offsets:?}"
     );
 }
+
+/// The words of the first layer of `name` whose name ends with `end`.
+fn layer(graph: &Graph, end: &str, runtime: Runtime) -> Vec<&'static str> {
+    let lowered = lower(graph, &plan(Precision::Fp16, runtime, Path::Fused));
+    assert!(lowered.refused.is_empty(), "{:?}", lowered.refused);
+    let found = lowered
+        .layers
+        .iter()
+        .position(|layer| layer.name.ends_with(end));
+    words(&lowered.layers[found.expect(end)..][..1])
+}
+
+/// A softmax, the two greatest, their shares; a framework marks them in memory that it has cleared.
+#[test]
+fn a_router_of_mixtral_takes_the_greatest() {
+    let mixtral = graph("mixtral-8x7b", 2, 64);
+    let picked = ["softmax", "topk", "sum", "div"];
+    assert_eq!(layer(&mixtral, "choice", Runtime::Graph), picked);
+    let eager = layer(&mixtral, "choice", Runtime::Eager);
+    assert_eq!(eager, [&picked[..], &["copy", "copy"]].concat());
+    let experts = layer(&mixtral, "experts", Runtime::Eager);
+    // Its tokens are counted and listed, gathered, and scattered.
+    let one = [
+        "sum",
+        "copy",
+        "embedding",
+        "gemm",
+        "silu_mul",
+        "gemm",
+        "mul",
+        "embedding",
+    ];
+    assert_eq!(experts, [&["copy"][..], &one.repeat(8)].concat());
+}
+
+/// Switch Transformers number the tokens of each expert by a running sum, and find them by masks, twice.
+#[test]
+fn a_router_of_switch_counts_what_experts_take() {
+    let config = r#"{"model_type": "switch_transformers", "d_model": 64, "d_ff": 128, "num_heads": 2, "d_kv": 32,
+        "num_layers": 2, "vocab_size": 100, "num_experts": 4, "num_sparse_encoder_layers": 1,
+        "num_sparse_decoder_layers": 1}"#;
+    let bindings = crate::model::options::Bindings {
+        batch: Some(2),
+        seq: Some(16),
+        ..Default::default()
+    };
+    let switch = crate::model::hf::read(config, "config.json", "switch", &bindings).unwrap();
+    let router = [
+        "softmax",
+        "max",
+        "copy",
+        "copy",
+        "cumsum",
+        "add_scalar",
+        "mul",
+        "max",
+    ];
+    assert_eq!(layer(&switch, "choice", Runtime::Eager), router);
+    assert_eq!(
+        layer(&switch, "choice", Runtime::Compile).len(),
+        router.len() - 1
+    );
+    let found = ["sum", "copy"];
+    let one = [
+        &found[..],
+        &["embedding", "gemm", "relu", "gemm"],
+        &found,
+        &["embedding"],
+    ]
+    .concat();
+    let all = [&["copy"][..], &one.repeat(4), &["mul"]].concat();
+    assert_eq!(layer(&switch, "experts", Runtime::Eager), all);
+    // Sums run down the tokens of a sequence.
+    let lowered = lower(&switch, &plan(Precision::Fp16, Runtime::Eager, Path::Fused));
+    let calls = lowered.layers.iter().flat_map(|layer| &layer.calls);
+    let scan = calls.filter_map(|call| match &call.operator {
+        Operator::Scan(op) => Some([op.matrices, op.rows, op.cols]),
+        _ => None,
+    });
+    assert_eq!(scan.collect::<Vec<_>>(), [[2, 16, 4]; 2]);
+}

@@ -1,7 +1,7 @@
 //! What models become.
 
 use super::*;
-use crate::kernels::operator::{Epilogue, Function, RowFunction};
+use crate::kernels::operator::{Epilogue, Function, Layout, RowFunction};
 use crate::model::options::Bindings;
 use crate::model::zoo;
 
@@ -34,6 +34,8 @@ pub(super) fn words(layers: &[Layer]) -> Vec<&'static str> {
         Operator::Rope(_) => "rope",
         Operator::Embedding(_) => "embedding",
         Operator::Cat(_) => "cat",
+        Operator::Select(_) => "topk",
+        Operator::Scan(_) => "cumsum",
         Operator::Conv(_) => "conv",
         Operator::Attention(_) => "attention",
     };
@@ -51,6 +53,32 @@ fn of(lowered: &Lowered, prefix: &str) -> Vec<Layer> {
         .iter()
         .filter(|layer| layer.name.starts_with(prefix));
     own.cloned().collect()
+}
+
+/// GPT-2 keeps the weights of an input side by side, and its table of tokens as every other model does.
+#[test]
+fn matrices_of_gpt2_lie_as_its_definition_has_them() {
+    let layouts = |name: &str| -> Vec<(Layout, Epilogue)> {
+        let lowered = lower(
+            &graph(name, 1, 64),
+            &plan(Precision::Fp16, Runtime::Eager, Path::Fused),
+        );
+        let calls = lowered.layers.iter().flat_map(|layer| &layer.calls);
+        let products = calls.filter_map(|call| match &call.operator {
+            Operator::Gemm(op) => Some((op.layout, op.epilogue)),
+            _ => None,
+        });
+        products.collect()
+    };
+    let gpt = layouts("gpt2");
+    let (last, rest) = gpt.split_last().unwrap();
+    assert_eq!(rest, [(Layout::Nn, Epilogue::Bias); 48]);
+    assert_eq!(*last, (Layout::Nt, Epilogue::None));
+    assert!(
+        layouts("opt-125m")
+            .iter()
+            .all(|(layout, _)| *layout == Layout::Nt)
+    );
 }
 
 #[test]

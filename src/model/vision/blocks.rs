@@ -39,6 +39,18 @@ pub fn mean(b: &mut Builder, name: &str, x: TensorId) -> TensorId {
     b.reduce(name, "GlobalAveragePool", Kind::Reduce, x, shape)
 }
 
+/// Each channel times what a small network of `few` channels makes of the means of all channels.
+pub fn squeeze(b: &mut Builder, x: TensorId, few: u64, function: &str) -> TensorId {
+    let (batch, channels) = (b.shape(x)[0], b.shape(x)[1]);
+    let means = mean(b, "avgpool", x);
+    let means = b.view("means", means, [batch, channels, 1, 1]);
+    let y = b.conv("fc1", means, few, square(2, 1, 1, 0), true);
+    let y = act(b, "fc1", y, function);
+    let y = b.conv("fc2", y, channels, square(2, 1, 1, 0), true);
+    let y = act(b, "fc2", y, "Sigmoid");
+    b.each("scale", "Mul", &[x, y])
+}
+
 /// Every element `factor` times in both dimensions.
 pub fn enlarge(b: &mut Builder, name: &str, x: TensorId, factor: u64) -> TensorId {
     let shape = b.shape(x);

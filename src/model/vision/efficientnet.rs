@@ -1,8 +1,8 @@
 //! EfficientNet.
 
-use super::blocks::{act, conv, depthwise, mean};
+use super::blocks::{act, conv, depthwise, mean, squeeze};
 use crate::model::graph::TensorId;
-use crate::model::hf::{Builder, square};
+use crate::model::hf::Builder;
 
 /// Expansion, channels, blocks, stride of the first block, and edge of the window of each stage.
 const STAGES: [[u64; 5]; 7] = [
@@ -15,18 +15,6 @@ const STAGES: [[u64; 5]; 7] = [
     [6, 320, 1, 1, 3],
 ];
 
-/// Each channel times what a small network makes of the means of all channels.
-fn squeeze(b: &mut Builder, x: TensorId, few: u64) -> TensorId {
-    let (batch, channels) = (b.shape(x)[0], b.shape(x)[1]);
-    let means = mean(b, "avgpool", x);
-    let means = b.view("means", means, [batch, channels, 1, 1]);
-    let y = b.conv("fc1", means, few, square(2, 1, 1, 0), true);
-    let y = act(b, "fc1", y, "Silu");
-    let y = b.conv("fc2", y, channels, square(2, 1, 1, 0), true);
-    let y = act(b, "fc2", y, "Sigmoid");
-    b.each("scale", "Mul", &[x, y])
-}
-
 fn block(b: &mut Builder, x: TensorId, [expansion, out, stride, kernel]: [u64; 4]) -> TensorId {
     let channels = b.shape(x)[1];
     let mut y = x;
@@ -36,7 +24,7 @@ fn block(b: &mut Builder, x: TensorId, [expansion, out, stride, kernel]: [u64; 4
     }
     y = depthwise(b, "depthwise", y, [kernel, stride]);
     y = act(b, "depthwise", y, "Silu");
-    y = b.within("squeeze", |b| squeeze(b, y, channels / 4));
+    y = b.within("squeeze", |b| squeeze(b, y, channels / 4, "Silu"));
     y = conv(b, "project", y, out, [1, 1]);
     match stride == 1 && channels == out {
         true => b.each("add", "Add", &[x, y]),

@@ -89,6 +89,21 @@ pub const NETWORKS: &[Network] = &[
     classifier("resnet152", "resnet", |b, x| {
         resnet::classify(b, x, resnet::RESNET152)
     }),
+    classifier("resnext50-32x4d", "resnext", |b, x| {
+        resnet::classify(b, x, resnet::RESNEXT50_32X4)
+    }),
+    classifier("resnext101-32x4d", "resnext", |b, x| {
+        resnet::classify(b, x, resnet::RESNEXT101_32X4)
+    }),
+    classifier("resnext101-32x8d", "resnext", |b, x| {
+        resnet::classify(b, x, resnet::RESNEXT101_32X8)
+    }),
+    classifier("resnext101-64x4d", "resnext", |b, x| {
+        resnet::classify(b, x, resnet::RESNEXT101_64X4)
+    }),
+    classifier("se-resnext101-32x4d", "resnext", |b, x| {
+        resnet::classify(b, x, resnet::SE_RESNEXT101_32X4)
+    }),
     classifier("vgg16", "vgg", vgg::vgg16),
     classifier("squeezenet-1.1", "squeezenet", squeezenet::squeezenet),
     classifier("mobilenet-v1", "mobilenet", mobilenet::v1),

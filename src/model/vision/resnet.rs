@@ -1,7 +1,7 @@
 //! Residual networks of images.
 
 use super::blocks::{self, mean};
-use crate::model::graph::TensorId;
+use crate::model::graph::{TensorId, Window};
 use crate::model::hf::{Builder, square};
 
 /// How deep a network is, and what kind of blocks it has.
@@ -11,6 +11,10 @@ pub struct Depth {
     blocks: [u64; 4],
     /// Blocks of three convolutions, the middle one narrow, instead of two.
     bottleneck: bool,
+    /// Groups of the middle one, and channels of a group in the first stage.
+    groups: [u64; 2],
+    /// Each channel of a block's result is scaled by what all of them are.
+    squeezed: bool,
     /// How convolutions are normalised.
     norm: Norm,
     /// How maps become smaller.
@@ -40,6 +44,8 @@ const fn depth(blocks: [u64; 4], bottleneck: bool) -> Depth {
     Depth {
         blocks,
         bottleneck,
+        groups: [1, 64],
+        squeezed: false,
         norm: Norm::Learnt,
         form: Form::Original,
     }
@@ -55,8 +61,32 @@ pub const RESNET50: Depth = depth([3, 4, 6, 3], true);
 pub const RESNET101: Depth = depth([3, 4, 23, 3], true);
 /// 152 layers.
 pub const RESNET152: Depth = depth([3, 8, 36, 3], true);
+/// ResNeXt of 50 layers, 32 groups of 4 channels.
+pub const RESNEXT50_32X4: Depth = RESNET50.grouped(32, 4);
+/// ResNeXt of 101 layers, 32 groups of 4 channels.
+pub const RESNEXT101_32X4: Depth = RESNET101.grouped(32, 4);
+/// ResNeXt of 101 layers, 32 groups of 8 channels.
+pub const RESNEXT101_32X8: Depth = RESNET101.grouped(32, 8);
+/// ResNeXt of 101 layers, 64 groups of 4 channels.
+pub const RESNEXT101_64X4: Depth = RESNET101.grouped(64, 4);
+/// The first of these three with channels that are scaled.
+pub const SE_RESNEXT101_32X4: Depth = Depth {
+    squeezed: true,
+    ..RESNEXT101_32X4
+};
+
+/// Channels of a block's result for one of what its scales are made of.
+const SQUEEZE: u64 = 16;
 
 impl Depth {
+    /// The same with middle convolutions in groups of `channels` (in the first stage).
+    const fn grouped(self, groups: u64, channels: u64) -> Self {
+        Depth {
+            groups: [groups, channels],
+            ..self
+        }
+    }
+
     /// The same with scales and biases that are not learnt.
     pub const fn frozen(self) -> Self {
         Depth {
@@ -82,10 +112,22 @@ impl Depth {
         out: u64,
         window: [u64; 2],
     ) -> TensorId {
+        self.normed(b, name, x, out, blocks::centred(window, 1))
+    }
+
+    /// The same with a window of any kind.
+    fn normed(
+        self,
+        b: &mut Builder,
+        name: &str,
+        x: TensorId,
+        out: u64,
+        window: Window,
+    ) -> TensorId {
         match self.norm {
-            Norm::Learnt => blocks::conv(b, name, x, out, window),
+            Norm::Learnt => blocks::normed(b, name, x, out, window),
             Norm::Frozen => {
-                let x = b.conv(name, x, out, blocks::centred(window, 1), false);
+                let x = b.conv(name, x, out, window, false);
                 b.frozen_norm(&format!("{name}.bn"), x)
             }
         }
@@ -113,11 +155,18 @@ impl Depth {
         let out = if self.bottleneck { 4 * width } else { width };
         let inside = match self.bottleneck {
             true => {
-                let y = self.conv(b, "conv1", x, width, [1, 1]);
+                let [groups, channels] = self.groups;
+                let narrow = width / 64 * channels * groups;
+                let y = self.conv(b, "conv1", x, narrow, [1, 1]);
                 let y = b.each("relu1", "Relu", &[y]);
-                let y = self.conv(b, "conv2", y, width, [3, stride]);
+                let window = blocks::centred([3, stride], groups);
+                let y = self.normed(b, "conv2", y, narrow, window);
                 let y = b.each("relu2", "Relu", &[y]);
-                self.conv(b, "conv3", y, out, [1, 1])
+                let y = self.conv(b, "conv3", y, out, [1, 1]);
+                match self.squeezed {
+                    true => b.within("squeeze", |b| blocks::squeeze(b, y, out / SQUEEZE, "Relu")),
+                    false => y,
+                }
             }
             false => {
                 let y = self.conv(b, "conv1", x, width, [3, stride]);

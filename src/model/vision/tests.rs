@@ -84,7 +84,7 @@ fn parameters_of_rtdetr_with_residual_networks_are_those_that_are_trained() {
     assert_eq!((trained(&graph) - stem(&graph)) / 1_000_000, 76);
 }
 
-/// Torchvision counts the first, timm DeiT, Ultralytics YOLO and RT-DETR, Transformers DETR; MobileNet v1 is
+/// Torchvision counts the first, timm DeiT and two of ResNeXt, Ultralytics YOLO and RT-DETR, Transformers DETR; MobileNet v1 is
 /// Keras' without the statistics of normalisation. YOLO and RT-DETR as their summaries give them before convolutions
 /// are fused.
 const PARAMETERS: &[(&str, u64)] = &[
@@ -93,6 +93,11 @@ const PARAMETERS: &[(&str, u64)] = &[
     ("resnet50", 25_557_032),
     ("resnet101", 44_549_160),
     ("resnet152", 60_192_808),
+    ("resnext50-32x4d", 25_028_904),
+    ("resnext101-32x4d", 44_177_704),
+    ("resnext101-32x8d", 88_791_336),
+    ("resnext101-64x4d", 83_455_272),
+    ("se-resnext101-32x4d", 48_955_416),
     ("vgg16", 138_357_544),
     ("squeezenet-1.1", 1_235_496),
     ("mobilenet-v1", 4_231_976),
@@ -136,6 +141,11 @@ const OPERATIONS: &[(&str, f64, f64)] = &[
     ("resnet34", 2.0 * 3.664, 0.001),
     ("resnet101", 2.0 * 7.801, 0.001),
     ("resnet152", 2.0 * 11.514, 0.001),
+    ("resnext50-32x4d", 2.0 * 4.230, 0.001),
+    ("resnext101-32x4d", 2.0 * 8.0, 0.1),
+    ("resnext101-32x8d", 2.0 * 16.414, 0.001),
+    ("resnext101-64x4d", 2.0 * 15.46, 0.01),
+    ("se-resnext101-32x4d", 2.0 * 8.0, 0.1),
     ("mobilenet-v1", 2.0 * 0.569, 0.001),
     ("mobilenet-v2", 2.0 * 0.301, 0.001),
     ("efficientnet-b0", 2.0 * 0.386, 0.001),

@@ -49,7 +49,7 @@ pub struct Job<'a> {
 }
 
 /// Version of the structure of results.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// Shapes that a parameter needs: fewer would be met by any value.
 const SHAPES_PER_PARAMETER: usize = 3;
@@ -92,12 +92,15 @@ pub struct RowResult {
     pub truth_us: f64,
     /// Predicted as shipped, microseconds.
     pub before_us: f64,
-    /// Predicted by the fit to all rows, microseconds.
-    pub after_us: f64,
-    /// Predicted by the fit that has not seen its shape, microseconds.
-    pub left_out_us: f64,
+    /// Predicted by the fit to all rows, microseconds; absent where a signal came before it was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_us: Option<f64>,
+    /// Predicted by the fit that has not seen its shape, microseconds; absent where a signal came before it was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out_us: Option<f64>,
     /// `left_out_us / truth_us - 1`.
-    pub error_rel: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_rel: Option<f64>,
 }
 
 /// Errors.
@@ -105,9 +108,9 @@ pub struct RowResult {
 pub struct Errors {
     /// As shipped.
     pub before: Score,
-    /// Of the fit, on the rows that it was made of.
+    /// Of the fit, on the rows that it was made of; of none, where a signal came before it was done.
     pub after: Score,
-    /// Of fits that have not seen the shape of the row.
+    /// Of fits that have not seen the shape of the row, where they are done.
     pub left_out: Score,
 }
 
@@ -118,6 +121,8 @@ pub struct Results {
     pub schema_version: u32,
     /// Version of the machine's behaviour.
     pub model_version: u32,
+    /// `complete`, or `interrupted`: then rows, fits or parameters are missing.
+    pub status: &'static str,
     /// Where the rows came from.
     pub dataset: String,
     /// Hash of its content.
@@ -142,49 +147,68 @@ pub struct Results {
     pub skipped: Vec<Skipped>,
 }
 
-/// Fits.
+/// Fits. After a signal, what is done until then: rows as shipped, the fit to them, some of the fits without some shapes.
 ///
 /// # Errors
-/// A machine that nobody knows; a row with impossible numbers, with its line; too few shapes; a failed simulation.
+/// A machine that nobody knows; a row with impossible numbers, with its line; too few shapes; a failed simulation; a signal
+/// before any row is done.
 pub fn run(job: &Job<'_>) -> Result<Results> {
     let used = rows::chosen(job)?;
     // Before anything is simulated; some rows may turn out to have no kernels.
     enough(job, Folds::of(used.rows.iter().map(|task| task.row)).shapes)?;
     let mut bench = Bench::new(job, used)?;
     let folds = Folds::of(bench.used.rows.iter().map(|task| task.row));
-    enough(job, folds.shapes)?;
+    if !bench.is_interrupted() {
+        enough(job, folds.shapes)?;
+    }
     let all: Vec<usize> = (0..bench.used.rows.len()).collect();
-    let fit = bench.fit(&all)?;
     let before = bench.times(&vec![0; job.parameters.len()], &all)?;
-    let after = bench.times(&fit.at, &all)?;
-    let (left_out, points) = unseen(&mut bench, &folds)?;
+    let fit = bench.unless_interrupted(|bench| {
+        let found = bench.fit(&all)?;
+        let times = bench.times(&found.at, &all)?;
+        Ok((found, times))
+    })?;
+    let Unseen {
+        times: left_out,
+        points,
+    } = match &fit {
+        Some(_) => unseen(&mut bench, &folds)?,
+        None => Unseen {
+            times: vec![None; all.len()],
+            points: Vec::new(),
+        },
+    };
+    let after: Vec<Option<f64>> = all
+        .iter()
+        .map(|&row| fit.as_ref().map(|(_, times)| times[row]))
+        .collect();
+    let shipped: Vec<Option<f64>> = before.iter().copied().map(Some).collect();
     let error = Errors {
-        before: score(&bench, &before),
+        before: score(&bench, &shipped),
         after: score(&bench, &after),
         left_out: score(&bench, &left_out),
     };
-    let results = all.iter().map(|&row| {
-        let own = bench.used.rows[row].row;
-        RowResult {
-            id: own.id.clone(),
-            op: own.op.clone(),
-            dtype: own.dtype.clone(),
-            fold: folds.of_row[row],
-            truth_us: bench.truth(row),
-            before_us: before[row],
-            after_us: after[row],
-            left_out_us: left_out[row],
-            error_rel: left_out[row] / bench.truth(row) - 1.0,
-        }
-    });
-    let rows = results.collect();
+    let result = |row: usize| RowResult {
+        fold: folds.of_row[row],
+        before_us: before[row],
+        after_us: after[row],
+        left_out_us: left_out[row],
+        error_rel: left_out[row].map(|time| time / bench.truth(row) - 1.0),
+        ..bench.named(row)
+    };
+    let rows = all.iter().copied().map(result).collect();
     let skipped = bench.used.skipped.iter().map(|(reason, &count)| Skipped {
         reason: reason.clone(),
         count,
     });
+    let fitted = fit.as_ref().map(|(found, _)| bench.fitted(found, &points));
     Ok(Results {
         schema_version: SCHEMA_VERSION,
         model_version: MODEL_VERSION,
+        status: match bench.is_interrupted() {
+            true => "interrupted",
+            false => "complete",
+        },
         dataset: job.dataset.clone(),
         dataset_hash: job.dataset_hash.clone(),
         machine: bench.used.machine.clone(),
@@ -192,45 +216,58 @@ pub fn run(job: &Job<'_>) -> Result<Results> {
         shapes: folds.shapes,
         folds: folds.count,
         simulations: bench.simulations(),
-        parameters: bench.fitted(&fit, &points),
+        parameters: fitted.unwrap_or_default(),
         error,
         rows,
         skipped: skipped.collect(),
     })
 }
 
-/// The time of each row by the fit that has not seen its shape, microseconds, and where these fits end.
-fn unseen(bench: &mut Bench<'_>, folds: &Folds) -> Result<(Vec<f64>, Vec<Vec<i32>>)> {
-    let mut left_out = vec![0.0; folds.of_row.len()];
-    let mut points = Vec::with_capacity(folds.count);
+/// Fits without some shapes.
+struct Unseen {
+    /// The time of each row by the fit that has not seen its shape, microseconds.
+    times: Vec<Option<f64>>,
+    /// Where these fits end.
+    points: Vec<Vec<i32>>,
+}
+
+/// As many fits without some shapes as are done before a signal.
+fn unseen(bench: &mut Bench<'_>, folds: &Folds) -> Result<Unseen> {
+    let mut unseen = Unseen {
+        times: vec![None; folds.of_row.len()],
+        points: Vec::with_capacity(folds.count),
+    };
     for fold in 0..folds.count {
         let rows = 0..folds.of_row.len();
         let (out, seen): (Vec<usize>, Vec<usize>) =
             rows.partition(|&row| folds.of_row[row] == fold);
-        let found = bench.fit(&seen)?;
-        let times = bench.times(&found.at, &out)?;
+        let found = bench.unless_interrupted(|bench| {
+            let found = bench.fit(&seen)?;
+            let times = bench.times(&found.at, &out)?;
+            Ok((found, times))
+        })?;
+        let Some((found, times)) = found else {
+            break;
+        };
         out.iter()
             .zip(times)
-            .for_each(|(&row, time)| left_out[row] = time);
-        points.push(found.at);
+            .for_each(|(&row, time)| unseen.times[row] = Some(time));
+        unseen.points.push(found.at);
     }
-    Ok((left_out, points))
+    Ok(unseen)
 }
 
-/// How far times of all rows are off.
-fn score(bench: &Bench<'_>, predicted: &[f64]) -> Score {
-    let pair = |(row, &predicted): (usize, &f64)| Pair {
-        predicted,
-        truth: bench.truth(row),
-        roofline: bench.roofline(row),
+/// How far times of rows are off, where they are known.
+fn score(bench: &Bench<'_>, predicted: &[Option<f64>]) -> Score {
+    let pair = |(row, predicted): (usize, &Option<f64>)| {
+        Some(Pair {
+            predicted: (*predicted)?,
+            truth: bench.truth(row),
+            roofline: bench.roofline(row),
+        })
     };
-    Score::of(
-        &predicted
-            .iter()
-            .enumerate()
-            .map(pair)
-            .collect::<Vec<Pair>>(),
-    )
+    let pairs = predicted.iter().enumerate().filter_map(pair);
+    Score::of(&pairs.collect::<Vec<Pair>>())
 }
 
 /// That there are enough shapes for what may move.

@@ -3,7 +3,7 @@
 use super::machine::Machine;
 use super::parameters::Parameter;
 use super::search::{Found, search};
-use super::{Fitted, Job};
+use super::{Fitted, Job, RowResult};
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::validate::dataset::Row;
@@ -12,6 +12,10 @@ use crate::validate::{drawn, fault};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+/// Why a row has no time.
+const INTERRUPTED: &str = "interrupted before they were done";
 
 /// A row, ready to be predicted.
 pub struct Task<'a> {
@@ -44,6 +48,10 @@ pub fn chosen<'a>(job: &'a Job<'_>) -> Result<Used<'a>> {
         }
         if row.trust() == "low" {
             skip("trust is low".into());
+            continue;
+        }
+        if row.is_host_bound() {
+            skip("the host bounds it".into());
             continue;
         }
         match operator::measured(row) {
@@ -105,10 +113,10 @@ pub struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    /// The rows of `used` that have kernels, with their times as shipped.
+    /// The rows of `used` that have kernels, with their times as shipped; after a signal, those that are done.
     ///
     /// # Errors
-    /// A failed simulation; no row that has kernels.
+    /// A failed simulation; no row that has kernels, or none that is done.
     pub fn new(job: &'a Job<'a>, mut used: Used<'a>) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(job.jobs)
@@ -119,7 +127,7 @@ impl<'a> Bench<'a> {
         let session = Session::of(config);
         let tasks: Vec<&Task<'_>> = used.rows.iter().collect();
         let found = predicted(job, &pool, &tasks, &session)?;
-        let simulations = found.len();
+        let simulations = found.iter().flatten().count();
         let mut bench = Bench {
             job,
             used: Used {
@@ -135,25 +143,69 @@ impl<'a> Bench<'a> {
         };
         for (task, found) in std::mem::take(&mut used.rows).into_iter().zip(found) {
             match found {
-                Ok(time) => {
+                None => *used.skipped.entry(INTERRUPTED.into()).or_default() += 1,
+                Some(Ok(time)) => {
                     let row = bench.used.rows.len();
                     bench.known.insert((row, bench.shipped.clone()), time);
                     let (seconds, _) = task.measured.roofline(&session);
                     bench.rooflines.push(1e6 * seconds);
                     bench.used.rows.push(task);
                 }
-                Err(Unfit::Skip(reason)) => *used.skipped.entry(reason).or_default() += 1,
-                Err(Unfit::Fault(what)) => return Err(fault(&job.dataset, task.row, what)),
+                Some(Err(Unfit::Skip(reason))) => {
+                    *used.skipped.entry(reason).or_default() += 1;
+                }
+                Some(Err(Unfit::Fault(what))) => return Err(fault(&job.dataset, task.row, what)),
             }
         }
         bench.used.skipped = used.skipped;
+        if bench.used.rows.is_empty() && bench.is_interrupted() {
+            return Err(Error::Run(
+                "interrupted before any row was done; nothing is written".into(),
+            ));
+        }
         bench.used = bench.used.some(job)?;
         Ok(bench)
+    }
+
+    /// Whether a signal has asked to end.
+    pub fn is_interrupted(&self) -> bool {
+        self.job.predictor.stop.load(Ordering::Relaxed)
+    }
+
+    /// What `work` gives, or nothing where a signal ended it.
+    ///
+    /// # Errors
+    /// Those of `work` that have another reason.
+    pub fn unless_interrupted<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<Option<T>> {
+        match work(self) {
+            Ok(done) => Ok(Some(done)),
+            Err(_) if self.is_interrupted() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The measured time of a row, microseconds.
     pub fn truth(&self, row: usize) -> f64 {
         self.used.rows[row].row.device_us()
+    }
+
+    /// A row by name, without times but the measured one.
+    pub fn named(&self, row: usize) -> RowResult {
+        let own = self.used.rows[row].row;
+        RowResult {
+            id: own.id.clone(),
+            op: own.op.clone(),
+            dtype: own.dtype.clone(),
+            fold: 0,
+            truth_us: self.truth(row),
+            before_us: 0.0,
+            after_us: None,
+            left_out_us: None,
+            error_rel: None,
+        }
     }
 
     /// The time of a row at peak rates as shipped, microseconds.
@@ -175,7 +227,7 @@ impl<'a> Bench<'a> {
     /// The times of `rows` at a point, microseconds.
     ///
     /// # Errors
-    /// A failed simulation.
+    /// A failed simulation, or one that a signal ended.
     pub fn times(&mut self, at: &[i32], rows: &[usize]) -> Result<Vec<f64>> {
         let values = self.values(at);
         let key = |row: usize| (row, values.clone());
@@ -191,8 +243,9 @@ impl<'a> Bench<'a> {
             let session = Session::of(self.used.machine.load(&sets.collect::<Vec<_>>())?);
             let tasks: Vec<&Task<'_>> = missing.iter().map(|&row| &self.used.rows[row]).collect();
             let found = predicted(self.job, &self.pool, &tasks, &session)?;
-            self.simulations += found.len();
+            self.simulations += found.iter().flatten().count();
             for (&row, found) in missing.iter().zip(found) {
+                let found = found.ok_or_else(|| Error::Run(INTERRUPTED.into()))?;
                 let time = found.map_err(|unfit| {
                     let (Unfit::Skip(what) | Unfit::Fault(what)) = unfit;
                     fault(&self.job.dataset, self.used.rows[row].row, what)
@@ -241,17 +294,24 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// The times of `tasks` on the machine of `session`, microseconds.
+/// The times of `tasks` on the machine of `session`, microseconds; nothing for those that a signal came before.
 fn predicted(
     job: &Job<'_>,
     pool: &ThreadPool,
     tasks: &[&Task<'_>],
     session: &Session,
-) -> Result<Vec<std::result::Result<f64, Unfit>>> {
+) -> Result<Vec<Option<std::result::Result<f64, Unfit>>>> {
+    let stop = job.predictor.stop;
     let one = |task: &&Task<'_>| {
-        let found = job.predictor.predict(task.row, &task.measured, session)?;
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let found = match job.predictor.predict(task.row, &task.measured, session) {
+            Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
+            found => found?,
+        };
         job.progress.advance();
-        Ok(found.map(|prediction| prediction.time_us))
+        Ok(Some(found.map(|prediction| prediction.time_us)))
     };
     pool.install(|| tasks.par_iter().with_max_len(1).map(one).collect())
 }

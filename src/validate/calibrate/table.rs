@@ -30,7 +30,7 @@ impl Results {
         };
         let mut out: Vec<String> = self.parameters.iter().filter_map(of).collect();
         let (before, left_out) = (self.error.before.mape, self.error.left_out.mape);
-        if left_out >= before && before > 0.0 {
+        if self.error.left_out.n > 0 && left_out >= before && before > 0.0 {
             out.push(format!(
                 "on shapes that the fit has not seen the error is {left_out:.2} %, no less than the {before:.2} % as \
                  shipped: do not use it"
@@ -42,7 +42,13 @@ impl Results {
 
 /// Parameters, errors, and with `verbose` every row.
 pub fn render(results: &Results, verbose: bool) -> String {
-    let mut out = parameters(results);
+    let mut out = String::new();
+    if results.status == "interrupted" {
+        out.push_str("INTERRUPTED: what follows is what was done until then\n");
+    }
+    if !results.parameters.is_empty() {
+        out.push_str(&parameters(results));
+    }
     out.push_str(&errors(results));
     if verbose {
         out.push_str(&rows(results));
@@ -97,6 +103,7 @@ fn errors(results: &Results) -> String {
         ("fit", &error.after),
         ("fit, shape not seen", &error.left_out),
     ];
+    let lines = lines.into_iter().filter(|(_, score)| score.n > 0);
     let lines = lines.map(|(name, score)| {
         let [low, high] = score.mape_ci95;
         vec![
@@ -124,15 +131,17 @@ fn rows(results: &Results) -> String {
     ];
     let lines = results.rows.iter().map(|row| {
         let us = |value: f64| format!("{value:.3}");
+        let known = |value: Option<f64>| value.map_or("-".into(), us);
         vec![
             row.id.escape_debug().to_string(),
             row.op.escape_debug().to_string(),
             row.dtype.escape_debug().to_string(),
             us(row.truth_us),
             us(row.before_us),
-            us(row.after_us),
-            us(row.left_out_us),
-            format!("{:+.2}", 100.0 * row.error_rel),
+            known(row.after_us),
+            known(row.left_out_us),
+            row.error_rel
+                .map_or("-".into(), |error| format!("{:+.2}", 100.0 * error)),
         ]
     });
     format!("{}\n", filled(&header, 3, lines))

@@ -1,5 +1,6 @@
 //! How long a product would take: waves of CTAs, each as fast as the scarcest of the machine's own rates lets it be.
 
+use super::super::together;
 use crate::config::GpuSpec;
 use crate::kernels::gemm::{Gemm, Merge, Work};
 use crate::kernels::operator::Layout;
@@ -7,10 +8,6 @@ use crate::mem::dram::spec::grade;
 
 /// Share of the peak that long streams from memory reach.
 const STREAM: f64 = 0.9;
-/// Units that are busy at the same time wait for each other now and then: their times add up by this norm, which is
-/// between the sum (1) and the longest (infinity). By simulation of FP32 tiles: 92 % of the peak where shared memory is
-/// busy for half of the time, 70 % where it is busy as long as the arithmetic.
-const NORM: i32 = 3;
 /// How much longer a load takes while all SMs load.
 const QUEUED: f64 = 2.0;
 /// Share of L2 that holds what is read again.
@@ -72,9 +69,8 @@ fn streaming(gemm: &Gemm, bytes: f64, gpu: &GpuSpec) -> f64 {
         true => matches!(gemm.layout, Layout::Nn | Layout::Nt),
         false => matches!(gemm.layout, Layout::Nt | Layout::Tt),
     };
-    let [a, b, _] = gemm.vectors();
     // `LTC128B`: the rest of the line comes with it.
-    let hinted = match gpu.compute_capability >= 80 && a.min(b) >= 4 {
+    let hinted = match gemm.asynchronous(gpu.compute_capability) {
         true => f64::from(gpu.l1.line_bytes),
         false => 0.0,
     };
@@ -125,8 +121,7 @@ fn iteration(work: &Work, (ctas, active): (f64, f64), gpu: &GpuSpec) -> (f64, &'
     ];
     let most = shared.iter().max_by(|a, b| a.0.total_cmp(&b.0));
     let &(_, limit) = most.expect("there are limits");
-    let together = shared.iter().map(|(cycles, _)| cycles.powi(NORM));
-    let together = together.sum::<f64>().powf(1.0 / f64::from(NORM));
+    let together = together(shared.iter().map(|limit| limit.0));
     match alone > together {
         true => (alone, "one CTA's own latency"),
         false => (together, limit),
@@ -192,7 +187,7 @@ pub(super) fn cost(gemm: &Gemm, gpu: &GpuSpec) -> Option<Cost> {
     }
     let streamed = streaming(gemm, dram, gpu) + memory_latency(gpu);
     let limit = if streamed > busy { "DRAM" } else { limit };
-    let mut cycles = (streamed.powi(NORM) + busy.powi(NORM)).powf(1.0 / f64::from(NORM));
+    let mut cycles = together([streamed, busy]);
     cycles += merging(gemm, gpu);
     Some(Cost {
         cycles,
@@ -275,8 +270,7 @@ fn thin_wave(thin: &Thin, ctas: f64, gpu: &GpuSpec) -> (f64, &'static str) {
     ];
     let most = limits.iter().max_by(|a, b| a.0.total_cmp(&b.0));
     let &(_, limit) = most.expect("there are limits");
-    let sum: f64 = limits.iter().map(|(cycles, _)| cycles.powi(NORM)).sum();
-    (sum.powf(1.0 / f64::from(NORM)), limit)
+    (together(limits.iter().map(|limit| limit.0)), limit)
 }
 
 /// What the parts of a split depth cost.

@@ -14,6 +14,7 @@ use crate::config::GpuSpec;
 use crate::kernels::builder::KernelBuilder;
 use crate::kernels::fields::{Fields, Param};
 use crate::kernels::operator::{ConvOp, DataType, Sums};
+use crate::kernels::work::tensor_rate;
 use crate::kernels::{Arrays, Assembly, Fault, KernelGenerator, control, moves_arrays, per_warp};
 use code::Writer;
 use streams::{Patterns, Streams};
@@ -72,14 +73,8 @@ impl TensorImplicit {
         if ![32, 64, 128].contains(&self.channels) {
             return Err(Fault::field("tile", self.channels, "allowed: 32, 64, 128"));
         }
-        let tensor = &gpu.sm.tensor;
-        let rate = match self.op.data {
-            DataType::F16 if self.op.sums == Sums::Narrow => tensor.f16_rate,
-            DataType::F16 => tensor.f16_f32_rate,
-            DataType::Bf16 => tensor.bf16_rate,
-            _ => 0,
-        };
-        if rate == 0 {
+        let halves = matches!(self.op.data, DataType::F16 | DataType::Bf16);
+        if !halves || tensor_rate(self.op.data, self.op.sums, gpu) == 0 {
             let what = format!("this kernel multiplies 16-bit floats that {} has", gpu.name);
             return Err(Fault::field("type", self.op.data.name(), what));
         }

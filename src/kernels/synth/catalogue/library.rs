@@ -27,8 +27,11 @@ use crate::kernels::rows::layer_norm_scalar::{NormalizeRows, RowMoments};
 use crate::kernels::rows::pointwise::Pointwise;
 use crate::kernels::rows::reduce::{GatherRows, Reduce};
 use crate::kernels::rows::rotary::Rotary;
+use crate::kernels::rows::scan::ScanRows;
+use crate::kernels::rows::small_sort::SmallSort;
 use crate::kernels::rows::softmax::Softmax;
 use crate::kernels::rows::strided::Strided;
+use crate::kernels::rows::top_k::TopK;
 use crate::kernels::rows::vllm::{RmsNorm, SiluAndMul};
 
 pub(super) const ENTRIES: &[Entry] = &[
@@ -133,6 +136,24 @@ pub(super) const ENTRIES: &[Entry] = &[
         "PyTorch's kernel that puts tensors side by side",
         Cat::FIELDS,
         |values, _| Box::new(Cat::of(Arrays::default(), values)),
+    ),
+    entry(
+        "top_k_kernel",
+        "PyTorch's kernel for the greatest of rows, in no order",
+        TopK::FIELDS,
+        |values, _| Box::new(TopK::of(Arrays::default(), values)),
+    ),
+    entry(
+        "small_sort_kernel",
+        "PyTorch's kernel that sorts rows of 32 elements at most",
+        SmallSort::FIELDS,
+        |values, _| Box::new(SmallSort::of(Arrays::default(), values)),
+    ),
+    entry(
+        "scan_rows_kernel",
+        "PyTorch's kernel for running sums down columns",
+        ScanRows::FIELDS,
+        |values, _| Box::new(ScanRows::of(Arrays::default(), values)),
     ),
     entry(
         "flash_kernel",

@@ -3,7 +3,7 @@
 use super::{Entry, operator};
 use crate::kernels::operator::{
     AttentionOp, CatOp, ConvOp, ElementwiseOp, EmbeddingOp, GemmOp, Operator, RopeOp, RowFunction,
-    RowsOp,
+    RowsOp, ScanOp, SelectOp,
 };
 
 pub(super) const ENTRIES: &[Entry] = &[
@@ -60,6 +60,18 @@ pub(super) const ENTRIES: &[Entry] = &[
         "tensors side by side along a dimension",
         CatOp::FIELDS,
         |values| Operator::Cat(CatOp::of(values)),
+    ),
+    operator(
+        "topk",
+        "the greatest of rows, sorted",
+        SelectOp::FIELDS,
+        |values| Operator::Select(SelectOp::of(values)),
+    ),
+    operator(
+        "cumsum",
+        "running sums down the columns of matrices of integers",
+        ScanOp::FIELDS,
+        |values| Operator::Scan(ScanOp::of(values)),
     ),
     operator("conv", "convolution of images", ConvOp::FIELDS, |values| {
         Operator::Conv(ConvOp::of(values))

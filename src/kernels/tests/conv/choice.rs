@@ -28,6 +28,19 @@ fn few_channels_are_multiplied_as_they_are_and_many_by_winograd() {
     );
 }
 
+/// Grids that the library launched on A100, few tiles of images in one case and few channels in the other. Volta's tiles
+/// follow the shape.
+#[test]
+fn products_of_winograd_have_one_tile_from_ampere_on() {
+    let products = |text: &str, name: &str| named(text, "winograd_nonfused", name).remove(2);
+    let few_images = "n=14&c=298&h=8&w=8&k=1905&pad=1";
+    assert_eq!(products(few_images, "a100-80").header.grid, [1, 15, 36]);
+    let few_channels = "n=29&c=1517&h=9&w=9&k=65&pad=1";
+    assert_eq!(products(few_channels, "a100-80").header.grid, [3, 1, 36]);
+    let volta = products(few_images, "v100").header;
+    assert!(!volta.name.contains("128x128"), "{}", volta.name);
+}
+
 #[test]
 fn a_gradient_of_the_input_exchanges_the_channels() {
     let text = "n=2&c=16&h=16&w=16&k=128&pad=1";

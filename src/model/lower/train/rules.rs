@@ -6,7 +6,7 @@ use super::elements;
 use super::tape::Tape;
 use crate::kernels::operator::{
     AttentionOp, CatOp, ConvOp, Direction, EmbeddingOp, Epilogue, Function, GemmOp, ImageLayout,
-    Layout, Operands, Operator, RopeOp, RowFunction, RowsOp,
+    Layout, Operands, Operator, RopeOp, RowFunction, RowsOp, SelectOp,
 };
 
 /// A call of the forward pass, and the gradient of its result.
@@ -55,6 +55,9 @@ pub fn of(tape: &mut Tape<'_>, call: &Call) {
         Operator::Embedding(op) => table(tape, op, &back),
         Operator::Cat(op) => parts(tape, op, &back),
         Operator::Rope(op) => rotation(tape, op, &back),
+        Operator::Select(op) => chosen(tape, op, &back),
+        // Integers, which only count.
+        Operator::Scan(_) => {}
     }
 }
 
@@ -70,6 +73,8 @@ fn results(operator: &Operator) -> u64 {
         Operator::Rope(op) => op.rows * (op.heads + op.kv_heads) * op.head_dim,
         Operator::Embedding(op) => op.rows * op.cols,
         Operator::Cat(op) => op.rows * op.cols * op.tensors,
+        Operator::Select(op) => op.rows * op.k,
+        Operator::Scan(op) => op.matrices * op.rows * op.cols,
         Operator::Conv(op) => {
             let (height, width) = op.output().unwrap_or((0, 0));
             op.n * op.k * height * width
@@ -258,6 +263,22 @@ fn parts(tape: &mut Tape<'_>, op: &CatOp, back: &Back<'_>) {
         let offset = gradient.offset + number * n * op.data.bytes();
         tape.pass(part, n, Place { offset, ..gradient });
     }
+}
+
+/// The greatest of rows: the gradient of rows is cleared, and theirs are put to their places.
+fn chosen(tape: &mut Tape<'_>, op: &SelectOp, back: &Back<'_>) {
+    let (rows, n) = (back.reads[0], op.rows * op.cols);
+    tape.give(rows, n, |tape, to| {
+        tape.assume("clearing a gradient takes as long as a copy of its half");
+        tape.each(Function::Copy, n.div_ceil(2), Lie::SAME, &[to], to);
+        tape.each(
+            Function::Copy,
+            op.rows * op.k,
+            Lie::SAME,
+            &[back.gradient()],
+            to,
+        );
+    });
 }
 
 /// Turned back.
