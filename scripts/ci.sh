@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-features=(dram-research micro-benchmarking)
+features=(dram-research micro-benchmarking studies)
 
 # A bare machine may lack a C compiler and make, which the compression libraries and the allocator need, and
 # valgrind, which counts instructions.
@@ -46,6 +46,13 @@ each_feature() {
     done
 }
 
+# A sweep on a real Slurm of one node, of which a shard is killed and requeued: the files of a local run.
+slurm() {
+    command -v sbatch >/dev/null \
+        || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge; }
+    bash scripts/slurm.sh
+}
+
 all() {
     prepare
     fmt
@@ -65,6 +72,7 @@ full() {
     GOLDEN=full cargo test --release --test golden
     FUZZ_SECONDS=600 cargo test --release --test fuzz_smoke
     cargo test --release --lib -- --ignored
+    slurm
 }
 
 "${@:-all}"

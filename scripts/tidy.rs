@@ -53,6 +53,7 @@ const BANNED: &[(&str, &[&str], &str)] = &[
             "src/ptx",
             "src/microbench",
             "src/progress",
+            "src/sweep",
         ],
         "the model knows no clock",
     ),
@@ -111,12 +112,18 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("src/cli", &["*"]),
     ("src/config", &["error", "hash", "isa", "mem"]),
     ("src/config/trial.rs", &["*"]),
+    ("src/correlate", &["error", "report"]),
     (
         "src/cta_scheduler",
         &["config", "engine", "occupancy", "sm"],
     ),
+    (
+        "src/diff",
+        &["error", "sweep::manifest", "sweep::store", "sweep::table"],
+    ),
     ("src/engine", &[]),
     ("src/error", &[]),
+    ("src/expression", &["error"]),
     (
         "src/gpu",
         &[
@@ -151,6 +158,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "config",
             "error",
+            "expression",
             "kernels",
             "output",
             "progress",
@@ -275,6 +283,26 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("src/stats", &[]),
+    (
+        "src/sweep",
+        &[
+            "benchmark",
+            "config",
+            "error",
+            "expression",
+            "hash",
+            "memory_limit",
+            "model",
+            "output",
+            "probe",
+            "progress",
+            "ptx",
+            "report",
+            "sampling",
+            "session",
+            "trace",
+        ],
+    ),
     ("src/trace", &["error", "hash", "ids", "isa", "output"]),
     (
         "src/validate",

@@ -19,6 +19,9 @@ pub enum Error {
     /// Bad use of the command line (exit status 2).
     #[error("{0}")]
     Usage(String),
+    /// A run that would take more of the host's memory than it may (exit status 2).
+    #[error("{0}")]
+    Memory(String),
     /// A file could not be opened, read or written.
     #[error("{path}: {source}", path = path.display())]
     Io {
@@ -95,7 +98,7 @@ impl Error {
     /// The process exit status that this error asks for; the rule is at the top of this file.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Error::Usage(_) | Error::Config { .. } => 2,
+            Error::Usage(_) | Error::Memory(_) | Error::Config { .. } => 2,
             Error::Io { .. } | Error::Input { .. } | Error::Launch { .. } | Error::Run(_) => 1,
         }
     }

@@ -47,9 +47,12 @@
 pub(crate) mod benchmark;
 pub(crate) mod cli;
 pub mod config;
+pub(crate) mod correlate;
 pub(crate) mod cta_scheduler;
+pub(crate) mod diff;
 pub(crate) mod engine;
 pub mod error;
+pub(crate) mod expression;
 pub(crate) mod gpu;
 pub(crate) mod hash;
 pub(crate) mod ids;
@@ -71,6 +74,7 @@ pub mod session;
 pub(crate) mod simulation;
 pub(crate) mod sm;
 pub(crate) mod stats;
+pub(crate) mod sweep;
 pub mod trace;
 pub(crate) mod validate;
 
@@ -122,6 +126,9 @@ pub mod internals {
     }
     pub mod sampling {
         pub use crate::sampling::*;
+    }
+    pub mod sweep {
+        pub use crate::sweep::*;
     }
     pub mod sm {
         pub use crate::sm::*;

@@ -22,7 +22,7 @@ pub struct Part {
 /// Refuses what does not fit `limit`, by default half of the machine's memory. `subject` is what is about to be done.
 ///
 /// # Errors
-/// [`Error::Usage`], which names the largest parts and where they come from.
+/// [`Error::Memory`], which names the largest parts and where they come from.
 pub fn check(subject: &str, mut parts: Vec<Part>, limit: Option<u64>) -> Result<()> {
     let total = parts
         .iter()
@@ -38,7 +38,7 @@ pub fn check(subject: &str, mut parts: Vec<Part>, limit: Option<u64>) -> Result<
         .filter(|part| part.bytes > total / 100)
         .map(|p| format!("{} {} ({})", p.what, units::show_bytes(p.bytes), p.from))
         .collect();
-    Err(Error::Usage(format!(
+    Err(Error::Memory(format!(
         "{subject} would take about {} of memory, the limit is {}: {}; make them smaller, or raise --memory-limit",
         units::show_bytes(total),
         units::show_bytes(limit),
@@ -56,7 +56,7 @@ pub fn size(text: &str) -> std::result::Result<u64, String> {
 }
 
 /// Half of the memory that this process may use.
-fn half_of_the_machine() -> u64 {
+pub fn half_of_the_machine() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     let machine = system.total_memory();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_machine_is_some_memory() {
+    pub fn half_of_the_machine_is_some_memory() {
         assert!(half_of_the_machine() > 64 << 20);
     }
 }

@@ -480,3 +480,79 @@ fn steps_count_as_often_as_they_run() {
     assert!(refused.contains("resnet50 has no steps"), "{refused}");
     fails(&["--model=sdxl", "--gpu=v100", "--steps=0"], 2);
 }
+
+/// Runs `phantom-gpu` with `args` in `folder`; returns its status and what it said on both streams.
+fn within(folder: &std::path::Path, args: &[&str]) -> (i32, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_phantom-gpu"))
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
+    (out.status.code().unwrap(), said.into_owned())
+}
+
+#[test]
+fn a_project_says_model_gpus_and_constraints_once() {
+    let folder = tempfile::tempdir().unwrap();
+    small(&folder);
+    let at = folder.path();
+    let write = |text: &str| std::fs::write(at.join("phantom-gpu.toml"), text).unwrap();
+    let project = "[model]\npath = \"config.json\"\nframework = \"huggingface\"\n\
+                   [gpus]\ncandidates = [\"v100\", \"A100\", \"t4\"]\nexclude = [\"Tesla T4\"]\n\
+                   [constraints]\nmax_memory_gb = 0.000001\ntarget_latency_ms = 1000\nmax_cost_per_hour = 2\n\
+                   [research]\nfeatures = [\"dram\"]\ncorrelation_target = 0.9\noutput_format = \"json\"\n";
+    write(project);
+    let roofline = ["--fidelity", "roofline", "--seq-len", "16"];
+    let run = |command: &str, more: &[&str]| {
+        let args: Vec<&str> = [command]
+            .iter()
+            .chain(&roofline)
+            .chain(more)
+            .copied()
+            .collect();
+        within(at, &args)
+    };
+    let (status, said) = run("benchmark", &[]);
+    assert_eq!(status, 0, "{said}");
+    for word in [
+        "on v100, batch of 1: does not keep the constraints",
+        "on A100, batch of 1",
+        "max_cost_per_hour is not looked at: costs are not built yet",
+        "[research] is not looked at",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert!(!said.contains("on t4"), "{said}");
+    // Options win.
+    let (_, said) = run("benchmark", &["--gpu", "t4"]);
+    assert!(
+        said.contains("on t4, batch of 1") && !said.contains("on v100"),
+        "{said}"
+    );
+    let (status, said) = run("compare-models", &[]);
+    assert!(
+        status == 0 && said.contains("does not keep the constraints"),
+        "{said}"
+    );
+
+    std::fs::write(at.join("s.toml"), "fidelity = \"roofline\"\n").unwrap();
+    let (status, said) = within(at, &["sweep", "s.toml", "--dry-run"]);
+    assert_eq!(status, 0, "{said}");
+    assert!(
+        said.contains("2 points of 1 workload(s) on 2 GPU(s)") && said.contains("config"),
+        "{said}"
+    );
+
+    write(&project.replace("target_latency_ms", "target_latency"));
+    let (status, said) = run("benchmark", &[]);
+    assert!(
+        status == 1 && said.contains("line 9") && said.contains("target_latency"),
+        "{said}"
+    );
+    write("[gpus]\ncandidates = [\"v100\"]\nexclude = [\"V100\"]\n");
+    assert!(run("benchmark", &[]).1.contains("no candidate is left"));
+    std::fs::remove_file(at.join("phantom-gpu.toml")).unwrap();
+    let (status, said) = run("benchmark", &[]);
+    assert!(status == 2 && said.contains("--model is missing"), "{said}");
+}

@@ -4,6 +4,7 @@
 //! kernel is simulated once for each state of L2 that it finds ([`schedule`]). Their times run on two clocks, that of the
 //! device and that of the host which launches ([`clock`]), and are added up by layer ([`rollup`]).
 
+pub mod build;
 mod clock;
 mod exchange;
 pub mod fit;

@@ -3,11 +3,12 @@
 use super::best_batch::{Batch, best, curve};
 use super::common::{Fidelity, FidelityArgs, JsonFile, winds_up};
 use super::load_model::{ExtentArgs, FormatArg};
-use super::model_run::{Builder, Shape};
-use crate::benchmark::{Depth, Host, Runner, html, table};
+use super::project::{Project, ProjectArgs};
+use crate::benchmark::build::{Builder, Shape, Wanted};
+use crate::benchmark::{Depth, Host, Phase, Runner, html, table};
 use crate::config::registry;
 use crate::error::{Error, Result};
-use crate::model::lower::{Optimizer, Precision};
+use crate::model::lower::{Optimizer, Path, Precision, Runtime};
 use crate::model::options::EXTENT_MAX;
 use crate::output;
 use crate::progress::{self, Progress};
@@ -41,7 +42,10 @@ Examples:
 pub struct Args {
     /// Name of a built-in model (list-models), an ONNX file, a config.json, a PyTorch export.
     #[arg(long, value_name = "NAME|FILE")]
-    pub model: String,
+    pub model: Option<String>,
+    /// What a project says.
+    #[command(flatten)]
+    pub project: ProjectArgs,
     /// Read it as this format, whatever it looks like.
     #[arg(long)]
     pub format: Option<FormatArg>,
@@ -206,11 +210,11 @@ impl RunArgs {
         }
     }
 
-    /// The GPUs that were asked for.
+    /// The GPUs that were asked for; those of the `project` where none was.
     ///
     /// # Errors
     /// Unknown ones, and faults of their configurations.
-    pub fn sessions(&self) -> Result<Vec<(String, Session)>> {
+    pub fn sessions(&self, project: &[String]) -> Result<Vec<(String, Session)>> {
         if self.optimizer.is_some() && self.phase != PhaseArg::Train {
             return Err(Error::Usage(
                 "--optimizer needs --phase train: nothing else changes weights".into(),
@@ -222,10 +226,10 @@ impl RunArgs {
             ));
         }
         let usual = [USUAL_GPU.to_owned()];
-        let names = if self.gpu.is_empty() {
-            &usual[..]
-        } else {
-            &self.gpu[..]
+        let names = match (self.gpu.is_empty(), project.is_empty()) {
+            (false, _) => &self.gpu[..],
+            (true, false) => project,
+            (true, true) => &usual[..],
         };
         let session = |name: &String| {
             if let Some(note) = registry::note(name) {
@@ -234,6 +238,30 @@ impl RunArgs {
             Ok((name.clone(), Session::new(name, &self.set)?))
         };
         names.iter().map(session).collect()
+    }
+
+    /// How models are run.
+    pub fn wanted(&self) -> Wanted {
+        let optimizer = self.optimizer.map(OptimizerArg::optimizer);
+        Wanted {
+            phase: match self.phase {
+                PhaseArg::Prefill => Phase::Prefill,
+                PhaseArg::Decode => Phase::Decode,
+                PhaseArg::Train => Phase::Train(optimizer.unwrap_or(Optimizer::AdamW)),
+            },
+            precision: self.precision,
+            runtime: match self.runtime {
+                RuntimeArg::Eager => Runtime::Eager,
+                RuntimeArg::Graph => Runtime::Graph,
+                RuntimeArg::Compile => Runtime::Compile,
+            },
+            attention: match self.attention {
+                AttentionArg::Fused => Path::Fused,
+                AttentionArg::Math => Path::Spelt,
+            },
+            tensor_parallel: self.tensor_parallel,
+            kv_len: self.kv_len,
+        }
     }
 
     fn host(&self) -> Option<Host> {
@@ -289,17 +317,21 @@ pub fn run(args: &Args) -> Result<()> {
             ("--json", args.json.json.as_deref()),
             ("--html", args.html.as_deref()),
         ],
-        [args.model.as_str()]
-            .into_iter()
-            .chain(args.run.gpu.iter().map(String::as_str))
+        args.model
+            .iter()
+            .chain(&args.run.gpu)
+            .map(String::as_str)
+            .chain(args.project.project.iter().filter_map(|file| file.to_str()))
             .map(std::path::Path::new),
     )?;
-    let sessions = args.run.sessions()?;
+    let project = args.project.read()?;
+    let (model, format) = model(args, &project)?;
+    let sessions = args.run.sessions(&project.gpus())?;
     let builder = Builder {
-        model: &args.model,
-        format: args.format.map(FormatArg::format),
+        model: &model,
+        format: format.map(FormatArg::format),
         bindings: args.extents.bindings()?,
-        run: &args.run,
+        run: args.run.wanted(),
     };
     let auto = args.batch_size.contains(&Batch::Auto);
     if args.max_latency.is_some() && !auto {
@@ -307,32 +339,9 @@ pub fn run(args: &Args) -> Result<()> {
             "--max-latency needs --batch-size auto: it limits what is tried".into(),
         ));
     }
-    let reports = args.run.run(move |runner| {
-        let mut reports = Vec::new();
-        for (gpu, session) in &sessions {
-            for seq in all(&args.seq_len) {
-                for batch in all(&args.batch_size) {
-                    let batch = match batch {
-                        Some(Batch::Auto) => {
-                            let machine = (gpu.as_str(), session);
-                            reports.extend(curve(
-                                &builder,
-                                seq,
-                                machine,
-                                args.max_latency,
-                                runner,
-                            )?);
-                            continue;
-                        }
-                        Some(Batch::Of(n)) => Some(n),
-                        None => None,
-                    };
-                    reports.push(builder.report(Shape { batch, seq }, gpu, session, runner)?);
-                }
-            }
-        }
-        Ok(reports)
-    })?;
+    let reports = args
+        .run
+        .run(move |runner| reports(args, &builder, &sessions, runner))?;
     for report in &reports {
         warn(report);
     }
@@ -346,7 +355,49 @@ pub fn run(args: &Args) -> Result<()> {
     if auto {
         text.push_str(&best(&reports, args.max_latency));
     }
+    text.push_str(&project.verdicts(&reports));
     tables.print(&text)
+}
+
+/// The model that was asked for, and its format.
+fn model(args: &Args, project: &Project) -> Result<(String, Option<FormatArg>)> {
+    if let Some(model) = &args.model {
+        return Ok((model.clone(), args.format));
+    }
+    let model = project.model().ok_or_else(|| {
+        Error::Usage(
+            "--model is missing; name a model, or write [model] path = \"...\" into phantom-gpu.toml".into(),
+        )
+    })?;
+    Ok((model, args.format.or_else(|| project.format())))
+}
+
+/// A report for every GPU, number of tokens and batch.
+fn reports(
+    args: &Args,
+    builder: &Builder<'_>,
+    sessions: &[(String, Session)],
+    runner: &Runner<'_>,
+) -> Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for (gpu, session) in sessions {
+        for seq in all(&args.seq_len) {
+            for batch in all(&args.batch_size) {
+                let batch = match batch {
+                    Some(Batch::Auto) => {
+                        let machine = (gpu.as_str(), session);
+                        let most = args.max_latency;
+                        reports.extend(curve(builder, seq, machine, most, runner)?);
+                        continue;
+                    }
+                    Some(Batch::Of(n)) => Some(n),
+                    None => None,
+                };
+                reports.push(builder.report(Shape { batch, seq }, gpu, session, runner)?);
+            }
+        }
+    }
+    Ok(reports)
 }
 
 /// Each of `values`; what the model itself says where there are none.

@@ -1,7 +1,7 @@
 //! `benchmark --batch-size auto`: the batch with the greatest throughput.
 
-use super::model_run::{Builder, Shape};
 use crate::benchmark::Runner;
+use crate::benchmark::build::{Builder, Shape};
 use crate::error::Result;
 use crate::report::Report;
 use crate::report::schema::Model;

@@ -2,8 +2,9 @@
 
 use super::benchmark::{RunArgs, all};
 use super::common::JsonFile;
-use super::load_model::ExtentArgs;
-use super::model_run::{Builder, Shape};
+use super::load_model::{ExtentArgs, FormatArg};
+use super::project::{Project, ProjectArgs};
+use crate::benchmark::build::{Builder, Shape};
 use crate::benchmark::{html, table};
 use crate::error::{Error, Result};
 use crate::model::options::EXTENT_MAX;
@@ -29,10 +30,12 @@ pub struct Args {
         long,
         visible_alias = "model",
         value_name = "NAME|FILE,...",
-        value_delimiter = ',',
-        required = true
+        value_delimiter = ','
     )]
     pub models: Vec<String>,
+    /// What a project says.
+    #[command(flatten)]
+    pub project: ProjectArgs,
     /// What they are run on, and how.
     #[command(flatten)]
     pub run: RunArgs,
@@ -83,14 +86,16 @@ pub fn run(args: &Args) -> Result<()> {
         ],
         args.models.iter().chain(&args.run.gpu).map(Path::new),
     )?;
-    let sessions = args.run.sessions()?;
+    let project = args.project.read()?;
+    let (models, format) = models(args, &project)?;
+    let sessions = args.run.sessions(&project.gpus())?;
     let mut builders = Vec::new();
-    for model in &args.models {
+    for model in &models {
         builders.push(Builder {
             model,
-            format: None,
+            format: format.map(FormatArg::format),
             bindings: args.extents.bindings()?,
-            run: &args.run,
+            run: args.run.wanted(),
         });
     }
     let batches = all(&args.batch_sizes);
@@ -123,18 +128,23 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(file) = &args.html {
         html::page(&reports).write(file)?;
     }
-    let mut text = table::overview(&reports);
-    for best in &compared.best {
-        text.push_str(&format!(
-            "best on {}: {}, batch of {}, {:.1} {}\n",
-            best.gpu,
-            best.name,
-            best.batch_size,
-            best.throughput.unwrap_or(0.0),
-            best.unit
-        ));
-    }
+    let mut text = text(&reports, &compared);
+    text.push_str(&project.verdicts(&reports));
     tables.print(&text)
+}
+
+/// The models that were asked for, and their format.
+fn models(args: &Args, project: &Project) -> Result<(Vec<String>, Option<FormatArg>)> {
+    if !args.models.is_empty() {
+        return Ok((args.models.clone(), None));
+    }
+    let model = project.model().ok_or_else(|| {
+        Error::Usage(
+            "--models is missing; name some, or write [model] path = \"...\" into phantom-gpu.toml"
+                .into(),
+        )
+    })?;
+    Ok((vec![model], project.format()))
 }
 
 fn compared(reports: &[Report]) -> Compared<'_> {
@@ -158,6 +168,22 @@ fn compared(reports: &[Report]) -> Compared<'_> {
         results,
         best,
     }
+}
+
+/// All runs, and the best of each GPU.
+fn text(reports: &[Report], compared: &Compared<'_>) -> String {
+    let mut text = table::overview(reports);
+    for best in &compared.best {
+        text.push_str(&format!(
+            "best on {}: {}, batch of {}, {:.1} {}\n",
+            best.gpu,
+            best.name,
+            best.batch_size,
+            best.throughput.unwrap_or(0.0),
+            best.unit
+        ));
+    }
+    text
 }
 
 /// A line for each result.

@@ -6,14 +6,17 @@ pub mod calibrate;
 pub mod common;
 pub mod compare_models;
 pub mod correlate;
+pub mod diff;
 pub mod dram;
 pub mod explain;
 pub mod list;
 pub mod load_model;
 pub mod micro_benchmark;
-mod model_run;
+mod project;
 pub mod record;
+pub mod results;
 pub mod simulate;
+pub mod sweep;
 pub mod trace;
 pub mod validate;
 
@@ -62,6 +65,12 @@ enum Command {
     MicroBenchmark(micro_benchmark::Args),
     /// Simulated results against measured ones.
     Correlate(correlate::Args),
+    /// Many configurations and workloads, each simulated once and kept; tables, best points, effects.
+    Sweep(Box<sweep::Args>),
+    /// What has moved between two reports or two sweeps, and whether it is allowed.
+    Diff(diff::Args),
+    /// Questions to the results of a sweep: rows, means, exports.
+    Results(results::Args),
     /// Predicted times of kernels against thousands of measured ones.
     Validate(validate::Args),
     /// Physical quantities of a GPU, fitted to measurements of a board.
@@ -96,6 +105,9 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Trace(args) => trace::run(&args),
         Command::MicroBenchmark(args) => micro_benchmark::run(&args),
         Command::Correlate(args) => correlate::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Results(args) => results::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Dram(args) => dram::run(&args),

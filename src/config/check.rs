@@ -48,22 +48,45 @@ pub fn key_docs() -> Vec<KeyDoc> {
     docs
 }
 
+/// The kind of `key`.
+///
+/// # Errors
+/// A key that nothing declares, in a sentence with a near one.
+pub fn kind(key: &str) -> std::result::Result<Kind, String> {
+    let docs = key_docs();
+    match docs.iter().find(|doc| covers(doc, key)) {
+        Some(KeyDoc {
+            kind: Kind::OpcodeCycles(min, max),
+            ..
+        }) => Ok(Kind::Cycles(*min, *max)),
+        Some(doc) => Ok(doc.kind),
+        None => Err(format!("{key}: no such key; {}", hint(key, &docs))),
+    }
+}
+
+/// Whether `doc` is that of `key`.
+fn covers(doc: &KeyDoc, key: &str) -> bool {
+    match doc.kind {
+        Kind::OpcodeCycles(..) => key
+            .strip_prefix(doc.key.as_str())
+            .is_some_and(|rest| rest.starts_with('.') && rest.len() > 1),
+        _ => doc.key == key,
+    }
+}
+
+/// What to do about `key`, which does not exist.
+fn hint(key: &str, docs: &[KeyDoc]) -> String {
+    match nearest(key, docs.iter().map(|doc| doc.key.as_str())) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "`phantom-gpu list-hardware --verbose` lists the keys".to_owned(),
+    }
+}
+
 fn report_unknown_keys(raw: &RawConfig, reader: &mut Reader<'_>) {
     let docs = key_docs();
-    let known = |key: &str| {
-        docs.iter().any(|doc| match doc.kind {
-            Kind::OpcodeCycles(..) => key
-                .strip_prefix(doc.key.as_str())
-                .is_some_and(|rest| rest.starts_with('.') && rest.len() > 1),
-            _ => doc.key == key,
-        })
-    };
+    let known = |key: &str| docs.iter().any(|doc| covers(doc, key));
     for (key, entry) in raw.iter().filter(|(key, _)| !known(key)) {
-        let hint = match nearest(key, docs.iter().map(|doc| doc.key.as_str())) {
-            Some(near) => format!("did you mean {near}?"),
-            None => "`phantom-gpu list-hardware --verbose` lists the keys".to_owned(),
-        };
-        reader.unknown(key, entry, &hint);
+        reader.unknown(key, entry, &hint(key, &docs));
     }
 }
 

@@ -223,6 +223,30 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The value that `raw` has for `key`, of `kind`, as it is echoed; nothing where it is not allowed.
+pub fn value(raw: &RawConfig, key: &str, kind: Kind) -> Option<Json> {
+    let mut reader = Reader::new(raw, "");
+    let mut echo = Echo::new();
+    match kind {
+        Kind::Flag => bool::read(&mut reader, key, kind).echo(key, kind, &mut echo),
+        Kind::Text | Kind::Name(_) => {
+            String::read(&mut reader, key, kind).echo(key, kind, &mut echo)
+        }
+        Kind::Counts(..) => {
+            let list = reader.list(key, &kind);
+            echo.insert(key.to_owned(), Json::from(list));
+        }
+        Kind::Count(..) | Kind::Cycles(..) | Kind::Bytes(..) | Kind::Kilohertz(..) => {
+            u64::read(&mut reader, key, kind).echo(key, kind, &mut echo)
+        }
+        Kind::OpcodeCycles(..) | Kind::Section => return None,
+    }
+    match reader.faults.is_empty() {
+        true => echo.remove(key),
+        false => None,
+    }
+}
+
 /// A type that a key may have.
 pub trait Field: Sized {
     /// Appends the documentation of `key`, or of the section's keys.

@@ -67,11 +67,50 @@ pub struct Resolved {
 /// # Errors
 /// Everything that is wrong with name, file, syntax or values; see [`crate::error::Error`].
 pub fn load(gpu: &str, sets: &[String]) -> Result<Resolved> {
-    let (mut raw, file) = registry::resolve(gpu)?;
-    for setting in sets {
-        raw.set(setting)?;
+    Layers::of(gpu)?.with(sets)
+}
+
+/// The files of a GPU, read once, for many configurations that differ in some keys.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    raw: raw::RawConfig,
+    file: String,
+}
+
+impl Layers {
+    /// The files of `gpu`, a built-in name or a file.
+    ///
+    /// # Errors
+    /// Unknown names, unreadable files, bad TOML.
+    pub fn of(gpu: &str) -> Result<Self> {
+        let (raw, file) = registry::resolve(gpu)?;
+        Ok(Layers { raw, file })
     }
-    Ok(resolved(check::check(&raw, &file)?))
+
+    /// The configuration with the overrides `sets` (`key=value`) in order.
+    ///
+    /// # Errors
+    /// Everything that is wrong with keys and values.
+    pub fn with(&self, sets: &[String]) -> Result<Resolved> {
+        let mut raw = self.raw.clone();
+        for setting in sets {
+            raw.set(setting)?;
+        }
+        Ok(resolved(check::check(&raw, &self.file)?))
+    }
+
+    /// What `value` means as a value of `key`, as the JSON echo has it; other keys are not looked at, but for the clock
+    /// that times become cycles of.
+    ///
+    /// # Errors
+    /// A key that does not exist, or a value that it does not allow, in a sentence.
+    pub fn value(&self, key: &str, value: &str) -> std::result::Result<Json, String> {
+        let kind = check::kind(key)?;
+        let mut raw = self.raw.clone();
+        let set = raw.set(&format!("{key}={value}"));
+        let read = set.ok().and_then(|()| field::value(&raw, key, kind));
+        read.ok_or_else(|| format!("{key} = {value}: allowed: {kind}"))
+    }
 }
 
 fn resolved(spec: GpuSpec) -> Resolved {

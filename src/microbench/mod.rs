@@ -15,8 +15,6 @@ pub mod definition;
 #[cfg(feature = "micro-benchmarking")]
 mod enabled;
 #[cfg(feature = "micro-benchmarking")]
-pub mod expression;
-#[cfg(feature = "micro-benchmarking")]
 mod gate;
 #[cfg(feature = "micro-benchmarking")]
 pub mod points;
@@ -24,6 +22,8 @@ pub mod points;
 pub mod reference;
 #[cfg(feature = "micro-benchmarking")]
 pub mod suite;
+#[cfg(feature = "micro-benchmarking")]
+mod template;
 #[cfg(feature = "micro-benchmarking")]
 pub use enabled::{ENABLED, run};
 

@@ -2,12 +2,13 @@
 //! definitions.
 
 use super::definition::Definition;
-use super::expression::{evaluate, substitute};
 use super::points;
 use super::reference::Reference;
 use super::results::{Point, Results, Status};
+use super::template::substitute;
 use crate::config::GpuSpec;
 use crate::error::{Error, Result};
+use crate::expression::evaluate;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::simulation::{KernelRun, Options};

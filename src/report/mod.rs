@@ -29,6 +29,7 @@ pub fn features() -> Vec<&'static str> {
     [
         ("dram-research", cfg!(feature = "dram-research")),
         ("micro-benchmarking", cfg!(feature = "micro-benchmarking")),
+        ("studies", cfg!(feature = "studies")),
     ]
     .into_iter()
     .filter_map(|(name, on)| on.then_some(name))

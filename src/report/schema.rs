@@ -39,7 +39,8 @@ record! {
         pub totals: Totals,
         /// What to know before believing the numbers.
         pub validity: Validity,
-        /// Everything that may differ between two runs of the same input.
+        /// Everything that may differ between two runs of the same input; absent where results are kept.
+        #[serde(skip_serializing_if = "Simulation::is_left_out")]
         pub simulation: Simulation,
     }
 }
@@ -341,6 +342,7 @@ record! {
 
 record! {
     /// Wall time, memory and rates.
+    #[derive(Default)]
     pub struct Simulation {
         /// Seconds to read a foreign text format into the compact form.
         pub import_s: f64 = "s",
@@ -356,5 +358,12 @@ record! {
         pub cycles_per_s: f64 = "cycles/s", by "totals.cycles / wall_s",
         /// Largest resident memory of the process, bytes; 0 where the system does not say.
         pub peak_rss_bytes: u64 = "bytes",
+    }
+}
+
+impl Simulation {
+    /// Whether nothing was measured.
+    fn is_left_out(&self) -> bool {
+        *self == Simulation::default()
     }
 }

@@ -1,11 +1,10 @@
 //! Runs of one model: its graph for every batch, and the case that the options describe.
 
-use super::benchmark::{AttentionArg, OptimizerArg, PhaseArg, RunArgs, RuntimeArg};
-use crate::benchmark::fit::{Fit, Need, largest};
-use crate::benchmark::{Case, Phase, Runner};
+use super::fit::{Fit, Need, largest};
+use super::{Case, Phase, Runner};
 use crate::error::{Error, Result};
 use crate::model::graph::{Graph, Kind, Role};
-use crate::model::lower::{Lowered, Optimizer, Path, Precision, Runtime, lower};
+use crate::model::lower::{Lowered, Path, Precision, Runtime, lower};
 use crate::model::options::Bindings;
 use crate::model::source::{self, Format};
 use crate::report::Report;
@@ -20,6 +19,23 @@ pub struct Shape {
     pub seq: Option<u64>,
 }
 
+/// How a model is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// What for.
+    pub phase: Phase,
+    /// Numbers; the model's own by default.
+    pub precision: Option<Precision>,
+    /// Who launches the kernels.
+    pub runtime: Runtime,
+    /// How attention is computed.
+    pub attention: Path,
+    /// GPUs that share every layer.
+    pub tensor_parallel: u64,
+    /// Tokens whose keys and values are kept, in decoding.
+    pub kv_len: Option<u64>,
+}
+
 /// A model that can be built for any batch.
 pub struct Builder<'a> {
     /// Name or file.
@@ -29,17 +45,20 @@ pub struct Builder<'a> {
     /// What its open extents are, but for batch and tokens.
     pub bindings: Bindings,
     /// How it is run.
-    pub run: &'a RunArgs,
+    pub run: Wanted,
 }
 
 impl Builder<'_> {
     /// The graph of `shape`, with one token for each sequence in decoding.
-    fn graph(&self, shape: Shape) -> Result<Graph> {
+    ///
+    /// # Errors
+    /// Faults of the model, and of what it is run for.
+    pub fn graph(&self, shape: Shape) -> Result<Graph> {
         let mut bindings = self.bindings.clone();
         bindings.batch = shape.batch;
         bindings.seq = match self.run.phase {
-            PhaseArg::Prefill | PhaseArg::Train => shape.seq,
-            PhaseArg::Decode => Some(1),
+            Phase::Prefill | Phase::Train(_) => shape.seq,
+            Phase::Decode => Some(1),
         };
         let degree = self.run.tensor_parallel;
         bindings.tensor_parallel = Some(degree);
@@ -51,7 +70,7 @@ impl Builder<'_> {
                 self.model
             )));
         }
-        if self.run.phase == PhaseArg::Decode {
+        if self.run.phase == Phase::Decode {
             self.decodes(&graph)?;
             // A model that learns its positions says no to a graph of more tokens than it knows.
             bindings.seq = self.kept(shape);
@@ -91,8 +110,21 @@ impl Builder<'_> {
         session: &Session,
         runner: &Runner<'_>,
     ) -> Result<Report> {
-        let graph = self.graph(shape)?;
-        let case = self.case(&graph, shape, gpu);
+        self.report_of(&self.graph(shape)?, shape, (gpu, session), runner)
+    }
+
+    /// The same, of the graph that was built for `shape`.
+    ///
+    /// # Errors
+    /// As [`Builder::report`].
+    pub fn report_of(
+        &self,
+        graph: &Graph,
+        shape: Shape,
+        (gpu, session): (&str, &Session),
+        runner: &Runner<'_>,
+    ) -> Result<Report> {
+        let case = self.case(graph, shape, gpu);
         trains(&case)?;
         let spec = session.spec();
         let plan = case.plan(session);
@@ -101,7 +133,7 @@ impl Builder<'_> {
             Fit::of(need, spec)
         };
         let fit = |lowered: &Lowered| -> Result<Fit> {
-            let mut fit = kept(&graph, lowered);
+            let mut fit = kept(graph, lowered);
             if !fit.fits {
                 let fits = |n: u64| -> Result<bool> {
                     let graph = self.graph(Shape {
@@ -115,7 +147,7 @@ impl Builder<'_> {
             }
             Ok(fit)
         };
-        runner.run(&case, &graph, session, &fit)
+        runner.run(&case, graph, session, &fit)
     }
 
     fn case(&self, graph: &Graph, shape: Shape, gpu: &str) -> Case {
@@ -133,28 +165,13 @@ impl Builder<'_> {
             gpu: gpu.to_owned(),
             batch: shape.batch.unwrap_or(of_input),
             tokens: match self.run.phase {
-                PhaseArg::Prefill | PhaseArg::Train => tokens,
-                PhaseArg::Decode => self.kept(shape),
+                Phase::Prefill | Phase::Train(_) => tokens,
+                Phase::Decode => self.kept(shape),
             },
             precision: self.run.precision.unwrap_or(own),
-            runtime: match self.run.runtime {
-                RuntimeArg::Eager => Runtime::Eager,
-                RuntimeArg::Graph => Runtime::Graph,
-                RuntimeArg::Compile => Runtime::Compile,
-            },
-            attention: match self.run.attention {
-                AttentionArg::Fused => Path::Fused,
-                AttentionArg::Math => Path::Spelt,
-            },
-            phase: match self.run.phase {
-                PhaseArg::Prefill => Phase::Prefill,
-                PhaseArg::Decode => Phase::Decode,
-                PhaseArg::Train => Phase::Train(
-                    self.run
-                        .optimizer
-                        .map_or(Optimizer::AdamW, OptimizerArg::optimizer),
-                ),
-            },
+            runtime: self.run.runtime,
+            attention: self.run.attention,
+            phase: self.run.phase,
         }
     }
 }

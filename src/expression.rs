@@ -1,4 +1,4 @@
-//! Arithmetic in benchmark definitions: numbers, names, `+ - * /`, comparisons, and a few functions.
+//! Arithmetic in benchmark definitions and constraints of sweeps: numbers, names, `+ - * /`, comparisons, and a few functions.
 
 use crate::error::{Error, Result};
 
@@ -20,40 +20,6 @@ pub fn evaluate(text: &str, lookup: &dyn Fn(&str) -> Option<f64>) -> Result<f64>
     }
 }
 
-/// Replaces every `{...}` of `template` by the value of the expression in it, as an integer when it
-/// is one; `text` may give a replacement of its own first.
-///
-/// # Errors
-/// As [`evaluate`], and an unclosed brace.
-pub fn substitute(
-    template: &str,
-    text: &dyn Fn(&str) -> Option<String>,
-    lookup: &dyn Fn(&str) -> Option<f64>,
-) -> Result<String> {
-    let mut out = String::new();
-    let mut rest = template;
-    while let Some(open) = rest.find('{') {
-        out.push_str(&rest[..open]);
-        let close = rest[open..].find('}').map(|at| open + at);
-        let Some(close) = close else {
-            return Err(Error::input(
-                template,
-                "braces",
-                "an unclosed {",
-                "close it",
-            ));
-        };
-        let inner = &rest[open + 1..close];
-        match text(inner) {
-            Some(given) => out.push_str(&given),
-            None => out.push_str(&format!("{}", evaluate(inner, lookup)?.round())),
-        }
-        rest = &rest[close + 1..];
-    }
-    out.push_str(rest);
-    Ok(out)
-}
-
 struct Parser<'a> {
     text: &'a str,
     rest: &'a str,
@@ -63,7 +29,7 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn fault(&self, what: &str) -> Error {
         let place = format!("character {}", self.text.len() - self.rest.len() + 1);
-        Error::input(self.text, place, what, "correct the definition")
+        Error::input(self.text, place, what, "correct the expression")
     }
 
     fn skip(&mut self) {
@@ -208,13 +174,5 @@ mod tests {
             let error = evaluate(text, &names).unwrap_err().to_string();
             assert!(error.contains("character"), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn braces_are_replaced() {
-        let text = |name: &str| (name == "p").then(|| "64x2".to_owned());
-        let got = substitute("a={p}&b={2*3}", &text, &names).unwrap();
-        assert_eq!(got, "a=64x2&b=6");
-        assert!(substitute("a={p", &text, &names).is_err());
     }
 }

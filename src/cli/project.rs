@@ -1,0 +1,241 @@
+//! `phantom-gpu.toml`: what a project says once, so that commands need not be told each time.
+//!
+//! It is read from the current folder, or from where `--project` says. Options win over it.
+
+use super::load_model::FormatArg;
+use crate::config::registry;
+use crate::error::{Error, Result, input};
+use crate::output;
+use crate::report::Report;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// The file that is read where none is named.
+const FILE: &str = "phantom-gpu.toml";
+
+/// `--project` of commands that read it.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct ProjectArgs {
+    /// Model, GPUs and constraints of a project, where no option says them [default: phantom-gpu.toml, if it is there].
+    #[arg(long, value_name = "FILE")]
+    pub project: Option<PathBuf>,
+}
+
+/// What a project says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    #[serde(skip)]
+    file: PathBuf,
+    model: Option<Model>,
+    #[serde(default)]
+    constraints: Constraints,
+    gpus: Option<Gpus>,
+    research: Option<Research>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Model {
+    path: String,
+    framework: Option<Framework>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Framework {
+    Onnx,
+    #[serde(alias = "transformers", alias = "hugging-face")]
+    HuggingFace,
+    #[serde(alias = "torch")]
+    PyTorch,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Constraints {
+    max_memory_gb: Option<f64>,
+    target_latency_ms: Option<f64>,
+    max_cost_per_hour: Option<f64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gpus {
+    #[serde(default)]
+    candidates: Vec<String>,
+    #[serde(default)]
+    exclude: Vec<String>,
+}
+
+/// For the command `research`, which is not built yet; its keys are checked all the same.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read by a command that is not built yet")]
+struct Research {
+    #[serde(default)]
+    features: Vec<String>,
+    correlation_target: Option<f64>,
+    output_format: Option<String>,
+}
+
+impl ProjectArgs {
+    /// The project, or an empty one where there is none.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or says what no project says.
+    pub fn read(&self) -> Result<Project> {
+        match &self.project {
+            Some(file) => Project::read(file),
+            None if Path::new(FILE).is_file() => Project::read(Path::new(FILE)),
+            None => Ok(Project::default()),
+        }
+    }
+}
+
+impl Project {
+    fn read(file: &Path) -> Result<Self> {
+        let text = input::text(file, input::WRITTEN_MAX, "a project (TOML)")?;
+        let mut project: Project = toml::from_str(&text).map_err(|e| {
+            let place = e.span().map_or(0, |span| span.start).min(text.len());
+            let line = text.as_bytes()[..place].iter().filter(|b| **b == b'\n').count() + 1;
+            Error::input(
+                file.display().to_string(),
+                format!("line {line}"),
+                e.message().trim().to_owned(),
+                "a project has [model], [constraints], [gpus] and [research]; docs/project.md lists their keys",
+            )
+        })?;
+        project.file = file.to_path_buf();
+        project.check()?;
+        let unbuilt = [
+            (
+                project.constraints.max_cost_per_hour.is_some(),
+                "constraints.max_cost_per_hour",
+                "costs",
+            ),
+            (
+                project.research.is_some(),
+                "[research]",
+                "the command research",
+            ),
+        ];
+        for (said, key, what) in unbuilt {
+            if said {
+                let shown = file.display();
+                output::note(format_args!(
+                    "note: {shown}: {key} is not looked at: {what} is not built yet"
+                ));
+            }
+        }
+        Ok(project)
+    }
+
+    fn check(&self) -> Result<()> {
+        let limits = &self.constraints;
+        for (key, limit) in [
+            ("max_memory_gb", limits.max_memory_gb),
+            ("target_latency_ms", limits.target_latency_ms),
+            ("max_cost_per_hour", limits.max_cost_per_hour),
+        ] {
+            if limit.is_some_and(|limit| !(limit > 0.0 && limit.is_finite())) {
+                return Err(self.fault(
+                    &format!("constraints.{key}"),
+                    "it is no number above 0",
+                    "correct it",
+                ));
+            }
+        }
+        if self.gpus.is_some() && self.gpus().is_empty() {
+            let what = "no candidate is left";
+            return Err(self.fault("gpus", what, "name more candidates, or exclude fewer"));
+        }
+        Ok(())
+    }
+
+    fn fault(&self, place: &str, what: &str, remedy: &str) -> Error {
+        Error::input(self.file.display().to_string(), place, what, remedy)
+    }
+
+    /// The model: a built-in name, or a file, which is relative to the project's.
+    pub fn model(&self) -> Option<String> {
+        let path = &self.model.as_ref()?.path;
+        let beside = self.file.parent().unwrap_or(Path::new("")).join(path);
+        Some(match beside.exists() {
+            true => beside.display().to_string(),
+            false => path.clone(),
+        })
+    }
+
+    /// The format of the model.
+    pub fn format(&self) -> Option<FormatArg> {
+        let framework = self.model.as_ref()?.framework?;
+        Some(match framework {
+            Framework::Onnx => FormatArg::Onnx,
+            Framework::HuggingFace => FormatArg::HuggingFace,
+            Framework::PyTorch => FormatArg::Pt2,
+        })
+    }
+
+    /// Candidates, all built-in GPUs where none is named, without those that are excluded.
+    pub fn gpus(&self) -> Vec<String> {
+        let Some(gpus) = &self.gpus else {
+            return Vec::new();
+        };
+        let same = |a: &str, b: &str| match (registry::lookup(a), registry::lookup(b)) {
+            (Some(a), Some(b)) => a == b,
+            _ => a == b,
+        };
+        let all = match gpus.candidates.is_empty() {
+            true => registry::names().into_iter().map(str::to_owned).collect(),
+            false => gpus.candidates.clone(),
+        };
+        let left = all
+            .into_iter()
+            .filter(|gpu| !gpus.exclude.iter().any(|out| same(gpu, out)));
+        // A description of one's own is relative to the project.
+        let beside = |gpu: String| match gpu.ends_with(".toml") {
+            true => self
+                .file
+                .parent()
+                .unwrap_or(Path::new(""))
+                .join(gpu)
+                .display()
+                .to_string(),
+            false => gpu,
+        };
+        left.map(beside).collect()
+    }
+
+    /// A line for each of `reports`: whether it keeps the constraints; empty without any.
+    pub fn verdicts(&self, reports: &[Report]) -> String {
+        let limits = &self.constraints;
+        if limits.max_memory_gb.is_none() && limits.target_latency_ms.is_none() {
+            return String::new();
+        }
+        let mut text = String::new();
+        for model in reports.iter().filter_map(|report| report.model.as_ref()) {
+            let mut faults = Vec::new();
+            let gigabytes = model.memory.total_bytes as f64 / 1e9;
+            if let Some(most) = limits.max_memory_gb.filter(|most| gigabytes > *most) {
+                faults.push(format!("{gigabytes:.2} GB of memory are more than {most}"));
+            }
+            match (limits.target_latency_ms, model.latency_ms) {
+                (Some(most), Some(ms)) if ms > most => {
+                    faults.push(format!("{ms:.3} ms are more than {most}"));
+                }
+                (_, None) => faults.push("it has no room".to_owned()),
+                _ => {}
+            }
+            let verdict = match faults.is_empty() {
+                true => "keeps the constraints".to_owned(),
+                false => format!("does not keep the constraints: {}", faults.join(", ")),
+            };
+            text.push_str(&format!(
+                "{} on {}, batch of {}: {verdict}\n",
+                model.name, model.gpu, model.batch_size
+            ));
+        }
+        text
+    }
+}

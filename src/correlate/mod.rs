@@ -1,0 +1,213 @@
+//! Simulated kernels against profiles of real ones, counter by counter.
+//!
+//! A profile ([`profile`]) and a report both become launches: a kernel's name, its shape, and numbers by Nsight Compute's
+//! names, in the units of the report. Launches are matched ([`matching`]), and each metric that both have gets statistics
+//! ([`stats`]).
+
+mod kernel_name;
+mod map;
+mod matching;
+mod ncu;
+mod nvidia;
+mod page;
+mod profile;
+mod stats;
+mod units;
+
+pub use map::Map;
+pub use page::page;
+pub use profile::{Profile, profile, report};
+pub use stats::Stats;
+
+use crate::error::{Error, Result};
+use matching::Match;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A launch of a kernel, or the mean of several.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Launch {
+    /// Kernel as the file has it.
+    pub name: String,
+    /// CTAs in each dimension, where the file says it.
+    pub grid: Option<[u32; 3]>,
+    /// Threads of a CTA in each dimension.
+    pub block: Option<[u32; 3]>,
+    /// Numbers are means over all launches of this kernel.
+    pub is_mean: bool,
+    /// Numbers by Nsight Compute's names, in the units of the report.
+    pub numbers: BTreeMap<String, f64>,
+}
+
+/// A simulated and a measured number.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Pair {
+    /// Kernel, as it was simulated.
+    pub kernel: String,
+    /// Which of the simulated kernels, from 0; the first one where a mean was measured.
+    pub index: usize,
+    /// Simulated.
+    pub simulated: f64,
+    /// Measured.
+    pub measured: f64,
+    /// Relative error; null where 0 was measured.
+    pub error: Option<f64>,
+    /// It is far from what the others are.
+    pub outlier: bool,
+}
+
+/// All pairs of a metric.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OfMetric {
+    /// Name.
+    pub metric: String,
+    /// Unit.
+    pub unit: String,
+    /// What to know when comparing, or nothing.
+    pub note: String,
+    /// Statistics.
+    pub stats: Stats,
+    /// Pairs, in the order of the simulated kernels.
+    pub pairs: Vec<Pair>,
+}
+
+/// What the comparison has found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Correlation {
+    /// Version of this JSON.
+    pub schema_version: u32,
+    /// What wrote the profile.
+    pub profile: &'static str,
+    /// How kernels were matched: `name` or `order`.
+    pub matched_by: &'static str,
+    /// Kernels that were matched.
+    pub kernels: usize,
+    /// Simulated kernels without a measured one.
+    pub only_simulated: Vec<String>,
+    /// Measured kernels without a simulated one.
+    pub only_measured: Vec<String>,
+    /// Measured metrics that the report does not have.
+    pub unknown_metrics: Vec<String>,
+    /// Metrics that both have.
+    pub metrics: Vec<OfMetric>,
+}
+
+/// Compares the launches of a report with those of a profile.
+///
+/// # Errors
+/// Nothing in common.
+pub fn correlate(simulated: &[Launch], profile: &Profile, map: &Map) -> Result<Correlation> {
+    let found = matching::find(simulated, &profile.launches, map);
+    let mut metrics: BTreeMap<&str, Vec<Pair>> = BTreeMap::new();
+    for Match {
+        simulated: own,
+        measured,
+    } in &found.matches
+    {
+        for (name, measured) in &profile.launches[*measured].numbers {
+            let values: Vec<f64> = own
+                .iter()
+                .filter_map(|at| simulated[*at].numbers.get(name).copied())
+                .collect();
+            if values.is_empty() {
+                continue;
+            }
+            let value = values.iter().sum::<f64>() / values.len() as f64;
+            metrics.entry(name).or_default().push(Pair {
+                kernel: simulated[own[0]].name.clone(),
+                index: own[0],
+                simulated: value,
+                measured: *measured,
+                error: (*measured != 0.0).then(|| (value - measured) / measured.abs()),
+                outlier: false,
+            });
+        }
+    }
+    if metrics.is_empty() {
+        let (what, remedy) = match found.matches.is_empty() {
+            true => (
+                "none of its kernels was simulated",
+                "profile the same launches, or name the pairs with --map FILE",
+            ),
+            false => (
+                "none of its metrics is in the report",
+                "profile with metrics that the report has: `phantom-gpu explain` lists Nsight's names",
+            ),
+        };
+        return Err(Error::input(&profile.file, "kernels", what, remedy));
+    }
+    let known = |launches: &[Launch]| -> BTreeSet<String> {
+        launches
+            .iter()
+            .flat_map(|l| l.numbers.keys().cloned())
+            .collect()
+    };
+    let own = known(simulated);
+    let mut unknown = profile.unknown_metrics.clone();
+    unknown.extend(
+        known(&profile.launches)
+            .into_iter()
+            .filter(|name| !own.contains(name)),
+    );
+    let names = |launches: &[Launch], at: &[usize]| {
+        at.iter().map(|at| launches[*at].name.clone()).collect()
+    };
+    Ok(Correlation {
+        schema_version: 1,
+        profile: profile.kind,
+        matched_by: found.by,
+        kernels: found.matches.len(),
+        only_simulated: names(simulated, &found.only_simulated),
+        only_measured: names(&profile.launches, &found.only_measured),
+        unknown_metrics: unknown.into_iter().collect(),
+        metrics: metrics
+            .into_iter()
+            .map(|(name, pairs)| of_metric(name, pairs))
+            .collect(),
+    })
+}
+
+fn of_metric(name: &str, mut pairs: Vec<Pair>) -> OfMetric {
+    pairs.sort_by_key(|pair| pair.index);
+    let stats = Stats::of(&mut pairs);
+    let known = units::metric(name);
+    OfMetric {
+        metric: name.to_owned(),
+        unit: known.map_or(String::new(), |m| m.unit.to_owned()),
+        note: known.map_or(String::new(), |m| m.note.to_owned()),
+        stats,
+        pairs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn launch(name: &str, cycles: f64) -> Launch {
+        Launch {
+            name: name.into(),
+            numbers: [("gpc__cycles_elapsed.max".to_owned(), cycles)].into(),
+            ..Launch::default()
+        }
+    }
+
+    #[test]
+    fn a_mean_is_compared_with_the_mean_of_all_launches() {
+        let simulated = [launch("k", 100.0), launch("j", 5.0), launch("k", 200.0)];
+        let mean = Launch {
+            is_mean: true,
+            ..launch("k(float*)", 100.0)
+        };
+        let profile = Profile {
+            file: "p".into(),
+            kind: "nsys",
+            launches: vec![mean],
+            unknown_metrics: BTreeSet::new(),
+        };
+        let found = correlate(&simulated, &profile, &Map::default()).unwrap();
+        assert_eq!(found.metrics[0].pairs[0].simulated, 150.0);
+        assert_eq!(found.metrics[0].pairs[0].error, Some(0.5));
+        assert_eq!(found.only_simulated, ["j"]);
+    }
+}

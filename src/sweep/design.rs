@@ -1,0 +1,262 @@
+//! Which points of the space of all axes are looked at: all, or some that are drawn.
+
+use super::axis::{Axis, POINTS_MAX, Setting, Values, between};
+use super::file::{File, Method, Sample};
+use crate::error::{Error, Result};
+use crate::expression::evaluate;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+/// Points of the axes: for each axis the number of its value.
+#[derive(Clone, Debug)]
+pub struct Design {
+    /// Keys of each axis.
+    pub keys: Vec<Vec<String>>,
+    /// Values of each axis, with a setting for each of its keys.
+    pub values: Vec<Vec<Vec<Setting>>>,
+    /// Points, in their order.
+    pub rows: Vec<Vec<u32>>,
+}
+
+/// The number of points of a grid, or `None` beyond what 128 bits hold.
+fn grid_points(axes: &[Axis]) -> Option<u128> {
+    axes.iter().try_fold(1u128, |all, axis| match &axis.values {
+        Values::List(values) => all.checked_mul(values.len() as u128),
+        Values::Between { .. } => None,
+    })
+}
+
+/// The number that is drawn at `place` (0 to 1, which is not reached): all are as likely, or all orders of magnitude.
+fn drawn_at(from: u64, to: u64, place: f64, log: bool) -> u64 {
+    match log {
+        true => between(from, to, place, true),
+        false => (from + (place * ((to - from) as f64 + 1.0)) as u64).min(to),
+    }
+}
+
+impl Design {
+    /// The points of `axes`; `times` is how often each is run (workloads times GPUs).
+    ///
+    /// # Errors
+    /// More points than a sweep may have.
+    pub fn of(file: &File, axes: Vec<Axis>, times: u64) -> Result<Self> {
+        let (count, what) = match &file.written.sample {
+            Some(sample) => (Some(u128::from(sample.points)), "sample"),
+            None => (grid_points(&axes), "axis"),
+        };
+        let count = count.and_then(|n| n.checked_mul(u128::from(times)));
+        let Some(count) = count.filter(|n| *n <= u128::from(POINTS_MAX)) else {
+            let many = count.map_or("more than 10^38".to_owned(), |n| n.to_string());
+            return Err(file.fault(
+                what,
+                format!("the sweep has {many} points, of which at most {POINTS_MAX} can be run"),
+                "take fewer values, or draw some points with [sample]",
+            ));
+        };
+        if count == 0 {
+            return Err(file.fault("sample", "points = 0", "draw at least one point"));
+        }
+        let mut design = Design {
+            keys: axes.iter().map(|axis| axis.keys.clone()).collect(),
+            values: Vec::new(),
+            rows: Vec::new(),
+        };
+        for axis in &axes {
+            design.values.push(match &axis.values {
+                Values::List(values) => values.clone(),
+                Values::Between { .. } => Vec::new(),
+            });
+        }
+        match &file.written.sample {
+            None => design.grid(),
+            Some(sample) => design.draw(&axes, sample),
+        }
+        Ok(design)
+    }
+
+    /// All points; the last axis moves fastest.
+    fn grid(&mut self) {
+        let lengths: Vec<u32> = self.values.iter().map(|v| v.len() as u32).collect();
+        let mut row = vec![0; lengths.len()];
+        loop {
+            self.rows.push(row.clone());
+            let Some(moves) = (0..row.len()).rev().find(|&at| row[at] + 1 < lengths[at]) else {
+                return;
+            };
+            row[moves] += 1;
+            row[moves + 1..].fill(0);
+        }
+    }
+
+    fn draw(&mut self, axes: &[Axis], sample: &Sample) {
+        let mut random = Pcg64Mcg::seed_from_u64(sample.seed);
+        let points = sample.points as usize;
+        let columns: Vec<Vec<f64>> = axes
+            .iter()
+            .map(|_| {
+                let mut strata: Vec<usize> = (0..points).collect();
+                if sample.method == Method::LatinHypercube {
+                    strata.shuffle(&mut random);
+                }
+                let place = |stratum| match sample.method {
+                    Method::Random => random.random::<f64>(),
+                    Method::LatinHypercube => {
+                        (stratum as f64 + random.random::<f64>()) / points as f64
+                    }
+                };
+                strata.into_iter().map(place).collect()
+            })
+            .collect();
+        let mut drawn: Vec<BTreeMap<u64, u32>> = vec![BTreeMap::new(); axes.len()];
+        for point in 0..points {
+            let places = columns.iter().map(|column| column[point]);
+            let row = axes.iter().zip(places).enumerate();
+            let row = row.map(|(at, (axis, place))| match &axis.values {
+                Values::List(values) => {
+                    ((place * values.len() as f64) as usize).min(values.len() - 1) as u32
+                }
+                Values::Between { from, to, log } => {
+                    let number = drawn_at(*from, *to, place, *log);
+                    *drawn[at].entry(number).or_insert_with(|| {
+                        self.values[at].push(vec![Setting::whole(number)]);
+                        self.values[at].len() as u32 - 1
+                    })
+                }
+            });
+            self.rows.push(row.collect());
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        self.rows.retain(|row| seen.insert(row.clone()));
+    }
+
+    /// Settings of `row`, one for each key.
+    pub fn settings<'a>(&'a self, row: &'a [u32]) -> impl Iterator<Item = (&'a str, &'a Setting)> {
+        row.iter().enumerate().flat_map(|(axis, value)| {
+            let keys = self.keys[axis].iter().map(String::as_str);
+            keys.zip(&self.values[axis][*value as usize])
+        })
+    }
+
+    /// The rows for which all of `constraints` hold, on the machine whose other keys are `echo`.
+    ///
+    /// # Errors
+    /// What is no comparison, or names something that is no number.
+    pub fn kept(&self, file: &File, constraints: &[String], echo: &Json) -> Result<Vec<usize>> {
+        let mut kept = Vec::new();
+        for (at, row) in self.rows.iter().enumerate() {
+            let lookup = |name: &str| {
+                let own = self.settings(row).find(|(key, _)| *key == name);
+                match own {
+                    Some((_, setting)) => setting.number,
+                    None => echo
+                        .pointer(&format!("/{}", name.replace('.', "/")))?
+                        .as_f64(),
+                }
+            };
+            let mut holds = true;
+            for constraint in constraints {
+                let value = evaluate(constraint, &lookup).map_err(|e| {
+                    let what = match e {
+                        Error::Input { place, what, .. } => format!("{what} at {place}"),
+                        other => other.to_string(),
+                    };
+                    file.fault(
+                        format!("constraint {constraint:?}"),
+                        what,
+                        "compare numbers and keys that are numbers, e.g. \"l1.ways * 4 <= l1.mshrs\"",
+                    )
+                })?;
+                holds &= value != 0.0;
+            }
+            if holds {
+                kept.push(at);
+            }
+        }
+        Ok(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layers;
+    use crate::sweep::axis;
+    use crate::sweep::file::Usual;
+
+    fn design(text: &str) -> Result<Design> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.toml");
+        let text = format!("gpus = [\"v100\"]\n{text}\n[[workload]]\nsynth = \"synth:empty\"\n");
+        std::fs::write(&path, text).unwrap();
+        let file = File::read(&path, &Usual::default())?;
+        let layers = Layers::of("v100")?;
+        let drawn = file.written.sample.is_some();
+        let axes = (0..file.written.axis.len())
+            .map(|at| axis::read(&file, at, &layers, drawn))
+            .collect::<Result<_>>()?;
+        Design::of(&file, axes, 1)
+    }
+
+    const TWO: &str = "[[axis]]\nkey = \"l1.mshrs\"\nrange = { from = 1, to = 100 }\n\
+                       [[axis]]\nkey = \"sm.scheduler\"\nvalues = [\"gto\", \"lrr\"]";
+
+    #[test]
+    fn the_last_axis_of_a_grid_moves_fastest() {
+        let text = "[[axis]]\nkey = \"l1.mshrs\"\nvalues = [8, 16]\n\
+                    [[axis]]\nkey = \"l1.mshr_merges\"\nvalues = [1, 2, 4]";
+        let rows = design(text).unwrap().rows;
+        assert_eq!(rows.len(), 6);
+        assert_eq!(
+            (&rows[0][..], &rows[1][..], &rows[3][..]),
+            (&[0, 0][..], &[0, 1][..], &[1, 0][..])
+        );
+    }
+
+    #[test]
+    fn a_million_millions_of_points_are_refused_before_any_is_made() {
+        let axis = |key: &str| {
+            format!("[[axis]]\nkey = \"{key}\"\nrange = {{ from = 1, to = 1000, step = 1 }}\n")
+        };
+        let text: String = ["l1.mshrs", "l1.hit_latency", "l2.mshrs", "l2.hit_latency"]
+            .map(axis)
+            .concat();
+        let error = design(&text).unwrap_err().to_string();
+        assert!(
+            error.contains("1000000000000 points") && error.contains("at most 1000000"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn every_stratum_of_a_latin_hypercube_has_a_point() {
+        let sample = "[sample]\nmethod = \"latin-hypercube\"\npoints = 100\nseed = 3\n";
+        let drawn = design(&format!("{TWO}\n{sample}")).unwrap();
+        assert_eq!(drawn.rows.len(), 100);
+        assert_eq!(drawn.values[0].len(), 100, "each number once");
+        let gto = drawn.rows.iter().filter(|row| row[1] == 0).count();
+        assert_eq!(gto, 50);
+        let again = design(&format!("{TWO}\n{sample}")).unwrap();
+        assert_eq!(drawn.rows, again.rows, "the seed decides");
+        let other = sample.replace("seed = 3", "seed = 4");
+        assert_ne!(drawn.rows, design(&format!("{TWO}\n{other}")).unwrap().rows);
+    }
+
+    #[test]
+    fn constraints_see_axes_and_other_keys() {
+        let text = "[[axis]]\nkey = \"l1.mshrs\"\nvalues = [8, 16, 32]";
+        let drawn = design(text).unwrap();
+        let echo = Layers::of("v100").unwrap().with(&[]).unwrap().echo;
+        let file = File {
+            path: "s.toml".into(),
+            written: toml::from_str("gpus = []\nworkload = []").unwrap(),
+        };
+        let kept = |text: &str| drawn.kept(&file, &[text.to_owned()], &echo);
+        assert_eq!(kept("l1.mshrs * 2 <= 32").unwrap(), [0, 1]);
+        assert_eq!(kept("l1.mshrs > gpu.sms").unwrap(), [] as [usize; 0]);
+        let error = kept("l1.mshr > 2").unwrap_err().to_string();
+        assert!(error.contains("no value l1.mshr"), "{error}");
+    }
+}

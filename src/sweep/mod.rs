@@ -1,0 +1,174 @@
+//! Sweeps: points of a design on workloads, each simulated once and kept.
+//!
+//! A sweep is read ([`file`]), its axes become a design ([`axis`], [`design`]), workloads are loaded once ([`workload`]),
+//! and every point gets a key that says all that its result depends on ([`plan`]). Points are run by any number of
+//! processes ([`run`]) into a folder ([`store`]), and tables are made of what is stored ([`table`], [`summary`]).
+
+mod axis;
+mod design;
+mod file;
+pub mod manifest;
+mod merge;
+mod metrics;
+mod plan;
+pub mod results;
+mod run;
+mod slurm;
+pub mod store;
+pub mod summary;
+pub mod table;
+mod workload;
+
+pub use file::Usual;
+pub use merge::merge;
+pub use plan::Study;
+pub use slurm::{Cluster, script};
+
+use crate::error::{Error, Result};
+use crate::memory_limit;
+use crate::progress::{self, Progress};
+use crate::sampling::Memo;
+use manifest::Manifest;
+use rayon::prelude::*;
+use run::Job;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use store::{Limits, Store};
+use summary::Summary;
+use table::Table;
+use workload::Manner;
+
+/// A part of the points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which, from 0.
+    pub index: usize,
+    /// Of how many.
+    pub count: usize,
+}
+
+impl Shard {
+    /// Reads `I/N`.
+    ///
+    /// # Errors
+    /// What is no such pair.
+    pub fn parse(text: &str) -> std::result::Result<Self, String> {
+        let pair = text.split_once('/');
+        let pair = pair.and_then(|(i, n)| Some((i.trim().parse().ok()?, n.trim().parse().ok()?)));
+        match pair {
+            Some((index, count)) if index < count => Ok(Shard { index, count }),
+            _ => Err(format!(
+                "{text}: expected I/N with I from 0 to N - 1, such as 0/4"
+            )),
+        }
+    }
+}
+
+/// How a sweep is run.
+pub struct Manners<'a> {
+    /// Points at a time.
+    pub jobs: usize,
+    /// Which of the points.
+    pub shard: Shard,
+    /// Points that a limit has ended are run again.
+    pub retry: bool,
+    /// Most memory of a simulated machine, in place of what the sweep says.
+    pub memory_limit: Option<u64>,
+    /// What was estimated before.
+    pub memo: &'a Memo,
+    /// Set from outside to end with what is done.
+    pub stop: &'a AtomicBool,
+}
+
+/// What is in the folder of a sweep.
+pub struct Outcome {
+    /// What follows from it.
+    pub summary: Summary,
+    /// The results.
+    pub table: Table,
+}
+
+/// Points of `shard` that `study` has, the longest first.
+fn share(study: &Study, shard: Shard) -> Vec<usize> {
+    let all = study.queue().into_iter().enumerate();
+    all.filter(|(at, _)| at % shard.count == shard.index)
+        .map(|(_, point)| point)
+        .collect()
+}
+
+/// What a run would do: points of the shard, and how many of them have a result already in `folder`.
+///
+/// # Errors
+/// A folder with another sweep.
+pub fn foresee(study: &Study, folder: Option<&Path>, shard: Shard) -> Result<(usize, usize)> {
+    let points = share(study, shard);
+    let stored = match folder.map(Manifest::read).transpose()?.flatten() {
+        Some(known) if known.sweep == study.manifest.sweep => {
+            let store = Store::at(folder.unwrap_or(Path::new("")));
+            let limits = limits(study, None, false);
+            let has = |at: &&usize| store.has(&study.manifest.points[**at].key, &limits);
+            points.par_iter().filter(has).count()
+        }
+        Some(known) => {
+            return Err(Error::Usage(format!(
+                "another sweep is in the folder, which differs in {}; name another one with -o",
+                known.difference(&study.manifest)
+            )));
+        }
+        None => 0,
+    };
+    Ok((points.len(), stored))
+}
+
+fn limits(study: &Study, memory_limit: Option<u64>, retry: bool) -> Limits {
+    let usual = memory_limit::half_of_the_machine();
+    Limits {
+        time_s: study.file.written.limits.time_s,
+        memory_bytes: memory_limit.or(study.memory_limit).unwrap_or(usual),
+        retry,
+    }
+}
+
+/// Runs the points of a shard that have no result in `folder`, and makes the tables of all that are there.
+///
+/// # Errors
+/// A folder with another sweep, or one that cannot be written; results that are stored stay.
+pub fn run(study: &Study, folder: &Path, manners: &Manners<'_>) -> Result<Outcome> {
+    let store = Store::open(folder, &study.manifest)?;
+    let limits = limits(study, manners.memory_limit, manners.retry);
+    let points = share(study, manners.shard);
+    let todo: Vec<usize> = points
+        .into_par_iter()
+        .filter(|at| !store.has(&study.manifest.points[*at].key, &limits))
+        .collect();
+    let written = &study.file.written;
+    let job = Job {
+        study,
+        store: &store,
+        limits,
+        manner: Manner {
+            fidelity: written.fidelity,
+            ci: written.ci,
+            max_cycles: written.limits.max_cycles,
+            memory_limit: limits.memory_bytes,
+            memo: manners.memo,
+        },
+        jobs: manners.jobs,
+        stop: manners.stop,
+    };
+    let progress = Progress::of(todo.len() as u64);
+    progress::watch(&progress, "points", || job.run(&todo, &progress))?;
+    finish(&study.manifest, &store)
+}
+
+/// Makes the tables of all results that are stored.
+fn finish(manifest: &Manifest, store: &Store) -> Result<Outcome> {
+    store.alone(|| {
+        let table = Table::of(manifest, store);
+        let summary = Summary::of(manifest, &table);
+        table.write(manifest, store)?;
+        summary.write(store)?;
+        results::keep(manifest, &table, store)?;
+        Ok(Outcome { summary, table })
+    })
+}

@@ -1,0 +1,300 @@
+//! The folder of a sweep: a manifest, a file for each result, times, and the locks of those who work there.
+//!
+//! A result takes its name when it is whole, so that what is there can be believed: nothing else says what is done.
+
+use super::manifest::Manifest;
+use crate::error::{Error, Result};
+use crate::output;
+use crate::report::Report;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The folder of results, within that of the sweep.
+const POINTS: &str = "points";
+/// Times, which are compared with nothing.
+const TIMINGS: &str = "timings.csv";
+/// How temporary files begin and end.
+const UNFINISHED: (&str, &str) = (".phantom-gpu-", ".part");
+
+/// How a point ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// As it should.
+    Complete,
+    /// Work that carries a kernel is not modelled.
+    UnmodelledWork,
+    /// At the bound of cycles.
+    MaxCycles,
+    /// A model that has no room on the GPU.
+    DoesNotFit,
+    /// With an error.
+    Failed,
+    /// At the limit of time.
+    OutOfTime,
+    /// Before it began: it would take too much memory of the host.
+    OutOfMemory,
+}
+
+impl Status {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Complete => "complete",
+            Status::UnmodelledWork => "unmodelled_work",
+            Status::MaxCycles => "max_cycles",
+            Status::DoesNotFit => "does_not_fit",
+            Status::Failed => "failed",
+            Status::OutOfTime => "out_of_time",
+            Status::OutOfMemory => "out_of_memory",
+        }
+    }
+
+    /// Whether its numbers are those of the whole workload.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Status::Complete | Status::UnmodelledWork)
+    }
+}
+
+/// A result, with a report of type `R`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored<R> {
+    /// That of the file's name.
+    pub key: String,
+    /// How it ended.
+    pub status: Status,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The limit that it ran into: seconds or bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+    /// The report without what differs from run to run; absent where there is none.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub report: Option<R>,
+}
+
+/// Limits of points, of which some may have ended others before.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Seconds.
+    pub time_s: Option<f64>,
+    /// Bytes.
+    pub memory_bytes: u64,
+    /// What a limit has ended is run again whatever it was.
+    pub retry: bool,
+}
+
+impl Limits {
+    /// Whether a point that ended so is to be run again.
+    fn reopen(&self, status: Status, limit: Option<f64>) -> bool {
+        let wider = match status {
+            Status::OutOfTime => self.time_s.is_none_or(|s| limit.is_none_or(|l| s > l)),
+            Status::OutOfMemory => limit.is_none_or(|l| self.memory_bytes as f64 > l),
+            _ => return false,
+        };
+        wider || self.retry
+    }
+}
+
+/// The folder of a sweep, while this process works there.
+pub struct Store {
+    folder: PathBuf,
+    points: PathBuf,
+    /// The folder itself, which is locked; not everywhere can folders be.
+    lock: Option<File>,
+}
+
+impl Store {
+    /// Opens `folder` for the sweep of `manifest`; it is made where it is missing. What killed processes left unfinished
+    /// is removed when nobody else works there.
+    ///
+    /// # Errors
+    /// A folder with another sweep or with other files; one that cannot be written.
+    pub fn open(folder: &Path, manifest: &Manifest) -> Result<Self> {
+        let known = Manifest::read(folder)?;
+        match &known {
+            Some(known) if known.sweep != manifest.sweep => {
+                return Err(Error::Usage(format!(
+                    "{}: another sweep is there, which differs in {}; name another folder with -o",
+                    folder.display(),
+                    known.difference(manifest)
+                )));
+            }
+            Some(_) => {}
+            None => only_unfinished(folder)?,
+        }
+        let points = folder.join(POINTS);
+        fs::create_dir_all(&points).map_err(|e| Error::io(&points, e))?;
+        let store = Store::at(folder);
+        if known.as_ref() != Some(manifest) {
+            manifest.write(folder)?;
+        }
+        Ok(store)
+    }
+
+    /// The folder of a sweep that is there.
+    pub fn at(folder: &Path) -> Self {
+        let store = Store {
+            folder: folder.to_path_buf(),
+            points: folder.join(POINTS),
+            lock: File::open(folder).ok(),
+        };
+        store.clean();
+        if let Some(lock) = &store.lock {
+            // Where folders cannot be locked nothing is ever removed.
+            let _ = lock.lock_shared();
+        }
+        store
+    }
+
+    /// Removes unfinished files when nobody else works here.
+    fn clean(&self) {
+        let alone = self
+            .lock
+            .as_ref()
+            .is_some_and(|lock| lock.try_lock().is_ok());
+        if !alone {
+            return;
+        }
+        for folder in [&self.folder, &self.points] {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                if is_unfinished(&entry.file_name().to_string_lossy()) {
+                    // What cannot be removed does no harm.
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+    }
+
+    /// The file of `key`.
+    fn path(&self, key: &str) -> PathBuf {
+        self.points.join(format!("{key}.json"))
+    }
+
+    /// Whether the result of `key` is there and need not be made again.
+    pub fn has(&self, key: &str, limits: &Limits) -> bool {
+        let stored = self.read_as::<serde::de::IgnoredAny>(key);
+        stored.is_some_and(|stored| !limits.reopen(stored.status, stored.limit))
+    }
+
+    /// The result of `key`; nothing when it is missing, or damaged, for then it is made again.
+    pub fn read(&self, key: &str) -> Option<Stored<Json>> {
+        self.read_as(key)
+    }
+
+    fn read_as<R: serde::de::DeserializeOwned>(&self, key: &str) -> Option<Stored<R>> {
+        let bytes = fs::read(self.path(key)).ok()?;
+        let stored: Stored<R> = serde_json::from_slice(&bytes).ok()?;
+        (stored.key == key).then_some(stored)
+    }
+
+    /// Whether a limit of time or memory has ended the point of `key`.
+    pub fn was_limited(&self, key: &str) -> bool {
+        let stored = self.read_as::<serde::de::IgnoredAny>(key);
+        stored.is_some_and(|stored| stored.limit.is_some())
+    }
+
+    /// The bytes of the result of `key`, where it is there.
+    pub fn bytes(&self, key: &str) -> Option<Vec<u8>> {
+        self.read_as::<serde::de::IgnoredAny>(key)?;
+        fs::read(self.path(key)).ok()
+    }
+
+    /// Stores a result, whole or not at all.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(&self, stored: &Stored<&Report>) -> Result<()> {
+        let mut bytes = serde_json::to_vec(stored).expect("string keys");
+        bytes.push(b'\n');
+        self.write_bytes(&stored.key, &bytes)
+    }
+
+    /// Stores the bytes of a result.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write_bytes(&self, key: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path(key);
+        output::write(&path, |out| {
+            out.write_all(bytes).map_err(|e| Error::io(&path, e))
+        })
+    }
+
+    /// Adds a line to the times: nothing that is compared.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn note_time(&self, key: &str, point: usize, seconds: f64) -> Result<()> {
+        let path = self.folder.join(TIMINGS);
+        let io = |e| Error::io(&path, e);
+        if let Ok(mut new) = File::create_new(&path) {
+            new.write_all(b"key,point,seconds,finished_unix_s,host\n")
+                .map_err(io)?;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let line = format!(
+            "{key},{point},{seconds:.6},{},{}\n",
+            now.map_or(0, |t| t.as_secs()),
+            sysinfo::System::host_name().unwrap_or_default()
+        );
+        let mut file = OpenOptions::new().append(true).open(&path).map_err(io)?;
+        file.write_all(line.as_bytes()).map_err(io)
+    }
+
+    /// Lets `work` run while no other process does the same: of several that end at once, the last one sees all.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let gate = File::open(self.folder.join(super::manifest::FILE));
+        if let Ok(gate) = &gate {
+            let _ = gate.lock();
+        }
+        work()
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Some(lock) = &self.lock {
+            let _ = lock.unlock();
+        }
+        self.clean();
+    }
+}
+
+fn is_unfinished(name: &str) -> bool {
+    name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1)
+}
+
+/// Refuses a folder with files that no sweep has left there.
+fn only_unfinished(folder: &Path) -> Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::io(folder, e)),
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let empty = || fs::read_dir(entry.path()).is_ok_and(|mut inner| inner.next().is_none());
+        let ours = is_unfinished(&name) || name == POINTS && empty();
+        if !ours {
+            return Err(Error::Usage(format!(
+                "{}: {name} is there, but no sweep; name an empty folder, or one that is not there, with -o",
+                folder.display()
+            )));
+        }
+    }
+    Ok(())
+}
