@@ -53,6 +53,14 @@ slurm() {
     bash scripts/slurm.sh
 }
 
+# The package of Python, which no other step needs.
+python_package() {
+    python3 -m venv --help >/dev/null 2>&1 \
+        || { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv python3-dev; }
+    cargo fmt --manifest-path python/Cargo.toml --check
+    bash scripts/python.sh
+}
+
 all() {
     prepare
     fmt
@@ -73,6 +81,7 @@ full() {
     FUZZ_SECONDS=600 cargo test --release --test fuzz_smoke
     cargo test --release --lib -- --ignored
     slurm
+    python_package
 }
 
 "${@:-all}"

@@ -4,6 +4,7 @@
 //! reader has gone is never an error: the reader of `| head -1` has got what it wanted.
 
 use crate::error::{Error, Result};
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ pub enum Target<'a> {
     File(&'a File),
     /// Standard output.
     Standard(StdoutLock<'static>),
+    /// What stands in for standard output.
+    Memory(&'a mut Vec<u8>),
 }
 
 impl Write for Target<'_> {
@@ -30,6 +33,7 @@ impl Write for Target<'_> {
         match self {
             Target::File(file) => file.write(bytes),
             Target::Standard(out) => out.write(bytes),
+            Target::Memory(out) => out.write(bytes),
         }
     }
 
@@ -37,6 +41,33 @@ impl Write for Target<'_> {
         match self {
             Target::File(file) => file.flush(),
             Target::Standard(out) => out.flush(),
+            Target::Memory(_) => Ok(()),
+        }
+    }
+}
+
+thread_local! {
+    /// What this thread has written to standard output, while somebody else wants to have it.
+    static CAPTURED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// Lets `work` run on this thread, and keeps what it writes to standard output. Tables that would go to standard error,
+/// because standard output has the numbers, are left out.
+pub fn captured<T>(work: impl FnOnce() -> T) -> (T, Vec<u8>) {
+    let before = CAPTURED.replace(Some(Vec::new()));
+    let value = work();
+    (value, CAPTURED.replace(before).unwrap_or_default())
+}
+
+/// Lets `body` write to standard output, or to what stands in for it. `None` when its reader has gone.
+fn to_standard<T>(body: impl FnOnce(&mut Sink<'_>) -> Result<T>) -> Result<Option<T>> {
+    let name = Path::new("standard output");
+    match CAPTURED.take() {
+        None => fill(Target::Standard(io::stdout().lock()), name, body),
+        Some(mut bytes) => {
+            let result = fill(Target::Memory(&mut bytes), name, body);
+            CAPTURED.set(Some(bytes));
+            result
         }
     }
 }
@@ -223,6 +254,7 @@ impl Tables {
     pub fn print(self, text: &str) -> Result<()> {
         match self {
             Tables::StandardOutput => print_text(text),
+            Tables::StandardError if CAPTURED.with_borrow(Option::is_some) => Ok(()),
             Tables::StandardError => {
                 // A failure here would itself be reported on standard error, so it cannot be reported.
                 let _ = io::stderr().write_all(text.as_bytes());
@@ -266,8 +298,7 @@ fn fill<T>(
 /// # Errors
 /// When `body` fails or standard output cannot be written; a closed pipe is no error.
 pub fn print(body: impl FnOnce(&mut Sink<'_>) -> Result<()>) -> Result<()> {
-    let target = Target::Standard(io::stdout().lock());
-    fill(target, Path::new("standard output"), body).map(|_| ())
+    to_standard(body).map(|_| ())
 }
 
 /// Prints `text` to standard output as [`print()`] does.
@@ -289,8 +320,7 @@ pub fn print_text(text: &str) -> Result<()> {
 /// When `body` fails or the file cannot be written; of a regular file nothing is left behind then.
 pub fn write<T: Default>(path: &Path, body: impl FnOnce(&mut Sink<'_>) -> Result<T>) -> Result<T> {
     if is_standard(path) {
-        let target = Target::Standard(io::stdout().lock());
-        return Ok(fill(target, path, body)?.unwrap_or_default());
+        return Ok(to_standard(body)?.unwrap_or_default());
     }
     check(path)?;
     let io = |e| Error::io(path, e);
@@ -371,6 +401,22 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_stands_in_for_standard_output_has_the_numbers_and_no_table() {
+        let written = || {
+            Tables::StandardError.print("a table").unwrap();
+            write_text(Path::new("-"), "numbers").unwrap();
+            print_text(" and text").unwrap();
+            Err::<(), _>("a fault").unwrap_err()
+        };
+        let (value, bytes) = captured(written);
+        assert_eq!(
+            (value, bytes.as_slice()),
+            ("a fault", &b"numbers and text"[..])
+        );
+        assert!(CAPTURED.with_borrow(Option::is_none));
     }
 
     #[test]

@@ -155,6 +155,16 @@ pub fn winds_up() -> &'static AtomicBool {
     &STOP
 }
 
+/// Asks all commands that run to end with what is done, as the first Ctrl-C does: for a program that has called them.
+pub fn stop() {
+    STOP.store(true, Ordering::SeqCst);
+}
+
+/// Nothing has been asked to end yet.
+pub(super) fn begin() {
+    STOP.store(false, Ordering::SeqCst);
+}
+
 /// Handles Ctrl-C and SIGTERM: a command that does not wind up ends at once, and leaves no unfinished file.
 ///
 /// # Errors

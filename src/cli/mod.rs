@@ -3,6 +3,7 @@
 pub mod benchmark;
 pub mod best_batch;
 pub mod calibrate;
+pub mod call;
 pub mod common;
 pub mod compare_models;
 pub mod correlate;
