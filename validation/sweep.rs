@@ -106,8 +106,13 @@ fn results_are_those_of_single_runs_whatever_the_jobs() {
     let (one, three) = (folder.path().join("one"), folder.path().join("three"));
     let said = succeeds(run(&file, &one, &["--jobs", "1"]));
     assert!(said.contains("40 complete, 20 failed"), "{said}");
-    succeeds(run(&file, &three, &["--jobs", "3"]));
+    let page = folder.path().join("page.html");
+    let html = page.to_str().unwrap();
+    succeeds(run(&file, &three, &["--jobs", "3", "--html", html]));
     same(&one, &three);
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("Pareto front") && page.contains("<svg"));
+    assert!(page.len() < 400_000, "{}", page.len());
 
     let rows = rows(&one);
     assert_eq!(rows.len(), POINTS);
@@ -283,7 +288,7 @@ fn a_signal_leaves_what_is_done() {
     let slow = r#"
 gpus = ["v100"]
 [[workload]]
-synth = "synth:gather?per=2000&grid=8"
+synth = "synth:gather?per=400&grid=8"
 [[axis]]
 key = "l1.mshrs"
 range = { from = 8, to = 512, step = 8 }

@@ -112,19 +112,19 @@ impl Project {
             (
                 project.constraints.max_cost_per_hour.is_some(),
                 "constraints.max_cost_per_hour",
-                "costs",
+                "costs are",
             ),
             (
                 project.research.is_some(),
                 "[research]",
-                "the command research",
+                "the command research is",
             ),
         ];
         for (said, key, what) in unbuilt {
             if said {
                 let shown = file.display();
                 output::note(format_args!(
-                    "note: {shown}: {key} is not looked at: {what} is not built yet"
+                    "note: {shown}: {key} is not looked at: {what} not built yet"
                 ));
             }
         }
@@ -218,7 +218,7 @@ impl Project {
             let mut faults = Vec::new();
             let gigabytes = model.memory.total_bytes as f64 / 1e9;
             if let Some(most) = limits.max_memory_gb.filter(|most| gigabytes > *most) {
-                faults.push(format!("{gigabytes:.2} GB of memory are more than {most}"));
+                faults.push(format!("{gigabytes:.3} GB of memory are more than {most}"));
             }
             match (limits.target_latency_ms, model.latency_ms) {
                 (Some(most), Some(ms)) if ms > most => {

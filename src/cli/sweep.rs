@@ -8,7 +8,7 @@ use crate::report::table::table;
 use crate::sampling::Memo;
 use crate::sweep::summary::{Best, Summary};
 use crate::sweep::{
-    Cluster, Manners, Outcome, Shard, Study, Usual, foresee, merge, run as run_sweep, script,
+    Cluster, Manners, Outcome, Shard, Study, Usual, foresee, merge, page, run as run_sweep, script,
 };
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -64,6 +64,9 @@ pub struct Args {
     /// Most memory that a simulated machine may take, e.g. 16GiB, in place of what the sweep says (default: half of the host's).
     #[arg(long, value_name = "SIZE", value_parser = crate::memory_limit::size)]
     pub memory_limit: Option<u64>,
+    /// Write charts and tables to a file, or to standard output with - (the table then goes to standard error).
+    #[arg(long, value_name = "FILE|-")]
+    pub html: Option<PathBuf>,
     /// At fidelity sampled, keep estimates of kernels in this folder, and take those that are there.
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
@@ -132,6 +135,8 @@ pub fn run(args: &Args) -> Result<()> {
         };
         return output::print_text(&script(&study, folder, cluster)?);
     }
+    let tables = output::check_all(&[("--html", &args.html)])?;
+    output::spare(&[("--html", args.html.as_deref())], [file.as_path()])?;
     let memo = Memo::new(args.cache.as_deref())?;
     let manners = Manners {
         jobs,
@@ -141,16 +146,11 @@ pub fn run(args: &Args) -> Result<()> {
         memo: &memo,
         stop,
     };
-    let outcome = run_sweep(&study, folder, &manners).map_err(|error| match error {
-        Error::Io { path, source } => Error::input(
-            path.display().to_string(),
-            "results",
-            source.to_string(),
-            "what is stored is kept: mend this, then run the same command again",
-        ),
-        other => other,
-    })?;
-    output::print_text(&text(&outcome, folder))?;
+    let outcome = run_sweep(&study, folder, &manners)?;
+    if let Some(file) = &args.html {
+        page(&study.manifest, &outcome).write(file)?;
+    }
+    tables.print(&text(&outcome, folder))?;
     let summary = &outcome.summary;
     if stop.load(Ordering::SeqCst) && summary.missing > 0 {
         return Err(Error::Run(format!(

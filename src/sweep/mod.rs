@@ -10,6 +10,7 @@ mod file;
 pub mod manifest;
 mod merge;
 mod metrics;
+mod page;
 mod plan;
 pub mod results;
 mod run;
@@ -21,6 +22,7 @@ mod workload;
 
 pub use file::Usual;
 pub use merge::merge;
+pub use page::page;
 pub use plan::Study;
 pub use slurm::{Cluster, script};
 
@@ -137,10 +139,16 @@ pub fn run(study: &Study, folder: &Path, manners: &Manners<'_>) -> Result<Outcom
     let store = Store::open(folder, &study.manifest)?;
     let limits = limits(study, manners.memory_limit, manners.retry);
     let points = share(study, manners.shard);
-    let todo: Vec<usize> = points
+    let mut todo: Vec<usize> = points
         .into_par_iter()
         .filter(|at| !store.has(&study.manifest.points[*at].key, &limits))
         .collect();
+    if store.is_shared() && !todo.is_empty() {
+        // Whoever began before takes the same points in the same order: begin elsewhere, and meet in the end.
+        let place = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+        let first = place as usize % todo.len();
+        todo.rotate_left(first);
+    }
     let written = &study.file.written;
     let job = Job {
         study,
@@ -157,8 +165,22 @@ pub fn run(study: &Study, folder: &Path, manners: &Manners<'_>) -> Result<Outcom
         stop: manners.stop,
     };
     let progress = Progress::of(todo.len() as u64);
-    progress::watch(&progress, "points", || job.run(&todo, &progress))?;
-    finish(&study.manifest, &store)
+    let done = progress::watch(&progress, "points", || job.run(&todo, &progress));
+    done.and_then(|()| finish(&study.manifest, &store))
+        .map_err(unwritten)
+}
+
+/// Says of a file that could not be written that the others are.
+fn unwritten(error: Error) -> Error {
+    match error {
+        Error::Io { path, source } => Error::input(
+            path.display().to_string(),
+            "results",
+            source.to_string(),
+            "what is stored is kept: mend this, then run the same command again",
+        ),
+        other => other,
+    }
 }
 
 /// Makes the tables of all results that are stored.

@@ -107,6 +107,8 @@ pub struct Store {
     points: PathBuf,
     /// The folder itself, which is locked; not everywhere can folders be.
     lock: Option<File>,
+    /// Others worked there when this process came.
+    shared: bool,
 }
 
 impl Store {
@@ -139,12 +141,13 @@ impl Store {
 
     /// The folder of a sweep that is there.
     pub fn at(folder: &Path) -> Self {
-        let store = Store {
+        let mut store = Store {
             folder: folder.to_path_buf(),
             points: folder.join(POINTS),
             lock: File::open(folder).ok(),
+            shared: false,
         };
-        store.clean();
+        store.shared = !store.clean();
         if let Some(lock) = &store.lock {
             // Where folders cannot be locked nothing is ever removed.
             let _ = lock.lock_shared();
@@ -152,14 +155,19 @@ impl Store {
         store
     }
 
-    /// Removes unfinished files when nobody else works here.
-    fn clean(&self) {
+    /// Whether others worked here when this process came, as far as that can be known.
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// Removes unfinished files when nobody else works here, which is returned.
+    fn clean(&self) -> bool {
         let alone = self
             .lock
             .as_ref()
             .is_some_and(|lock| lock.try_lock().is_ok());
         if !alone {
-            return;
+            return false;
         }
         for folder in [&self.folder, &self.points] {
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -169,6 +177,7 @@ impl Store {
                 }
             }
         }
+        true
     }
 
     /// The file of `key`.

@@ -82,24 +82,36 @@ pub fn scatter(x: &str, y: &str, clouds: &[Cloud], band: f64) -> String {
 
 /// Points, both axes by factors, with a line where y is 1.
 pub fn cloud(x: &str, y: &str, clouds: &[Cloud]) -> String {
-    let visible = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite() && p.0 > 0.0 && p.1 > 0.0;
-    let all = || clouds.iter().flat_map(|c| c.points.iter().filter(visible));
-    let span = |of: fn(&(f64, f64)) -> f64, least: f64, most: f64| {
-        let (low, high) = all()
-            .map(of)
-            .fold((least, most), |(a, b), v| (a.min(v), b.max(v)));
-        if low < high {
-            (low / 1.2, high * 1.2)
-        } else {
-            (0.5, 2.0)
-        }
-    };
-    let (x0, x1) = span(|p| p.0, f64::MAX, f64::MIN);
-    let (y0, y1) = span(|p| p.1, 0.7, 1.4);
+    let (x0, x1) = span(clouds, |p| p.0, (f64::MAX, f64::MIN));
+    let (y0, y1) = span(clouds, |p| p.1, (0.7, 1.4));
     draw(x, y, (x0..x1).log_scale(), (y0..y1).log_scale(), |chart| {
         chart.draw_series(LineSeries::new([(x0, 1.0), (x1, 1.0)], BLACK.mix(0.6)))?;
         marks(chart, clouds, visible)
     })
+}
+
+/// Points, both axes by factors, and nothing else.
+pub fn plane(x: &str, y: &str, clouds: &[Cloud]) -> String {
+    let (x0, x1) = span(clouds, |p| p.0, (f64::MAX, f64::MIN));
+    let (y0, y1) = span(clouds, |p| p.1, (f64::MAX, f64::MIN));
+    draw(x, y, (x0..x1).log_scale(), (y0..y1).log_scale(), |chart| {
+        marks(chart, clouds, visible)
+    })
+}
+
+/// Whether a point has a place where both axes are by factors.
+fn visible(p: &&(f64, f64)) -> bool {
+    p.0.is_finite() && p.1.is_finite() && p.0 > 0.0 && p.1 > 0.0
+}
+
+/// The ends of an axis by factors on which all points have room, and both of `within`.
+fn span(clouds: &[Cloud], of: fn(&(f64, f64)) -> f64, within: (f64, f64)) -> (f64, f64) {
+    let all = clouds.iter().flat_map(|c| c.points.iter().filter(visible));
+    let (low, high) = all.map(of).fold(within, |(a, b), v| (a.min(v), b.max(v)));
+    match low <= high {
+        true => (low / 1.2, high * 1.2),
+        false => (0.5, 2.0),
+    }
 }
 
 /// Lines. On an axis by factors, values that are not above zero are left out.

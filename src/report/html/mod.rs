@@ -6,7 +6,7 @@
 
 mod chart;
 
-pub use chart::{Cloud, Curve, Scale, cloud, curves, scatter};
+pub use chart::{Cloud, Curve, Scale, cloud, curves, plane, scatter};
 
 use crate::error::Result;
 use crate::output;
