@@ -2,6 +2,7 @@
 
 pub mod benchmark;
 pub mod best_batch;
+pub mod cache;
 pub mod calibrate;
 pub mod common;
 pub mod compare_models;
@@ -68,6 +69,8 @@ enum Command {
     Calibrate(calibrate::Args),
     /// One DRAM channel alone, fed by a request trace.
     Dram(dram::Args),
+    /// One cache alone, fed by an address trace.
+    Cache(cache::Args),
 }
 
 /// Runs the command that the process was started with.
@@ -99,5 +102,6 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Dram(args) => dram::run(&args),
+        Command::Cache(args) => cache::run(&args),
     }
 }
