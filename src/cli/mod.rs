@@ -1,5 +1,6 @@
 //! The command line: one module for each command.
 
+mod address_trace;
 pub mod benchmark;
 pub mod best_batch;
 pub mod cache;
