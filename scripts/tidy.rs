@@ -183,6 +183,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "engine",
             "gpu::ChipCounters",
             "ids",
+            "isa",
             "mem",
             "sm",
             "stats",

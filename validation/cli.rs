@@ -364,6 +364,13 @@ fn the_exit_status_says_who_has_to_act() {
         ];
         assert!(fails(&args, 2).contains("dram-research"));
     }
+    if !cfg!(feature = "cache-research") {
+        let cache = ["cache", "--config", "v100", "--trace", "x"];
+        for args in [&cache[..], &empty(&["--address-trace", "x"])] {
+            let message = fails(args, 2);
+            assert!(message.contains("--features cache-research"), "{message}");
+        }
+    }
     let out = file("t.pgt");
     for args in [
         vec!["simulate", "synth:empty", "--gpu", "no/such.toml"],

@@ -92,7 +92,7 @@ fn every_link_leads_somewhere() {
 fn every_document_is_linked_from_another() {
     let linked: Vec<String> = documents()
         .iter()
-        .flat_map(|file| found(file, r"[(`](?:docs/)?([a-zA-Z]+\.md)[)`]"))
+        .flat_map(|file| found(file, r"[(`](?:docs/)?([a-zA-Z-]+\.md)[)`]"))
         .map(|(_, target)| target)
         .collect();
     for file in documents() {

@@ -1,7 +1,9 @@
 //! The command line: one module for each command.
 
+mod address_trace;
 pub mod benchmark;
 pub mod best_batch;
+pub mod cache;
 pub mod calibrate;
 pub mod call;
 pub mod common;
@@ -78,6 +80,8 @@ enum Command {
     Calibrate(calibrate::Args),
     /// One DRAM channel alone, fed by a request trace.
     Dram(dram::Args),
+    /// One cache alone, fed by an address trace.
+    Cache(cache::Args),
 }
 
 /// Runs the command that the process was started with.
@@ -112,5 +116,6 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Dram(args) => dram::run(&args),
+        Command::Cache(args) => cache::run(&args),
     }
 }

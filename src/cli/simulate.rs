@@ -1,8 +1,10 @@
 //! `simulate`: kernels on a GPU, as a table for people and JSON for machines.
 
+use super::address_trace;
 use super::common::{Fidelity, FidelityArgs, JsonFile, MachineArgs, ThreadArgs, winds_up};
 use crate::error::{Error, Result};
 use crate::kernels::choose::Algorithm;
+use crate::mem::cache::study;
 use crate::output;
 use crate::probe::BuildProbe;
 use crate::progress::{self, Progress};
@@ -53,6 +55,10 @@ pub struct Args {
     /// with -.
     #[arg(long, value_name = "FILE|-")]
     pub timeline: Option<PathBuf>,
+    /// Write each access of L1 to global memory as a row of CSV (cycle,sm,pc,address,bytes,op) to a file, or to standard
+    /// output with -; `phantom-gpu cache` reads it (feature cache-research).
+    #[arg(long, value_name = "FILE|-")]
+    pub address_trace: Option<PathBuf>,
     /// Most memory that the simulated machine may take, e.g. 16GiB (default: half of the host's).
     #[arg(long, value_name = "SIZE", value_parser = crate::memory_limit::size)]
     pub memory_limit: Option<u64>,
@@ -80,19 +86,33 @@ fn cta_count(workload: &Workload, kernel: Option<&Regex>) -> u64 {
         .sum()
 }
 
+/// Checks where outputs go; where tables go then.
+///
+/// # Errors
+/// Outputs that cannot be made, or that this build has not.
+fn outputs(args: &Args) -> Result<output::Tables> {
+    if args.address_trace.is_some() && !address_trace::ENABLED {
+        return Err(Error::Usage(format!("--address-trace {}", study::MISSING)));
+    }
+    let asked = [
+        ("--json", &args.json.json),
+        ("--timeline", &args.timeline),
+        ("--address-trace", &args.address_trace),
+    ];
+    let tables = output::check_all(&asked)?;
+    output::spare(
+        &asked.map(|(option, file)| (option, file.as_deref())),
+        args.inputs.iter().chain(&args.machine.gpu).map(Path::new),
+    )?;
+    Ok(tables)
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Bad input, or a run that failed.
 pub fn run(args: &Args) -> Result<()> {
-    let tables = output::check_all(&[("--json", &args.json.json), ("--timeline", &args.timeline)])?;
-    output::spare(
-        &[
-            ("--json", args.json.json.as_deref()),
-            ("--timeline", args.timeline.as_deref()),
-        ],
-        args.inputs.iter().chain(&args.machine.gpu).map(Path::new),
-    )?;
+    let tables = outputs(args)?;
     let settings = settings(args)?;
     let algorithm = match &args.algo {
         Some(name) => Algorithm::Named(name.clone()),
@@ -135,15 +155,18 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let show = |outcome: &Outcome<_>| write(args, &session, &tables, outcome);
     match args.fidelity {
-        Fidelity::Full => {
-            let run = || session.run_with::<BuildProbe>(&workload, &options);
-            write(
-                args,
-                &session,
-                &tables,
-                &progress::watch(&progress, unit, run)?,
-            )
-        }
+        Fidelity::Full => match &args.address_trace {
+            Some(file) => {
+                let run = || address_trace::run(&session, &workload, &options, file);
+                let outcome = progress::watch(&progress, unit, run)?;
+                write(args, &session, &tables, &outcome)
+            }
+            None => {
+                let run = || session.run_with::<BuildProbe>(&workload, &options);
+                let outcome = progress::watch(&progress, unit, run)?;
+                write(args, &session, &tables, &outcome)
+            }
+        },
         Fidelity::Sampled => {
             let memo = args.sampling.memo()?;
             let run = || session.sample(&workload, &options, settings, &memo);
@@ -159,9 +182,11 @@ pub fn run(args: &Args) -> Result<()> {
 /// Options that have no effect at the fidelity that was asked for.
 fn settings(args: &Args) -> Result<Settings> {
     args.sampling.cache_is_used(args.fidelity)?;
-    if args.fidelity != Fidelity::Full && (args.timeline.is_some() || args.max_cycles.is_some()) {
+    let course =
+        args.timeline.is_some() || args.address_trace.is_some() || args.max_cycles.is_some();
+    if args.fidelity != Fidelity::Full && course {
         return Err(Error::Usage(
-            "--timeline and --max-cycles need --fidelity full: nothing else has a course in time"
+            "--timeline, --address-trace and --max-cycles need --fidelity full: nothing else has a course in time"
                 .into(),
         ));
     }

@@ -1,10 +1,10 @@
 //! Raw to checked: reads every section, then the rules between keys, and reports all faults at once.
 
-use super::GpuSpec;
 use super::field::{Field, KeyDoc, Kind, Reader};
 use super::raw::RawConfig;
 use super::rules::{self, Broken};
 use super::trial;
+use super::{GpuSpec, L1Spec, l1};
 use crate::error::{Error, Result};
 
 /// Checks `raw`; `file` names the configuration as a whole.
@@ -39,6 +39,40 @@ pub fn check(raw: &RawConfig, file: &str) -> Result<GpuSpec> {
         file: file.to_owned(),
         faults,
     })
+}
+
+/// The L1 of `raw` for a cache that is alone: the keys `needed` of `[l1]` must be there, and all that are there are
+/// checked; `file` names the configuration as a whole.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn check_l1(
+    raw: &RawConfig,
+    file: &str,
+    needed: &'static [&'static str],
+) -> Result<L1Spec> {
+    let mut reader = Reader::new(raw, file).for_keys(needed);
+    let spec = L1Spec::read(&mut reader, "l1", Kind::Section);
+    report_unknown_keys(raw, &mut reader);
+    let rules = [
+        ("l1.unified_bytes", l1::whole_lines(&spec)),
+        ("l1.ways", l1::ways(&spec)),
+        ("l1.replacement", l1::compiled_in(spec.replacement)),
+    ];
+    for (key, broken) in rules {
+        let refused = ["l1.unified_bytes", key].iter().any(|k| reader.refused(k));
+        if let Some(Broken { allowed, remedy }) = broken.filter(|_| !refused) {
+            reader.fault(key, &allowed, &remedy);
+        }
+    }
+    let faults = reader.into_faults();
+    match faults.is_empty() {
+        true => Ok(spec),
+        false => Err(Error::Config {
+            file: file.to_owned(),
+            faults,
+        }),
+    }
 }
 
 /// Every key with its documentation, in declaration order.

@@ -79,6 +79,8 @@ pub struct Reader<'a> {
     raw: &'a RawConfig,
     file: &'a str,
     core_clock_khz: u64,
+    /// Keys that must be there; all where this is not said.
+    needed: Option<&'static [&'static str]>,
     faults: Vec<String>,
     faulty: Vec<String>,
 }
@@ -90,6 +92,7 @@ impl<'a> Reader<'a> {
             raw,
             file,
             core_clock_khz: 1,
+            needed: None,
             faults: Vec::new(),
             faulty: Vec::new(),
         };
@@ -101,6 +104,13 @@ impl<'a> Reader<'a> {
             _ => 1,
         };
         reader
+    }
+
+    /// The same reader, for which only the keys `needed` must be there. Another one that is missing has the start of its
+    /// range, its first name or an empty list.
+    pub fn for_keys(mut self, needed: &'static [&'static str]) -> Self {
+        self.needed = Some(needed);
+        self
     }
 
     /// The faults so far, one line each.
@@ -120,6 +130,7 @@ impl<'a> Reader<'a> {
                 "{}: {key} = {}: allowed: {allowed}; {remedy}",
                 entry.place, entry.value
             ),
+            None if self.needed.is_some_and(|needed| !needed.contains(&key)) => return,
             None => format!(
                 "{}: {key} is missing: allowed: {allowed}; {remedy}",
                 self.file

@@ -4,6 +4,7 @@ use super::GpuSpec;
 use super::declare::{choice, section};
 use super::rules::{Broken, Rule, unless};
 use super::sm::power_of_two;
+use crate::mem::cache::replace::Replace;
 use crate::mem::{LINE_BYTES, SECTOR_BYTES};
 
 const WAYS_MAX: u32 = 4096;
@@ -120,6 +121,10 @@ choice! {
         Random = "random",
         /// Lines that streaming or last-use accesses brought in (`ld.cs`, `ld.lu`, `.EF`), then the least recently used.
         EvictFirst = "evict_first",
+        /// As srrip, but of the lines that come in all but one in 32 go first (BRRIP; feature cache-research).
+        Brrip = "brrip",
+        /// srrip or brrip, whichever misses less in a few sets that lead (DRRIP; feature cache-research).
+        Drrip = "drrip",
     }
 }
 
@@ -173,18 +178,17 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         key: "l1.unified_bytes",
         with: &["l1.line_bytes"],
-        broken: |g| {
-            unless(
-                g.l1.unified_bytes.is_multiple_of(g.l1.line_bytes),
-                || format!("a multiple of the {}-byte line", g.l1.line_bytes),
-                "round it, e.g. to whole KiB",
-            )
-        },
+        broken: |g| whole_lines(&g.l1),
     },
     Rule {
         key: "l1.ways",
         with: &["l1.unified_bytes", "l1.line_bytes"],
         broken: |g| ways(&g.l1),
+    },
+    Rule {
+        key: "l1.replacement",
+        with: &[],
+        broken: |g| compiled_in(g.l1.replacement),
     },
     Rule {
         key: "l1.carveouts_kib",
@@ -248,7 +252,27 @@ fn behind_frontend(g: &GpuSpec, latency: u16) -> Option<Broken> {
     )
 }
 
-fn ways(l1: &L1Spec) -> Option<Broken> {
+/// Policies for research are in some builds only.
+pub(super) fn compiled_in(replacement: Replacement) -> Option<Broken> {
+    unless(
+        Replace::has(replacement),
+        || {
+            let names: Vec<&str> = Replace::all().map(Replacement::name).collect();
+            format!("one of {} in this build", names.join(", "))
+        },
+        "build with `--features cache-research` for the others",
+    )
+}
+
+pub(super) fn whole_lines(l1: &L1Spec) -> Option<Broken> {
+    unless(
+        l1.unified_bytes.is_multiple_of(l1.line_bytes),
+        || format!("a multiple of the {}-byte line", l1.line_bytes),
+        "round it, e.g. to whole KiB",
+    )
+}
+
+pub(super) fn ways(l1: &L1Spec) -> Option<Broken> {
     let lines = l1.unified_bytes / l1.line_bytes;
     let sets = lines / u32::from(l1.ways);
     let choices = || {

@@ -1,7 +1,7 @@
 //! The L2 cache.
 
 use super::declare::{choice, section};
-use super::l1::Replacement;
+use super::l1::{Replacement, compiled_in};
 use super::rules::{Broken, Rule, unless};
 use super::sm::power_of_two;
 use super::{GpuSpec, units};
@@ -92,6 +92,11 @@ impl L2Spec {
 }
 
 pub(super) const RULES: &[Rule] = &[
+    Rule {
+        key: "l2.replacement",
+        with: &[],
+        broken: |g| compiled_in(g.l2.replacement),
+    },
     Rule {
         key: "l2.bytes",
         with: &["l2.slices", "l2.ways", "l2.line_bytes"],

@@ -10,6 +10,7 @@
 //! declared once.
 
 pub mod boards;
+pub mod cache;
 pub mod check;
 mod declare;
 pub mod field;

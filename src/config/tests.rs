@@ -352,3 +352,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_policy_that_is_not_compiled_in_is_refused_by_its_feature() {
+    for key in ["l1.replacement", "l2.replacement"] {
+        for policy in ["brrip", "drrip"] {
+            let loaded = load("v100", &[format!("{key}={policy}")]);
+            if cfg!(feature = "cache-research") {
+                assert!(loaded.is_ok(), "{key}={policy}");
+                continue;
+            }
+            let refused = loaded.unwrap_err();
+            assert_eq!(refused.exit_status(), 2);
+            let text = refused.to_string();
+            assert!(text.contains(key), "{text}");
+            assert!(text.contains("--features cache-research"), "{text}");
+            assert!(text.contains("one of lru, plru"), "{text}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::{Error, Result};
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 /// Most bytes of a file that people write by hand: a GPU, a standard, a gate.
@@ -57,6 +57,45 @@ pub fn text(path: &Path, most: u64, what: &str) -> Result<String> {
         Some(rest) => rest.to_owned(),
         None => text,
     })
+}
+
+/// Longest line that is read: a binary file must not become one huge string.
+pub const LINE_MAX: u64 = 4096;
+
+/// The text of the file at `path`, to be read line by line (`.xz` and `.gz` are decompressed, `-` is standard input).
+///
+/// # Errors
+/// A file that cannot be opened.
+pub fn stream(path: &Path) -> Result<impl BufRead + use<>> {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+    let raw: Box<dyn Read + Send> = if path.as_os_str() == "-" {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(File::open(path).map_err(|e| Error::io(path, e))?)
+    };
+    let text: Box<dyn Read + Send> = match extension {
+        "xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(raw)),
+        "gz" => Box::new(flate2::read::MultiGzDecoder::new(raw)),
+        _ => raw,
+    };
+    Ok(BufReader::with_capacity(1 << 16, text))
+}
+
+/// Reads the next line of `text` into `buffer`, or a part of [`LINE_MAX`] bytes of a longer one; false at the end.
+/// `file` is for messages.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn line(text: &mut impl BufRead, file: &str, buffer: &mut Vec<u8>) -> Result<bool> {
+    buffer.clear();
+    let read = text.by_ref().take(LINE_MAX).read_until(b'\n', buffer);
+    read.map(|bytes| bytes > 0).map_err(|e| Error::io(file, e))
+}
+
+/// The start of a line, for messages.
+pub fn shorten(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&line[..line.len().min(60)]).into_owned();
+    if line.len() > 60 { text + "…" } else { text }
 }
 
 #[cfg(test)]

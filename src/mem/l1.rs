@@ -98,7 +98,8 @@ impl<W: Copy> L1<W> {
         self.tags.ways_allowed() * self.sets * self.line_bytes
     }
 
-    fn set_of(&self, line: Line) -> usize {
+    /// The set of `line`.
+    pub fn set_of(&self, line: Line) -> usize {
         self.tags.set_of(line) as usize
     }
 

@@ -68,6 +68,12 @@ impl SectorMask {
         (address % LINE_BYTES / SECTOR_BYTES) as u32
     }
 
+    /// Whether sector number `sector` is one of them.
+    #[inline(always)]
+    pub const fn has(self, sector: u32) -> bool {
+        self.0 >> sector & 1 == 1
+    }
+
     /// How many there are.
     #[inline(always)]
     pub const fn count(self) -> u32 {
@@ -107,7 +113,7 @@ impl SectorMask {
     /// Their numbers, in ascending order.
     #[inline(always)]
     pub fn sectors(self) -> impl Iterator<Item = u32> {
-        (0..SECTORS_PER_LINE).filter(move |sector| self.0 >> sector & 1 == 1)
+        (0..SECTORS_PER_LINE).filter(move |&sector| self.has(sector))
     }
 }
 

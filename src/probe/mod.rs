@@ -8,6 +8,8 @@
 //! its empty defaults), and a line in `BuildProbe` behind a feature. A build without the feature runs the same
 //! instructions as before: an event that nobody observes is an empty function.
 
+#[cfg(feature = "cache-research")]
+pub mod address_log;
 #[cfg(feature = "dram-research")]
 mod dram_channels;
 #[cfg(test)]
@@ -17,6 +19,7 @@ use crate::config::GpuSpec;
 use crate::engine::Cycle;
 use crate::gpu::ChipCounters;
 use crate::ids::{SliceId, SmId};
+use crate::isa::MemOp;
 use crate::mem::dram::{DramProbe, NoDramProbe};
 use crate::mem::l1::ReservationFail;
 use crate::mem::{Line, Reply, Request, SectorMask};
@@ -35,6 +38,8 @@ pub struct MemoryInst<'a> {
     pub warp: u8,
     /// Program counter, bytes.
     pub pc: u32,
+    /// What it does; nothing is known of a shuffle.
+    pub op: Option<&'a MemOp>,
     /// Where it goes.
     pub space: Space,
     /// Lines that it touches with their sectors; none for shared memory and shuffles.

@@ -27,6 +27,7 @@ pub const TIMELINE_INTERVAL: u64 = 1000;
 /// The Cargo features of this build.
 pub fn features() -> Vec<&'static str> {
     [
+        ("cache-research", cfg!(feature = "cache-research")),
         ("dram-research", cfg!(feature = "dram-research")),
         ("micro-benchmarking", cfg!(feature = "micro-benchmarking")),
         ("studies", cfg!(feature = "studies")),

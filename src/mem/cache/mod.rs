@@ -8,6 +8,7 @@ mod pair_test;
 pub mod replace;
 mod short;
 pub mod small;
+pub mod study;
 pub mod tags;
 
 pub use mshr::{MshrId, MshrTable};

@@ -74,7 +74,10 @@ impl<S: Stage> Sm<S> {
 
     #[inline(always)]
     fn observe_entry<P: Probe>(&self, entry: &Queued, now: Local, cx: &mut Cx<P>) {
-        let op = &cx.programs[usize::from(entry.program)].program.ops[entry.op as usize];
+        let program = &cx.programs[usize::from(entry.program)].program;
+        let op = &program.ops[entry.op as usize];
+        // Looked up without a check that would stay in a build that observes nothing.
+        let mem = program.mems.get(usize::from(op.mem));
         let lines = match entry.space {
             Space::Global | Space::Local => entry.lines.as_slice(),
             Space::Shared | Space::Shuffle => &[],
@@ -83,6 +86,9 @@ impl<S: Stage> Sm<S> {
             sm: self.id,
             warp: entry.warp,
             pc: op.pc,
+            op: mem
+                .filter(|_| entry.space != Space::Shuffle)
+                .map(|mem| &mem.op),
             space: entry.space,
             lines,
             passes: entry.passes,

@@ -5,13 +5,20 @@
 //! masks or time, and it never looks into another unit. It owns its state, which it lays out as it likes.
 //!
 //! To add a policy: a file here that implements `Policy`, a variant and an arm in this file, and a name in
-//! `config::l1::Replacement`. The keys `l1.replacement` and `l2.replacement` then accept it.
+//! `config::l1::Replacement`. The keys `l1.replacement` and `l2.replacement` then accept it. A policy that is there for
+//! research only is compiled in with the feature `cache-research`, and [`Replace::has`] says whether it is.
 
+#[cfg(feature = "cache-research")]
+mod brrip;
+#[cfg(feature = "cache-research")]
+mod drrip;
 mod evict_first;
 mod fifo;
 mod lru;
 mod plru;
 mod random;
+#[cfg(all(test, feature = "cache-research"))]
+mod rrip_tests;
 mod srrip;
 #[cfg(test)]
 mod tests;
@@ -67,6 +74,12 @@ pub enum Replace {
     Random(random::Random),
     /// LRU in which streams go first.
     EvictFirst(evict_first::EvictFirst),
+    /// Re-reference intervals; most new lines are expected never.
+    #[cfg(feature = "cache-research")]
+    Brrip(brrip::Brrip),
+    /// The better of SRRIP and BRRIP, by a duel of sets.
+    #[cfg(feature = "cache-research")]
+    Drrip(drrip::Drrip),
 }
 
 /// Passes a call on to the policy.
@@ -79,12 +92,27 @@ macro_rules! policy {
             Replace::Srrip($policy) => $call,
             Replace::Random($policy) => $call,
             Replace::EvictFirst($policy) => $call,
+            #[cfg(feature = "cache-research")]
+            Replace::Brrip($policy) => $call,
+            #[cfg(feature = "cache-research")]
+            Replace::Drrip($policy) => $call,
         }
     };
 }
 
 impl Replace {
-    /// The policy `name` for `sets` × `ways` empty entries.
+    /// Whether this build has the policy `name`.
+    pub const fn has(name: Replacement) -> bool {
+        cfg!(feature = "cache-research") || !matches!(name, Replacement::Brrip | Replacement::Drrip)
+    }
+
+    /// The policies that this build has.
+    pub fn all() -> impl Iterator<Item = Replacement> {
+        let names = Replacement::ALL.iter().copied();
+        names.filter(|&name| Self::has(name))
+    }
+
+    /// The policy `name`, which this build must have, for `sets` × `ways` empty entries.
     pub fn new(name: Replacement, sets: u32, ways: u32) -> Self {
         match name {
             Replacement::Lru => Replace::Lru(lru::Lru::new(sets, ways)),
@@ -94,6 +122,14 @@ impl Replace {
             Replacement::Random => Replace::Random(random::Random::new(sets, ways)),
             Replacement::EvictFirst => {
                 Replace::EvictFirst(evict_first::EvictFirst::new(sets, ways))
+            }
+            #[cfg(feature = "cache-research")]
+            Replacement::Brrip => Replace::Brrip(brrip::Brrip::new(sets, ways)),
+            #[cfg(feature = "cache-research")]
+            Replacement::Drrip => Replace::Drrip(drrip::Drrip::new(sets, ways)),
+            #[cfg(not(feature = "cache-research"))]
+            Replacement::Brrip | Replacement::Drrip => {
+                unreachable!("a configuration that names it is refused")
             }
         }
     }

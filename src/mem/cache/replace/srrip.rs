@@ -9,9 +9,9 @@ use super::{Access, Policy};
 /// Next use: soon.
 const SOON: u8 = 0;
 /// Next use: late.
-const LATE: u8 = 2;
+pub(super) const LATE: u8 = 2;
 /// Next use: as good as never.
-const NEVER: u8 = 3;
+pub(super) const NEVER: u8 = 3;
 
 /// The guesses of every set.
 #[derive(Clone, Debug)]
@@ -34,6 +34,11 @@ impl Srrip {
     fn set(&mut self, set: u32) -> &mut [u8] {
         &mut self.next_use[set as usize * self.ways..][..self.allowed]
     }
+
+    /// The line in `way` is expected again at `next_use`.
+    pub(super) fn expect(&mut self, set: u32, way: u32, next_use: u8) {
+        self.set(set)[way as usize] = next_use;
+    }
 }
 
 impl Policy for Srrip {
@@ -43,11 +48,11 @@ impl Policy for Srrip {
     }
 
     fn fill(&mut self, set: u32, way: u32, _: Access) {
-        self.set(set)[way as usize] = LATE;
+        self.expect(set, way, LATE);
     }
 
     fn hit(&mut self, set: u32, way: u32, _: Access) {
-        self.set(set)[way as usize] = SOON;
+        self.expect(set, way, SOON);
     }
 
     fn victim(&mut self, set: u32) -> u32 {

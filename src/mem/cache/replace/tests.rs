@@ -6,10 +6,10 @@ use crate::mem::Line;
 use crate::mem::cache::Tags;
 
 /// One set of `ways` ways; accesses by name.
-struct Set(Tags);
+pub(super) struct Set(Tags);
 
 impl Set {
-    fn new(policy: Replacement, ways: u32) -> Self {
+    pub(super) fn new(policy: Replacement, ways: u32) -> Self {
         Set(Tags::new(1, ways, false, policy))
     }
 
@@ -29,11 +29,11 @@ impl Set {
         out
     }
 
-    fn all(&mut self, names: &str) -> String {
+    pub(super) fn all(&mut self, names: &str) -> String {
         self.access(names, CacheOp::All)
     }
 
-    fn has(&self, name: u8) -> bool {
+    pub(super) fn has(&self, name: u8) -> bool {
         self.0.find(Line(u64::from(name))).is_some()
     }
 }
@@ -157,8 +157,8 @@ fn evict_first_marks_follow_the_last_operator() {
 
 #[test]
 fn a_carve_out_takes_ways_from_every_policy() {
-    for name in Replacement::NAMES {
-        let policy = Replacement::from_name(name).unwrap();
+    for policy in Replace::all() {
+        let name = policy.name();
         let mut tags = Tags::new(2, 4, false, policy);
         tags.reset(3);
         for line in 0..100 {

@@ -1,10 +1,9 @@
 //! Request traces: a record a line, `<cycle> 0x<address> R` or `W`; blank lines and `#` comments are skipped.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::BufRead;
 use std::path::Path;
 
-use crate::error::{self, Error};
+use crate::error::{self, Error, input};
 use crate::mem::dram::Kind;
 
 /// One request of a trace.
@@ -48,19 +47,7 @@ impl<'a> Limits<'a> {
 /// # Errors
 /// A file that cannot be read; a line that is no record, or not within `limits`.
 pub fn read(path: &Path, limits: Limits<'_>) -> error::Result<Vec<Record>> {
-    let io = |source| Error::io(path, source);
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
-    let raw: Box<dyn Read> = if path.as_os_str() == "-" {
-        Box::new(std::io::stdin().lock())
-    } else {
-        Box::new(File::open(path).map_err(io)?)
-    };
-    let text: Box<dyn Read> = match extension {
-        "xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(raw)),
-        "gz" => Box::new(flate2::read::MultiGzDecoder::new(raw)),
-        _ => raw,
-    };
-    let text = BufReader::with_capacity(1 << 16, text);
+    let text = input::stream(path)?;
     parse(text, &path.display().to_string(), limits)
 }
 
@@ -73,9 +60,7 @@ pub fn parse(mut text: impl BufRead, file: &str, limits: Limits<'_>) -> error::R
     let mut buffer = Vec::new();
     let mut line = 0;
     loop {
-        buffer.clear();
-        let read = (&mut text).take(MAX_LINE).read_until(b'\n', &mut buffer);
-        if read.map_err(|e| Error::io(file, e))? == 0 {
+        if !input::line(&mut text, file, &mut buffer)? {
             break;
         }
         line += 1;
@@ -86,7 +71,7 @@ pub fn parse(mut text: impl BufRead, file: &str, limits: Limits<'_>) -> error::R
         let previous = out.last().map_or(0, |r| r.cycle);
         let record = parse_line(trimmed)
             .map_err(|why| {
-                let what = format!("{:?} is not a record ({why})", shorten(trimmed));
+                let what = format!("{:?} is not a record ({why})", input::shorten(trimmed));
                 (what, FORM.to_owned())
             })
             .and_then(|record| within(record, previous, limits));
@@ -127,9 +112,6 @@ fn within(record: Record, previous: u64, limits: Limits<'_>) -> Result<Record, (
     }
 }
 
-/// Longest line that is read: a binary file must not become one huge string.
-const MAX_LINE: u64 = 4096;
-
 fn parse_line(line: &[u8]) -> Result<Record, &'static str> {
     let text = std::str::from_utf8(line).map_err(|_| "not text")?;
     let mut fields = text.split_ascii_whitespace();
@@ -156,11 +138,6 @@ fn parse_line(line: &[u8]) -> Result<Record, &'static str> {
     } else {
         Ok(Record { cycle, addr, kind })
     }
-}
-
-fn shorten(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&line[..line.len().min(60)]).into_owned();
-    if line.len() > 60 { text + "…" } else { text }
 }
 
 #[cfg(test)]
