@@ -22,6 +22,7 @@ __all__ = [
     "explain",
     "kernels",
     "load_model",
+    "merge",
     "metrics",
     "simulate",
     "sweep",
@@ -30,8 +31,11 @@ __all__ = [
 
 
 def command(name, *inputs, **options):
-    """Runs the command ``name`` and returns what it writes to standard output, as text."""
-    words = [name]
+    """Runs the command ``name`` and returns what it writes to standard output, as text.
+
+    >>> command("trace info", "traces/tiny.pgt")
+    """
+    words = name.split()
     for option, value in options.items():
         flag = "--" + option.rstrip("_").replace("_", "-")
         words += _words(flag, value)
@@ -164,6 +168,12 @@ def sweep(file, output, **options):
     """Runs the points of a sweep that have no result in ``output`` yet."""
     command("sweep", file, output=output, **options)
     return Sweep(output)
+
+
+def merge(*folders, output=None):
+    """Puts the results of several folders of one sweep together, in ``output`` or in the first of them."""
+    command("sweep merge", *folders, output=output)
+    return Sweep(output or folders[0])
 
 
 def metrics(reports, **functions):

@@ -56,6 +56,10 @@ def test_faults_have_the_status_of_the_command():
         phantom_gpu.simulate(TINY, gpu="v100", no_such_option=1)
 
 
+def test_commands_of_two_words_are_commands():
+    assert "tiny" in phantom_gpu.command("trace info", TINY)
+
+
 def test_a_model_has_layers():
     report = phantom_gpu.benchmark("bert-base", "a100-80", fidelity="roofline", precision="fp16")
     assert report["layers"] and report["model"]["latency_ms"] > 0
@@ -105,6 +109,11 @@ values = [60, 400]
     assert cycles == [int(row["cycles"]) for row in rows]
     assert cycles[0] < cycles[1]
     assert study.summary["points"] == 2
+    halves = [tmp_path / "half-0", tmp_path / "half-1"]
+    for at, half in enumerate(halves):
+        phantom_gpu.sweep(file, half, shard=f"{at}/2")
+    both = phantom_gpu.merge(*halves, output=tmp_path / "both")
+    assert pathlib.Path(both.csv).read_bytes() == pathlib.Path(study.csv).read_bytes()
     pytest.importorskip("pyarrow")
     assert study.table().num_rows == 2
 
