@@ -161,14 +161,12 @@ impl KernelGenerator for CombineSplits {
         }
         let mut code = KernelBuilder::new(gpu.compute_capability);
         let patterns = Contiguous::new(&mut code);
-        let mut script = Script {
-            code: &mut code,
-            steps: Vec::new(),
-        };
-        self.weights(&mut script);
-        self.add(&mut script);
+        let steps = Script::of(&mut code, |script| {
+            self.weights(script);
+            self.add(script);
+        });
         let shape = [ctas, self.cols(), THREADS];
-        let program = RowProgram::cta_a_row(self.arrays, shape, script.steps, patterns);
+        let program = RowProgram::cta_a_row(self.arrays, shape, steps, patterns);
         Ok(Assembly {
             name: format!(
                 "flash_fwd_splitkv_combine_kernel<{queries}, {}> {}",

@@ -345,11 +345,8 @@ impl KernelGenerator for Gemv {
         self.check()?;
         let mut code = KernelBuilder::new(gpu.compute_capability);
         let patterns = Contiguous::new(&mut code);
-        let mut script = Script {
-            code: &mut code,
-            steps: Vec::new(),
-        };
-        script.once(Who::All, vec![], |code| {
+        let steps = Script::of(&mut code, |script| {
+            script.once(Who::All, vec![], |code| {
             code.entry();
             let start = "S2R r2; S2R r9; SHF r8 = r2; LOP3.LUT r3 = r2; IMAD r9 = r9 r8; ISETP.GE.AND p0 = r9; \
                 IMAD.WIDE r6 = r9 c0; IMAD.WIDE r10 = r9 c1; ISETP.GE.AND p1 = r3; BRA p1";
@@ -358,19 +355,20 @@ impl KernelGenerator for Gemv {
                 list(code, "MOV s", &[("s", self.layout()[3] + sum)]);
             }
         });
-        script.each(Span::Vectors(self.vector()), self.row_places(), |code| {
-            self.body(code)
-        });
-        self.add_up(&mut script);
-        self.store(&mut script);
-        script.once(Who::All, vec![], |code| {
-            list(code, "EXIT", &[]);
+            script.each(Span::Vectors(self.vector()), self.row_places(), |code| {
+                self.body(code)
+            });
+            self.add_up(script);
+            self.store(script);
+            script.once(Who::All, vec![], |code| {
+                list(code, "EXIT", &[]);
+            });
         });
         let shape = [self.rows, self.depth, 32 * self.warps];
         let program = RowProgram {
             cta_warp_rows: (WARPS / self.warps) as u32,
             warp_rows: self.at_once,
-            ..RowProgram::cta_a_row(self.arrays, shape, script.steps, patterns)
+            ..RowProgram::cta_a_row(self.arrays, shape, steps, patterns)
         };
         let form = match self.small {
             1 => "gemv2T_kernel_val".to_owned(),

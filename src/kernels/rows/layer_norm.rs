@@ -258,15 +258,13 @@ impl KernelGenerator for LayerNorm {
         }
         let mut code = KernelBuilder::new(gpu.compute_capability);
         let patterns = Contiguous::new(&mut code);
-        let mut script = Script {
-            code: &mut code,
-            steps: Vec::new(),
-        };
-        self.moments(&mut script);
-        self.join_warps(&mut script);
-        self.write(&mut script);
+        let steps = Script::of(&mut code, |script| {
+            self.moments(script);
+            self.join_warps(script);
+            self.write(script);
+        });
         let shape = [self.rows, self.cols, THREADS];
-        let program = RowProgram::cta_a_row(self.arrays, shape, script.steps, patterns);
+        let program = RowProgram::cta_a_row(self.arrays, shape, steps, patterns);
         Ok(Assembly {
             name: format!("vectorized_layer_norm_kernel {}", self.data.name()),
             grid: line(self.rows),

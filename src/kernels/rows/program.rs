@@ -402,10 +402,20 @@ pub struct Script<'a> {
     /// The code.
     pub code: &'a mut KernelBuilder,
     /// What is done.
-    pub steps: Vec<Step>,
+    steps: Vec<Step>,
 }
 
 impl Script<'_> {
+    /// The steps of the program that `write` writes behind `code`.
+    pub fn of(code: &mut KernelBuilder, write: impl FnOnce(&mut Script<'_>)) -> Vec<Step> {
+        let mut script = Script {
+            code,
+            steps: Vec::new(),
+        };
+        write(&mut script);
+        script.steps
+    }
+
     /// Straight code for `who`, which `append` appends; its memory instructions go to `places`, in order.
     pub fn once(&mut self, who: Who, places: Vec<Place>, append: impl FnOnce(&mut KernelBuilder)) {
         let block = self.block(append);
@@ -425,12 +435,7 @@ impl Script<'_> {
 
     /// Steps of the last of the CTAs that share a row.
     pub fn last(&mut self, append: impl FnOnce(&mut Script<'_>)) {
-        let mut inner = Script {
-            code: &mut *self.code,
-            steps: Vec::new(),
-        };
-        append(&mut inner);
-        let steps = inner.steps;
+        let steps = Script::of(self.code, append);
         self.steps.push(Step::Last(steps));
     }
 

@@ -269,12 +269,7 @@ impl KernelGenerator for Reduce {
         }
         let mut code = KernelBuilder::new(gpu.compute_capability);
         let patterns = Contiguous::new(&mut code);
-        let mut script = Script {
-            code: &mut code,
-            steps: Vec::new(),
-        };
-        self.steps(&mut script);
-        let steps = script.steps;
+        let steps = Script::of(&mut code, |script| self.steps(script));
         let shape = [
             self.rows * self.parts,
             self.of_part(),
@@ -324,35 +319,33 @@ impl KernelGenerator for GatherRows {
         let threads = self.cols.div_ceil(vector).next_multiple_of(32).min(256);
         let mut code = KernelBuilder::new(gpu.compute_capability);
         let patterns = Contiguous::new(&mut code);
-        let mut script = Script {
-            code: &mut code,
-            steps: Vec::new(),
-        };
         let index = Place::PerRow {
             operand: 1,
             bytes: 8,
         };
-        script.once(Who::All, vec![index], |code| {
-            code.entry();
-            let load = code.global("LDG", 8);
-            list(code, &format!("S2R r3; MOV r4; IMAD.WIDE.U32 r4 = r3 c1; {load} r4 = r4; S2R r2; ISETP.GE.AND p0 = r4"), &[]);
-            list(code, "SEL r6 = r4 p0; IADD3 r6 = r6; IMAD.WIDE.U32 r8 = r6 c0; IMAD r9 = r7 r9", &[]);
-        });
         let table = RowPlace {
             table: self.table,
             ..RowPlace::rows(0, bytes, self.cols)
         };
         let result = RowPlace::rows(2, bytes, self.cols);
-        script.each(Span::Vectors(vector), vec![Place::Row(table), Place::Row(result)], |code| {
+        let steps = Script::of(&mut code, |script| {
+            script.once(Who::All, vec![index], |code| {
+            code.entry();
+            let load = code.global("LDG", 8);
+            list(code, &format!("S2R r3; MOV r4; IMAD.WIDE.U32 r4 = r3 c1; {load} r4 = r4; S2R r2; ISETP.GE.AND p0 = r4"), &[]);
+            list(code, "SEL r6 = r4 p0; IADD3 r6 = r6; IMAD.WIDE.U32 r8 = r6 c0; IMAD r9 = r7 r9", &[]);
+        });
+            script.each(Span::Vectors(vector), vec![Place::Row(table), Place::Row(result)], |code| {
             let (load, store) = (code.global("LDG", vector * bytes), code.global("STG", vector * bytes));
             let text = "IADD3 r10 = r2 r8; IADD3.X r11 = r9; IMAD.WIDE.U32 r12 = r3 c2";
             list(code, &format!("{text}; {load} r16 = r10; {store} r12 r16; IADD3 r2 = r2; ISETP.GE.AND p0 = r2; BRA p0"), &[]);
         });
-        script.once(Who::All, vec![], |code| {
-            list(code, "EXIT", &[]);
+            script.once(Who::All, vec![], |code| {
+                list(code, "EXIT", &[]);
+            });
         });
         let shape = [self.rows, self.cols, threads];
-        let program = RowProgram::cta_a_row(self.arrays, shape, script.steps, patterns);
+        let program = RowProgram::cta_a_row(self.arrays, shape, steps, patterns);
         Ok(Assembly {
             name: format!("vectorized_gather_kernel<{}>", vector * bytes),
             grid: line(self.rows),

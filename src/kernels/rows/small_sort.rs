@@ -152,12 +152,7 @@ impl KernelGenerator for SmallSort {
         }
         let mut code = KernelBuilder::new(gpu.compute_capability);
         let patterns = Contiguous::new(&mut code);
-        let mut script = Script {
-            code: &mut code,
-            steps: Vec::new(),
-        };
-        self.steps(&mut script);
-        let steps = script.steps;
+        let steps = Script::of(&mut code, |script| self.steps(script));
         let program = RowProgram {
             arrays: self.arrays,
             rows: self.rows,

@@ -290,12 +290,7 @@ impl KernelGenerator for TopK {
         }
         let mut code = KernelBuilder::new(gpu.compute_capability);
         let patterns = Contiguous::new(&mut code);
-        let mut script = Script {
-            code: &mut code,
-            steps: Vec::new(),
-        };
-        self.steps(&mut script);
-        let steps = script.steps;
+        let steps = Script::of(&mut code, |script| self.steps(script));
         let threads = self.threads();
         let shape = [self.rows, self.cols, threads];
         let program = RowProgram::cta_a_row(self.arrays, shape, steps, patterns);

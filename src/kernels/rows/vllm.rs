@@ -70,19 +70,17 @@ impl Made {
     pub fn assemble(self, gpu: &GpuSpec, steps: impl FnOnce(&mut Script<'_>)) -> Assembly {
         let mut code = KernelBuilder::new(gpu.compute_capability);
         let patterns = Contiguous::new(&mut code);
-        let mut script = Script {
-            code: &mut code,
-            steps: Vec::new(),
-        };
-        script.once(Who::All, vec![], |code| {
-            code.entry();
-        });
-        steps(&mut script);
-        script.once(Who::All, vec![], |code| {
-            list(code, "EXIT", &[]);
+        let steps = Script::of(&mut code, |script| {
+            script.once(Who::All, vec![], |code| {
+                code.entry();
+            });
+            steps(script);
+            script.once(Who::All, vec![], |code| {
+                list(code, "EXIT", &[]);
+            });
         });
         let shape = [self.rows, self.cols, self.threads];
-        let program = RowProgram::cta_a_row(self.arrays, shape, script.steps, patterns);
+        let program = RowProgram::cta_a_row(self.arrays, shape, steps, patterns);
         Assembly {
             name: self.name,
             grid: line(self.rows),

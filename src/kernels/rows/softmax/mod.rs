@@ -180,17 +180,12 @@ impl KernelGenerator for Softmax {
         let mut code = KernelBuilder::new(gpu.compute_capability);
         let patterns = Contiguous::new(&mut code);
         let (shape, threads) = (WarpShape::of(self.cols.min(WARP_COLS)), self.threads());
-        let mut script = Script {
-            code: &mut code,
-            steps: Vec::new(),
-        };
         let warp = self.form == SoftmaxForm::Warp;
-        match self.form {
-            SoftmaxForm::Warp => self.warp_steps(&mut script, &shape),
-            SoftmaxForm::Block => self.block_steps(&mut script),
-            SoftmaxForm::Shared => self.shared_steps(&mut script),
-        }
-        let steps = script.steps;
+        let steps = Script::of(&mut code, |script| match self.form {
+            SoftmaxForm::Warp => self.warp_steps(script, &shape),
+            SoftmaxForm::Block => self.block_steps(script),
+            SoftmaxForm::Shared => self.shared_steps(script),
+        });
         let lane_rows = if warp { 32 / shape.lanes } else { 1 };
         let cta_rows = if warp {
             4 * lane_rows * u64::from(shape.rows)
