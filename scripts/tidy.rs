@@ -121,6 +121,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "src/diff",
         &["error", "sweep::manifest", "sweep::store", "sweep::table"],
     ),
+    ("src/energy", &["config", "error", "mem", "report", "stats"]),
     ("src/engine", &[]),
     ("src/error", &[]),
     ("src/expression", &["error"]),
@@ -213,8 +214,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "src/research",
         &[
-            "config", "engine", "error", "ids", "isa", "kernels", "mem", "output", "probe",
-            "progress", "report", "session", "sm", "stats", "trace",
+            "config", "energy", "engine", "error", "ids", "isa", "kernels", "mem", "output",
+            "probe", "progress", "report", "session", "sm", "stats", "trace",
         ],
     ),
     (

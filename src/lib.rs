@@ -50,6 +50,8 @@ pub mod config;
 pub(crate) mod correlate;
 pub(crate) mod cta_scheduler;
 pub(crate) mod diff;
+#[cfg(feature = "gpu-profiling-research")]
+pub(crate) mod energy;
 pub(crate) mod engine;
 pub mod error;
 pub(crate) mod expression;

@@ -29,6 +29,10 @@ pub fn features() -> Vec<&'static str> {
     [
         ("cache-research", cfg!(feature = "cache-research")),
         ("dram-research", cfg!(feature = "dram-research")),
+        (
+            "gpu-profiling-research",
+            cfg!(feature = "gpu-profiling-research"),
+        ),
         ("micro-benchmarking", cfg!(feature = "micro-benchmarking")),
         ("studies", cfg!(feature = "studies")),
     ]

@@ -12,6 +12,7 @@
 
 mod cache;
 mod dram;
+mod energy;
 mod exhibit;
 mod observe;
 #[cfg(test)]
@@ -60,13 +61,27 @@ pub const FEATURES: &[Feature] = &[
         text: "DRAM channels: banks, rows, latencies by row outcome, lost cycles, and every scheduler on this workload.",
         compiled: cfg!(feature = "dram-research"),
     },
+    Feature {
+        name: "gpu-profiling-research",
+        section: "energy",
+        text: "Joules and watts of each kernel, by part of the chip and of the board.",
+        compiled: cfg!(feature = "gpu-profiling-research"),
+    },
 ];
 
 /// What this build can observe. The only place where features meet the probe.
-#[cfg(any(feature = "cache-research", feature = "dram-research"))]
-pub type BuildProbe = (cache::Probe, (dram::Probe, NoProbe));
+#[cfg(any(
+    feature = "cache-research",
+    feature = "dram-research",
+    feature = "gpu-profiling-research"
+))]
+pub type BuildProbe = (cache::Probe, (dram::Probe, (energy::Probe, NoProbe)));
 /// What this build can observe. The only place where features meet the probe.
-#[cfg(not(any(feature = "cache-research", feature = "dram-research")))]
+#[cfg(not(any(
+    feature = "cache-research",
+    feature = "dram-research",
+    feature = "gpu-profiling-research"
+)))]
 pub type BuildProbe = NoProbe;
 
 /// What is run, and on what.

@@ -61,7 +61,11 @@ fn features_and_instruments_are_the_same() {
     assert_eq!(paths.len(), all.len(), "a path is explained twice");
 }
 
-#[cfg(any(feature = "cache-research", feature = "dram-research"))]
+#[cfg(any(
+    feature = "cache-research",
+    feature = "dram-research",
+    feature = "gpu-profiling-research"
+))]
 mod compiled {
     use super::*;
     use crate::session::Session;
