@@ -338,6 +338,13 @@ impl<P: Probe + Sync> Gpu<P> {
         }
     }
 
+    /// Tells what observes the SMs that kernel `kernel` runs as `program` from `now` on. Serial.
+    pub fn announce(&self, program: u8, kernel: usize, now: Cycle) {
+        for unit in &self.sms {
+            write(unit).probe.kernel_started(now, program, kernel);
+        }
+    }
+
     /// Whether no SM has work and no request is on its way. Lines may still be on their way from L2 to DRAM. Serial.
     pub fn quiet(&self) -> bool {
         self.sms.iter().all(|u| read(u).sm.idle())

@@ -15,6 +15,7 @@ mod dram;
 mod energy;
 mod exhibit;
 mod observe;
+mod profile;
 #[cfg(test)]
 mod tests;
 
@@ -63,6 +64,12 @@ pub const FEATURES: &[Feature] = &[
     },
     Feature {
         name: "gpu-profiling-research",
+        section: "profile",
+        text: "Each part of the machine of what it could do, roofline, why warps wait, and where: instruction by instruction.",
+        compiled: cfg!(feature = "gpu-profiling-research"),
+    },
+    Feature {
+        name: "gpu-profiling-research",
         section: "energy",
         text: "Joules and watts of each kernel, by part of the chip and of the board.",
         compiled: cfg!(feature = "gpu-profiling-research"),
@@ -75,7 +82,10 @@ pub const FEATURES: &[Feature] = &[
     feature = "dram-research",
     feature = "gpu-profiling-research"
 ))]
-pub type BuildProbe = (cache::Probe, (dram::Probe, (energy::Probe, NoProbe)));
+pub type BuildProbe = (
+    cache::Probe,
+    (dram::Probe, (profile::Probe, (energy::Probe, NoProbe))),
+);
 /// What this build can observe. The only place where features meet the probe.
 #[cfg(not(any(
     feature = "cache-research",
@@ -233,7 +243,9 @@ pub fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
             all.join(",")
         )));
     }
-    Ok(wanted.iter().map(|f| f.name).collect())
+    let mut names: Vec<&'static str> = wanted.iter().map(|f| f.name).collect();
+    names.dedup(); // a feature may have several sections
+    Ok(names)
 }
 
 /// Runs the workload under the instruments that were chosen.

@@ -237,6 +237,7 @@ impl<'a> Host<'a> {
             .find(|slot| self.running.iter().all(|r| usize::from(r.program) != *slot))
             .unwrap_or(programs.len());
         let launched = self.upload(&kernel, gpu);
+        gpu.announce(slot as u8, self.kernels.len(), start);
         let control_bits = kernel.code.insts.iter().any(|i| i.control.is_some());
         match programs.get_mut(slot) {
             Some(old) => *old = launched,

@@ -156,6 +156,7 @@ impl<S: Stage> Sm<S> {
             self.epoch + u64::from(now),
             self.id,
             slot as u8,
+            warp.program,
             op.pc,
             warp.mask,
         );
@@ -186,8 +187,9 @@ impl<S: Stage> Sm<S> {
     ) {
         let (at, slots) = (self.epoch + u64::from(now), u64::from(slots));
         self.cores.issue.add(label, slots);
+        let program = self.cores.warps[slot].program;
         cx.probe
-            .slots_lost(at, self.id, slot as u8, op.pc, label, slots);
+            .slots_lost(at, self.id, slot as u8, program, op.pc, label, slots);
     }
 
     #[inline(always)]

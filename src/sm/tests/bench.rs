@@ -20,7 +20,7 @@ struct Issues(Vec<(Cycle, u8, u32)>);
 impl DramProbe for Issues {}
 
 impl Probe for Issues {
-    fn warp_issued(&mut self, now: Cycle, _sm: SmId, warp: u8, pc: u32, _mask: u32) {
+    fn warp_issued(&mut self, now: Cycle, _sm: SmId, warp: u8, _: u8, pc: u32, _mask: u32) {
         self.0.push((now, warp, pc));
     }
     fn merge(&mut self, other: &Self) {
