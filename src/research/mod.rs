@@ -30,7 +30,7 @@ use crate::report::explain::{self, Entry};
 use crate::report::schema::Status;
 use crate::session::{Options, Session};
 use crate::stats::ChipCounters;
-use crate::trace::{Command, Workload};
+use crate::trace::{Command, Kernel, Source, Workload};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A research feature.
@@ -267,12 +267,15 @@ fn buffers(workload: &Workload) -> Vec<Buffer> {
             });
         }
     }
-    let arrays = (0..Arrays::MOST as u64).map(|n| Buffer {
-        name: format!("array {n}"),
-        first: array(n),
-        bytes: array(n + 1) - array(n),
-    });
-    buffers.extend(arrays);
+    let generated = |kernel: &Kernel| matches!(kernel.header.source, Source::Synthetic(_));
+    if workload.launches().all(generated) {
+        let arrays = (0..Arrays::MOST as u64).map(|n| Buffer {
+            name: format!("array {n}"),
+            first: array(n),
+            bytes: array(n + 1) - array(n),
+        });
+        buffers.extend(arrays);
+    }
     buffers
 }
 
