@@ -18,7 +18,7 @@ mod observe;
 mod tests;
 
 pub use exhibit::{Exhibits, Figure, Table};
-pub use observe::{Finding, Observe, Observer, Section};
+pub use observe::{Finding, Join, Observe, Observer, Section};
 
 use crate::config::GpuSpec;
 use crate::error::{Error, Result};
@@ -62,12 +62,8 @@ pub const FEATURES: &[Feature] = &[
     },
 ];
 
-/// What this build can observe. The only place where features meet the probe.
-#[cfg(any(feature = "cache-research", feature = "dram-research"))]
-pub type BuildProbe = (cache::Probe, (dram::Probe, NoProbe));
-/// What this build can observe. The only place where features meet the probe.
-#[cfg(not(any(feature = "cache-research", feature = "dram-research")))]
-pub type BuildProbe = NoProbe;
+/// What this build can observe; [`NoProbe`] where it has no feature. The only place where features meet the probe.
+pub type BuildProbe = Join<cache::Probe, Join<dram::Probe, NoProbe>>;
 
 /// What is run, and on what.
 pub struct Request<'a> {

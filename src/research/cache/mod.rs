@@ -8,6 +8,8 @@ mod instruments;
 mod section;
 #[cfg(feature = "cache-research")]
 mod sharing;
+#[cfg(feature = "cache-research")]
+mod show;
 
 /// The probe.
 #[cfg(feature = "cache-research")]
