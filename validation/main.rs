@@ -24,6 +24,7 @@ mod ptx_forms;
 mod ptx_threads;
 mod report;
 mod report_laws;
+mod research;
 mod sampling;
 mod support;
 mod sweep;

@@ -15,6 +15,7 @@ pub mod explain;
 pub mod list;
 pub mod load_model;
 pub mod micro_benchmark;
+pub mod profile;
 mod project;
 pub mod record;
 pub mod research;
@@ -79,6 +80,8 @@ enum Command {
     Validate(validate::Args),
     /// Physical quantities of a GPU, fitted to measurements of a board.
     Calibrate(calibrate::Args),
+    /// Where the time and the energy of kernels go: speed of light, roofline, stalls by instruction, watts.
+    Profile(Box<profile::Args>),
     /// Kernels or a model under the instruments of research features: sections, tables, figures.
     Research(Box<research::Args>),
     /// One DRAM channel alone, fed by a request trace.
@@ -118,6 +121,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Results(args) => results::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
+        Command::Profile(args) => profile::run(&args),
         Command::Research(args) => research::run(&args),
         Command::Dram(args) => dram::run(&args),
         Command::Cache(args) => cache::run(&args),

@@ -2,6 +2,7 @@
 
 use super::common::{JsonFile, MachineArgs, ThreadArgs, winds_up};
 use super::load_model::{FormatArg, ShapeArgs};
+use super::project::ProjectArgs;
 use crate::benchmark::build::{Builder, Shape, Wanted};
 use crate::benchmark::kernels;
 use crate::error::{Error, Result};
@@ -32,9 +33,12 @@ Examples:
 #[command(mut_arg("gpu", |gpu| gpu.required(true)))]
 #[command(mut_arg("json", |json| json.long("output").visible_alias("json")))]
 pub struct Args {
-    /// Research features, separated by commas.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', required = true)]
+    /// Research features, separated by commas [default: those of the project].
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub features: Vec<String>,
+    /// What a project says.
+    #[command(flatten)]
+    pub project: ProjectArgs,
     /// Traces or generated kernels.
     #[arg(required_unless_present = "model")]
     pub inputs: Vec<String>,
@@ -78,7 +82,10 @@ pub struct Args {
 /// # Errors
 /// A feature that there is not, or not in this build; bad input; a failed run.
 pub fn run(args: &Args) -> Result<()> {
-    let features = research::chosen(&args.features)?;
+    let features = match args.features.is_empty() {
+        true => research::chosen(args.project.read()?.research_features())?,
+        false => research::chosen(&args.features)?,
+    };
     let asked = [("--output", &args.json.json), ("--html", &args.html)];
     let tables = output::check_all(&asked)?;
     output::spare(

@@ -20,7 +20,7 @@ mod profile;
 mod tests;
 
 pub use exhibit::{Exhibits, Figure, Table};
-pub use observe::{Finding, Observe, Observer, Section};
+pub use observe::{Finding, Join, Observe, Observer, Section};
 
 use crate::config::GpuSpec;
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ use crate::report::explain::{self, Entry};
 use crate::report::schema::Status;
 use crate::session::{Options, Session};
 use crate::stats::ChipCounters;
-use crate::trace::{Command, Workload};
+use crate::trace::{Command, Kernel, Source, Workload};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A research feature.
@@ -76,23 +76,9 @@ pub const FEATURES: &[Feature] = &[
     },
 ];
 
-/// What this build can observe. The only place where features meet the probe.
-#[cfg(any(
-    feature = "cache-research",
-    feature = "dram-research",
-    feature = "gpu-profiling-research"
-))]
-pub type BuildProbe = (
-    cache::Probe,
-    (dram::Probe, (profile::Probe, (energy::Probe, NoProbe))),
-);
-/// What this build can observe. The only place where features meet the probe.
-#[cfg(not(any(
-    feature = "cache-research",
-    feature = "dram-research",
-    feature = "gpu-profiling-research"
-)))]
-pub type BuildProbe = NoProbe;
+/// What this build can observe; [`NoProbe`] where it has no feature. The only place where features meet the probe.
+pub type BuildProbe =
+    Join<cache::Probe, Join<dram::Probe, Join<profile::Probe, Join<energy::Probe, NoProbe>>>>;
 
 /// What is run, and on what.
 pub struct Request<'a> {
@@ -294,12 +280,15 @@ fn buffers(workload: &Workload) -> Vec<Buffer> {
             });
         }
     }
-    let arrays = (0..Arrays::MOST as u64).map(|n| Buffer {
-        name: format!("array {n}"),
-        first: array(n),
-        bytes: array(n + 1) - array(n),
-    });
-    buffers.extend(arrays);
+    let generated = |kernel: &Kernel| matches!(kernel.header.source, Source::Synthetic(_));
+    if workload.launches().all(generated) {
+        let arrays = (0..Arrays::MOST as u64).map(|n| Buffer {
+            name: format!("array {n}"),
+            first: array(n),
+            bytes: array(n + 1) - array(n),
+        });
+        buffers.extend(arrays);
+    }
     buffers
 }
 

@@ -63,6 +63,24 @@ impl Observer for NoProbe {
     fn explain(_out: &mut Vec<Entry>) {}
 }
 
+/// A pair of observers, without those that observe nothing: a build without features observes with [`NoProbe`] itself, and
+/// has its code once.
+pub trait Before<B> {
+    /// The pair.
+    type Both: Observer;
+}
+
+impl<B: Observer> Before<B> for NoProbe {
+    type Both = B;
+}
+
+impl<P: Observe, B: Observer> Before<B> for Chosen<P> {
+    type Both = (Chosen<P>, B);
+}
+
+/// `A` and `B`.
+pub type Join<A, B> = <A as Before<B>>::Both;
+
 impl<A: Observer, B: Observer> Observer for (A, B) {
     fn find(self, study: &Study, out: &mut Vec<Finding>) -> Result<()> {
         self.0.find(study, out)?;

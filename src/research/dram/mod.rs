@@ -4,6 +4,8 @@
 mod instruments;
 #[cfg(feature = "dram-research")]
 mod section;
+#[cfg(feature = "dram-research")]
+mod show;
 
 /// The probe.
 #[cfg(feature = "dram-research")]
