@@ -178,3 +178,6 @@ fn dram(kernel: &Kernel, spec: &GpuSpec, memory: &Memory) -> f64 {
     let activates = dram.activates as f64 * row_bytes * memory.activate_byte_pj.value;
     (activates + bits * memory.bit_pj.value) * 1e-12
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! The parts close, each follows from its counters, and voltage and clock act where they should.
+
+use super::*;
+use crate::config;
+use crate::report::Report;
+use crate::session::{Options, Session};
+
+fn report(gpu: &str, input: &str, sets: &[&str]) -> (Report, GpuSpec) {
+    let session = Session::new(gpu, sets).unwrap();
+    let workload = session.open(&[input]).unwrap();
+    let report = session.run(&workload, &Options::default()).unwrap().report;
+    (report, session.spec().clone())
+}
+
+fn energy(gpu: &str, input: &str, sets: &[&str]) -> (Energy, Kernel) {
+    let (report, spec) = report(gpu, input, sets);
+    let kernel = report.kernels[0].clone();
+    let table = Coefficients::of(&spec).unwrap();
+    (Energy::of(&kernel, &spec, &table), kernel)
+}
+
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-9 * b.abs()
+}
+
+#[test]
+fn parts_sum_to_the_whole_and_power_is_energy_by_time() {
+    for gpu in ["v100", "t4", "a100-80", "rtx3090", "l4", "h100-sxm"] {
+        let (energy, kernel) = energy(gpu, "synth:copy?bytes=256KiB", &[]);
+        let sum: f64 = energy.parts().iter().map(|(_, joules)| joules).sum();
+        assert!(close(energy.total_j, sum) && sum > 0.0, "{gpu}");
+        assert!(
+            close(energy.average_w * kernel.time_us * 1e-6, sum),
+            "{gpu}"
+        );
+        for (part, joules) in energy.parts() {
+            assert!(joules >= 0.0, "{gpu}: {part}");
+        }
+    }
+}
+
+/// A megabyte is read and one written: 2 x 2^20 x 8 bits, and the rows that were opened.
+#[test]
+fn memory_is_paid_by_the_bit_and_by_the_row() {
+    let (energy, kernel) = energy("v100", "synth:copy?bytes=1MiB", &[]);
+    let table = Coefficients::of(&config::load("v100", &[]).unwrap().spec).unwrap();
+    let dram = &kernel.dram.counters;
+    assert_eq!(
+        dram.reads,
+        (1 << 20) / 32 + kernel.fetch.counters.sector_requests
+    );
+    let bits = ((dram.reads + dram.writes) * 256) as f64 * table.memory.bit_pj.value;
+    let rows = (dram.activates * 1024) as f64 * table.memory.activate_byte_pj.value;
+    assert!(dram.activates > 0);
+    assert!(close(energy.dram_j, (bits + rows) * 1e-12));
+}
+
+/// Twice the work of lanes is twice the energy of lanes; one lane of 32 pays a thirty-second.
+#[test]
+fn lanes_are_paid_one_by_one() {
+    let of = |block: u32| {
+        let input = format!("synth:ffma?grid=1&block={block}");
+        energy("v100", &input, &[]).0
+    };
+    let (one, whole) = (of(1), of(32));
+    let table = Coefficients::of(&config::load("v100", &[]).unwrap().spec).unwrap();
+    assert!(table.fma_lane_pj.value > 0.0);
+    assert!(
+        close(32.0 * one.lanes_j, whole.lanes_j),
+        "{} {}",
+        one.lanes_j,
+        whole.lanes_j
+    );
+    assert!(close(one.front_end_j, whole.front_end_j));
+}
+
+/// Below the first point of its curve the voltage does not change: events cost the same at half the clock, and what leaks
+/// leaks twice as long.
+#[test]
+fn a_slower_clock_at_the_same_voltage_costs_time_only() {
+    let input = "synth:ffma?grid=80&block=256";
+    let at = |clock: &str| energy("v100", input, &[clock]).0;
+    let (fast, slow) = (
+        at("gpu.core_clock_khz=800 MHz"),
+        at("gpu.core_clock_khz=400 MHz"),
+    );
+    for (a, b) in [
+        (fast.lanes_j, slow.lanes_j),
+        (fast.register_file_j, slow.register_file_j),
+        (fast.front_end_j, slow.front_end_j),
+    ] {
+        assert!(a > 0.0 && close(a, b), "{a} {b}");
+    }
+    assert!(slow.static_j > 1.9 * fast.static_j && slow.static_j < 2.1 * fast.static_j);
+    // At the clock of the table, the square of 0.9124 / 0.75 volts dearer.
+    let ratio = at("gpu.core_clock_khz=1417 MHz").lanes_j / fast.lanes_j;
+    let volts: f64 = (0.9 + 0.15 * 37.0 / 247.0) / 0.75;
+    assert!((ratio - volts.powi(2)).abs() < 1e-3, "{ratio}");
+}
+
+#[test]
+fn a_chip_without_coefficients_is_refused_by_name() {
+    let spec = config::load("b200", &[]).unwrap().spec;
+    let error = Coefficients::of(&spec).unwrap_err();
+    assert_eq!(error.exit_status(), 2);
+    assert!(error.to_string().contains("blackwell_gb100"), "{error}");
+}
