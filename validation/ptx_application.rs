@@ -11,7 +11,7 @@ fn kernels() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("validation/kernels")
 }
 
-fn run(ptx: &str, text: &str) -> Result<(Workload, Report), String> {
+pub(super) fn run(ptx: &str, text: &str) -> Result<(Workload, Report), String> {
     let launch = kernels().join("launch.toml");
     let application = Application::parse(&launch, text).map_err(|e| e.to_string())?;
     let how = How {
@@ -27,7 +27,7 @@ fn atax() -> String {
     std::fs::read_to_string(kernels().join("atax.toml")).expect("part of the repository")
 }
 
-fn floats(bytes: &[u8]) -> Vec<f32> {
+pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
     let words = bytes.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
     words.map(f32::from_le_bytes).collect()
 }
@@ -202,7 +202,7 @@ fn own(ptx: &str, kernel: &str, shape: &str, buffers: &[u64], numbers: &[i32]) -
         .collect()
 }
 
-fn close(kernel: &str, got: &[f32], want: impl Iterator<Item = f64>) {
+pub(super) fn close(kernel: &str, got: &[f32], want: impl Iterator<Item = f64>) {
     let want: Vec<f64> = want.collect();
     assert_eq!(got.len(), want.len(), "{kernel}");
     let scale = want.iter().fold(1e-9f64, |m, w| m.max(w.abs()));
