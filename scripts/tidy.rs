@@ -303,7 +303,6 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "memory_limit",
             "model",
             "output",
-            "probe",
             "progress",
             "ptx",
             "report",
