@@ -12,6 +12,7 @@ pub mod correlate;
 pub mod diff;
 pub mod dram;
 pub mod explain;
+mod kanata;
 pub mod list;
 pub mod load_model;
 pub mod micro_benchmark;

@@ -1,9 +1,13 @@
 //! `profile`: where the time and the energy of kernels go, as Nsight Compute would show it.
 
-use super::common::{JsonFile, MachineArgs, ThreadArgs};
+use super::common::{JsonFile, MachineArgs, ThreadArgs, winds_up};
+use super::kanata;
 use super::load_model::ShapeArgs;
+use super::project::ProjectArgs;
 use super::research;
 use crate::error::Result;
+use crate::output;
+use crate::session::Options;
 use std::path::PathBuf;
 
 /// The feature whose instruments are on.
@@ -19,6 +23,7 @@ warps wait, and at which instruction) and `energy` (joules and watts by part) un
 
 Examples:
   phantom-gpu profile traces/sgemm.pgt --gpu v100 --output p.json
+  phantom-gpu profile traces/sgemm.pgt --gpu v100 --kanata k.log --window 1000:2000
   phantom-gpu profile 'synth:softmax?rows=4096&cols=1024' --gpu a100-80 --html p.html"
 )]
 #[command(mut_arg("gpu", |gpu| gpu.required(true)))]
@@ -48,6 +53,9 @@ pub struct Args {
     /// Write each table as LaTeX and each figure as SVG to this folder.
     #[arg(long, value_name = "DIR")]
     pub latex: Option<PathBuf>,
+    /// The log of an SM.
+    #[command(flatten)]
+    pub log: kanata::Args,
     /// Stop after so many core cycles, with what there is.
     #[arg(long, value_name = "N")]
     pub max_cycles: Option<u64>,
@@ -62,9 +70,16 @@ pub struct Args {
 /// A build without the feature; bad input; a failed run.
 pub fn run(args: &Args) -> Result<()> {
     let args = args.clone();
-    research::run(&research::Args {
+    output::check_all(&[
+        ("--output", &args.json.json),
+        ("--html", &args.html),
+        ("--kanata", &args.log.kanata),
+    ])?;
+    let threads = usize::from(args.threads.threads);
+    let log = args.log;
+    let study = research::Args {
         features: vec![FEATURE.to_owned()],
-        project: Default::default(),
+        project: ProjectArgs::default(),
         inputs: args.inputs,
         model: args.model,
         format: None,
@@ -77,5 +92,21 @@ pub fn run(args: &Args) -> Result<()> {
         latex: args.latex,
         max_cycles: args.max_cycles,
         memory_limit: args.memory_limit,
-    })
+    };
+    if log.kanata.is_some() {
+        log.sm_of(study.machine.load()?.spec().sms)?;
+    }
+    research::run(&study)?;
+    if log.kanata.is_none() {
+        return Ok(());
+    }
+    let session = study.machine.load()?;
+    let workload = research::workload(&study, &session)?;
+    let options = Options {
+        threads,
+        memory_limit: study.memory_limit,
+        stop: Some(winds_up()),
+        ..Options::default()
+    };
+    kanata::run(&log, &session, &workload, options)
 }

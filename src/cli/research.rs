@@ -141,7 +141,7 @@ fn folder(path: &Path) -> Result<MadeFolders> {
 }
 
 /// What is run.
-fn workload(args: &Args, session: &Session) -> Result<Workload> {
+pub(super) fn workload(args: &Args, session: &Session) -> Result<Workload> {
     let Some(model) = &args.model else {
         let shapes = &args.shapes;
         if shapes.batch_size.is_some() || shapes.seq_len.is_some() {

@@ -105,3 +105,19 @@ fn a_chip_without_coefficients_is_refused_by_name() {
     assert_eq!(error.exit_status(), 2);
     assert!(error.to_string().contains("blackwell_gb100"), "{error}");
 }
+
+/// DEVIATIONS.md, E2: a board takes its 400 W here. Half of that is what GV100's coefficients, scaled, come to.
+#[test]
+fn products_on_a100_are_far_below_the_limit_of_the_board() {
+    let session = Session::new::<&str>("a100-80", &[]).unwrap();
+    let workload = session
+        .open(&["synth:gemm?m=2048&n=4096&k=2048&type=f16"])
+        .unwrap();
+    let settings = crate::sampling::Settings::default();
+    let memo = crate::sampling::Memo::default();
+    let run = session.sample(&workload, &Options::default(), settings, &memo);
+    let kernel = &run.unwrap().report.kernels[0];
+    let table = Coefficients::of(session.spec()).unwrap();
+    let watts = Energy::of(kernel, session.spec(), &table).average_w;
+    assert!((150.0..230.0).contains(&watts), "{watts}");
+}

@@ -10,6 +10,8 @@
 
 #[cfg(feature = "cache-research")]
 pub mod address_log;
+#[cfg(feature = "gpu-profiling-research")]
+pub mod issue_log;
 #[cfg(test)]
 mod tests;
 
@@ -97,6 +99,9 @@ pub struct Instruments {
     pub chosen: Vec<&'static str>,
     /// What is at which addresses, as far as it is known.
     pub buffers: Vec<Buffer>,
+    /// Which issues are logged.
+    #[cfg(feature = "gpu-profiling-research")]
+    pub issues: Option<issue_log::IssueWindow>,
 }
 
 /// Memory of the program that is known by a name.

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What real GPUs have and this machine has not.
 pub const UNMODELLED: &[&str] = &[
     "address translation: no TLB, no page walks",
-    "energy and power: no `energy` section; no power or thermal throttling, clocks are constant",
+    "energy and power: `profile` has them beside the report; no power or thermal throttling, clocks are constant",
     "TMA, wgmma, mbarrier, thread-block clusters and distributed shared memory",
     "texture and surface units; texture instructions take the memory path",
     "L2 data compression and residency control",

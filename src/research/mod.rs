@@ -243,6 +243,7 @@ pub fn run(request: &Request) -> Result<Outcome> {
     let instruments = Instruments {
         chosen: request.features.clone(),
         buffers: buffers(request.workload),
+        ..Instruments::default()
     };
     let options = options(request, &progress, instruments);
     let run = || {

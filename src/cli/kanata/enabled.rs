@@ -1,0 +1,132 @@
+//! A run up to the end of the window whose issues are logged, and the log in Konata's format.
+
+use super::Args;
+use crate::engine::Cycle;
+use crate::error::{Error, Result};
+use crate::output;
+use crate::probe::issue_log::{Issue, IssueLog, IssueWindow};
+use crate::session::Session;
+use crate::simulation::Options;
+use crate::trace::{Code, Workload};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// Runs `workload` once more, to the end of the window, and writes the log that was asked for.
+///
+/// # Errors
+/// As [`Session::run_with`]; an SM that the machine has not; a file that cannot be written.
+pub fn run(args: &Args, session: &Session, workload: &Workload, options: Options) -> Result<()> {
+    let Some(file) = &args.kanata else {
+        return Ok(());
+    };
+    let window = args.window;
+    let mut options = options;
+    options.max_cycles = Some(window.to);
+    options.instruments.issues = Some(IssueWindow {
+        sm: args.sm_of(session.spec().sms)?,
+        from: window.from,
+        to: window.to,
+    });
+    let outcome = session.run_with::<IssueLog>(workload, &options)?;
+    let codes: Vec<&Code> = workload.launches().map(|kernel| &*kernel.code).collect();
+    let issues = outcome.run.probe.issues();
+    output::write(file, |out| {
+        write(&issues, &codes, window.from, out).map_err(|e| Error::io(file, e))
+    })
+}
+
+/// A line of the log, with the cycle at which it stands; ties keep their order.
+type Line = (Cycle, u8, String);
+
+/// Each instruction is a row: `Wt` from the issue before it of the same warp, `Is` in the cycle of its issue.
+fn write(issues: &[Issue], codes: &[&Code], from: Cycle, out: &mut dyn Write) -> io::Result<()> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut last: BTreeMap<u8, Cycle> = BTreeMap::new();
+    for (id, issue) in issues.iter().enumerate() {
+        let begin = last.insert(issue.warp, issue.at + 1).unwrap_or(issue.at);
+        let begin = begin.clamp(from, issue.at);
+        lines.push((begin, 1, format!("I\t{id}\t{id}\t{}", issue.warp)));
+        let name = name_of(codes, issue);
+        let lanes = issue.mask.count_ones();
+        lines.push((
+            begin,
+            1,
+            format!("L\t{id}\t0\tw{} {:#06x}: {name}", issue.warp, issue.pc),
+        ));
+        let lost: Vec<String> = issue
+            .lost()
+            .map(|(label, slots)| format!("{} {slots}", label.name()))
+            .collect();
+        let lost = match lost.is_empty() {
+            true => "none".to_owned(),
+            false => lost.join(", "),
+        };
+        lines.push((
+            begin,
+            1,
+            format!("L\t{id}\t1\t{lanes} lanes; slots lost before it: {lost}"),
+        ));
+        if begin < issue.at {
+            lines.push((begin, 2, format!("S\t{id}\t0\tWt")));
+            lines.push((issue.at, 0, format!("E\t{id}\t0\tWt")));
+        }
+        lines.push((issue.at, 2, format!("S\t{id}\t0\tIs")));
+        lines.push((issue.at + 1, 0, format!("E\t{id}\t0\tIs")));
+        lines.push((issue.at + 1, 0, format!("R\t{id}\t{id}\t0")));
+    }
+    lines.sort_by_key(|(at, order, _)| (*at, *order));
+    writeln!(out, "Kanata\t0004")?;
+    let mut now = lines.first().map_or(from, |(at, ..)| *at);
+    writeln!(out, "C=\t{now}")?;
+    for (at, _, line) in &lines {
+        if *at > now {
+            writeln!(out, "C\t{}", at - now)?;
+            now = *at;
+        }
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// The instruction as the trace has it.
+fn name_of<'a>(codes: &[&'a Code], issue: &Issue) -> &'a str {
+    let code = codes.get(issue.kernel);
+    let inst = code.and_then(|code| code.insts.iter().find(|inst| inst.pc == issue.pc));
+    match (code, inst) {
+        (Some(code), Some(inst)) => &code.mnemonics[usize::from(inst.mnemonic)],
+        _ => "?",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Label;
+
+    #[test]
+    fn a_row_waits_from_the_issue_before_it_and_issues_for_a_cycle() {
+        let issue = |at, warp, pc, lost| Issue {
+            at,
+            warp,
+            kernel: 0,
+            pc,
+            mask: u32::MAX,
+            lost,
+        };
+        let none = [(Label::Misc, 0); 2];
+        let waits = [(Label::Wait, 3), (Label::Misc, 0)];
+        let issues = [
+            issue(10, 0, 0, none),
+            issue(11, 1, 0, none),
+            issue(15, 0, 16, waits),
+        ];
+        let mut text = Vec::new();
+        write(&issues, &[], 10, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let expected = "Kanata\t0004\nC=\t10\nI\t0\t0\t0\nL\t0\t0\tw0 0x0000: ?\nL\t0\t1\t32 lanes; slots lost before it: none\n\
+            S\t0\t0\tIs\nC\t1\nE\t0\t0\tIs\nR\t0\t0\t0\nI\t1\t1\t1\nL\t1\t0\tw1 0x0000: ?\nL\t1\t1\t32 lanes; slots lost before \
+            it: none\nI\t2\t2\t0\nL\t2\t0\tw0 0x0010: ?\nL\t2\t1\t32 lanes; slots lost before it: wait 3\nS\t1\t0\tIs\nS\t2\t0\tWt\n\
+            C\t1\nE\t1\t0\tIs\nR\t1\t1\t0\nC\t3\nE\t2\t0\tWt\nS\t2\t0\tIs\nC\t1\nE\t2\t0\tIs\nR\t2\t2\t0\n";
+        assert_eq!(text, expected);
+    }
+}
