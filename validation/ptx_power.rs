@@ -172,7 +172,7 @@ fn a_layer_is_adjusted() {
 fn heat_spreads() {
     let (rows, cols) = (30usize, 40usize);
     let (power, start) = (fractions(rows * cols, 1), fractions(rows * cols, 2));
-    let [cap, x, y, z] = [0.25f32, 0.1, 0.15, 0.05];
+    let [step, capacity, x, y, z] = [0.5f32, 2.0, 8.0, 6.0, 20.0];
     let args = [
         Arg::Floats(&power),
         Arg::Floats(&start),
@@ -180,7 +180,8 @@ fn heat_spreads() {
         Arg::Int(2),
         Arg::Int(rows as u32),
         Arg::Int(cols as u32),
-        Arg::Float(cap),
+        Arg::Float(step),
+        Arg::Float(capacity),
         Arg::Float(x),
         Arg::Float(y),
         Arg::Float(z),
@@ -199,8 +200,8 @@ fn heat_spreads() {
             let (r, c, t) = (i / cols, i % cols, now[i]);
             let vertical = at(r + 1, c) + at(r.saturating_sub(1), c) - 2.0 * t;
             let horizontal = at(r, c + 1) + at(r, c.saturating_sub(1)) - 2.0 * t;
-            let flow = vertical * double(y) + horizontal * double(x) + (80.0 - t) * double(z);
-            t + double(cap) * (double(power[i]) + flow)
+            let flow = vertical / double(y) + horizontal / double(x) + (80.0 - t) / double(z);
+            t + double(step / capacity) * (double(power[i]) + flow)
         });
         now = then.collect();
     }

@@ -155,7 +155,7 @@ extern "C" __global__ void histogram_bytes(unsigned* partial, const uint4* in, u
 #pragma unroll
         for (int w = 0; w < 4; w++) {
 #pragma unroll
-            for (int b = 0; b < 4; b++) own[((words[w] >> (8 * b + 2)) & 63) * 64]++;
+            for (int b = 0; b < 4; b++) own[(b ? words[w] >> (8 * b - 4) : words[w] << 4) & 0xfc0]++;
         }
     }
     __syncthreads();
