@@ -2,6 +2,8 @@
 //! computed here once more.
 
 use super::ptx_application::{close, floats, run};
+use phantom_gpu::internals::ptx::launch::Application;
+use std::path::Path;
 
 /// An argument, or a variable of the module: what a buffer holds before, its elements if nobody fills it, or a number.
 pub(super) enum Arg<'a> {
@@ -92,6 +94,39 @@ pub(super) fn double(value: f32) -> f64 {
     f64::from(value)
 }
 
+/// What `power.csv` names is there: a launch file that can be read, its kernel in the PTX, the machine, or a generated
+/// kernel.
+#[test]
+fn the_list_of_kernels_can_be_run() {
+    let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("validation/kernels");
+    let text = |name: &str| {
+        let path = kernels.join(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    };
+    let list = text("power/power.csv");
+    let mut rows = csv::Reader::from_reader(list.as_bytes());
+    let mut count = 0;
+    for row in rows.records() {
+        let row = row.expect("a row of as many fields as the first");
+        let [name, ptx, entry, launch, gpu] = [0, 1, 2, 3, 4].map(|i| &row[i]);
+        assert!(text(gpu).contains("base = "), "{name}");
+        let watts: f64 = row[6].parse().expect("a number of watts");
+        assert!((100.0..250.0).contains(&watts), "{name}: {watts} W");
+        match ptx {
+            "" => assert!(launch.starts_with("synth:"), "{name}: {launch}"),
+            ptx => {
+                let asked = text(launch);
+                let application = Application::parse(&kernels.join(launch), &asked);
+                assert!(application.is_ok(), "{name}: {:?}", application.err());
+                assert!(asked.contains(&format!("kernel = \"{entry}\"\n")), "{name}");
+                assert!(text(ptx).contains(&format!(".entry {entry}(")), "{name}");
+            }
+        }
+        count += 1;
+    }
+    assert_eq!(count, 25);
+}
+
 #[test]
 fn a_layer_goes_forward() {
     let (rows, units) = (32usize, 16usize);
@@ -115,7 +150,7 @@ fn a_layer_goes_forward() {
         (row..row + count).map(product).sum()
     };
     let under = |row: usize| {
-        if row % 16 == 0 {
+        if row.is_multiple_of(16) {
             16
         } else {
             1 << (row % 16).trailing_zeros()
@@ -155,7 +190,7 @@ fn a_layer_is_adjusted() {
         0.3 * double(delta[i % 17]) * input + 0.3 * double(before[i])
     };
     let cells = 0..weights.len();
-    let moved = |i: usize| if i % 17 == 0 { 0.0 } else { step(i) };
+    let moved = |i: usize| if i.is_multiple_of(17) { 0.0 } else { step(i) };
     let new = cells.clone().map(|i| double(weights[i]) + moved(i));
     close("layer_adjust", &as_floats(&all[2]), new);
     let kept = cells.map(|i| {
@@ -172,7 +207,7 @@ fn a_layer_is_adjusted() {
 fn heat_spreads() {
     let (rows, cols) = (30usize, 40usize);
     let (power, start) = (fractions(rows * cols, 1), fractions(rows * cols, 2));
-    let [cap, x, y, z] = [0.25f32, 0.1, 0.15, 0.05];
+    let [step, capacity, x, y, z] = [0.5f32, 2.0, 8.0, 6.0, 20.0];
     let args = [
         Arg::Floats(&power),
         Arg::Floats(&start),
@@ -180,7 +215,8 @@ fn heat_spreads() {
         Arg::Int(2),
         Arg::Int(rows as u32),
         Arg::Int(cols as u32),
-        Arg::Float(cap),
+        Arg::Float(step),
+        Arg::Float(capacity),
         Arg::Float(x),
         Arg::Float(y),
         Arg::Float(z),
@@ -199,8 +235,8 @@ fn heat_spreads() {
             let (r, c, t) = (i / cols, i % cols, now[i]);
             let vertical = at(r + 1, c) + at(r.saturating_sub(1), c) - 2.0 * t;
             let horizontal = at(r, c + 1) + at(r, c.saturating_sub(1)) - 2.0 * t;
-            let flow = vertical * double(y) + horizontal * double(x) + (80.0 - t) * double(z);
-            t + double(cap) * (double(power[i]) + flow)
+            let flow = vertical / double(y) + horizontal / double(x) + (80.0 - t) / double(z);
+            t + double(step / capacity) * (double(power[i]) + flow)
         });
         now = then.collect();
     }

@@ -168,6 +168,34 @@ fn sorting_is_stable() {
     assert_eq!((&all[0], &all[1]), (&keys, &values));
 }
 
+#[test]
+fn pieces_are_merged() {
+    let keys: Vec<u32> = words(4096, 1).iter().map(|w| w % 3000).collect();
+    let mut pairs: Vec<(u32, u32)> = keys.into_iter().zip(0..).collect();
+    pairs.chunks_mut(1024).for_each(|part| part.sort());
+    let (keys, values): (Vec<u32>, Vec<u32>) = pairs.iter().copied().unzip();
+    let args = [
+        Arg::Words(&keys),
+        Arg::Out(32),
+        Arg::Out(32),
+        Arg::Int(1024),
+    ];
+    let cuts = launched(PTX, "cut", "grid = 1\nblock = 32", &args, &[]);
+    let args = [
+        Arg::Out(4096),
+        Arg::Out(4096),
+        Arg::Words(&keys),
+        Arg::Words(&values),
+        Arg::Words(&cuts[1]),
+        Arg::Words(&cuts[2]),
+        Arg::Int(1024),
+    ];
+    let all = launched(PTX, "merge_pieces", "grid = 32\nblock = 128", &args, &[]);
+    pairs.chunks_mut(2048).for_each(|part| part.sort());
+    let (keys, values): (Vec<u32>, Vec<u32>) = pairs.into_iter().unzip();
+    assert_eq!((&all[0], &all[1]), (&keys, &values));
+}
+
 /// The exclusive or of the numbers whose bits are set.
 fn mixed(bits: u32, numbers: &[u32]) -> u32 {
     let set = numbers

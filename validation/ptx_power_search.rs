@@ -44,8 +44,10 @@ fn tree(kernel: &str, buffers: &[(&str, Vec<u32>)], more: &str) -> Vec<u32> {
     let queries = buffers[0].1.len();
     let mut args = String::new();
     for (name, values) in buffers {
+        // Numbers of nodes have 64 bits.
+        let bits = if name.starts_with('n') { 64 } else { 32 };
         text.push_str(&format!(
-            "[[buffers]]\nname = \"{name}\"\ntype = \"i32\"\ncount = {queries}\ninit = \"values\"\nvalues = {values:?}\n"
+            "[[buffers]]\nname = \"{name}\"\ntype = \"i{bits}\"\ncount = {queries}\ninit = \"values\"\nvalues = {values:?}\n"
         ));
         args.push_str(&format!("{{ buffer = \"{name}\" }},"));
     }

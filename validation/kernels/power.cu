@@ -13,8 +13,10 @@ extern "C" __global__ void layer_forward(const float* input, float* weights, flo
     __syncthreads();
     product[row][unit] *= value[row];
     __syncthreads();
-    for (int step = 1; step < 16; step *= 2) {
-        if (row % (2 * step) == 0) product[row][unit] += product[row + step][unit];
+    // How many rows are joined is a power in floating point on the board, too: the work of its pipes says so.
+    for (int level = 1; level <= __log2f(16.0f); level++) {
+        int joined = __powf(2.0f, level);
+        if (row % joined == 0) product[row][unit] += product[row + joined / 2][unit];
         __syncthreads();
     }
     weights[at] = product[row][unit];
@@ -44,8 +46,8 @@ extern "C" __global__ void layer_adjust(const float* delta, int units, const flo
 // a halo that several CTAs compute. Cells outside of the grid are as warm as the border. Second differences are double
 // precision, and all that is added to them.
 
-extern "C" __global__ void heat(const float* power, const float* in, float* out, int steps, int rows, int cols, float per_cap,
-                                float per_x, float per_y, float per_z) {
+extern "C" __global__ void heat(const float* power, const float* in, float* out, int steps, int rows, int cols, float step,
+                                float capacity, float resist_x, float resist_y, float resist_z) {
     __shared__ float now[16][16], source[16][16], then[16][16];
     int inner = 16 - 2 * steps, tx = threadIdx.x, ty = threadIdx.y;
     int y = inner * (int)blockIdx.y - steps + ty, x = inner * (int)blockIdx.x - steps + tx;
@@ -57,6 +59,7 @@ extern "C" __global__ void heat(const float* power, const float* in, float* out,
     __syncthreads();
     int up = y == 0 ? ty : ty - 1, down = y == rows - 1 ? ty : ty + 1;
     int left = x == 0 ? tx : tx - 1, right = x == cols - 1 ? tx : tx + 1;
+    float per_cap = step / capacity, per_x = 1.0f / resist_x, per_y = 1.0f / resist_y, per_z = 1.0f / resist_z;
     bool last = false;
     for (int i = 0; i < steps; i++) {
         last = inside && tx > i && tx < 15 - i && ty > i && ty < 15 - i;
@@ -95,7 +98,7 @@ extern "C" __global__ void cheapest_way(int steps, const int* wall, const int* f
 }
 
 // ---- Anisotropic diffusion that lessens speckle: the four differences of a pixel, and its diffusion coefficient. The
-// image is stored by columns; who is a neighbour is read from memory.
+// image is stored by columns; who is a neighbour is read from memory. The coefficient's steps are of double precision.
 
 extern "C" __global__ void diffusion(int rows, int cols, const int* north, const int* south, const int* west, const int* east,
                                      float* dn, float* ds, float* dw, float* de, float q0, float* coefficient,
@@ -107,8 +110,8 @@ extern "C" __global__ void diffusion(int rows, int cols, const int* north, const
     float n = image[north[row] + rows * col] - j, s = image[south[row] + rows * col] - j;
     float w = image[row + rows * west[col]] - j, e = image[row + rows * east[col]] - j;
     float g = (n * n + s * s + w * w + e * e) / (j * j), l = (n + s + w + e) / j;
-    float of = 1.0f + 0.25f * l, q = (0.5f * g - 0.0625f * (l * l)) / (of * of);
-    float c = 1.0f / (1.0f + (q - q0) / (q0 * (1.0f + q0)));
+    float above = 0.5 * g - (1.0 / 16.0) * (l * l), below = 1.0 + 0.25 * l, q = above / (below * below);
+    float c = 1.0 / (1.0 + (q - q0) / (q0 * (1.0f + q0)));
     dn[i] = n;
     ds[i] = s;
     dw[i] = w;
@@ -171,7 +174,7 @@ extern "C" __global__ void plant(Node* nodes, int* records, int inner, int fan, 
 }
 
 // The thread whose key is the last that is not above the query's knows the child where it is.
-__device__ void descend(const Node* nodes, int count, const int* now, int* next, int query) {
+__device__ void descend(const Node* nodes, int count, const long long* now, long long* next, int query) {
     int t = threadIdx.x;
     if (nodes[*now].key[t] <= query && nodes[*now].key[t + 1] > query) {
         int child = nodes[*now].child[t];
@@ -179,8 +182,8 @@ __device__ void descend(const Node* nodes, int count, const int* now, int* next,
     }
 }
 
-extern "C" __global__ void tree_find(int height, const Node* nodes, int count, const int* records, int* now, int* next,
-                                     const int* queries, int* answers) {
+extern "C" __global__ void tree_find(int height, const Node* nodes, int count, const int* records, long long* now,
+                                     long long* next, const int* queries, int* answers) {
     int t = threadIdx.x, q = blockIdx.x;
     for (int level = 0; level < height; level++) {
         descend(nodes, count, now + q, next + q, queries[q]);
@@ -191,8 +194,9 @@ extern "C" __global__ void tree_find(int height, const Node* nodes, int count, c
     if (nodes[now[q]].key[t] == queries[q]) answers[q] = records[nodes[now[q]].child[t]];
 }
 
-extern "C" __global__ void tree_range(int height, const Node* nodes, int count, int* now, int* next, int* now_end, int* next_end,
-                                      const int* starts, const int* ends, int* first, int* length) {
+extern "C" __global__ void tree_range(int height, const Node* nodes, int count, long long* now, long long* next,
+                                      long long* now_end, long long* next_end, const int* starts, const int* ends, int* first,
+                                      int* length) {
     int t = threadIdx.x, q = blockIdx.x;
     for (int level = 0; level < height; level++) {
         descend(nodes, count, now + q, next + q, starts[q]);

@@ -147,7 +147,7 @@ extern "C" __global__ void histogram_bytes(unsigned* partial, const uint4* in, u
 #pragma unroll
     for (int i = 0; i < 16; i++) ((unsigned*)counts)[t + 64 * i] = 0;
     // Threads that are 16 apart share a word.
-    unsigned char* own = counts + ((t & 15) * 4 + (t >> 4));
+    unsigned own = (t & 15) * 4 + (t >> 4);
     __syncthreads();
     for (unsigned i = blockIdx.x * 64 + t; i < count; i += gridDim.x * 64) {
         uint4 four = in[i];
@@ -155,7 +155,7 @@ extern "C" __global__ void histogram_bytes(unsigned* partial, const uint4* in, u
 #pragma unroll
         for (int w = 0; w < 4; w++) {
 #pragma unroll
-            for (int b = 0; b < 4; b++) own[((words[w] >> (8 * b + 2)) & 63) * 64]++;
+            for (int b = 0; b < 4; b++) counts[own | ((b ? words[w] >> (8 * b - 4) : words[w] << 4) & 0xfc0)]++;
         }
     }
     __syncthreads();
@@ -167,12 +167,12 @@ extern "C" __global__ void histogram_bytes(unsigned* partial, const uint4* in, u
 
 // ---- Merge sort: where a key goes follows from its rank in the other sequence.
 
-// How many of the first `n` (a power of two) sorted keys are less than `key`, or not greater.
+// How many of the `n` sorted keys are less than `key`, or not greater; `most` is a power of two, and not less than `n`.
 template <bool EQUAL>
-__device__ unsigned rank_in(unsigned key, const unsigned* keys, unsigned n) {
+__device__ unsigned rank_in(unsigned key, const unsigned* keys, unsigned n, unsigned most) {
     unsigned rank = 0;
 #pragma unroll
-    for (unsigned step = n; step > 0; step >>= 1) {
+    for (unsigned step = most; step > 0; step >>= 1) {
         unsigned to = min(rank + step, n);
         unsigned other = keys[to - 1];
         if (EQUAL ? other <= key : other < key) rank = to;
@@ -195,7 +195,7 @@ extern "C" __global__ void merge_sort_shared(unsigned* out_key, unsigned* out_va
         unsigned *key = keys + 2 * (t - i), *value = values + 2 * (t - i);
         __syncthreads();
         unsigned ka = key[i], va = value[i], kb = key[i + n], vb = value[i + n];
-        unsigned a = rank_in<false>(ka, key + n, n) + i, b = rank_in<true>(kb, key, n) + i;
+        unsigned a = rank_in<false>(ka, key + n, n, n) + i, b = rank_in<true>(kb, key, n, n) + i;
         __syncthreads();
         key[a] = ka;
         value[a] = va;
@@ -207,6 +207,76 @@ extern "C" __global__ void merge_sort_shared(unsigned* out_key, unsigned* out_va
     out_value[at] = values[t];
     out_key[at + 512] = keys[t + 512];
     out_value[at + 512] = values[t + 512];
+}
+
+// Every 128th key of two sequences of `n` keys cuts both: the pieces between two cuts have at most 128 keys of each, and
+// follow each other in the result. A thread finds where a cut is in the other sequence, and which cut of all it is.
+extern "C" __global__ void cut(const unsigned* keys, unsigned* from_a, unsigned* from_b, unsigned n) {
+    unsigned cuts = n / 128, i = blockIdx.x * blockDim.x + threadIdx.x, pair = i / (2 * cuts), own = i % (2 * cuts);
+    const unsigned *a = keys + pair * 2 * n, *b = a + n;
+    bool in_a = own < cuts;
+    unsigned at = 128 * (in_a ? own : own - cuts);
+    unsigned there = in_a ? rank_in<false>(a[at], b, n, n) : rank_in<true>(b[at], a, n, n);
+    unsigned which = pair * 2 * cuts + at / 128 + (there + 127) / 128;
+    from_a[which] = in_a ? at : there;
+    from_b[which] = in_a ? there : at;
+}
+
+// Merges one piece with 128 threads.
+extern "C" __global__ void merge_pieces(unsigned* out_key, unsigned* out_value, const unsigned* in_key, const unsigned* in_value,
+                                        const unsigned* from_a, const unsigned* from_b, unsigned n) {
+    __shared__ unsigned keys[256], values[256], place[5];
+    unsigned t = threadIdx.x, pieces = 2 * (n / 128), piece = blockIdx.x;
+    if (t == 0) {
+        bool last = piece % pieces == pieces - 1;
+        unsigned a = from_a[piece], b = from_b[piece], base = piece / pieces * 2 * n;
+        place[0] = base + a;
+        place[1] = base + n + b;
+        place[2] = (last ? n : from_a[piece + 1]) - a;
+        place[3] = (last ? n : from_b[piece + 1]) - b;
+        place[4] = base + a + b;
+    }
+    __syncthreads();
+    unsigned a = place[0], b = place[1], of_a = place[2], of_b = place[3], to = place[4];
+    if (t < of_a) {
+        keys[t] = in_key[a + t];
+        values[t] = in_value[a + t];
+    }
+    if (t < of_b) {
+        keys[128 + t] = in_key[b + t];
+        values[128 + t] = in_value[b + t];
+    }
+    __syncthreads();
+    unsigned ka, va, kb, vb, at_a, at_b;
+    if (t < of_a) {
+        ka = keys[t];
+        va = values[t];
+        at_a = t + (of_b ? rank_in<false>(ka, keys + 128, of_b, 128) : 0);
+    }
+    if (t < of_b) {
+        kb = keys[128 + t];
+        vb = values[128 + t];
+        at_b = t + (of_a ? rank_in<true>(kb, keys, of_a, 128) : 0);
+    }
+    __syncthreads();
+    if (t < of_a) {
+        keys[at_a] = ka;
+        values[at_a] = va;
+    }
+    if (t < of_b) {
+        keys[at_b] = kb;
+        values[at_b] = vb;
+    }
+    __syncthreads();
+    // What has come together is written in two parts, as long as those that were read.
+    if (t < of_a) {
+        out_key[to + t] = keys[t];
+        out_value[to + t] = values[t];
+    }
+    if (t < of_b) {
+        out_key[to + of_a + t] = keys[of_a + t];
+        out_value[to + of_a + t] = values[of_a + t];
+    }
 }
 
 // ---- Low-discrepancy sequences: the exclusive or of the direction numbers of the bits that are set.
