@@ -16,6 +16,7 @@ pub mod schema;
 pub mod sections;
 pub mod table;
 pub mod timeline;
+pub mod translation;
 pub mod validity;
 
 pub use derive::microseconds;
@@ -29,6 +30,7 @@ pub fn features() -> Vec<&'static str> {
     [
         ("cache-research", cfg!(feature = "cache-research")),
         ("dram-research", cfg!(feature = "dram-research")),
+        ("memory-research", cfg!(feature = "memory-research")),
         ("micro-benchmarking", cfg!(feature = "micro-benchmarking")),
         ("studies", cfg!(feature = "studies")),
     ]

@@ -4,8 +4,7 @@
 use crate::config::GpuSpec;
 use crate::engine::{Cycle, Team};
 use crate::error::Result;
-use crate::gpu::ChipCounters;
-use crate::gpu::Gpu;
+use crate::gpu::{ChipCounters, Gpu, TlbStats};
 use crate::ids::LayerId;
 use crate::memory_limit;
 use crate::occupancy::Occupancy;
@@ -186,6 +185,8 @@ pub struct RunResult<P> {
     pub memcpys: u64,
     /// Counters of the whole run.
     pub counters: ChipCounters,
+    /// Counters of address translation over the whole run, where there is one.
+    pub translation: Option<TlbStats>,
     /// What was observed.
     pub probe: P,
 }
@@ -261,6 +262,7 @@ pub fn run<P: Probe + Sync>(
         timeline: host.timeline,
         memcpys: host.memcpys,
         counters: gpu.counters(host.ended_at, false),
+        translation: gpu.translated(),
         probe: gpu.into_probe(),
     })
 }
