@@ -3,7 +3,8 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use phantom_gpu::internals::hash::ContentHash;
-use phantom_gpu::internals::probe::{BuildProbe, NoProbe, Probe};
+use phantom_gpu::internals::probe::{Instruments, NoProbe, Probe};
+use phantom_gpu::internals::research::{BuildProbe, FEATURES};
 use phantom_gpu::internals::simulation::Options;
 use phantom_gpu::report::Report;
 use phantom_gpu::session::Session;
@@ -19,7 +20,14 @@ const INPUTS: &[&str] = &[
 fn report<P: Probe + Sync>(input: &str) -> Report {
     let session = Session::new::<&str>("v100", &[]).expect("a built-in GPU");
     let workload = session.open(&[input]).expect("a built-in workload");
-    let outcome = session.run_with::<P>(&workload, &Options::default());
+    let options = Options {
+        instruments: Instruments {
+            chosen: FEATURES.iter().map(|f| f.name).collect(),
+            ..Instruments::default()
+        },
+        ..Options::default()
+    };
+    let outcome = session.run_with::<P>(&workload, &options);
     outcome.expect("a kernel that fits").report
 }
 

@@ -211,6 +211,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "src/research",
+        &[
+            "config", "engine", "error", "ids", "isa", "kernels", "mem", "output", "probe",
+            "progress", "report", "session", "sm", "stats", "trace",
+        ],
+    ),
+    (
         "src/sampling",
         &[
             "config",

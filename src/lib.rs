@@ -69,6 +69,7 @@ pub(crate) mod probe;
 pub(crate) mod progress;
 pub(crate) mod ptx;
 pub mod report;
+pub(crate) mod research;
 pub(crate) mod sampling;
 pub mod session;
 pub(crate) mod simulation;
@@ -120,6 +121,9 @@ pub mod internals {
     }
     pub mod ptx {
         pub use crate::ptx::*;
+    }
+    pub mod research {
+        pub use crate::research::*;
     }
     pub mod simulation {
         pub use crate::simulation::*;

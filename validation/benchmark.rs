@@ -519,7 +519,7 @@ fn a_project_says_model_gpus_and_constraints_once() {
         "on v100, batch of 1: does not keep the constraints",
         "on A100, batch of 1",
         "max_cost_per_hour is not looked at: costs are not built yet",
-        "[research] is not looked at",
+        "research.correlation_target is not looked at",
     ] {
         assert!(said.contains(word), "{word}: {said}");
     }

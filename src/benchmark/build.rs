@@ -36,6 +36,20 @@ pub struct Wanted {
     pub kv_len: Option<u64>,
 }
 
+impl Wanted {
+    /// All tokens of the input, as a recorded graph on one GPU.
+    pub fn prefill(precision: Option<Precision>) -> Self {
+        Wanted {
+            phase: Phase::Prefill,
+            precision,
+            runtime: Runtime::Graph,
+            attention: Path::Fused,
+            tensor_parallel: 1,
+            kv_len: None,
+        }
+    }
+}
+
 /// A model that can be built for any batch.
 pub struct Builder<'a> {
     /// Name or file.
@@ -150,7 +164,8 @@ impl Builder<'_> {
         runner.run(&case, graph, session, &fit)
     }
 
-    fn case(&self, graph: &Graph, shape: Shape, gpu: &str) -> Case {
+    /// The run of `shape`, whose graph is `graph`.
+    pub fn case(&self, graph: &Graph, shape: Shape, gpu: &str) -> Case {
         let weight = graph
             .tensors
             .iter()

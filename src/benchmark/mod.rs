@@ -9,6 +9,7 @@ mod clock;
 mod exchange;
 pub mod fit;
 pub mod html;
+pub mod kernels;
 mod rollup;
 mod schedule;
 mod sums;

@@ -18,7 +18,7 @@ use crate::session::Session;
 use crate::simulation::KernelRun;
 use crate::trace::Kernel;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 /// Kernels before a kernel that it is simulated behind, at most; they leave more than L2 holds, unless they are tiny.
@@ -129,6 +129,55 @@ pub fn simulate(
         simulated.kernels.push(kernel);
     }
     Ok(simulated)
+}
+
+/// The kernels of `lowered`, each once, in the order of their first launches and at the places of those; and why the
+/// operators that have none have none.
+///
+/// # Errors
+/// A kernel that cannot be built.
+pub fn each_once(
+    lowered: &Lowered,
+    plan: &Plan,
+    session: &Session,
+) -> Result<(Vec<Kernel>, Vec<String>)> {
+    let (of_call, operators) = distinct_operators(lowered);
+    let chosen: Vec<Chosen> = operators
+        .iter()
+        .map(|operator| Chosen {
+            candidate: choose(operator, plan, session),
+        })
+        .collect();
+    let simulated = launches(lowered, &of_call, &operators, &chosen);
+    let mut known = BTreeSet::new();
+    let mut names = Names::default();
+    let mut kernels = Vec::new();
+    for launch in &simulated.launches {
+        if known.insert((launch.chosen, launch.number)) {
+            kernels.push(built(launch, &mut names, &chosen, session)?);
+        }
+    }
+    let why = |(&(layer, _), why): (&(usize, usize), &String)| {
+        format!("{}: {why}", lowered.layers[layer].name)
+    };
+    Ok((kernels, simulated.missing.iter().map(why).collect()))
+}
+
+/// The kernel of `launch`, where `names` put its tensors.
+fn built(
+    launch: &Launch,
+    names: &mut Names,
+    chosen: &[Chosen],
+    session: &Session,
+) -> Result<Kernel> {
+    let places: Places = launch
+        .windows
+        .map(|place| array(names.of(place.buffer)) + place.offset);
+    let candidate = chosen[launch.chosen].candidate.as_ref();
+    let candidate = candidate.expect("launches are of operators that have kernels");
+    let mut kernel = candidate.build_at(launch.number, &places, session.spec())?;
+    kernel.layer = Some(LayerId(launch.layer as u32));
+    Ok(kernel)
 }
 
 /// The launches of each of so many layers.
@@ -309,17 +358,7 @@ fn window(
 ) -> Result<Vec<Kernel>> {
     let mut names = Names::default();
     let window = window_of(launches, at, session.spec().l2.bytes);
-    let kernels = window.map(|index| {
-        let launch = &launches[index];
-        let places: Places = launch
-            .windows
-            .map(|place| array(names.of(place.buffer)) + place.offset);
-        let candidate = chosen[launch.chosen].candidate.as_ref();
-        let candidate = candidate.expect("launches are of operators that have kernels");
-        let mut kernel = candidate.build_at(launch.number, &places, session.spec())?;
-        kernel.layer = Some(LayerId(launch.layer as u32));
-        Ok(kernel)
-    });
+    let kernels = window.map(|index| built(&launches[index], &mut names, chosen, session));
     kernels.collect()
 }
 

@@ -1,7 +1,8 @@
 //! `explain`: what a number of the report means.
 
 use crate::error::{Error, Result};
-use crate::report::explain::{Entry, catalogue, find, similar};
+use crate::report::explain::{Entry, find, similar};
+use crate::research::catalogue;
 
 /// `phantom-gpu explain`.
 #[derive(clap::Args, Clone, Debug, Default)]

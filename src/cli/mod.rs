@@ -17,6 +17,7 @@ pub mod load_model;
 pub mod micro_benchmark;
 mod project;
 pub mod record;
+pub mod research;
 pub mod results;
 pub mod simulate;
 pub mod sweep;
@@ -78,6 +79,8 @@ enum Command {
     Validate(validate::Args),
     /// Physical quantities of a GPU, fitted to measurements of a board.
     Calibrate(calibrate::Args),
+    /// Kernels or a model under the instruments of research features: sections, tables, figures.
+    Research(Box<research::Args>),
     /// One DRAM channel alone, fed by a request trace.
     Dram(dram::Args),
     /// One cache alone, fed by an address trace.
@@ -115,6 +118,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Results(args) => results::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
+        Command::Research(args) => research::run(&args),
         Command::Dram(args) => dram::run(&args),
         Command::Cache(args) => cache::run(&args),
     }

@@ -68,10 +68,8 @@ struct Gpus {
     exclude: Vec<String>,
 }
 
-/// For the command `research`, which is not built yet; its keys are checked all the same.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "read by a command that is not built yet")]
 struct Research {
     #[serde(default)]
     features: Vec<String>,
@@ -108,6 +106,7 @@ impl Project {
         })?;
         project.file = file.to_path_buf();
         project.check()?;
+        let research = project.research.as_ref();
         let unbuilt = [
             (
                 project.constraints.max_cost_per_hour.is_some(),
@@ -115,9 +114,14 @@ impl Project {
                 "costs are",
             ),
             (
-                project.research.is_some(),
-                "[research]",
-                "the command research is",
+                research.is_some_and(|r| r.correlation_target.is_some()),
+                "research.correlation_target",
+                "targets of a correlation are",
+            ),
+            (
+                research.is_some_and(|r| r.output_format.is_some()),
+                "research.output_format",
+                "formats beyond the options of research are",
             ),
         ];
         for (said, key, what) in unbuilt {
@@ -165,6 +169,11 @@ impl Project {
             true => beside.display().to_string(),
             false => path.clone(),
         })
+    }
+
+    /// The features of `research`.
+    pub fn research_features(&self) -> &[String] {
+        self.research.as_ref().map_or(&[], |r| &r.features)
     }
 
     /// The format of the model.

@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use crate::kernels::choose::Algorithm;
 use crate::mem::cache::study;
 use crate::output;
-use crate::probe::BuildProbe;
 use crate::progress::{self, Progress};
 use crate::report;
 use crate::sampling::Settings;
@@ -162,7 +161,7 @@ pub fn run(args: &Args) -> Result<()> {
                 write(args, &session, &tables, &outcome)
             }
             None => {
-                let run = || session.run_with::<BuildProbe>(&workload, &options);
+                let run = || session.run(&workload, &options);
                 let outcome = progress::watch(&progress, unit, run)?;
                 write(args, &session, &tables, &outcome)
             }

@@ -18,7 +18,7 @@ use crate::ids::{ChannelId, GpcId, SliceId, SmId};
 use crate::mem::shard::{MemShard, ShardCx};
 use crate::mem::{Line, Request, SectorMask};
 use crate::noc::{GpcPorts, Topology};
-use crate::probe::Probe;
+use crate::probe::{Instruments, Probe, Setup, Unit};
 use crate::sm::{CtaDone, Cx, Launched, LineAccess, Sm};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use translation::Translation;
@@ -328,11 +328,39 @@ impl<P: Probe + Sync> Gpu<P> {
         write(&self.sms[sm]).sm.start(start);
     }
 
-    /// Prepares every SM for a kernel with `smem_bytes` of shared memory: caches are emptied. The SMs must be idle.
-    /// Serial.
-    pub fn begin_kernel(&self, smem_bytes: u32) {
-        for unit in &self.sms {
-            write(unit).sm.begin_kernel(smem_bytes);
+    /// Tells every probe what it watches. Serial, before the first quantum.
+    pub fn begin_probes(&self, instruments: &Instruments) {
+        let setup = |unit| Setup {
+            spec: &self.spec,
+            unit,
+            instruments,
+        };
+        for (unit, sm) in self.sms.iter().zip(0..) {
+            write(unit).probe.begin(&setup(Unit::Sm(SmId(sm))));
+        }
+        for (unit, gpc) in self.gpcs.iter().zip(0..) {
+            write(unit).probe.begin(&setup(Unit::Gpc(GpcId(gpc))));
+        }
+        for (unit, channel) in self.shards.iter().zip(0..) {
+            let unit = &mut *write(unit);
+            unit.probe.begin(&setup(Unit::Shard(ChannelId(channel))));
+        }
+    }
+
+    /// Prepares every SM for a kernel with `smem_bytes` of shared memory, which starts at `now`: caches are emptied. The
+    /// SMs must be idle. Serial.
+    pub fn begin_kernel(&self, smem_bytes: u32, now: Cycle) {
+        for (unit, sm) in self.sms.iter().zip(0..) {
+            let unit = &mut *write(unit);
+            unit.sm.begin_kernel(smem_bytes);
+            unit.probe.l1_emptied(now, SmId(sm));
+            unit.probe.kernel_began(now);
+        }
+        for unit in &self.gpcs {
+            write(unit).probe.kernel_began(now);
+        }
+        for unit in &self.shards {
+            write(unit).probe.kernel_began(now);
         }
     }
 

@@ -16,6 +16,8 @@ pub struct ReadResult {
     pub request: SectorMask,
     /// The access waits for at least one sector.
     pub waits: bool,
+    /// The line was here, with or without the sectors.
+    pub present: bool,
 }
 
 /// Why a load of one line cannot be served now.
@@ -137,6 +139,7 @@ impl<W: Copy> L1<W> {
             hit,
             request,
             waits: !missing.is_empty(),
+            present: present.is_some(),
         })
     }
 
@@ -357,7 +360,8 @@ mod tests {
             ReadResult {
                 hit: mask(0b0111),
                 request: mask(0b1000),
-                waits: true
+                waits: true,
+                present: true
             }
         );
         assert_eq!(l1.stats.sector_partial_misses, 1);

@@ -4,25 +4,23 @@
 //! and GPC has a probe of its own; they are merged in a fixed order when the run is over, and each may then add
 //! sections to the report (`research`).
 //!
-//! To add a probe: a file beside `dram_channels.rs` that implements [`Probe`] (and [`DramProbe`], perhaps with
-//! its empty defaults), and a line in `BuildProbe` behind a feature. A build without the feature runs the same
-//! instructions as before: an event that nobody observes is an empty function.
+//! A probe implements [`Probe`] (and [`DramProbe`], perhaps with its empty defaults). Those of the research features
+//! are in `src/research/`, which says how to add one. A run that nobody observes has the same instructions as if there
+//! were no probes: an event that nobody observes is an empty function.
 
 #[cfg(feature = "cache-research")]
 pub mod address_log;
-#[cfg(feature = "dram-research")]
-mod dram_channels;
 #[cfg(test)]
 mod tests;
 
 use crate::config::GpuSpec;
 use crate::engine::Cycle;
 use crate::gpu::ChipCounters;
-use crate::ids::{SliceId, SmId};
+use crate::ids::{ChannelId, GpcId, SliceId, SmId};
 use crate::isa::MemOp;
-use crate::mem::dram::{DramProbe, NoDramProbe};
-use crate::mem::l1::ReservationFail;
-use crate::mem::{Line, Reply, Request, SectorMask};
+use crate::mem::dram::{Command, DramProbe, Issued, NoDramProbe, Served};
+use crate::mem::l1::{L1, ReadResult, ReservationFail};
+use crate::mem::{FlightId, Line, Reply, Request, SectorMask};
 use crate::sm::CtaDone;
 use crate::sm::memory::Space;
 use crate::stats::Label;
@@ -36,6 +34,8 @@ pub struct MemoryInst<'a> {
     pub sm: SmId,
     /// Warp slot.
     pub warp: u8,
+    /// Number of its CTA in the grid.
+    pub cta: u64,
     /// Program counter, bytes.
     pub pc: u32,
     /// What it does; nothing is known of a shuffle.
@@ -46,6 +46,70 @@ pub struct MemoryInst<'a> {
     pub lines: &'a [crate::sm::memory::coalesce::LineAccess],
     /// Passes over the shared-memory banks.
     pub passes: u8,
+}
+
+/// A load of a line that L1 served: it hits, or it waits. The instruction is the one that entered the pipe last.
+#[derive(Clone, Copy, Debug)]
+pub struct L1Access<'a> {
+    /// Its SM.
+    pub sm: SmId,
+    /// The line.
+    pub line: Line,
+    /// The sectors that were asked for.
+    pub sectors: SectorMask,
+    /// What they found.
+    pub found: ReadResult,
+    /// The cache, as the access has left it.
+    pub cache: &'a L1<FlightId>,
+}
+
+impl L1Access<'_> {
+    /// The sectors that it waits for.
+    pub fn missed(&self) -> SectorMask {
+        self.sectors.without(self.found.hit)
+    }
+}
+
+/// Which unit of the chip a probe watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// An SM.
+    Sm(SmId),
+    /// The ports of a GPC.
+    Gpc(GpcId),
+    /// A DRAM channel with its L2 slices.
+    Shard(ChannelId),
+}
+
+/// What a probe is told before the run.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// The machine.
+    pub spec: &'a GpuSpec,
+    /// The unit that the probe watches.
+    pub unit: Unit,
+    /// What is to be observed.
+    pub instruments: &'a Instruments,
+}
+
+/// What is to be observed in a run. Without probes that ask for it, it has no effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instruments {
+    /// Research features whose instruments are on.
+    pub chosen: Vec<&'static str>,
+    /// What is at which addresses, as far as it is known.
+    pub buffers: Vec<Buffer>,
+}
+
+/// Memory of the program that is known by a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// Its name.
+    pub name: String,
+    /// First byte.
+    pub first: u64,
+    /// Length.
+    pub bytes: u64,
 }
 
 /// What a probe may look at when it writes its section.
@@ -62,17 +126,19 @@ pub type Sections = BTreeMap<&'static str, Json>;
 
 /// Declares each event once: the trait's method with its empty default, and how a pair of probes passes it on.
 macro_rules! events {
-    ($( $(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),+); )+) => {
+    ($( $(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),*); )+) => {
         /// Events of the model, each at cycle `now` of the core clock. An event that a probe does not implement
         /// costs nothing. What happens in a DRAM channel comes through [`DramProbe`], in its own clock.
         pub trait Probe: DramProbe + Default + Send {
             $(
                 $(#[$doc])*
                 #[inline(always)]
-                fn $name(&mut self, now: Cycle, $($arg: $ty),+) {
-                    let _ = (now, $(&$arg),+);
+                fn $name(&mut self, now: Cycle, $($arg: $ty),*) {
+                    let _ = (now, $(&$arg),*);
                 }
             )+
+            /// The run is about to begin. Called once, for the probe of each unit.
+            fn begin(&mut self, _setup: &Setup) {}
             /// Adds what the probe of another unit saw.
             fn merge(&mut self, _other: &Self) {}
             /// Adds this probe's sections to the report. Called once, after the last merge.
@@ -82,11 +148,15 @@ macro_rules! events {
         impl<A: Probe, B: Probe> Probe for (A, B) {
             $(
                 #[inline(always)]
-                fn $name(&mut self, now: Cycle, $($arg: $ty),+) {
-                    self.0.$name(now, $($arg),+);
-                    self.1.$name(now, $($arg),+);
+                fn $name(&mut self, now: Cycle, $($arg: $ty),*) {
+                    self.0.$name(now, $($arg),*);
+                    self.1.$name(now, $($arg),*);
                 }
             )+
+            fn begin(&mut self, setup: &Setup) {
+                self.0.begin(setup);
+                self.1.begin(setup);
+            }
             fn merge(&mut self, other: &Self) {
                 self.0.merge(&other.0);
                 self.1.merge(&other.1);
@@ -96,7 +166,72 @@ macro_rules! events {
                 self.1.sections(run, out);
             }
         }
+
+        impl<P: Instrument> Probe for Chosen<P> {
+            $(
+                #[inline(always)]
+                fn $name(&mut self, now: Cycle, $($arg: $ty),*) {
+                    if let Some(probe) = &mut self.0 {
+                        probe.$name(now, $($arg),*);
+                    }
+                }
+            )+
+            fn begin(&mut self, setup: &Setup) {
+                if setup.instruments.chosen.contains(&P::FEATURE) {
+                    self.0.get_or_insert_default().begin(setup);
+                }
+            }
+            fn merge(&mut self, other: &Self) {
+                if let Some(other) = &other.0 {
+                    self.0.get_or_insert_default().merge(other);
+                }
+            }
+            fn sections(&self, run: &Observed, out: &mut Sections) {
+                if let Some(probe) = &self.0 {
+                    probe.sections(run, out);
+                }
+            }
+        }
     };
+}
+
+/// A probe that is on where its feature was chosen for the run.
+pub trait Instrument: Probe {
+    /// The Cargo feature.
+    const FEATURE: &'static str;
+}
+
+/// An instrument, if it is on.
+#[derive(Debug)]
+pub struct Chosen<P>(pub Option<Box<P>>);
+
+impl<P> Default for Chosen<P> {
+    fn default() -> Self {
+        Chosen(None)
+    }
+}
+
+impl<P: DramProbe> DramProbe for Chosen<P> {
+    const EVERY_COMMAND: bool = P::EVERY_COMMAND;
+
+    #[inline(always)]
+    fn command_issued(&mut self, issued: &Issued) {
+        if let Some(probe) = &mut self.0 {
+            probe.command_issued(issued);
+        }
+    }
+    #[inline(always)]
+    fn commands_passed_over(&mut self, command: Command, count: u64) {
+        if let Some(probe) = &mut self.0 {
+            probe.commands_passed_over(command, count);
+        }
+    }
+    #[inline(always)]
+    fn request_served(&mut self, served: &Served) {
+        if let Some(probe) = &mut self.0 {
+            probe.request_served(served);
+        }
+    }
 }
 
 events! {
@@ -106,12 +241,16 @@ events! {
     fn slots_lost(sm: SmId, warp: u8, pc: u32, label: Label, slots: u64);
     /// A memory instruction entered the SM's pipe.
     fn memory_entered(inst: &MemoryInst);
-    /// L1 served a load of a line: sectors present, sectors that it waits for.
-    fn l1_accessed(sm: SmId, line: Line, hit: SectorMask, missed: SectorMask);
+    /// L1 served a load of a line.
+    fn l1_accessed(access: &L1Access);
     /// L1 refused a load of a line, which is tried again.
     fn l1_refused(sm: SmId, line: Line, reason: ReservationFail);
     /// Sectors arrived in L1; `mshrs` lines are in flight now.
     fn l1_filled(sm: SmId, line: Line, sectors: SectorMask, mshrs: usize);
+    /// L1 of an SM was emptied: a kernel begins on an idle chip.
+    fn l1_emptied(sm: SmId);
+    /// A kernel begins on an idle chip; every unit is told.
+    fn kernel_began();
     /// A request left its GPC's port, or joined another one there.
     fn request_routed(request: &Request, joined: bool);
     /// A reply left its slice for an SM.
@@ -121,6 +260,11 @@ events! {
     fn l2_accessed(request: &Request, hit: SectorMask);
     /// A request waits for an MSHR of its slice.
     fn l2_waits(request: &Request);
+    /// A slice sends for sectors in DRAM. Until they have come, `tag` is that of their reads in the channel, and of the
+    /// read of their check bits where those lie among the data.
+    fn dram_asked(slice: SliceId, line: Line, sectors: SectorMask, tag: u32);
+    /// A slice sends sectors of a line towards DRAM.
+    fn dram_written(line: Line, sectors: SectorMask);
     /// Sectors arrived in a slice from DRAM.
     fn l2_filled(slice: SliceId, line: Line, sectors: SectorMask);
     /// A CTA ended.
@@ -131,10 +275,3 @@ events! {
 pub type NoProbe = NoDramProbe;
 
 impl Probe for NoDramProbe {}
-
-/// What this build observes. The only place where features meet the probe.
-#[cfg(feature = "dram-research")]
-pub type BuildProbe = dram_channels::DramChannels;
-/// What this build observes. The only place where features meet the probe.
-#[cfg(not(feature = "dram-research"))]
-pub type BuildProbe = NoProbe;

@@ -44,8 +44,8 @@ impl Probe for Counts {
     fn memory_entered(&mut self, _: Cycle, inst: &MemoryInst) {
         self.entered += u64::from(matches!(inst.space, Space::Global | Space::Local));
     }
-    fn l1_accessed(&mut self, _: Cycle, _: SmId, _: Line, hit: SectorMask, _: SectorMask) {
-        self.l1_hits += sectors(hit);
+    fn l1_accessed(&mut self, _: Cycle, access: &L1Access) {
+        self.l1_hits += sectors(access.found.hit);
     }
     fn l1_refused(&mut self, _: Cycle, _: SmId, _: Line, _: ReservationFail) {
         self.l1_refused += 1;
@@ -136,28 +136,4 @@ fn events_are_as_many_as_the_counters_say() {
 fn an_unobserved_build_carries_nothing() {
     assert_eq!(size_of::<NoProbe>(), 0);
     assert_eq!(size_of::<(NoProbe, NoProbe)>(), 0);
-    #[cfg(not(feature = "dram-research"))]
-    assert_eq!(size_of::<BuildProbe>(), 0);
-}
-
-#[cfg(feature = "dram-research")]
-#[test]
-fn the_dram_section_counts_what_the_channels_served() {
-    let session = Session::new::<&str>("v100", &[]).unwrap();
-    let workload = session.open(&["synth:gather?per=4&grid=80"]).unwrap();
-    let seen = session
-        .run_with::<BuildProbe>(&workload, &Options::default())
-        .unwrap();
-    let section = &seen.report.research["dram"];
-    let banks = section["banks"].as_array().unwrap();
-    let sum = |name: &str| banks.iter().map(|b| b[name].as_u64().unwrap()).sum::<u64>();
-    let dram = &seen.run.counters.dram;
-    assert_eq!(
-        sum("hits") + sum("misses") + sum("conflicts"),
-        dram.reads + dram.writes
-    );
-    assert_eq!(sum("conflicts"), dram.row_conflicts);
-    assert_eq!(sum("activates"), dram.activates);
-    let latency = section["read_latency"].as_array().unwrap();
-    assert_eq!(latency[3]["count"], dram.reads);
 }

@@ -56,6 +56,13 @@ pub fn catalogue() -> Vec<Entry> {
     all.0
 }
 
+/// The entries of `fields`, whose paths begin with `prefix`.
+pub fn entries(prefix: &str, fields: &[Field]) -> Vec<Entry> {
+    let mut all = Catalogue::default();
+    all.fields(prefix, fields);
+    all.0
+}
+
 /// A path as editors, `jq` and JSON pointers spell it, in the spelling of the catalogue: any index of a list
 /// becomes `[]`, quotes and brackets around keys become dots.
 fn spelling(query: &str) -> String {

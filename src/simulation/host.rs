@@ -234,7 +234,7 @@ impl<'a> Host<'a> {
         let before = self.kernels.iter().rfind(|k| k.header.stream == stream);
         let start = before.map_or(self.now, |k| self.now.max(k.end + gap));
         if self.running.is_empty() {
-            gpu.begin_kernel(occupancy.carveout_bytes);
+            gpu.begin_kernel(occupancy.carveout_bytes, start);
         }
         let slot = (0..programs.len())
             .find(|slot| self.running.iter().all(|r| usize::from(r.program) != *slot))

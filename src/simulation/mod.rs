@@ -8,7 +8,7 @@ use crate::gpu::{ChipCounters, Gpu, TlbStats};
 use crate::ids::LayerId;
 use crate::memory_limit;
 use crate::occupancy::Occupancy;
-use crate::probe::Probe;
+use crate::probe::{Instruments, Probe};
 use crate::trace::{Kernel, KernelHeader, Workload};
 use host::Host;
 use regex::Regex;
@@ -46,6 +46,8 @@ pub struct Options<'a> {
     pub warm: Vec<Warm<'a>>,
     /// Record when CTAs start and end, and nothing else of a timeline.
     pub cta_times: bool,
+    /// The instruments that are on.
+    pub instruments: Instruments,
     /// Cycles without progress after which the run is declared stuck.
     pub watchdog_cycles: Cycle,
 }
@@ -63,6 +65,7 @@ impl Default for Options<'_> {
             memory_limit: None,
             warm: Vec::new(),
             cta_times: false,
+            instruments: Instruments::default(),
             watchdog_cycles: 4_000_000,
         }
     }
@@ -207,6 +210,7 @@ pub fn run<P: Probe + Sync>(
     memory_limit::check(&subject, memory, options.memory_limit)?;
     let begun = Instant::now();
     let gpu = Gpu::<P>::new(spec, options.threads);
+    gpu.begin_probes(&options.instruments);
     for before in &options.warm {
         warm::warm(&gpu, before.kernel, before.ctas.clone(), spec)?;
     }

@@ -8,7 +8,6 @@ use crate::hash::ContentHash;
 use crate::model::graph::Graph;
 use crate::model::lower::{Optimizer, Path as Attention, Precision, Runtime};
 use crate::model::options::{Bindings, EXTENT_MAX};
-use crate::probe::BuildProbe;
 use crate::progress::Progress;
 use crate::ptx::launch::Application;
 use crate::ptx::record::{How, record_watched};
@@ -383,7 +382,7 @@ fn kernels_on(
         ));
     }
     Ok(match manner.fidelity {
-        Fidelity::Full => session.run_with::<BuildProbe>(kernels, &options)?.report,
+        Fidelity::Full => session.run(kernels, &options)?.report,
         Fidelity::Sampled => {
             session
                 .sample(kernels, &options, settings, manner.memo)?

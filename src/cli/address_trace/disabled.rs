@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::mem::cache::study;
-use crate::probe::BuildProbe;
+use crate::probe::NoProbe;
 use crate::session::{Outcome, Session};
 use crate::simulation::Options;
 use crate::trace::Workload;
@@ -20,6 +20,6 @@ pub fn run(
     _workload: &Workload,
     _options: &Options,
     _file: &Path,
-) -> Result<Outcome<BuildProbe>> {
+) -> Result<Outcome<NoProbe>> {
     Err(Error::Usage(format!("--address-trace {}", study::MISSING)))
 }

@@ -1,9 +1,8 @@
-//! A run beside whose own probe the accesses of L1 are logged, and the log as a trace.
+//! A run in which the accesses of L1 are logged, and the log as a trace.
 
 use crate::error::{Error, Result};
 use crate::mem::cache::study::trace::write_header;
 use crate::output;
-use crate::probe::BuildProbe;
 use crate::probe::address_log::{ACCESSES_MAX, AddressLog};
 use crate::session::{Outcome, Session};
 use crate::simulation::Options;
@@ -22,9 +21,9 @@ pub fn run(
     workload: &Workload,
     options: &Options,
     file: &Path,
-) -> Result<Outcome<(BuildProbe, AddressLog)>> {
-    let outcome = session.run_with::<(BuildProbe, AddressLog)>(workload, options)?;
-    let log = &outcome.run.probe.1;
+) -> Result<Outcome<AddressLog>> {
+    let outcome = session.run_with::<AddressLog>(workload, options)?;
+    let log = &outcome.run.probe;
     if let Some(sm) = log.overflown() {
         return Err(Error::Run(format!(
             "--address-trace {}: SM {sm} accessed more than the {ACCESSES_MAX} lines that are kept; choose kernels with \

@@ -23,13 +23,14 @@ impl MemShard {
         }
     }
 
+    /// Sends for `sectors` of a line; the tag of their bursts.
     pub(super) fn read_bursts(
         &mut self,
         slice: SliceId,
         at: Cycle,
         line: Line,
         sectors: SectorMask,
-    ) {
+    ) -> u32 {
         let (base, check) = self.place(line, slice);
         let at = self.ratio.to_other(at + self.controller_latency / 2);
         let left = sectors.count() as u8 + u8::from(check.is_some());
@@ -60,6 +61,7 @@ impl MemShard {
             self.ecc_bursts.0 += 1;
             self.reads.push_back(Burst { at, address, tag });
         }
+        tag
     }
 
     /// Sends `sectors` of an evicted line towards the channel, no earlier than `at`.
@@ -191,7 +193,7 @@ impl MemShard {
         self.slices[local].arrived(fetch.line, fetch.sectors, at, true, &mut actions);
         cx.probe
             .l2_filled(at, fetch.slice, fetch.line, fetch.sectors);
-        self.act(fetch.slice, true, &mut actions, cx.gpc_of);
+        self.act(fetch.slice, true, &mut actions, cx);
         self.actions = actions;
     }
 

@@ -255,7 +255,7 @@ impl MemShard {
         let mut actions = std::mem::take(&mut self.actions);
         let local = self.local(request.slice);
         let served = self.slices[local].serve(request, now, home, &mut actions);
-        self.act(request.slice, home, &mut actions, cx.gpc_of);
+        self.act(request.slice, home, &mut actions, cx);
         self.actions = actions;
         if let Some(hit) = served
             && !request.kind.is_news()
@@ -266,7 +266,13 @@ impl MemShard {
     }
 
     /// Carries out what a slice decided.
-    fn act(&mut self, slice: SliceId, home: bool, actions: &mut Vec<Action>, gpc_of: &[GpcId]) {
+    fn act<P: Probe>(
+        &mut self,
+        slice: SliceId,
+        home: bool,
+        actions: &mut Vec<Action>,
+        cx: &mut ShardCx<P>,
+    ) {
         for action in actions.drain(..) {
             match action {
                 Action::Reply {
@@ -286,12 +292,13 @@ impl MemShard {
                         kind,
                         sectors,
                     },
-                    gpc_of,
+                    cx.gpc_of,
                 ),
                 Action::Fetch {
                     at, line, sectors, ..
                 } if home => {
-                    self.read_bursts(slice, at, line, sectors);
+                    let tag = self.read_bursts(slice, at, line, sectors);
+                    cx.probe.dram_asked(at, slice, line, sectors, tag);
                 }
                 Action::Fetch {
                     at,
@@ -311,6 +318,7 @@ impl MemShard {
                     self.forward(forward);
                 }
                 Action::WriteBack { at, line, sectors } if self.is_home(slice, line) => {
+                    cx.probe.dram_written(at, line, sectors);
                     self.write_bursts(slice, at, line, sectors);
                 }
                 Action::WriteBack { .. } => {}

@@ -6,7 +6,7 @@ use crate::isa::{CacheOp, MemKind, MemOp};
 use crate::mem::cache::Victim;
 use crate::mem::l1::ReservationFail;
 use crate::mem::{FlightId, ReplyTo, Request, RequestKind};
-use crate::probe::Probe;
+use crate::probe::{L1Access, Probe};
 use crate::sm::cores::warp::{Local, PENDING, Queued};
 use crate::sm::memory::coalesce::LineAccess;
 use crate::sm::memory::miss_port::Stage;
@@ -75,13 +75,14 @@ impl<S: Stage> Sm<S> {
                 return Err((Stuck::Reservation(fail), PENDING));
             }
         };
-        cx.probe.l1_accessed(
-            self.epoch + u64::from(at),
-            self.id,
-            line.line,
-            result.hit,
-            line.sectors.without(result.hit),
-        );
+        let access = L1Access {
+            sm: self.id,
+            line: line.line,
+            sectors: line.sectors,
+            found: result,
+            cache: &self.memory.l1,
+        };
+        cx.probe.l1_accessed(self.epoch + u64::from(at), &access);
         if result.waits {
             self.memory.lsu.flights[flight as usize].left += 1;
         } else if self.memory.lsu.flights[flight as usize].left == 1 && entry.misses == 0 {

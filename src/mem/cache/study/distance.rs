@@ -116,10 +116,111 @@ impl<T: Default> Stack<T> {
     }
 }
 
+/// Accesses by reuse distance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Histogram {
+    counts: Vec<u64>,
+    without: u64,
+}
+
+/// Accesses at distances from `from` to `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Nearest, lines.
+    pub from: u64,
+    /// Farthest.
+    pub to: u64,
+    /// Accesses.
+    pub accesses: u64,
+    /// Accesses that a fully associative LRU cache of `to` + 1 lines would hit.
+    pub lru_hits: u64,
+}
+
+impl Histogram {
+    /// Counts an access.
+    pub fn add(&mut self, distance: Option<usize>) {
+        let Some(distance) = distance else {
+            self.without += 1;
+            return;
+        };
+        if self.counts.len() <= distance {
+            self.counts.resize(distance + 1, 0);
+        }
+        self.counts[distance] += 1;
+    }
+
+    /// Adds the accesses of another cache.
+    pub fn merge(&mut self, other: &Self) {
+        if self.counts.len() < other.counts.len() {
+            self.counts.resize(other.counts.len(), 0);
+        }
+        for (sum, more) in self.counts.iter_mut().zip(&other.counts) {
+            *sum += more;
+        }
+        self.without += other.without;
+    }
+
+    /// Accesses.
+    pub fn total(&self) -> u64 {
+        self.lru_hits(self.counts.len()) + self.without
+    }
+
+    /// Accesses that a fully associative LRU cache of `lines` lines would hit.
+    pub fn lru_hits(&self, lines: usize) -> u64 {
+        self.counts.iter().take(lines).sum()
+    }
+
+    /// By powers of two as far as distances are exact, which is below `limit`: 0, 1, 2 to 3, 4 to 7, ...
+    pub fn rows(&self, limit: usize) -> Vec<Row> {
+        let known = self.counts.len().min(limit);
+        let mut rows = Vec::new();
+        let (mut from, mut before) = (0, 0);
+        while from < known {
+            let end = (from + 1).next_power_of_two();
+            let lru_hits = before + self.counts[from..end.min(known)].iter().sum::<u64>();
+            rows.push(Row {
+                from: from as u64,
+                to: end as u64 - 1,
+                accesses: lru_hits - before,
+                lru_hits,
+            });
+            (from, before) = (end, lru_hits);
+        }
+        rows
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn rows_add_up_to_what_has_a_distance() {
+        let mut histogram = Histogram::default();
+        for distance in [None, Some(0), Some(0), Some(3), Some(5), None] {
+            histogram.add(distance);
+        }
+        let rows = histogram.rows(100);
+        let row = |from, to, accesses, lru_hits| Row {
+            from,
+            to,
+            accesses,
+            lru_hits,
+        };
+        let expected = [
+            row(0, 0, 2, 2),
+            row(1, 1, 0, 2),
+            row(2, 3, 1, 3),
+            row(4, 7, 1, 4),
+        ];
+        assert_eq!(rows, expected);
+        assert_eq!((histogram.total(), histogram.lru_hits(4)), (6, 3));
+        let mut twice = histogram.clone();
+        twice.merge(&histogram);
+        assert_eq!((twice.total(), twice.lru_hits(4)), (12, 6));
+        assert_eq!(histogram.rows(4).len(), 3);
+    }
 
     #[test]
     fn a_distance_counts_other_lines_once() {

@@ -10,7 +10,7 @@
 #[cfg(feature = "cache-research")]
 mod belady;
 #[cfg(feature = "cache-research")]
-mod distance;
+pub mod distance;
 #[cfg(feature = "cache-research")]
 mod driver;
 #[cfg(feature = "cache-research")]

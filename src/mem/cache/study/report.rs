@@ -2,6 +2,7 @@
 
 use super::Request;
 use super::belady::{ACCESSES_MAX, Bound};
+use super::distance::{Histogram, Row};
 use super::driver::{Alone, Tally};
 use super::enabled::Study;
 use super::stream::{LINES_MAX, Stream};
@@ -165,29 +166,21 @@ impl StreamReport {
             after_another_sm: exact(c.after_another_sm),
             written_sectors: c.written_sectors,
             write_mask_coverage: share_of(c.fully_written_sectors, c.written_sectors),
-            reuse_distance: distances(stream),
-            without_reuse_distance: c.allocating - stream.lru_hits(LINES_MAX),
+            reuse_distance: distances(&stream.distances),
+            without_reuse_distance: c.allocating - stream.distances.lru_hits(LINES_MAX),
         }
     }
 }
 
-/// Distances by powers of two: 0, 1, 2 to 3, 4 to 7, ...
-fn distances(stream: &Stream) -> Vec<DistanceReport> {
-    let known = stream.distances.len().min(LINES_MAX);
-    let mut rows = Vec::new();
-    let mut from = 0;
-    while from < known {
-        let end = (from + 1).next_power_of_two();
-        let lru_hits = stream.lru_hits(end);
-        rows.push(DistanceReport {
-            from: from as u64,
-            to: end as u64 - 1,
-            accesses: lru_hits - stream.lru_hits(from),
-            lru_hits,
-        });
-        from = end;
-    }
-    rows
+fn distances(histogram: &Histogram) -> Vec<DistanceReport> {
+    let rows = histogram.rows(LINES_MAX).into_iter();
+    let report = |row: Row| DistanceReport {
+        from: row.from,
+        to: row.to,
+        accesses: row.accesses,
+        lru_hits: row.lru_hits,
+    };
+    rows.map(report).collect()
 }
 
 impl PolicyReport {

@@ -1,7 +1,7 @@
 //! What a stream of accesses is by itself, whatever cache it meets: reuse distances, sharing, written sectors.
 
 use super::belady::Recording;
-use super::distance::Stack;
+use super::distance::{Histogram, Stack};
 use super::reference::Reference;
 use super::trace::Kind;
 use crate::mem::SectorMask;
@@ -54,9 +54,7 @@ pub struct StreamCounts {
 pub struct Stream {
     pub counts: StreamCounts,
     /// Allocating accesses by reuse distance, in lines.
-    pub distances: Vec<u64>,
-    /// Those whose line was not touched before, or not for long.
-    pub without_distance: u64,
+    pub distances: Histogram,
     /// For Belady's bound.
     pub recording: Recording,
     lines: Stack<Known>,
@@ -69,8 +67,7 @@ impl Stream {
     pub fn new() -> Self {
         Stream {
             counts: StreamCounts::default(),
-            distances: Vec::new(),
-            without_distance: 0,
+            distances: Histogram::default(),
             recording: Recording::default(),
             lines: Stack::new(LINES_MAX),
             numbers: BTreeMap::new(),
@@ -91,11 +88,6 @@ impl Stream {
     /// The program counter number `at`; none for those that are counted together.
     pub fn pc(&self, at: usize) -> Option<u64> {
         self.pcs.get(at).copied()
-    }
-
-    /// Allocating accesses that a fully associative LRU cache of `lines` lines would hit.
-    pub fn lru_hits(&self, lines: usize) -> u64 {
-        self.distances.iter().take(lines).sum()
     }
 
     fn number_of(&mut self, pc: u64) -> usize {
@@ -133,15 +125,7 @@ impl Stream {
         let counts = &mut self.counts;
         counts.allocating += 1;
         let (distance, known) = self.lines.touch(access.line.0);
-        match distance {
-            None => self.without_distance += 1,
-            Some(distance) => {
-                if self.distances.len() <= distance {
-                    self.distances.resize(distance + 1, 0);
-                }
-                self.distances[distance] += 1;
-            }
-        }
+        self.distances.add(distance);
         seen.other_sm = known.number.is_some() && known.sm != access.sm;
         counts.after_another_sm += u64::from(seen.other_sm);
         counts.shared_lines += u64::from(seen.other_sm && !known.shared);

@@ -6,6 +6,7 @@ use crate::mem::dram::replay::{Record, Replay, Run};
 
 pub use super::compare::{Comparison, PolicyResult, compare};
 pub use super::instruments::{BankReport, LatencyReport, Section, Seen, StreamReport};
+pub use super::parallelism::{BankCycles, Parallelism};
 
 /// Whether the instruments are compiled in.
 pub const ENABLED: bool = true;

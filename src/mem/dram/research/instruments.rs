@@ -205,7 +205,6 @@ pub struct Instruments {
     streams: [StreamReport; STREAMS],
     stream_of_tag: Vec<u8>,
     parallelism: Parallelism,
-    banks_per_group: u32,
     ns: f64,
 }
 
@@ -222,16 +221,14 @@ impl Instruments {
                 ..StreamReport::default()
             }),
             stream_of_tag: records.iter().map(|r| stream_of(r.addr)).collect(),
-            parallelism: Parallelism::default(),
-            banks_per_group: org.banks_per_group,
+            parallelism: Parallelism::new(org.banks_per_group),
             ns: f64::from(spec.standard.tck_ps) / 1e3,
         }
     }
 
     /// The section of a finished run.
-    pub fn section(mut self, run: &Run) -> Section {
-        let (bank_parallelism, bank_group_parallelism) =
-            self.parallelism.means(self.banks_per_group);
+    pub fn section(self, run: &Run) -> Section {
+        let (bank_parallelism, bank_group_parallelism) = self.parallelism.cycles().means();
         let s = &run.stats;
         let share = |cycles: u64| cycles as f64 / s.cycles.max(1) as f64;
         Section {

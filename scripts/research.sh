@@ -1,0 +1,18 @@
+#!/bin/sh
+# Runs the examples of docs/research.md: reports, pages and figures of each go to a folder of its name.
+# usage: scripts/research.sh [FOLDER]      (default: target/research)
+set -eu
+cd "$(dirname "$0")/.."
+out=${1:-target/research}
+features=cache-research,dram-research
+cargo build --release --features "$features"
+phantom=${CARGO_TARGET_DIR:-target}/release/phantom-gpu
+example() {
+    feature=$1
+    shift
+    mkdir -p "$out/$feature"
+    "$phantom" research --features "$feature" "$@" \
+        --output "$out/$feature/report.json" --html "$out/$feature/page.html" --latex "$out/$feature"
+}
+example cache-research 'synth:gather?per=4&grid=40&span=1MiB' --gpu v100 --set l1.mshrs=8
+example dram-research traces/sgemm.pgt --gpu v100

@@ -1,0 +1,307 @@
+//! Research: what the instruments of the Cargo features find in a run, beside the ordinary report.
+//!
+//! A feature is one module here. It contributes
+//!
+//! 1. a probe ([`Instrument`] of `src/probe/`), which collects during the run;
+//! 2. a [`Section`]: typed data that stand under `research.NAME` of the report, with the explanation of every leaf;
+//! 3. [`Exhibits`] of the section: tables and figures, which the terminal, the page and LaTeX show alike;
+//! 4. a line in [`FEATURES`] and a place in [`BuildProbe`].
+//!
+//! A probe never steers. What needs other machines (all schedulers, all carve-outs) runs the workload again, unobserved,
+//! with [`Study::again`].
+
+mod cache;
+mod dram;
+mod exhibit;
+mod memory;
+mod observe;
+#[cfg(test)]
+mod tests;
+
+pub use exhibit::{Exhibits, Figure, Table};
+pub use observe::{Finding, Join, Observe, Observer, Section};
+
+use crate::config::GpuSpec;
+use crate::error::{Error, Result};
+use crate::kernels::{Arrays, array};
+use crate::probe::{Buffer, Instruments, NoProbe};
+use crate::progress::{self, Progress};
+use crate::report::Report;
+use crate::report::explain::{self, Entry};
+use crate::report::schema::Status;
+use crate::session::{Options, Session};
+use crate::stats::ChipCounters;
+use crate::trace::{Command, Kernel, Source, Workload};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A research feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// The Cargo feature.
+    pub name: &'static str,
+    /// Its section: `research.NAME`.
+    pub section: &'static str,
+    /// What it finds, in a sentence.
+    pub text: &'static str,
+    /// Whether this build has it.
+    pub compiled: bool,
+}
+
+/// All research features, in the order of their sections on a page.
+pub const FEATURES: &[Feature] = &[
+    Feature {
+        name: "cache-research",
+        section: "cache",
+        text: "L1 and L2: miss registers over time, refusals by cause, reuse distances, set pressure, sharing.",
+        compiled: cfg!(feature = "cache-research"),
+    },
+    Feature {
+        name: "dram-research",
+        section: "dram",
+        text: "DRAM channels: banks, rows, latencies by row outcome, lost cycles, and every scheduler on this workload.",
+        compiled: cfg!(feature = "dram-research"),
+    },
+    Feature {
+        name: "memory-research",
+        section: "memory",
+        text: "Global memory: coalescing by instruction, carve-outs, slices under each hash, who misses after whom, DRAM traffic by buffer, address translation.",
+        compiled: cfg!(feature = "memory-research"),
+    },
+];
+
+/// What this build can observe; [`NoProbe`] where it has no feature. The only place where features meet the probe.
+pub type BuildProbe = Join<cache::Probe, Join<dram::Probe, Join<memory::Probe, NoProbe>>>;
+
+/// What is run, and on what.
+pub struct Request<'a> {
+    /// The machine.
+    pub session: &'a Session,
+    /// The GPU as the user named it.
+    pub gpu: &'a str,
+    /// The keys that the user changed.
+    pub sets: &'a [String],
+    /// The workload.
+    pub workload: &'a Workload,
+    /// Features, by name.
+    pub features: Vec<&'static str>,
+    /// Threads; results do not depend on them.
+    pub threads: usize,
+    /// Most core cycles.
+    pub max_cycles: Option<u64>,
+    /// Most memory, bytes.
+    pub memory_limit: Option<u64>,
+    /// Set from outside to end with what is done.
+    pub stop: &'a AtomicBool,
+}
+
+/// What a run found.
+pub struct Outcome {
+    /// The ordinary report, with the sections under `research`.
+    pub report: Report,
+    /// The sections.
+    pub findings: Vec<Finding>,
+}
+
+/// The run, for those who make a section of it.
+pub struct Study<'a> {
+    /// What was run.
+    pub request: &'a Request<'a>,
+    /// Its report.
+    pub report: &'a Report,
+    /// Counters of the whole run.
+    pub counters: &'a ChipCounters,
+}
+
+/// The same workload on another machine.
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// Core cycles of the whole run.
+    pub cycles: u64,
+    /// Counters of the whole run.
+    pub counters: ChipCounters,
+}
+
+impl Study<'_> {
+    /// The machine.
+    pub fn spec(&self) -> &GpuSpec {
+        self.request.session.spec()
+    }
+
+    /// SMs times cycles of the run.
+    pub fn sm_cycles(&self) -> u64 {
+        u64::from(self.spec().sms) * self.report.totals.cycles
+    }
+
+    /// The run itself, as one of several; nothing where it has ended early.
+    pub fn own(&self) -> Option<Again> {
+        is_whole(self.report).then(|| Again {
+            cycles: self.report.totals.cycles,
+            counters: self.counters.clone(),
+        })
+    }
+
+    /// The workload again, unobserved, with `sets` besides what the user changed. Nothing where the run has ended early,
+    /// or ends early now: no comparison is made of parts.
+    ///
+    /// # Errors
+    /// Keys in conflict with the user's; a failed run.
+    pub fn again(&self, sets: &[String]) -> Result<Option<Again>> {
+        self.again_of(self.request.workload, sets)
+    }
+
+    /// The same of `workload`, a part of the one that was run.
+    ///
+    /// # Errors
+    /// As [`Study::again`].
+    pub fn again_of(&self, workload: &Workload, sets: &[String]) -> Result<Option<Again>> {
+        let request = self.request;
+        if !is_whole(self.report) || request.stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let sets: Vec<&String> = request.sets.iter().chain(sets).collect();
+        let session = Session::new(request.gpu, &sets)?;
+        let progress = Progress::of(ctas(workload));
+        let options = options(request, &progress, Instruments::default());
+        let run = || session.run(workload, &options);
+        let outcome = progress::watch(&progress, "CTAs", run)?;
+        Ok(is_whole(&outcome.report).then(|| Again {
+            cycles: outcome.run.cycles,
+            counters: outcome.run.counters,
+        }))
+    }
+}
+
+fn is_whole(report: &Report) -> bool {
+    matches!(report.status, Status::Complete | Status::UnmodelledWork)
+}
+
+/// CTAs of `workload`.
+fn ctas(workload: &Workload) -> u64 {
+    workload.launches().map(|k| k.header.cta_count()).sum()
+}
+
+fn options<'a>(
+    request: &Request<'a>,
+    progress: &'a Progress,
+    instruments: Instruments,
+) -> Options<'a> {
+    Options {
+        threads: request.threads,
+        max_cycles: request.max_cycles,
+        memory_limit: request.memory_limit,
+        stop: Some(request.stop),
+        progress: Some(&progress.done),
+        instruments,
+        ..Options::default()
+    }
+}
+
+/// The features with these names, in the order of [`FEATURES`], each once.
+///
+/// # Errors
+/// A name that none has; one that is not in this build.
+pub fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
+    let known = |name: &String| FEATURES.iter().any(|f| f.name == name);
+    let list = |of: &mut dyn Iterator<Item = &'static Feature>| {
+        of.map(|f| f.name).collect::<Vec<_>>().join(", ")
+    };
+    if let Some(unknown) = names.iter().find(|name| !known(name)) {
+        return Err(Error::Usage(format!(
+            "--features {unknown}: there is no such research feature; there are {}",
+            list(&mut FEATURES.iter())
+        )));
+    }
+    let wanted: Vec<&Feature> = FEATURES
+        .iter()
+        .filter(|f| names.iter().any(|name| name == f.name))
+        .collect();
+    if wanted.is_empty() {
+        return Err(Error::Usage(format!(
+            "--features is missing; there are {}",
+            list(&mut FEATURES.iter())
+        )));
+    }
+    let missing = list(&mut wanted.iter().copied().filter(|f| !f.compiled));
+    if !missing.is_empty() {
+        let all: Vec<&str> = wanted.iter().map(|f| f.name).collect();
+        return Err(Error::Usage(format!(
+            "research: {missing} is not in this build; build with `cargo build --release --features {}`",
+            all.join(",")
+        )));
+    }
+    Ok(wanted.iter().map(|f| f.name).collect())
+}
+
+/// Runs the workload under the instruments that were chosen.
+///
+/// # Errors
+/// A failed run.
+pub fn run(request: &Request) -> Result<Outcome> {
+    let progress = Progress::of(ctas(request.workload));
+    let instruments = Instruments {
+        chosen: request.features.clone(),
+        buffers: buffers(request.workload),
+    };
+    let options = options(request, &progress, instruments);
+    let run = || {
+        let session = request.session;
+        session.run_with::<BuildProbe>(request.workload, &options)
+    };
+    let outcome = progress::watch(&progress, "CTAs", run)?;
+    let mut findings = Vec::new();
+    let study = Study {
+        request,
+        report: &outcome.report,
+        counters: &outcome.run.counters,
+    };
+    outcome.run.probe.find(&study, &mut findings)?;
+    let mut report = outcome.report;
+    for finding in &findings {
+        report.research.insert(finding.name, finding.data.clone());
+    }
+    Ok(Outcome { report, findings })
+}
+
+/// Memory of `workload` that has a name: what its host copies fill, and the arrays of generated kernels. Nothing is known
+/// of the rest.
+fn buffers(workload: &Workload) -> Vec<Buffer> {
+    let mut buffers: Vec<Buffer> = Vec::new();
+    for command in &workload.commands {
+        let &Command::MemcpyHtoD { address, bytes } = command else {
+            continue;
+        };
+        if !buffers.iter().any(|b| b.first == address) {
+            buffers.push(Buffer {
+                name: format!("copy {}", buffers.len()),
+                first: address,
+                bytes,
+            });
+        }
+    }
+    let generated = |kernel: &Kernel| matches!(kernel.header.source, Source::Synthetic(_));
+    if workload.launches().all(generated) {
+        let arrays = (0..Arrays::MOST as u64).map(|n| Buffer {
+            name: format!("array {n}"),
+            first: array(n),
+            bytes: array(n + 1) - array(n),
+        });
+        buffers.extend(arrays);
+    }
+    buffers
+}
+
+/// What every number of a report means, with the sections that this build can add.
+pub fn catalogue() -> Vec<Entry> {
+    let mut all = explain::catalogue();
+    for feature in FEATURES.iter().filter(|f| f.compiled) {
+        let path = format!("research.{}", feature.section);
+        all.push(Entry {
+            name: feature.section.to_owned(),
+            text: feature.text.to_owned(),
+            path,
+            ..Entry::default()
+        });
+    }
+    BuildProbe::explain(&mut all);
+    all
+}

@@ -1,0 +1,219 @@
+//! `phantom-gpu research` as its users see it.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn research(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_phantom-gpu"))
+        .current_dir(folder)
+        .arg("research")
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn message(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
+#[test]
+fn a_feature_that_there_is_not_is_bad_usage_and_gets_the_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [
+        "--features",
+        "heat-research",
+        "synth:empty",
+        "--gpu",
+        "v100",
+    ];
+    let out = research(folder.path(), &args);
+    assert_eq!(out.status.code(), Some(2));
+    let message = message(&out);
+    for word in ["heat-research", "cache-research", "dram-research"] {
+        assert!(message.contains(word), "{message}");
+    }
+}
+
+#[test]
+fn a_feature_that_is_not_built_is_bad_usage_and_gets_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for (feature, built) in [
+        ("cache-research", cfg!(feature = "cache-research")),
+        ("dram-research", cfg!(feature = "dram-research")),
+    ] {
+        let out = research(
+            folder.path(),
+            &["--features", feature, "synth:empty", "--gpu", "v100"],
+        );
+        if built {
+            assert!(out.status.success(), "{}", message(&out));
+        } else {
+            assert_eq!(out.status.code(), Some(2));
+            let command = format!("cargo build --release --features {feature}");
+            assert!(message(&out).contains(&command), "{}", message(&out));
+        }
+    }
+}
+
+/// Without the option the features are those of the project, and without a project there are none.
+#[cfg(feature = "dram-research")]
+#[test]
+fn a_project_names_the_features() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["synth:empty", "--gpu", "v100", "--output", "r.json"];
+    let out = research(folder.path(), &args);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(message(&out).contains("--features is missing"));
+    let project = "[research]\nfeatures = [\"dram-research\"]\n";
+    std::fs::write(folder.path().join("phantom-gpu.toml"), project).unwrap();
+    let out = research(folder.path(), &args);
+    assert!(out.status.success(), "{}", message(&out));
+    let report = report(&folder.path().join("r.json"));
+    assert!(report["research"]["dram"].is_object());
+}
+
+#[cfg(any(feature = "cache-research", feature = "dram-research"))]
+fn report(file: &Path) -> Value {
+    let mut report: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    report.as_object_mut().unwrap().remove("simulation");
+    report
+}
+
+#[cfg(all(feature = "cache-research", feature = "dram-research"))]
+mod both {
+    use super::*;
+
+    const FEATURES: &str = "cache-research,dram-research";
+
+    fn trace() -> String {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        root.join("traces/sgemm.pgt").display().to_string()
+    }
+
+    /// The report is that of `simulate` with the sections, the page and the paper have them, and all of it is the same
+    /// for any number of threads.
+    #[test]
+    fn a_trace_gives_report_page_and_paper() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let trace = trace();
+        let run = |json: &str, threads: &str| {
+            let out = research(
+                folder.path(),
+                &[
+                    "--features",
+                    FEATURES,
+                    &trace,
+                    "--gpu",
+                    "v100",
+                    "--output",
+                    json,
+                    "--html",
+                    "r.html",
+                    "--latex",
+                    "paper",
+                    "--threads",
+                    threads,
+                ],
+            );
+            assert!(out.status.success(), "{}", message(&out));
+            String::from_utf8(out.stdout).unwrap()
+        };
+        let text = run("r.json", "1");
+        for part in ["research.cache", "speedup over FCFS", "merge slot"] {
+            assert!(text.contains(part), "{text}");
+        }
+        let mut found = report(&at("r.json"));
+        run("again.json", "3");
+        assert_eq!(found, report(&at("again.json")));
+        let sections = found["research"].take();
+        for leaf in [
+            "/cache/mshr_occupancy/0/mean",
+            "/cache/reservation_failures_per_kcycle/merge_slot",
+            "/cache/sector_miss_line_hit",
+            "/cache/write_mask_coverage",
+            "/cache/streaming_efficiency",
+            "/cache/reuse_distance/l2/0/accesses",
+            "/dram/row_hit_rate",
+            "/dram/bank_parallelism",
+            "/dram/latency_percentiles/0/p99_ns",
+            "/dram/policies/0/speedup",
+        ] {
+            assert!(
+                sections.pointer(leaf).is_some_and(Value::is_number),
+                "{leaf}"
+            );
+        }
+        let plain = Command::new(env!("CARGO_BIN_EXE_phantom-gpu"))
+            .current_dir(folder.path())
+            .args(["simulate", &trace, "--gpu", "v100", "--json", "plain.json"])
+            .output()
+            .unwrap();
+        assert!(plain.status.success());
+        let mut plain = report(&at("plain.json"));
+        assert_eq!(plain["research"].take(), serde_json::json!({}));
+        assert_eq!(found, plain);
+        let page = std::fs::read_to_string(at("r.html")).unwrap();
+        assert_eq!(page.matches("<svg").count(), 3);
+        let names: Vec<String> = std::fs::read_dir(at("paper"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        for name in [
+            "cache-refusals.tex",
+            "cache-mshr.svg",
+            "dram-policies.tex",
+            "dram-latency.svg",
+        ] {
+            assert!(names.iter().any(|n| n == name), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn the_kernels_of_a_model_run_once_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = research(
+            folder.path(),
+            &[
+                "--features",
+                "cache-research",
+                "--model",
+                "bert-base",
+                "--seq-len",
+                "8",
+                "--gpu",
+                "a100-80",
+                "--output",
+                "m.json",
+                "--max-cycles",
+                "200000",
+                "--threads",
+                "2",
+            ],
+        );
+        assert!(out.status.success(), "{}", message(&out));
+        let report = report(&folder.path().join("m.json"));
+        let kernels = report["kernels"].as_array().unwrap();
+        assert!(kernels.len() > 5, "{} kernels", kernels.len());
+        assert!(kernels.iter().all(|k| k["layer"].is_string()));
+        assert!(report["research"]["cache"]["loads"]["line_misses"].as_u64() > Some(0));
+    }
+
+    #[test]
+    fn sizes_of_a_model_need_a_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = [
+            "--features",
+            FEATURES,
+            "synth:empty",
+            "--gpu",
+            "v100",
+            "--seq-len",
+            "8",
+        ];
+        let out = research(folder.path(), &args);
+        assert_eq!(out.status.code(), Some(2));
+        assert!(message(&out).contains("--model"));
+    }
+}
