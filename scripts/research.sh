@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-target/research}
-features=cache-research,dram-research
+features=cache-research,dram-research,memory-research
 cargo build --release --features "$features"
 phantom=${CARGO_TARGET_DIR:-target}/release/phantom-gpu
 example() {
@@ -16,3 +16,4 @@ example() {
 }
 example cache-research 'synth:gather?per=4&grid=40&span=1MiB' --gpu v100 --set l1.mshrs=8
 example dram-research traces/sgemm.pgt --gpu v100
+example memory-research traces/sgemm.pgt --gpu v100

@@ -40,8 +40,11 @@ impl Traffic {
         }
     }
 
-    /// The next kernel begins.
+    /// The next kernel begins. Units that are no channel have no traffic.
     pub fn begin_kernel(&mut self) {
+        if self.names.is_empty() {
+            return;
+        }
         self.kernels
             .push(vec![Sectors::default(); self.names.len()]);
     }
@@ -78,9 +81,10 @@ impl Traffic {
 
     /// Adds those of another channel.
     pub fn merge(&mut self, other: &Self) {
-        if self.names.is_empty() {
-            self.names.clone_from(&other.names);
+        if other.names.is_empty() {
+            return;
         }
+        self.names.clone_from(&other.names);
         while self.kernels.len() < other.kernels.len() {
             self.begin_kernel();
         }
@@ -127,6 +131,9 @@ mod tests {
         channel.written(line((1 << 20) + 128), SectorMask::new(7));
         channel.read(line(64), SectorMask::new(1));
         let mut all = Traffic::default();
+        let mut sm = Traffic::default();
+        sm.begin_kernel();
+        all.merge(&sm);
         all.merge(&channel);
         all.merge(&channel);
         let rows: Vec<_> = all

@@ -105,12 +105,9 @@ fn every_hash_deals_the_same_sectors() {
 /// The carve-out that the machine chose for its only kernel is one of the options, with the cycles of the run.
 #[test]
 fn the_runs_own_carve_out_is_among_the_options() {
-    let found = study(
-        FEATURE,
-        "v100",
-        "synth:gather?per=8&grid=80&span=64KiB",
-        &[],
-    );
+    // Every SM reads 64 KiB eight times over.
+    let input = "synth:sweep?bytes=64KiB&total=512KiB&grid=80&block=1024";
+    let found = study(FEATURE, "v100", input, &[]);
     let data = &found.findings[0].data;
     let rows = data["carveout"].as_array().unwrap();
     assert_eq!(rows.len(), 6, "all options of V100: {rows:?}");
@@ -126,9 +123,11 @@ fn the_runs_own_carve_out_is_among_the_options() {
             128
         );
     }
-    // 64 KiB are read again and again: what L1 does not hold costs hits.
+    // At most seven of eight hit; an L1 of 32 KiB loses lines before they are wanted again.
     let rate = |row: &Json| row["l1_hit_rate"].as_f64().unwrap();
-    assert!(rate(&rows[0]) > rate(&rows[5]) + 0.1, "{rows:?}");
+    assert!((0.8..=0.875).contains(&rate(&rows[0])), "{rows:?}");
+    assert!(rate(&rows[5]) < 0.7, "{rows:?}");
+    assert!(rows[5]["speedup"].as_f64().unwrap() < 0.9, "{rows:?}");
     let policies = data["fetch_policy"].as_array().unwrap();
     assert_eq!(policies[0]["name"], "lazy_fetch_on_read");
     assert_eq!(policies[0]["cycles"], found.report.totals.cycles);
