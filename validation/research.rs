@@ -170,6 +170,38 @@ mod both {
         }
     }
 
+    /// The examples of the document run, and show what the document shows of them.
+    #[test]
+    fn the_script_runs_the_examples_of_the_document() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let out = Command::new("sh")
+            .arg(root.join("scripts/research.sh"))
+            .arg(folder.path())
+            .env("PHANTOM_GPU", env!("CARGO_BIN_EXE_phantom-gpu"))
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", message(&out));
+        let said = String::from_utf8(out.stdout).unwrap();
+        let document = std::fs::read_to_string(root.join("docs/research.md")).unwrap();
+        let blocks: Vec<&str> = document.split("```text\n").skip(1).collect();
+        assert_eq!(blocks.len(), 2);
+        for block in blocks {
+            // The caption and the columns; the numbers move with the model.
+            for line in block.lines().take(2) {
+                assert!(said.contains(line), "{line} is not in\n{said}");
+            }
+        }
+        for file in [
+            "cache-research/cache-mshr.svg",
+            "cache-research/page.html",
+            "dram-research/dram-latency.svg",
+            "dram-research/report.json",
+        ] {
+            assert!(folder.path().join(file).is_file(), "{file}");
+        }
+    }
+
     #[test]
     fn the_kernels_of_a_model_run_once_each() {
         let folder = tempfile::tempdir().unwrap();
