@@ -127,7 +127,7 @@ impl Study<'_> {
 
     /// The run itself, as one of several; nothing where it has ended early.
     pub fn own(&self) -> Option<Again> {
-        is_whole(self.report).then(|| Again {
+        is_whole(self.report).then_some(Again {
             cycles: self.report.totals.cycles,
             counters: *self.counters,
         })
