@@ -1,6 +1,5 @@
 //! `phantom-gpu research` as its users see it.
 
-use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -73,9 +72,10 @@ fn a_project_names_the_features() {
     assert!(report["research"]["dram"].is_object());
 }
 
-#[cfg(any(feature = "cache-research", feature = "dram-research"))]
-fn report(file: &Path) -> Value {
-    let mut report: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+#[cfg(feature = "dram-research")]
+fn report(file: &Path) -> serde_json::Value {
+    let mut report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     report.as_object_mut().unwrap().remove("simulation");
     report
 }
@@ -83,6 +83,7 @@ fn report(file: &Path) -> Value {
 #[cfg(all(feature = "cache-research", feature = "dram-research"))]
 mod both {
     use super::*;
+    use serde_json::Value;
 
     const FEATURES: &str = "cache-research,dram-research";
 
