@@ -7,7 +7,7 @@ use crate::benchmark::build::{Builder, Shape, Wanted};
 use crate::benchmark::kernels;
 use crate::error::{Error, Result};
 use crate::model::lower::Precision;
-use crate::output;
+use crate::output::{self, MadeFolders};
 use crate::report::html::Page;
 use crate::report::{json, table, validity};
 use crate::research::{self, FEATURES, Finding, Outcome, Request};
@@ -98,10 +98,7 @@ pub fn run(args: &Args) -> Result<()> {
     )?;
     let session = args.machine.load()?;
     let workload = workload(args, &session)?;
-    let _folder = match &args.latex {
-        Some(folder) => Some(output::make_folders(folder)?),
-        None => None,
-    };
+    let _folder = args.latex.as_deref().map(folder).transpose()?;
     let outcome = research::run(&Request {
         session: &session,
         gpu: args.machine.gpu.as_deref().unwrap_or_default(),
@@ -128,6 +125,19 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     tables.print(&text(&outcome))
+}
+
+/// The folder of tables and figures, which is made if it is not there.
+fn folder(path: &Path) -> Result<MadeFolders> {
+    match path.is_file() {
+        false => output::make_folders(path),
+        true => Err(Error::input(
+            path.display().to_string(),
+            "output folder",
+            "it is a file",
+            "name a folder",
+        )),
+    }
 }
 
 /// What is run.

@@ -7,7 +7,6 @@ use super::schema::*;
 use super::sections::{Cycles, Section, Sections};
 use super::translation;
 use crate::config;
-use crate::mem::tlb;
 use crate::stats::tlb::TlbStats;
 use crate::stats::{ChipCounters, Counter, Label, Pipe};
 
@@ -50,7 +49,7 @@ pub fn catalogue() -> Vec<Entry> {
     all.fields("totals.", Totals::SCHEMA);
     all.fields("validity.", Validity::SCHEMA);
     all.fields("simulation.", Simulation::SCHEMA);
-    if tlb::COMPILED {
+    if super::features().contains(&translation::FEATURE) {
         all.translation();
     }
     all.0

@@ -8,6 +8,8 @@ use serde::Serialize;
 
 /// The section that it is a part of.
 pub const SECTION: &str = "memory";
+/// The Cargo feature without which there is none.
+pub const FEATURE: &str = "memory-research";
 
 record! {
     /// What follows from the counters of address translation.

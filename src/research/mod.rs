@@ -134,9 +134,9 @@ impl Study<'_> {
 
     /// The run itself, as one of several; nothing where it has ended early.
     pub fn own(&self) -> Option<Again> {
-        is_whole(self.report).then(|| Again {
+        is_whole(self.report).then_some(Again {
             cycles: self.report.totals.cycles,
-            counters: self.counters.clone(),
+            counters: *self.counters,
         })
     }
 
@@ -164,7 +164,7 @@ impl Study<'_> {
         let options = options(request, &progress, Instruments::default());
         let run = || session.run(workload, &options);
         let outcome = progress::watch(&progress, "CTAs", run)?;
-        Ok(is_whole(&outcome.report).then(|| Again {
+        Ok(is_whole(&outcome.report).then_some(Again {
             cycles: outcome.run.cycles,
             counters: outcome.run.counters,
         }))
@@ -262,6 +262,9 @@ pub fn run(request: &Request) -> Result<Outcome> {
     Ok(Outcome { report, findings })
 }
 
+/// Host copies whose memory is told apart: the largest.
+const COPIES_MAX: usize = 64;
+
 /// Memory of `workload` that has a name: what its host copies fill, and the arrays of generated kernels. Nothing is known
 /// of the rest.
 fn buffers(workload: &Workload) -> Vec<Buffer> {
@@ -278,6 +281,8 @@ fn buffers(workload: &Workload) -> Vec<Buffer> {
             });
         }
     }
+    buffers.sort_by_key(|b| std::cmp::Reverse(b.bytes));
+    buffers.truncate(COPIES_MAX);
     let generated = |kernel: &Kernel| matches!(kernel.header.source, Source::Synthetic(_));
     if workload.launches().all(generated) {
         let arrays = (0..Arrays::MOST as u64).map(|n| Buffer {

@@ -257,7 +257,12 @@ pub fn run<P: Probe + Sync>(
     if let Some(error) = host.error {
         return Err(error);
     }
-    Ok(RunResult {
+    Ok(result(host, gpu, begun))
+}
+
+/// What the run leaves.
+fn result<P: Probe + Sync>(host: Host, gpu: Gpu<P>, begun: Instant) -> RunResult<P> {
+    RunResult {
         cycles: host.kernels.iter().map(|k| k.end).max().unwrap_or(0),
         kernels: host.kernels,
         stopped: host.stopped,
@@ -268,5 +273,5 @@ pub fn run<P: Probe + Sync>(
         counters: gpu.counters(host.ended_at, false),
         translation: gpu.translated(),
         probe: gpu.into_probe(),
-    })
+    }
 }

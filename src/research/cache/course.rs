@@ -53,7 +53,12 @@ impl Course {
         }
         let number = (now / self.width) as usize;
         if self.bins.len() <= number {
-            self.bins.resize(number + 1, Bin::default());
+            // Since the bin before, the level has stayed what it was.
+            let quiet = Bin {
+                peak: level.saturating_add_signed(-by),
+                ..Bin::default()
+            };
+            self.bins.resize(number + 1, quiet);
         }
         let left = (number as u64 + 1) * self.width - now;
         let bin = &mut self.bins[number];
@@ -109,7 +114,6 @@ impl Course {
                 from,
                 to,
                 integral: (whole - beyond * level).max(0) as u64,
-                // A level that does not change in a bin was reached in one before.
                 peak: bin.peak,
             });
         }
@@ -132,7 +136,8 @@ mod tests {
         let spans = course.spans(20);
         assert_eq!(spans.iter().map(|s| s.integral).sum::<u64>(), 20);
         assert_eq!(spans[10].integral, 2);
-        assert_eq!(spans.iter().map(|s| s.peak).max(), Some(2));
+        let peaks: Vec<u64> = spans.iter().map(|s| s.peak).collect();
+        assert_eq!(peaks[2..], [0, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1]);
     }
 
     proptest! {

@@ -26,11 +26,11 @@ record! {
         pub l2_waits_per_kcycle: f64 = "requests per kcycle", by "1000 waits / (slices x cycles)",
         /// Loads that found their line and had to fetch a sector of it, of all that found their line.
         pub sector_miss_line_hit: f64 = "ratio", by "loads.sector_misses / loads.line_found",
-        /// Share of the sectors written by stores that a single store wrote in every byte.
-        pub write_mask_coverage: f64 = "ratio", by "sectors written in every byte / sectors written by stores",
+        /// Share of the sectors written by stores that a single store wrote in every byte; null without stores.
+        pub write_mask_coverage: Option<f64> = "ratio", by "sectors written in every byte / sectors written by stores",
         /// The same of the writes that L2 gets.
-        pub l2_write_mask_coverage: f64 = "ratio", by "sectors written in every byte / sectors written in L2",
-        /// Sectors that loads asked for the first time since their L1 was emptied, of those that L1 fetched: 1 when nothing is fetched twice; null when there were too many lines to follow.
+        pub l2_write_mask_coverage: Option<f64> = "ratio", by "sectors written in every byte / sectors written in L2",
+        /// Sectors that loads asked for the first time since their L1 was emptied, of those that L1 fetched: 1 when nothing is fetched twice; null when nothing was fetched, or there were too many lines to follow.
         pub streaming_efficiency: Option<f64> = "ratio", by "distinct sectors loaded / sectors fetched",
         /// Accesses by reuse distance: how many other lines the same cache was asked for since the last access of the line.
         pub reuse_distance: Distances,
@@ -70,7 +70,7 @@ record! {
         pub to_cycle: u64 = "cycles",
         /// Lines in flight of an SM.
         pub mean: f64 = "lines",
-        /// The most that one SM had after a change in this span; 0 where nothing changed.
+        /// The most that one SM had.
         pub peak: u64 = "lines",
     }
 }
@@ -154,8 +154,8 @@ pub(super) fn share(part: u64, whole: u64) -> f64 {
 }
 
 impl Written {
-    fn coverage(self) -> f64 {
-        share(self.full, self.sectors)
+    fn coverage(self) -> Option<f64> {
+        (self.sectors > 0).then(|| share(self.full, self.sectors))
     }
 }
 
@@ -200,7 +200,7 @@ impl Cache {
             sector_miss_line_hit: share(loads.sector_misses, loads.line_found),
             write_mask_coverage: seen.l1_written.coverage(),
             l2_write_mask_coverage: seen.l2_written.coverage(),
-            streaming_efficiency: (seen.forgotten == 0)
+            streaming_efficiency: (seen.forgotten == 0 && loads.fetched_sectors > 0)
                 .then(|| share(loads.new_sectors, loads.fetched_sectors)),
             reuse_distance: Distances { l1, l2 },
             without_reuse_distance: Levels {

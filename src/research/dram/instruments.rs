@@ -15,7 +15,9 @@ use crate::research::{Observe, Study};
 #[derive(Debug, Default)]
 pub struct DramChannels {
     seen: Seen,
-    /// Of the own channel; none where all are merged.
+    /// Banks of a group of the own channel; 0 where all are merged.
+    banks_per_group: u32,
+    /// Of the own channel.
     parallelism: Option<Parallelism>,
     /// Of the channels that were merged.
     cycles: BankCycles,
@@ -81,10 +83,9 @@ impl DramProbe for DramChannels {
 
     fn request_served(&mut self, served: &Served) {
         self.seen.request_served(served);
-        let Some(parallelism) = &mut self.parallelism else {
-            return;
-        };
-        parallelism.interval(served.bank, served.accepted, served.done);
+        let fresh = || Parallelism::new(self.banks_per_group);
+        let own = self.parallelism.get_or_insert_with(fresh);
+        own.interval(served.bank, served.accepted, served.done);
         if served.kind == Kind::Write {
             return;
         }
@@ -92,9 +93,8 @@ impl DramProbe for DramChannels {
         let buffer = &mut self.buffers[number];
         buffer.reads[served.outcome as usize] += 1;
         buffer.latency_sum += served.done - served.accepted;
-        if let Some(parallelism) = &mut buffer.parallelism {
-            parallelism.interval(served.bank, served.accepted, served.done);
-        }
+        let own = buffer.parallelism.get_or_insert_with(fresh);
+        own.interval(served.bank, served.accepted, served.done);
     }
 }
 
@@ -103,11 +103,10 @@ impl Probe for DramChannels {
         if !matches!(setup.unit, Unit::Shard(_)) {
             return;
         }
-        let banks_per_group = channel_spec(&setup.spec.dram).standard.org.banks_per_group;
-        let fresh = || Some(Parallelism::new(banks_per_group));
+        let channel = channel_spec(&setup.spec.dram);
+        self.banks_per_group = channel.standard.org.banks_per_group;
         let known = &setup.instruments.buffers;
         let named = known.iter().map(|b| b.name.as_str()).chain(["other"]);
-        self.parallelism = fresh();
         self.places = known
             .iter()
             .map(|b: &Buffer| (b.first, b.first.saturating_add(b.bytes)))
@@ -115,7 +114,6 @@ impl Probe for DramChannels {
         self.buffers = named
             .map(|name| OneBuffer {
                 name: name.to_owned(),
-                parallelism: fresh(),
                 ..OneBuffer::default()
             })
             .collect();

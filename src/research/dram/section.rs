@@ -25,7 +25,7 @@ record! {
         pub refresh_loss: f64 = "ratio", by "dram.bus.refresh / dram.cycles",
         /// Read latency within the channel, from acceptance to the last data beat, by what the read found in its bank.
         pub latency_percentiles: Vec<Latency>,
-        /// Reads by the buffer of the program that they are for: `copy N` is what host copy N filled, `array N` window N of a generated kernel, `other` all else.
+        /// Reads by the buffer of the program that they are for: `copy N` is what host copy N filled (the 64 largest), `array N` window N of a generated kernel, `other` all else.
         pub buffers: Vec<Buffer>,
         /// Requests by flat bank, summed over channels.
         pub banks: Vec<Bank>,
@@ -41,9 +41,9 @@ record! {
     pub struct Latency {
         /// `hit`: the row was open; `miss`: the bank was closed; `conflict`: another row was open; `all`.
         pub class: &'static str,
-        /// Reads.
+        /// Reads that are counted.
         pub count: u64 = "requests",
-        /// Mean.
+        /// Mean of all.
         pub mean_ns: f64 = "ns",
         /// Median.
         pub p50_ns: f64 = "ns",
@@ -61,7 +61,7 @@ record! {
 record! {
     /// Reads of a buffer.
     pub struct Buffer {
-        /// Name.
+        /// Name of the buffer.
         pub buffer: String,
         /// Reads.
         pub reads: u64 = "requests",

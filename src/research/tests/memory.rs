@@ -37,7 +37,7 @@ fn a_copy_is_coalesced_and_its_traffic_is_that_of_dram() {
     };
     assert_eq!(of("array 0")["read_bytes"], 16 << 20);
     assert_eq!(of("array 0")["written_bytes"], 0);
-    assert_eq!(of("array 1")["read_bytes"], 0);
+    assert_eq!(of("array 2")["read_bytes"], 0);
     // Nothing hits, so that all sectors go through the data path once.
     let bytes = 2.0 * f64::from(16 << 20);
     let path = 128.0 * 80.0 * kernel.cycles as f64;
