@@ -1,12 +1,14 @@
 #!/bin/sh
-# Runs the examples of docs/research.md: reports, pages and figures of each go to a folder of its name.
-# usage: scripts/research.sh [FOLDER]      (default: target/research)
+# Runs the examples of docs/research.md and docs/memory-research.md: reports, pages and figures of each go to a folder of its name.
+# usage: scripts/research.sh [FOLDER]      (default: target/research; PHANTOM_GPU names a program that is built already)
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-target/research}
-features=cache-research,dram-research
-cargo build --release --features "$features"
-phantom=${CARGO_TARGET_DIR:-target}/release/phantom-gpu
+phantom=${PHANTOM_GPU:-}
+if [ -z "$phantom" ]; then
+    cargo build --release --features cache-research,dram-research,memory-research
+    phantom=${CARGO_TARGET_DIR:-target}/release/phantom-gpu
+fi
 example() {
     feature=$1
     shift
@@ -16,3 +18,4 @@ example() {
 }
 example cache-research 'synth:gather?per=4&grid=40&span=1MiB' --gpu v100 --set l1.mshrs=8
 example dram-research traces/sgemm.pgt --gpu v100
+example memory-research traces/sgemm.pgt --gpu v100

@@ -282,6 +282,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "mem::cache",
             "mem::l1",
             "mem::space",
+            "mem::tlb",
             "mem::Re",
             "mem::LINE_BYTES",
             "mem::SECTOR",

@@ -99,6 +99,16 @@ pub fn machine(spec: &GpuSpec) -> Vec<Part> {
     let queued = u64::from(spec.lsu.queue_entries) * SUB_CORES as u64;
     let bursts =
         u64::from(dram.read_queue) + u64::from(dram.write_queue) + u64::from(dram.write_backlog);
+    let tlb = &spec.tlb;
+    if tlb.enabled {
+        let (l1, gpc) = (u64::from(tlb.l1_entries), u64::from(tlb.gpc_entries));
+        parts.push(part(
+            "TLBs",
+            "tlb.l1_entries, tlb.gpc_entries, tlb.l2_entries",
+            sms * l1 + u64::from(spec.gpcs) * gpc + u64::from(tlb.l2_entries),
+            TAG_BYTES,
+        ));
+    }
     parts.extend([
         part(
             "warps",

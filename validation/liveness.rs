@@ -47,6 +47,7 @@ const COPY: &str = "synth:copy?bytes=256KiB";
 const SGEMM: &str = "synth:sgemm?m=128&n=128&k=32";
 const HGEMM: &str = "synth:hgemm?m=128&n=128&k=64";
 const GATHER: &str = "synth:gather?span=4MiB&per=2&grid=48";
+const PAGES: &str = "synth:gather?span=512MiB&per=4&grid=48";
 const L2_ONLY: &str = "synth:sweep?bytes=128KiB&total=64KiB&grid=40&cache=l2";
 const LOCAL: &str = "synth:local?grid=4&block=256&words=64";
 const SHARED: &str = "synth:smem?grid=2&block=256&ways=4&iters=4";
@@ -64,6 +65,24 @@ const TINY_L1: &[&str] = &[
     "gpu.sms=8",
     "gpu.gpcs=2",
 ];
+/// Small TLBs, so that every level is missed.
+const TRANSLATED: &[&str] = &[
+    "tlb.enabled=true",
+    "tlb.l1_entries=4",
+    "tlb.l1_ways=4",
+    "tlb.l1_mshrs=2",
+    "tlb.gpc_entries=32",
+    "tlb.gpc_mshrs=4",
+    "tlb.gpc_interval=2",
+    "tlb.l2_entries=64",
+    "tlb.l2_mshrs=8",
+    "tlb.l2_interval=2",
+    "tlb.walkers=2",
+    "tlb.walk_cache_entries=4",
+    "gpu.sms=8",
+    "gpu.gpcs=2",
+];
+
 /// Dependences by scoreboard: latencies hold for the machine, whatever stall counts a generator wrote.
 const BOARD: &[&str] = &["sm.dependence=scoreboard", "gpu.sms=2", "gpu.gpcs=1"];
 
@@ -256,6 +275,13 @@ const PROBES: &[Probe] = &[
         &["synth:gather?span=16KiB&per=8&grid=16"],
     ),
     with("l2.replacement", "v100", SMALL_L2, &[GATHER]),
+    with(
+        "tlb.",
+        "v100",
+        TRANSLATED,
+        &[PAGES, "synth:gather?span=16MiB&per=2&grid=48"],
+    ),
+    with("tlb.enabled", "v100", &[], &[PAGES]),
     probe("noc.", "h100-sxm", &[GATHER, L2_ONLY, WRITES]),
     probe("l2.", "a100-80", &[GATHER, L2_ONLY, WRITES, COPY]),
     probe(
@@ -528,6 +554,8 @@ fn every_key_has_an_effect_or_a_reason() {
     let docs = config::key_docs();
     let wrong: Vec<String> = docs
         .par_iter()
+        // A build without address translation refuses to turn it on.
+        .filter(|doc| cfg!(feature = "memory-research") || !doc.key.starts_with("tlb."))
         .filter_map(|doc| {
             let reason = config::inert::reason(&doc.key);
             let (alive, tried) = alive(doc);

@@ -32,5 +32,7 @@ mod sampling;
 mod support;
 mod sweep;
 mod traces;
+#[cfg(feature = "memory-research")]
+mod translation;
 mod validate;
 mod validity;

@@ -178,6 +178,7 @@ fn made_up(kernels: Vec<KernelRun>) -> Report {
         timeline: Timeline::default(),
         memcpys: 1,
         counters: ChipCounters::default(),
+        translation: None,
         probe: NoProbe::default(),
     };
     let mut report = Report::new(&config, &workload, &result, 2);

@@ -46,6 +46,17 @@ const WORKLOADS: &[&str] = &[
     "traces/tiny_list/kernelslist.g",
 ];
 
+/// Of address translation, in builds that have it; tiny TLBs.
+const TRANSLATION: &[&str] = match cfg!(feature = "memory-research") {
+    true => &[
+        "tlb.enabled=true tlb.l1_entries=1 tlb.l1_ways=1 tlb.l1_mshrs=1 tlb.gpc_entries=1 tlb.gpc_ways=1 tlb.gpc_mshrs=1",
+        "tlb.enabled=true tlb.l2_entries=1 tlb.l2_ways=1 tlb.l2_mshrs=1 tlb.gpc_entries=2 tlb.gpc_ways=1",
+        "tlb.enabled=true tlb.page=64KiB tlb.walkers=1 tlb.walk_cache_entries=0 tlb.gpc_latency=1 tlb.l2_latency=1",
+        "tlb.enabled=true tlb.page=64KiB tlb.l1_entries=2 tlb.l1_ways=2 tlb.gpc_interval=16 tlb.l2_interval=16",
+    ],
+    false => &["tlb.l1_entries=1 tlb.l1_ways=1"],
+};
+
 /// Groups of settings; a configuration takes some of the groups, and one line of each.
 const SETTINGS: &[&[&str]] = &[
     &[
@@ -74,6 +85,7 @@ const SETTINGS: &[&[&str]] = &[
     ],
     &["l1.local_write=through", "l1.local_write=back"],
     &["l1.enabled=false"],
+    TRANSLATION,
     &[
         "l1.carveouts_kib=[0] smem.per_cta_bytes_max=0 smem.reserved_per_cta_bytes=0 l1.unified_bytes=8192 l1.ways=4",
         "l1.carveouts_kib=[0] smem.per_cta_bytes_max=0 smem.reserved_per_cta_bytes=0 l1.unified_bytes=1024 l1.ways=1",

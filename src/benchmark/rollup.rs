@@ -321,6 +321,7 @@ fn result(runs: &[KernelRun], rolled: &Rolled, spec: &GpuSpec) -> RunResult<NoPr
         timeline: Timeline::default(),
         memcpys: 0,
         counters,
+        translation: None,
         probe: NoProbe::default(),
     }
 }

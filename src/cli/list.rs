@@ -232,6 +232,10 @@ const UNITS: &[(&str, &str)] = &[
     ),
     ("smem", "shared memory: banks, conflicts, atomics"),
     ("l1", "L1 data cache: sectors, streaming, MSHRs, carve-out"),
+    (
+        "tlb",
+        "TLBs of SMs, GPCs and L2, page walks (feature memory-research)",
+    ),
     ("noc", "crossbar between SMs and L2 slices"),
     (
         "l2",

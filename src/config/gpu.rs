@@ -4,7 +4,7 @@ use super::declare::{choice, section};
 use super::rules::{Rule, unless};
 use super::{
     ConstCacheSpec, FetchSpec, L1Spec, L2Spec, LaunchSpec, LsuSpec, MemorySpec, NocSpec, SmSpec,
-    SmemSpec,
+    SmemSpec, TlbSpec,
 };
 
 choice! {
@@ -58,6 +58,8 @@ section! {
         pub smem: SmemSpec = Section,
         /// `[l1]`.
         pub l1: L1Spec = Section,
+        /// `[tlb]`.
+        pub tlb: TlbSpec = Section,
         /// `[noc]`.
         pub noc: NocSpec = Section,
         /// `[l2]`.

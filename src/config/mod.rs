@@ -26,6 +26,7 @@ pub mod registry;
 pub mod rules;
 pub mod sm;
 mod tensor;
+pub mod tlb;
 mod trial;
 pub mod units;
 
@@ -41,6 +42,7 @@ pub use sm::{
     ConstCacheSpec, DependencePolicy, FetchSpec, LatencySpec, PipeSpec, RegfileSpec,
     SchedulerPolicy, SmSpec, TensorLatency, TensorSpec,
 };
+pub use tlb::{PageSize, TlbSpec};
 
 use crate::error::Result;
 use crate::hash::ContentHash;

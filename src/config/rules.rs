@@ -3,7 +3,7 @@
 //! Each section's file has its `RULES`; [`super::check`] applies all of them, so that every fault is reported at once.
 //! What a rule guards may then be computed without a check of its own.
 
-use super::{GpuSpec, gpu, l1, l2, memory, noc, sm};
+use super::{GpuSpec, gpu, l1, l2, memory, noc, sm, tlb};
 
 /// A precondition that a range of one key cannot say.
 pub struct Rule {
@@ -42,6 +42,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         gpu::RULES,
         sm::RULES,
         l1::RULES,
+        tlb::RULES,
         noc::RULES,
         l2::RULES,
         memory::RULES,

@@ -354,6 +354,20 @@ proptest! {
 }
 
 #[test]
+fn address_translation_that_is_not_compiled_in_is_refused_by_its_feature() {
+    let loaded = load("a100-80", &["tlb.enabled=true".to_owned()]);
+    if cfg!(feature = "memory-research") {
+        assert!(loaded.unwrap().spec.tlb.enabled);
+        return;
+    }
+    let refused = loaded.unwrap_err();
+    assert_eq!(refused.exit_status(), 2);
+    let text = refused.to_string();
+    assert!(text.contains("tlb.enabled"), "{text}");
+    assert!(text.contains("--features memory-research"), "{text}");
+}
+
+#[test]
 fn a_policy_that_is_not_compiled_in_is_refused_by_its_feature() {
     for key in ["l1.replacement", "l2.replacement"] {
         for policy in ["brrip", "drrip"] {

@@ -9,6 +9,8 @@
 //! Threads: [`Gpu::phase_a`] and [`Gpu::phase_b`] are called by all threads of the team at once. Every other method
 //! is for one thread while the rest waits at the barrier (see [`crate::engine::Team::barrier`]); it says "serial".
 
+mod translation;
+
 use crate::config::GpuSpec;
 use crate::engine::{Cycle, Deal};
 use crate::error::Error;
@@ -19,8 +21,10 @@ use crate::noc::{GpcPorts, Topology};
 use crate::probe::{Instruments, Probe, Setup, Unit};
 use crate::sm::{CtaDone, Cx, Launched, LineAccess, Sm};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use translation::Translation;
 
 pub use crate::stats::ChipCounters;
+pub use crate::stats::tlb::TlbStats;
 
 struct SmUnit<P> {
     sm: Sm,
@@ -61,6 +65,7 @@ pub struct Gpu<P> {
     shards: Vec<RwLock<ShardUnit<P>>>,
     gpcs: Vec<RwLock<GpcUnit<P>>>,
     bridge: RwLock<Bridge>,
+    translation: Translation,
     sm_tasks: Deal,
     shard_tasks: Deal,
     routes: Deal,
@@ -121,6 +126,9 @@ pub fn quantum(spec: &GpuSpec) -> Cycle {
     if spec.l2.two_copies() {
         q = q.min(Cycle::from(spec.noc.far_extra) / 2);
     }
+    if spec.tlb.enabled {
+        q = q.min(Cycle::from(spec.tlb.gpc_latency));
+    }
     q.max(1)
 }
 
@@ -156,6 +164,7 @@ impl<P: Probe + Sync> Gpu<P> {
                 to_shards: vec![Vec::new(); usize::from(spec.dram.channels)],
                 active: false,
             }),
+            translation: Translation::new(spec),
             sm_tasks: Deal::new(usize::from(spec.sms), threads),
             shard_tasks: Deal::new(usize::from(spec.dram.channels), threads),
             routes: Deal::new(usize::from(spec.gpcs) + 1, threads),
@@ -304,6 +313,16 @@ impl<P: Probe + Sync> Gpu<P> {
         }
     }
 
+    /// Translates addresses for the SMs that asked in quantum number `index`, which is over. Serial.
+    pub fn translate(&self, index: u64) {
+        self.translation.step(self, index);
+    }
+
+    /// Counters of address translation, where there is one. Serial.
+    pub fn translated(&self) -> Option<TlbStats> {
+        self.translation.stats(self)
+    }
+
     /// Hands a CTA to SM number `sm`, which starts it at the cycle in `start`. Serial.
     pub fn start_cta(&self, sm: usize, start: crate::sm::CtaStart) {
         write(&self.sms[sm]).sm.start(start);
@@ -335,6 +354,13 @@ impl<P: Probe + Sync> Gpu<P> {
             let unit = &mut *write(unit);
             unit.sm.begin_kernel(smem_bytes);
             unit.probe.l1_emptied(now, SmId(sm));
+            unit.probe.kernel_began(now);
+        }
+        for unit in &self.gpcs {
+            write(unit).probe.kernel_began(now);
+        }
+        for unit in &self.shards {
+            write(unit).probe.kernel_began(now);
         }
     }
 
@@ -442,6 +468,7 @@ impl<P: Probe + Sync> Gpu<P> {
         for unit in &self.shards {
             read(unit).shard.describe(&mut out);
         }
+        self.translation.describe(&mut out);
         out
     }
 

@@ -1,5 +1,6 @@
 //! The messages between SMs and L2 slices, and between slices.
 
+use super::tlb::Compiled;
 use super::{Line, SectorMask};
 use crate::engine::{Cycle, Timed};
 use crate::ids::{SliceId, SmId};
@@ -84,6 +85,22 @@ pub enum ReplyTo {
     Fetch(CodeCache),
     /// The slice that sent this to another slice.
     Slice(SliceId),
+    /// The TLB of the SM: the page of the line is translated.
+    Translation(Compiled),
+    /// A page walker.
+    Walk(Compiled, u16),
+}
+
+impl ReplyTo {
+    /// The page walker, if it is for one.
+    #[inline(always)]
+    pub fn walker(self) -> Option<(Compiled, u16)> {
+        match self {
+            #[allow(unreachable_patterns, reason = "some builds have no translation")]
+            ReplyTo::Walk(compiled, walker) => Some((compiled, walker)),
+            _ => None,
+        }
+    }
 }
 
 /// A message towards a slice. `at` is when it reaches the SM's port, then when it leaves that port, then when it
@@ -161,10 +178,12 @@ impl Timed for Request {
     fn at(&self) -> Cycle {
         self.at
     }
-    /// Slices come after SMs.
+    /// Page walkers come after SMs, slices after these.
     fn rank(&self) -> u32 {
         match self.to {
             ReplyTo::Slice(slice) => 1 << 16 | u32::from(slice.0),
+            #[allow(unreachable_patterns, reason = "some builds have no translation")]
+            ReplyTo::Walk(_, walker) => 1 << 15 | u32::from(walker),
             _ => u32::from(self.sm.0),
         }
     }

@@ -15,6 +15,7 @@ mod line;
 pub mod message;
 pub mod shard;
 pub mod space;
+pub mod tlb;
 
 pub use line::{Line, SectorMask};
 pub use message::{CodeCache, FlightId, Reply, ReplyTo, Request, RequestKind};

@@ -1,7 +1,7 @@
 //! The map of the memory that L2 caches: one window of lines for each kind of content.
 //!
 //! Data has the addresses that programs use, 48 bits of them. What programs cannot address (code, constants, the
-//! local memory of threads) lies above, each in a window of its own, so that nothing is taken for anything else.
+//! local memory of threads, the page table) lies above, each in a window of its own, so that nothing is taken for anything else.
 
 use super::{Line, SECTOR_BYTES, SectorMask};
 
@@ -19,11 +19,19 @@ pub enum Window {
     Constants,
     /// Local memory of threads.
     Local,
+    /// Page table.
+    PageTable,
 }
 
 impl Window {
     /// Every window.
-    pub const ALL: [Window; 4] = [Window::Data, Window::Code, Window::Constants, Window::Local];
+    pub const ALL: [Window; 5] = [
+        Window::Data,
+        Window::Code,
+        Window::Constants,
+        Window::Local,
+        Window::PageTable,
+    ];
 
     /// Its first line, and the first one after it.
     pub const fn lines(self) -> (Line, Line) {
@@ -32,6 +40,7 @@ impl Window {
             Window::Code => (WINDOW_LINES, 2 * WINDOW_LINES),
             Window::Constants => (2 * WINDOW_LINES, 4 * WINDOW_LINES),
             Window::Local => (4 * WINDOW_LINES, 8 * WINDOW_LINES),
+            Window::PageTable => (8 * WINDOW_LINES, 9 * WINDOW_LINES),
         };
         (Line(first), Line(end))
     }
@@ -70,7 +79,7 @@ mod tests {
             let (a, b) = (pair[0].lines(), pair[1].lines());
             assert!(a.0 < a.1 && a.1 <= b.0 && b.0 < b.1, "{pair:?}");
         }
-        let (_, end) = Window::ALL[3].lines();
+        let (_, end) = Window::ALL[4].lines();
         assert!(end.0.checked_mul(LINE_BYTES).is_some(), "bytes fit 64 bits");
     }
 

@@ -2,6 +2,7 @@
 
 use crate::config::check::nearest;
 use crate::error::{Error, Result};
+use crate::report::features;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
@@ -68,13 +69,23 @@ const FILES: &[(&str, &str)] = &[
     ("front.toml", include_str!("../../microbench/front.toml")),
 ];
 
+/// Files of builds with a feature.
+const OF_FEATURES: &[(&str, (&str, &str))] = &[(
+    "memory-research",
+    ("tlb.toml", include_str!("../../microbench/tlb.toml")),
+)];
+
 /// All benchmarks, in the order of the files.
 ///
 /// # Errors
 /// A definition that cannot be read.
 pub fn all() -> Result<Vec<Definition>> {
-    let mut all = Vec::new();
-    for (name, text) in FILES {
+    let mut all: Vec<Definition> = Vec::new();
+    let here = features();
+    let more = OF_FEATURES
+        .iter()
+        .filter(|(feature, _)| here.contains(feature));
+    for (name, text) in FILES.iter().chain(more.map(|(_, file)| file)) {
         let file: File = toml::from_str(text).map_err(|e| {
             Error::input(
                 format!("microbench/{name}"),
@@ -83,6 +94,9 @@ pub fn all() -> Result<Vec<Definition>> {
                 "correct it and build again",
             )
         })?;
+        // What a feature models stands in place of what says that it is missing.
+        let now = |d: &Definition| file.benchmark.iter().any(|new| new.name == d.name);
+        all.retain(|d| d.not_modelled.is_none() || !now(d));
         all.extend(file.benchmark);
     }
     Ok(all)

@@ -36,6 +36,8 @@ pub struct MemoryInst<'a> {
     pub sm: SmId,
     /// Warp slot.
     pub warp: u8,
+    /// Number of its CTA in the grid.
+    pub cta: u64,
     /// Program counter, bytes.
     pub pc: u32,
     /// What it does; nothing is known of a shuffle.
@@ -129,15 +131,15 @@ pub type Sections = BTreeMap<&'static str, Json>;
 
 /// Declares each event once: the trait's method with its empty default, and how a pair of probes passes it on.
 macro_rules! events {
-    ($( $(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),+); )+) => {
+    ($( $(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),*); )+) => {
         /// Events of the model, each at cycle `now` of the core clock. An event that a probe does not implement
         /// costs nothing. What happens in a DRAM channel comes through [`DramProbe`], in its own clock.
         pub trait Probe: DramProbe + Default + Send {
             $(
                 $(#[$doc])*
                 #[inline(always)]
-                fn $name(&mut self, now: Cycle, $($arg: $ty),+) {
-                    let _ = (now, $(&$arg),+);
+                fn $name(&mut self, now: Cycle, $($arg: $ty),*) {
+                    let _ = (now, $(&$arg),*);
                 }
             )+
             /// The run is about to begin. Called once, for the probe of each unit.
@@ -151,9 +153,9 @@ macro_rules! events {
         impl<A: Probe, B: Probe> Probe for (A, B) {
             $(
                 #[inline(always)]
-                fn $name(&mut self, now: Cycle, $($arg: $ty),+) {
-                    self.0.$name(now, $($arg),+);
-                    self.1.$name(now, $($arg),+);
+                fn $name(&mut self, now: Cycle, $($arg: $ty),*) {
+                    self.0.$name(now, $($arg),*);
+                    self.1.$name(now, $($arg),*);
                 }
             )+
             fn begin(&mut self, setup: &Setup) {
@@ -173,9 +175,9 @@ macro_rules! events {
         impl<P: Instrument> Probe for Chosen<P> {
             $(
                 #[inline(always)]
-                fn $name(&mut self, now: Cycle, $($arg: $ty),+) {
+                fn $name(&mut self, now: Cycle, $($arg: $ty),*) {
                     if let Some(probe) = &mut self.0 {
-                        probe.$name(now, $($arg),+);
+                        probe.$name(now, $($arg),*);
                     }
                 }
             )+
@@ -254,6 +256,8 @@ events! {
     fn l1_filled(sm: SmId, line: Line, sectors: SectorMask, mshrs: usize);
     /// L1 of an SM was emptied: a kernel begins on an idle chip.
     fn l1_emptied(sm: SmId);
+    /// A kernel begins on an idle chip; every unit is told.
+    fn kernel_began();
     /// A request left its GPC's port, or joined another one there.
     fn request_routed(request: &Request, joined: bool);
     /// A reply left its slice for an SM.
@@ -266,6 +270,8 @@ events! {
     /// A slice sends for sectors in DRAM. Until they have come, `tag` is that of their reads in the channel, and of the
     /// read of their check bits where those lie among the data.
     fn dram_asked(slice: SliceId, line: Line, sectors: SectorMask, tag: u32);
+    /// A slice sends sectors of a line towards DRAM.
+    fn dram_written(line: Line, sectors: SectorMask);
     /// Sectors arrived in a slice from DRAM.
     fn l2_filled(slice: SliceId, line: Line, sectors: SectorMask);
     /// A CTA ended.

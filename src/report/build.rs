@@ -3,7 +3,7 @@
 use super::derive::{Window, microseconds, ratio};
 use super::schema::*;
 use super::sections::Sections;
-use super::{features, host, metrics, validity};
+use super::{features, host, metrics, translation, validity};
 use crate::config::{GpuSpec, Resolved};
 use crate::probe::{self, Observed, Probe};
 use crate::simulation::{KernelRun, RunResult, Stopped};
@@ -73,6 +73,10 @@ fn research<P: Probe>(config: &Resolved, result: &RunResult<P>) -> probe::Sectio
         counters: &result.counters,
     };
     result.probe.sections(&run, &mut sections);
+    if let Some(stats) = &result.translation {
+        let tlb = translation::Tlb::new(*stats, &config.spec.tlb);
+        sections.insert(translation::SECTION, serde_json::json!({ "tlb": tlb }));
+    }
     sections
 }
 

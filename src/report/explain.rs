@@ -5,7 +5,9 @@ use super::pipes::PipeUse;
 use super::record::Field;
 use super::schema::*;
 use super::sections::{Cycles, Section, Sections};
+use super::translation;
 use crate::config;
+use crate::stats::tlb::TlbStats;
 use crate::stats::{ChipCounters, Counter, Label, Pipe};
 
 /// What is known of one number.
@@ -47,6 +49,9 @@ pub fn catalogue() -> Vec<Entry> {
     all.fields("totals.", Totals::SCHEMA);
     all.fields("validity.", Validity::SCHEMA);
     all.fields("simulation.", Simulation::SCHEMA);
+    if super::features().contains(&translation::FEATURE) {
+        all.translation();
+    }
     all.0
 }
 
@@ -242,6 +247,19 @@ impl Catalogue {
         if section.name == "pipes" {
             self.pipes(&prefix);
         }
+    }
+
+    /// `research.memory.tlb`.
+    fn translation(&mut self) {
+        let prefix = format!("research.{}.tlb.", translation::SECTION);
+        for counter in TlbStats::schema() {
+            let (group, name) = match counter.path.rsplit_once('.') {
+                Some((group, name)) => (format!("{prefix}{group}."), name),
+                None => (prefix.clone(), counter.path.as_str()),
+            };
+            self.add(&group, name, counter.unit, &counter.text, "");
+        }
+        self.fields(&prefix, translation::TlbRates::SCHEMA);
     }
 
     fn pipes(&mut self, prefix: &str) {

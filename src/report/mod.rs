@@ -16,6 +16,7 @@ pub mod schema;
 pub mod sections;
 pub mod table;
 pub mod timeline;
+pub mod translation;
 pub mod validity;
 
 pub use derive::microseconds;
@@ -33,6 +34,7 @@ pub fn features() -> Vec<&'static str> {
             "gpu-profiling-research",
             cfg!(feature = "gpu-profiling-research"),
         ),
+        ("memory-research", cfg!(feature = "memory-research")),
         ("micro-benchmarking", cfg!(feature = "micro-benchmarking")),
         ("studies", cfg!(feature = "studies")),
     ]

@@ -182,8 +182,9 @@ fn pipes(sums: &Sums) -> String {
 
 /// What to know before believing the numbers.
 fn notes(report: &Report) -> String {
-    let known = super::validity::UNMODELLED.len();
-    let of_input = report.validity.unmodelled.iter().skip(known);
+    let known = |line: &&String| super::validity::UNMODELLED.contains(&line.as_str());
+    let all = report.validity.unmodelled.iter();
+    let of_input = all.filter(|line| !known(line));
     let mut out = String::new();
     for note in of_input.chain(&report.validity.assumptions) {
         for (at, line) in wrap(note, 96).iter().enumerate() {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What real GPUs have and this machine has not.
 pub const UNMODELLED: &[&str] = &[
-    "address translation: no TLB, no page walks",
+    NO_TRANSLATION,
     "energy and power: `profile` has them beside the report; no power or thermal throttling, clocks are constant",
     "TMA, wgmma, mbarrier, thread-block clusters and distributed shared memory",
     "texture and surface units; texture instructions take the memory path",
@@ -19,6 +19,9 @@ pub const UNMODELLED: &[&str] = &[
     "ECC and its traffic",
     "other clock domains than core and DRAM: crossbar and L2 run with the core clock",
 ];
+
+/// What is missing unless `tlb.enabled`.
+const NO_TRANSLATION: &str = "address translation: no TLB, no page walks";
 
 /// From this share on, work that is not modelled is taken to carry the run whatever it is.
 const UNMODELLED_SHARE: f64 = 0.01;
@@ -108,7 +111,9 @@ fn ran<'a, P>(
 }
 
 fn unmodelled<P>(workload: &Workload, result: &RunResult<P>, spec: &GpuSpec) -> Vec<String> {
-    let mut out: Vec<String> = UNMODELLED.iter().map(|s| (*s).to_owned()).collect();
+    let always = UNMODELLED.iter();
+    let missing = always.filter(|what| **what != NO_TRANSLATION || !spec.tlb.enabled);
+    let mut out: Vec<String> = missing.map(|s| (*s).to_owned()).collect();
     let mut unknown: BTreeMap<&str, u64> = BTreeMap::new();
     for (mnemonic, count) in result.kernels.iter().flat_map(|k| &k.unknown) {
         *unknown.entry(mnemonic).or_default() += count;

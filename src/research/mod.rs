@@ -14,6 +14,7 @@ mod cache;
 mod dram;
 mod energy;
 mod exhibit;
+mod memory;
 mod observe;
 mod profile;
 #[cfg(test)]
@@ -63,6 +64,12 @@ pub const FEATURES: &[Feature] = &[
         compiled: cfg!(feature = "dram-research"),
     },
     Feature {
+        name: "memory-research",
+        section: "memory",
+        text: "Global memory: coalescing by instruction, carve-outs, slices under each hash, who misses after whom, DRAM traffic by buffer, address translation.",
+        compiled: cfg!(feature = "memory-research"),
+    },
+    Feature {
         name: "gpu-profiling-research",
         section: "profile",
         text: "Each part of the machine of what it could do, roofline, why warps wait, and where: instruction by instruction.",
@@ -77,8 +84,10 @@ pub const FEATURES: &[Feature] = &[
 ];
 
 /// What this build can observe; [`NoProbe`] where it has no feature. The only place where features meet the probe.
-pub type BuildProbe =
-    Join<cache::Probe, Join<dram::Probe, Join<profile::Probe, Join<energy::Probe, NoProbe>>>>;
+pub type BuildProbe = Join<
+    cache::Probe,
+    Join<dram::Probe, Join<memory::Probe, Join<profile::Probe, Join<energy::Probe, NoProbe>>>>,
+>;
 
 /// What is run, and on what.
 pub struct Request<'a> {
@@ -142,7 +151,7 @@ impl Study<'_> {
 
     /// The run itself, as one of several; nothing where it has ended early.
     pub fn own(&self) -> Option<Again> {
-        is_whole(self.report).then(|| Again {
+        is_whole(self.report).then_some(Again {
             cycles: self.report.totals.cycles,
             counters: *self.counters,
         })
@@ -154,15 +163,23 @@ impl Study<'_> {
     /// # Errors
     /// Keys in conflict with the user's; a failed run.
     pub fn again(&self, sets: &[String]) -> Result<Option<Again>> {
+        self.again_of(self.request.workload, sets)
+    }
+
+    /// The same of `workload`, a part of the one that was run.
+    ///
+    /// # Errors
+    /// As [`Study::again`].
+    pub fn again_of(&self, workload: &Workload, sets: &[String]) -> Result<Option<Again>> {
         let request = self.request;
         if !is_whole(self.report) || request.stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let sets: Vec<&String> = request.sets.iter().chain(sets).collect();
         let session = Session::new(request.gpu, &sets)?;
-        let progress = Progress::of(ctas(request.workload));
+        let progress = Progress::of(ctas(workload));
         let options = options(request, &progress, Instruments::default());
-        let run = || session.run(request.workload, &options);
+        let run = || session.run(workload, &options);
         let outcome = progress::watch(&progress, "CTAs", run)?;
         Ok(is_whole(&outcome.report).then_some(Again {
             cycles: outcome.run.cycles,

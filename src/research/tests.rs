@@ -64,7 +64,13 @@ fn features_and_instruments_are_the_same() {
 
 #[cfg(feature = "cache-research")]
 mod cache;
-#[cfg(any(feature = "cache-research", feature = "dram-research"))]
+#[cfg(any(
+    feature = "cache-research",
+    feature = "dram-research",
+    feature = "memory-research"
+))]
 mod compiled;
 #[cfg(feature = "dram-research")]
 mod dram;
+#[cfg(feature = "memory-research")]
+mod memory;

@@ -142,6 +142,7 @@ fn in_a_row(mut runs: Vec<KernelRun>, gap: u64, begun: Instant) -> RunResult<NoP
         timeline: Timeline::default(),
         memcpys: 0,
         counters,
+        translation: None,
         probe: NoProbe::default(),
     }
 }

@@ -95,6 +95,9 @@ impl<'a> Host<'a> {
         let next = if self.quanta == 0 { last } else { last + 1 };
         let begin = next * gpu.quantum();
         self.ended_at = begin;
+        if self.quanta > 0 {
+            gpu.translate(last);
+        }
         gpu.report(&mut self.quantum);
         if let Some(error) = self.quantum.error.take() {
             self.error = Some(error);

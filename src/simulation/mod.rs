@@ -4,8 +4,7 @@
 use crate::config::GpuSpec;
 use crate::engine::{Cycle, Team};
 use crate::error::Result;
-use crate::gpu::ChipCounters;
-use crate::gpu::Gpu;
+use crate::gpu::{ChipCounters, Gpu, TlbStats};
 use crate::ids::LayerId;
 use crate::memory_limit;
 use crate::occupancy::Occupancy;
@@ -189,6 +188,8 @@ pub struct RunResult<P> {
     pub memcpys: u64,
     /// Counters of the whole run.
     pub counters: ChipCounters,
+    /// Counters of address translation over the whole run, where there is one.
+    pub translation: Option<TlbStats>,
     /// What was observed.
     pub probe: P,
 }
@@ -256,7 +257,12 @@ pub fn run<P: Probe + Sync>(
     if let Some(error) = host.error {
         return Err(error);
     }
-    Ok(RunResult {
+    Ok(result(host, gpu, begun))
+}
+
+/// What the run leaves.
+fn result<P: Probe + Sync>(host: Host, gpu: Gpu<P>, begun: Instant) -> RunResult<P> {
+    RunResult {
         cycles: host.kernels.iter().map(|k| k.end).max().unwrap_or(0),
         kernels: host.kernels,
         stopped: host.stopped,
@@ -265,6 +271,7 @@ pub fn run<P: Probe + Sync>(
         timeline: host.timeline,
         memcpys: host.memcpys,
         counters: gpu.counters(host.ended_at, false),
+        translation: gpu.translated(),
         probe: gpu.into_probe(),
-    })
+    }
 }

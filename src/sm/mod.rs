@@ -34,8 +34,8 @@ use cores::Cores;
 use cores::warp::{Local, PENDING};
 use ctas::CtaTable;
 use front::Front;
-use memory::MemoryPath;
-use memory::miss_port::{PassThrough, Stage};
+use memory::miss_port::Stage;
+use memory::{BuildStage, MemoryPath};
 use program::Pipe;
 
 pub use crate::stats::SmCounters;
@@ -69,7 +69,7 @@ pub struct Cx<'a, P> {
 }
 
 /// One SM. All times inside are local: cycles since `epoch`. `S` is the stage in front of its miss port.
-pub struct Sm<S = PassThrough> {
+pub struct Sm<S = BuildStage> {
     id: SmId,
     epoch: Cycle,
     front: Front,
@@ -87,7 +87,7 @@ pub struct Sm<S = PassThrough> {
 impl Sm {
     /// An idle SM for quanta of `quantum` cycles.
     pub fn new(id: SmId, spec: &GpuSpec, quantum: Cycle) -> Self {
-        Sm::with_stage(id, spec, quantum, PassThrough)
+        Sm::with_stage(id, spec, quantum, BuildStage::new(spec))
     }
 }
 
@@ -109,6 +109,11 @@ impl<S: Stage> Sm<S> {
         }
     }
 
+    /// Its number.
+    pub fn id(&self) -> SmId {
+        self.id
+    }
+
     /// Forgets what the last quantum sent and ended.
     pub fn begin_quantum(&mut self) {
         self.memory.requests.clear();
@@ -123,6 +128,11 @@ impl<S: Stage> Sm<S> {
     /// CTAs that ended in the last quantum.
     pub fn done(&self) -> &[CtaDone] {
         &self.ctas.done
+    }
+
+    /// The stage in front of its miss port.
+    pub fn stage(&mut self) -> &mut S {
+        self.memory.lsu.port.stage()
     }
 
     /// Delivers a reply; it arrives in a later quantum.

@@ -11,6 +11,7 @@ pub mod issue;
 pub mod pipe;
 #[cfg(test)]
 mod tests;
+pub mod tlb;
 
 pub use chip::{ChipCounters, SmCounters};
 pub use counters::{

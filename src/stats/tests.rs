@@ -148,3 +148,20 @@ fn extremes_meet_and_nothing_is_no_extreme() {
     let since = all.since(&DramStats::default());
     assert_eq!((since.read_latency_min, since.read_latency_max), (20, 40));
 }
+
+#[test]
+fn every_number_of_address_translation_has_a_leaf_of_its_own() {
+    let mut stats = tlb::TlbStats::default();
+    let words = stats.words();
+    assert_eq!(words.len() * size_of::<u64>(), size_of::<tlb::TlbStats>());
+    for (at, word) in words.into_iter().enumerate() {
+        *word = 1000 + at as u64;
+    }
+    let mut found = Vec::new();
+    leaves("", &serde_json::to_value(stats).unwrap(), &mut found);
+    found.sort_by_key(|(_, value)| *value);
+    let named = tlb::TlbStats::schema();
+    let named = named.iter().filter(|counter| !counter.group);
+    let named: Vec<(String, u64)> = named.map(|c| c.path.clone()).zip(1000..).collect();
+    assert_eq!(found, named);
+}

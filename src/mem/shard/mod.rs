@@ -9,6 +9,7 @@ use super::dram::{
     grade,
 };
 use super::l2::{Action, Slice};
+use super::tlb::Outbox;
 use super::{Line, Reply, ReplyTo, Request, RequestKind, SectorMask};
 use crate::config::{GpuSpec, MemorySpec};
 use crate::engine::{Calendar, ClockRatio, Cycle};
@@ -84,6 +85,8 @@ pub struct MemShard {
     pub replies: Vec<Vec<Reply>>,
     /// Messages to other shards, in no particular order.
     pub forwards: Vec<Request>,
+    /// Entries of the page table for walkers, in no particular order.
+    pub walks: Outbox<Reply>,
 }
 
 /// The channel that the GPU config describes: total, since the config's own rules guard what
@@ -139,6 +142,7 @@ impl MemShard {
             write_backlog: usize::from(spec.dram.write_backlog),
             replies: vec![Vec::new(); gpcs],
             forwards: Vec::new(),
+            walks: Outbox::default(),
         }
     }
 
@@ -192,6 +196,7 @@ impl MemShard {
     pub fn run<P: Probe>(&mut self, index: u64, quantum: Cycle, cx: &mut ShardCx<P>) {
         self.replies.iter_mut().for_each(Vec::clear);
         self.forwards.clear();
+        self.walks.clear();
         if self.idle() {
             return;
         }
@@ -313,6 +318,7 @@ impl MemShard {
                     self.forward(forward);
                 }
                 Action::WriteBack { at, line, sectors } if self.is_home(slice, line) => {
+                    cx.probe.dram_written(at, line, sectors);
                     self.write_bursts(slice, at, line, sectors);
                 }
                 Action::WriteBack { .. } => {}
@@ -340,6 +346,9 @@ impl MemShard {
                 ..Request::new(RequestKind::ForwardReply, reply.line, reply.sectors, from)
             };
             return self.forward(data);
+        }
+        if let Some((compiled, _)) = reply.to.walker() {
+            return self.walks.push(compiled, reply);
         }
         let gpc = gpc_of[reply.sm.index()];
         self.replies[gpc.index()].push(reply);

@@ -100,6 +100,8 @@ impl Probe for Caches {
     fn begin(&mut self, setup: &Setup) {
         if let Unit::Sm(_) = setup.unit {
             let l1 = &setup.spec.l1;
+            let sets = l1.unified_bytes / l1.line_bytes / u32::from(l1.ways);
+            self.sets = vec![SetCounts::default(); sets.max(1) as usize];
             self.l1 = Some(OwnL1 {
                 touched: Stack::new(DISTANCE_MAX),
                 in_flight: 0,
@@ -145,12 +147,9 @@ impl Probe for Caches {
             (true, true, false) => &mut loads.line_misses,
         };
         *kind += 1;
-        let set = access.cache.set_of(access.line);
-        if self.sets.len() <= set {
-            self.sets.resize(set + 1, SetCounts::default());
-        }
-        self.sets[set].loads += 1;
-        self.sets[set].line_misses += u64::from(fetches && !found.present);
+        let set = &mut self.sets[access.cache.set_of(access.line)];
+        set.loads += 1;
+        set.line_misses += u64::from(fetches && !found.present);
         let in_flight = access.cache.in_flight();
         if in_flight > l1.in_flight {
             loads.registers_taken += 1;

@@ -165,18 +165,18 @@ impl Dram {
         let curve = |l: &Latency| Curve {
             name: format!("row {}", l.class),
             points: vec![
-                (50.0, l.p50_ns),
-                (95.0, l.p95_ns),
-                (99.0, l.p99_ns),
-                (99.9, l.p999_ns),
+                (l.p50_ns, 50.0),
+                (l.p95_ns, 5.0),
+                (l.p99_ns, 1.0),
+                (l.p999_ns, 0.1),
             ],
         };
         let seen = self.latency_percentiles.iter().filter(|l| l.count > 0);
         let lines: Vec<Curve> = seen.map(curve).collect();
         Figure {
             name: "latency",
-            caption: "DRAM read latency within the channel".into(),
-            svg: curves("percentile", "ns", &lines, Scale::Linear, Scale::Linear),
+            caption: "DRAM reads that take longer within the channel".into(),
+            svg: curves("ns", "% of reads", &lines, Scale::Linear, Scale::Log),
         }
     }
 }

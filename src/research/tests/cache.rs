@@ -165,3 +165,47 @@ fn a_copy_streams_and_covers_its_sectors() {
     let rows = data["line_sharing"].as_array().unwrap();
     assert_eq!((rows.len(), &rows[0]["lines"]), (1, &Json::from(16384)));
 }
+
+/// Sector after sector of eight lines: of each line one load misses the line, and three find it without their sector.
+#[test]
+fn a_walk_over_sectors_misses_sectors_of_lines_that_are_there() {
+    let input = "synth:pchase?bytes=1KiB&stride=32&iters=32&warmup=0&cache=all&order=linear";
+    let (data, _) = section("v100", input, &[]);
+    let loads = &data["loads"];
+    assert_eq!(loads["line_misses"], 8);
+    assert_eq!(loads["sector_misses"], 24);
+    assert_eq!(loads["line_found"], 24);
+    assert_eq!(loads["hits"], 0);
+    assert_eq!(data["sector_miss_line_hit"], 1.0);
+    assert_eq!(data["streaming_efficiency"], 1.0);
+    assert_eq!(data["write_mask_coverage"], Json::Null);
+    // Three accesses of each line come right behind another one of it.
+    let rows = data.pointer("/reuse_distance/l1").unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 1);
+    assert_eq!(rows[0]["accesses"], 24);
+}
+
+/// A stride of as many lines as there are sets stays in one set.
+#[test]
+fn a_stride_of_the_sets_presses_one_set() {
+    let input = "synth:pchase?bytes=64KiB&stride=512&iters=128&warmup=0&cache=all&order=linear";
+    let (data, _) = section("v100", input, &["l1.set_hash=linear"]);
+    let sets = data["set_pressure"].as_array().unwrap();
+    let loads: Vec<u64> = sets.iter().map(|s| s["loads"].as_u64().unwrap()).collect();
+    assert_eq!(loads, [128, 0, 0, 0]);
+    assert_eq!(sum(&data, "/set_pressure", "line_misses"), 128);
+}
+
+/// Each of 80 SMs reads each of 32 lines.
+#[test]
+fn lines_that_every_sm_reads_are_shared_by_all() {
+    let input = "synth:gather?span=4KiB&per=64&grid=80&block=32";
+    let (data, _) = section("v100", input, &[]);
+    let rows = data["line_sharing"].as_array().unwrap();
+    let last = rows.last().unwrap();
+    assert_eq!(
+        (&last["from_sms"], &last["lines"]),
+        (&Json::from(65), &Json::from(32))
+    );
+    assert_eq!(sum(&data, "/line_sharing", "lines"), 32);
+}

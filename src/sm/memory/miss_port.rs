@@ -9,30 +9,52 @@
 use crate::config::GpuSpec;
 use crate::engine::Cycle;
 use crate::ids::SmId;
-use crate::mem::{Request, RequestKind};
+use crate::mem::{Line, Request, RequestKind};
 use std::collections::VecDeque;
-use std::task::Poll;
 
 /// What lies between the caches of an SM and its port, such as a TLB.
 pub trait Stage {
-    /// `request` stands before the stage at `at`. The answer is when it leaves the stage, not before `at`, or
-    /// `Pending` while that is not known. Every request is asked about once when it comes, in order, and while it
-    /// is pending again at each [`MissPort::resume`]. Asking again earlier than needed must change nothing.
-    fn pass(&mut self, request: &Request, at: Cycle) -> Poll<Cycle>;
+    /// `request` stands before the stage at `at`. Every request is asked about once when it comes, in order, and while
+    /// it may not pass again at each [`MissPort::resume`], with the last answer. Asking again earlier than needed must
+    /// change nothing.
+    fn pass(&mut self, request: &Request, at: Cycle, last: Option<Passage>) -> Passage;
 
     /// The first cycle at which a pending request may have another answer, after the one of the last question;
     /// `Cycle::MAX` when only a reply can bring it. The port asks again then, and after each reply to the SM.
     fn wake(&self) -> Cycle;
+
+    /// A reply about `line` came for the stage itself.
+    fn answer(&mut self, line: Line) {
+        unreachable!("a stage that asks nothing is answered about {line:?}")
+    }
+}
+
+/// What a [`Stage`] says of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// It leaves the stage then, not before it came.
+    At(Cycle),
+    /// It waits for something that is under way.
+    Waits,
+    /// The stage is full: it has not been looked at yet.
+    Full,
 }
 
 /// No stage: addresses are physical.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PassThrough;
 
+impl PassThrough {
+    /// Nothing, whatever the configuration.
+    pub fn new(_: &GpuSpec) -> Self {
+        PassThrough
+    }
+}
+
 impl Stage for PassThrough {
     #[inline(always)]
-    fn pass(&mut self, _: &Request, at: Cycle) -> Poll<Cycle> {
-        Poll::Ready(at)
+    fn pass(&mut self, _: &Request, at: Cycle, _: Option<Passage>) -> Passage {
+        Passage::At(at)
     }
 
     #[inline(always)]
@@ -46,7 +68,7 @@ impl Stage for PassThrough {
 pub struct MissPort<S> {
     stage: S,
     /// Requests that the stage holds, and those behind them, with the stage's answer.
-    waiting: VecDeque<(Request, Poll<Cycle>)>,
+    waiting: VecDeque<(Request, Passage)>,
     free_at: Cycle,
     sm: SmId,
     header_bytes: u32,
@@ -74,9 +96,9 @@ impl<S: Stage> MissPort<S> {
     /// [`MissPort::resume`].
     #[inline]
     pub fn send(&mut self, request: Request, out: &mut Vec<Request>) {
-        let passage = self.stage.pass(&request, request.at);
+        let passage = self.stage.pass(&request, request.at, None);
         match passage {
-            Poll::Ready(at) if self.waiting.is_empty() => self.leave(request, at, out),
+            Passage::At(at) if self.waiting.is_empty() => self.leave(request, at, out),
             _ => self.waiting.push_back((request, passage)),
         }
     }
@@ -84,14 +106,26 @@ impl<S: Stage> MissPort<S> {
     /// Asks the stage about pending requests again at `now`, and lets go what may go.
     pub fn resume(&mut self, now: Cycle, out: &mut Vec<Request>) {
         for (request, passage) in &mut self.waiting {
-            if passage.is_pending() {
-                *passage = self.stage.pass(request, request.at.max(now));
+            if !matches!(passage, Passage::At(_)) {
+                let at = request.at.max(now);
+                *passage = self.stage.pass(request, at, Some(*passage));
             }
         }
-        while let Some(&(request, Poll::Ready(at))) = self.waiting.front() {
+        while let Some(&(request, Passage::At(at))) = self.waiting.front() {
             self.waiting.pop_front();
             self.leave(request, at.max(now), out);
         }
+    }
+
+    /// A reply about `line` comes for the stage at `now`; what may go then goes.
+    pub fn answer(&mut self, line: Line, now: Cycle, out: &mut Vec<Request>) {
+        self.stage.answer(line);
+        self.resume(now, out);
+    }
+
+    /// The stage.
+    pub fn stage(&mut self) -> &mut S {
+        &mut self.stage
     }
 
     #[inline(always)]
@@ -145,7 +179,7 @@ impl<S: Stage> MissPort<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mem::{Line, ReplyTo, SectorMask};
+    use crate::mem::{ReplyTo, SectorMask};
 
     /// A translation that walks for the pages it does not know: one walk at a time, as long as it takes.
     #[derive(Default)]
@@ -161,7 +195,7 @@ mod tests {
     }
 
     impl Stage for Walker {
-        fn pass(&mut self, request: &Request, at: Cycle) -> Poll<Cycle> {
+        fn pass(&mut self, request: &Request, at: Cycle, _: Option<Passage>) -> Passage {
             if let Some((page, end)) = self.walk
                 && end <= at
             {
@@ -170,10 +204,10 @@ mod tests {
             }
             let page = page(request.line);
             if self.known.contains(&page) {
-                return Poll::Ready(at + 1);
+                return Passage::At(at + 1);
             }
             self.walk.get_or_insert((page, at + WALK));
-            Poll::Pending
+            Passage::Waits
         }
 
         fn wake(&self) -> Cycle {

@@ -12,6 +12,8 @@ mod lines;
 pub mod miss_port;
 mod pipe;
 mod reply;
+#[cfg(feature = "memory-research")]
+mod translation;
 
 use crate::config::GpuSpec;
 use crate::ids::SmId;
@@ -23,6 +25,13 @@ use crate::sm::cores::subcore::SubCore;
 use crate::sm::cores::warp::{Local, PENDING};
 use crate::stats::LsuStats;
 use miss_port::{MissPort, Stage};
+
+/// What lies in front of the miss port of an SM in this build.
+#[cfg(not(feature = "memory-research"))]
+pub type BuildStage = miss_port::PassThrough;
+/// What lies in front of the miss port of an SM in this build.
+#[cfg(feature = "memory-research")]
+pub type BuildStage = translation::Translation;
 
 /// Where an access goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +100,7 @@ pub struct Lsu<S> {
     stuck_on: Stuck,
     flights: Vec<Flight>,
     free_flights: Vec<u32>,
-    port: MissPort<S>,
+    pub(in crate::sm) port: MissPort<S>,
     bypass_left: u16,
     /// Below zero while lines are written back that a fill evicted: a fill cannot wait.
     store_credits: i32,

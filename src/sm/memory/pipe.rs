@@ -85,6 +85,7 @@ impl<S: Stage> Sm<S> {
         let inst = MemoryInst {
             sm: self.id,
             warp: entry.warp,
+            cta: self.cta_of(entry.warp),
             pc: op.pc,
             op: mem
                 .filter(|_| entry.space != Space::Shuffle)
@@ -94,6 +95,14 @@ impl<S: Stage> Sm<S> {
             passes: entry.passes,
         };
         cx.probe.memory_entered(self.epoch + u64::from(now), &inst);
+    }
+
+    /// The CTA of warp slot `warp`, for observers; as `mems` above.
+    #[inline(always)]
+    fn cta_of(&self, warp: u8) -> u64 {
+        let warp = self.cores.warps.get(usize::from(warp));
+        let cta = warp.and_then(|w| self.ctas.table.get(usize::from(w.cta)));
+        cta.map_or(0, |cta| cta.number)
     }
 
     pub(in crate::sm) fn count_stall(&mut self, cycles: Local) {

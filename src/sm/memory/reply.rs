@@ -1,6 +1,7 @@
 //! Replies from L2, and what they complete.
 
 use super::Flight;
+use crate::engine::Cycle;
 use crate::mem::space::line_of;
 use crate::mem::{CodeCache, Reply, ReplyTo, RequestKind};
 use crate::probe::Probe;
@@ -30,7 +31,12 @@ impl<S: Stage> Sm<S> {
                     self.check_hold(slot, now, cx);
                 }
             }
-            ReplyTo::Slice(slice) => unreachable!("a reply for {slice:?} came to an SM"),
+            #[allow(unreachable_patterns, reason = "some builds have no translation")]
+            ReplyTo::Translation(_) => {
+                let (path, at) = (&mut self.memory, self.epoch + Cycle::from(now));
+                path.lsu.port.answer(reply.line, at, &mut path.requests);
+            }
+            to => unreachable!("a reply for {to:?} came to an SM"),
         }
         if self.memory.lsu.stuck.is_some() || self.memory.lsu.port.holds() {
             self.memory.lsu.next = self.memory.lsu.next.min(now);

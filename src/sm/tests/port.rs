@@ -6,9 +6,8 @@ use crate::ids::SmId;
 use crate::isa::{MemKind, MemSpace, OpClass};
 use crate::mem::{Line, Reply, Request, RequestKind, SectorMask};
 use crate::probe::NoProbe;
-use crate::sm::memory::miss_port::{PassThrough, Stage};
+use crate::sm::memory::miss_port::{PassThrough, Passage, Stage};
 use crate::sm::{CtaStart, Cx, Launched, Program, Sm};
-use std::task::Poll;
 
 const QUANTUM: Cycle = 20;
 /// From a request to its reply.
@@ -18,10 +17,10 @@ const LATENCY: Cycle = 400;
 struct Gate(Cycle);
 
 impl Stage for Gate {
-    fn pass(&mut self, _: &Request, at: Cycle) -> Poll<Cycle> {
+    fn pass(&mut self, _: &Request, at: Cycle, _: Option<Passage>) -> Passage {
         match at < self.0 {
-            true => Poll::Pending,
-            false => Poll::Ready(at),
+            true => Passage::Waits,
+            false => Passage::At(at),
         }
     }
     fn wake(&self) -> Cycle {
@@ -34,11 +33,11 @@ impl Stage for Gate {
 struct FirstOnly(Option<Cycle>);
 
 impl Stage for FirstOnly {
-    fn pass(&mut self, _: &Request, at: Cycle) -> Poll<Cycle> {
+    fn pass(&mut self, _: &Request, at: Cycle, _: Option<Passage>) -> Passage {
         let first = *self.0.get_or_insert(at);
         match at == first || at >= first + LATENCY {
-            true => Poll::Ready(at),
-            false => Poll::Pending,
+            true => Passage::At(at),
+            false => Passage::Waits,
         }
     }
     fn wake(&self) -> Cycle {

@@ -1,0 +1,65 @@
+//! The L1 TLB of an SM as the stage in front of its miss port.
+//!
+//! Requests leave in order: one whose page is known waits behind one whose page is not, and both pages may be waited for at
+//! once. The lookup of a page that is known takes no time beyond `l1.miss_latency`, within which the latency of L2 was
+//! measured.
+
+use super::miss_port::{Passage, Stage};
+use crate::config::GpuSpec;
+use crate::engine::Cycle;
+use crate::mem::tlb::{Ask, Looked, SmTlb};
+use crate::mem::{Line, Request};
+use crate::stats::tlb::TlbLevelStats;
+
+/// The TLB of an SM, where addresses are translated.
+#[derive(Clone, Debug)]
+pub struct Translation(Option<Box<SmTlb>>);
+
+impl Translation {
+    /// That of `spec`.
+    pub fn new(spec: &GpuSpec) -> Self {
+        let tlb = &spec.tlb;
+        Translation(tlb.enabled.then(|| Box::new(SmTlb::new(tlb))))
+    }
+
+    /// What the TLB has asked since this was taken last, in order.
+    pub fn asks(&mut self) -> impl Iterator<Item = Ask> + '_ {
+        self.0.iter_mut().flat_map(|tlb| tlb.asks.drain(..))
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> TlbLevelStats {
+        self.0.as_ref().map(|tlb| tlb.stats).unwrap_or_default()
+    }
+}
+
+impl Stage for Translation {
+    #[inline]
+    fn pass(&mut self, request: &Request, at: Cycle, last: Option<Passage>) -> Passage {
+        let Some(tlb) = &mut self.0 else {
+            return Passage::At(at);
+        };
+        if last == Some(Passage::Waits) {
+            return match tlb.came(request.line) {
+                true => Passage::At(at),
+                false => Passage::Waits,
+            };
+        }
+        match tlb.look(request.line, at, last.is_some()) {
+            Looked::Hit => Passage::At(at),
+            Looked::Waits => Passage::Waits,
+            Looked::Full => Passage::Full,
+        }
+    }
+
+    /// Only an answer helps.
+    fn wake(&self) -> Cycle {
+        Cycle::MAX
+    }
+
+    fn answer(&mut self, line: Line) {
+        if let Some(tlb) = &mut self.0 {
+            tlb.answer(line);
+        }
+    }
+}
