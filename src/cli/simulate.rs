@@ -1,6 +1,7 @@
 //! `simulate`: kernels on a GPU, as a table for people and JSON for machines.
 
 use super::address_trace;
+use super::checkpoint::CheckpointArgs;
 use super::common::{Fidelity, FidelityArgs, JsonFile, MachineArgs, ThreadArgs, winds_up};
 use crate::error::{Error, Result};
 use crate::kernels::choose::Algorithm;
@@ -29,7 +30,8 @@ exit status is 0.
 Examples:
   phantom-gpu simulate traces/sgemm.pgt --gpu v100
   phantom-gpu simulate kernelslist.g --gpu a100-80 --set sm.scheduler=gto --json -
-  phantom-gpu simulate 'synth:hgemm?m=4096&n=4096&k=4096' --gpu h100-sxm --timeline gemm.json"
+  phantom-gpu simulate 'synth:hgemm?m=4096&n=4096&k=4096' --gpu h100-sxm --timeline gemm.json
+  phantom-gpu simulate kernelslist.g --gpu v100 --json r.json --checkpoint r.state   (repeat it after a kill)"
 )]
 #[command(mut_arg("gpu", |gpu| gpu.required(true)))]
 pub struct Args {
@@ -72,6 +74,9 @@ pub struct Args {
     /// estimate.
     #[arg(long, value_name = "NAME")]
     pub algo: Option<String>,
+    /// Whether and when the state is kept.
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
     /// Visit every cycle instead of skipping idle ones (slow; same result).
     #[arg(long)]
     pub no_skip: bool,
@@ -98,7 +103,10 @@ fn outputs(args: &Args) -> Result<output::Tables> {
         ("--json", &args.json.json),
         ("--timeline", &args.timeline),
         ("--address-trace", &args.address_trace),
+        ("--checkpoint", &args.checkpoint.checkpoint),
     ];
+    args.checkpoint
+        .check(args.fidelity, args.address_trace.is_some())?;
     let tables = output::check_all(&asked)?;
     output::spare(
         &asked.map(|(option, file)| (option, file.as_deref())),
@@ -151,6 +159,7 @@ pub fn run(args: &Args) -> Result<()> {
         memory_limit: args.memory_limit,
         progress: Some(&progress.done),
         timeline: args.timeline.is_some().then_some(report::TIMELINE_INTERVAL),
+        checkpoint: args.checkpoint.of(&session, &workload),
         ..Options::default()
     };
     let show = |outcome: &Outcome<_>| write(args, &session, &tables, outcome);
@@ -210,5 +219,6 @@ fn write<P>(
     if let Some(file) = &args.json.json {
         report::json::write(file, report)?;
     }
-    tables.print(&report::table::render(report))
+    tables.print(&report::table::render(report))?;
+    args.checkpoint.settle(outcome.run.stopped)
 }

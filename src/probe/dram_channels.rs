@@ -46,6 +46,18 @@ impl Probe for DramChannels {
         self.0.merge(&other.0);
     }
 
+    fn save(&self) -> Option<Vec<u8>> {
+        bincode::encode_to_vec(&self.0, bincode::config::legacy()).ok()
+    }
+
+    fn restore(&mut self, seen: &[u8]) -> bool {
+        let decoded = bincode::decode_from_slice(seen, bincode::config::legacy());
+        decoded.is_ok_and(|(before, bytes)| {
+            self.0 = before;
+            bytes == seen.len()
+        })
+    }
+
     fn sections(&self, run: &Observed, out: &mut Sections) {
         let stats = &run.counters.dram;
         let share = |cycles: u64| cycles as f64 / stats.cycles.max(1) as f64;
