@@ -6,4 +6,4 @@ set -eu
 [ $# -eq 1 ] && [ -d "$1" ] || { echo "usage: $0 TRACE_DIR (a folder of NAME.txt.xz request traces)" >&2; exit 2; }
 traces=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
-PHANTOM_DRAM_TRACES="$traces" exec cargo test --release --test dram_anchors -- --nocapture
+PHANTOM_DRAM_TRACES="$traces" exec cargo test --release --test validation dram_anchors:: -- --nocapture

@@ -1,7 +1,6 @@
 //! The form of the report: keys, tables, explanations, output files.
 
-mod support;
-
+use crate::support::run;
 use phantom_gpu::config;
 use phantom_gpu::internals::gpu::ChipCounters;
 use phantom_gpu::internals::occupancy::Occupancy;
@@ -14,7 +13,6 @@ use phantom_gpu::report::{Report, table};
 use phantom_gpu::trace::{KernelHeader, Workload};
 use serde_json::Value;
 use std::process::{Command, Output};
-use support::run;
 
 /// Paths of all leaves with their kinds; `[]` stands for any element of a list.
 fn leaves(path: &str, value: &Value, out: &mut Vec<String>) {

@@ -1,8 +1,7 @@
 //! Laws of every report: accounts close, bytes agree between neighbours, and neither threads nor skipping
 //! nor watching change a byte.
 
-mod support;
-
+use crate::support::{Run, json, run, run_with};
 use phantom_gpu::config;
 use phantom_gpu::internals::mem::{LINE_BYTES, SECTOR_BYTES};
 use phantom_gpu::internals::simulation::Options;
@@ -12,7 +11,6 @@ use phantom_gpu::report::schema::{Kernel, Status};
 use phantom_gpu::report::timeline;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use support::{Run, json, run, run_with};
 
 /// Small workloads of every kind.
 const INPUTS: &[&str] = &[

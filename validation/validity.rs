@@ -1,7 +1,6 @@
 //! What a report says about its own limits: only what is true of this input on this GPU.
 
-mod support;
-
+use crate::support::{self, Run};
 use phantom_gpu::internals::ptx::record::record;
 use phantom_gpu::internals::simulation::Options;
 use phantom_gpu::report::schema::Status;
@@ -10,7 +9,6 @@ use phantom_gpu::session::Session;
 use phantom_gpu::trace::Command;
 use phantom_gpu::trace::pgt::write_pgt;
 use std::path::{Path, PathBuf};
-use support::Run;
 
 const FOREIGN: &str = "tracer versions 3 to 5";
 const CONSTANTS: &str = "name no constant addresses";

@@ -1,0 +1,33 @@
+//! The tests of the program as its users see it, and of the machine against what is known. They are one program
+//! because each program more would be compiled and linked with the whole library again; `golden`, `stress` and
+//! `fuzz_smoke` are run alone with settings of their own.
+
+mod analytic;
+mod benchmark;
+#[cfg(feature = "cache-research")]
+mod cache;
+mod calibrate;
+mod checkpoint;
+mod cli;
+mod compare;
+mod docs;
+mod dram_anchors;
+#[cfg(feature = "micro-benchmarking")]
+mod hw_kernels;
+mod liveness;
+#[cfg(feature = "micro-benchmarking")]
+mod microbench;
+mod model;
+mod ptx;
+mod ptx_application;
+mod ptx_faults;
+mod ptx_forms;
+mod ptx_threads;
+mod report;
+mod report_laws;
+mod sampling;
+mod support;
+mod sweep;
+mod traces;
+mod validate;
+mod validity;
