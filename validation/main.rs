@@ -18,6 +18,7 @@ mod liveness;
 #[cfg(feature = "micro-benchmarking")]
 mod microbench;
 mod model;
+mod pages;
 mod ptx;
 mod ptx_application;
 mod ptx_faults;

@@ -57,6 +57,9 @@ pub struct Args {
     /// with -.
     #[arg(long, value_name = "FILE|-")]
     pub timeline: Option<PathBuf>,
+    /// Write a page with charts and tables to a file, or to standard output with -.
+    #[arg(long, value_name = "FILE|-")]
+    pub html: Option<PathBuf>,
     /// Write each access of L1 to global memory as a row of CSV (cycle,sm,pc,address,bytes,op) to a file, or to standard
     /// output with -; `phantom-gpu cache` reads it (feature cache-research).
     #[arg(long, value_name = "FILE|-")]
@@ -102,6 +105,7 @@ fn outputs(args: &Args) -> Result<output::Tables> {
     let asked = [
         ("--json", &args.json.json),
         ("--timeline", &args.timeline),
+        ("--html", &args.html),
         ("--address-trace", &args.address_trace),
         ("--checkpoint", &args.checkpoint.checkpoint),
     ];
@@ -150,6 +154,8 @@ pub fn run(args: &Args) -> Result<()> {
         Fidelity::Sampled | Fidelity::Roofline => (workload.launches().count() as u64, "kernels"),
     };
     let progress = Progress::of(done);
+    // What is estimated has no course in time; the page is without it then.
+    let sampled = args.timeline.is_some() || args.html.is_some() && args.fidelity == Fidelity::Full;
     let options = Options {
         threads: usize::from(args.threads.threads),
         max_cycles: args.max_cycles,
@@ -158,7 +164,7 @@ pub fn run(args: &Args) -> Result<()> {
         stop: Some(winds_up()),
         memory_limit: args.memory_limit,
         progress: Some(&progress.done),
-        timeline: args.timeline.is_some().then_some(report::TIMELINE_INTERVAL),
+        timeline: sampled.then_some(report::TIMELINE_INTERVAL),
         checkpoint: args.checkpoint.of(&session, &workload),
         ..Options::default()
     };
@@ -215,6 +221,9 @@ fn write<P>(
     }
     if let Some(file) = &args.timeline {
         report::timeline::write(file, report, &outcome.run, session.spec())?;
+    }
+    if let Some(file) = &args.html {
+        report::page::page(report, &outcome.run, session.spec()).write(file)?;
     }
     if let Some(file) = &args.json.json {
         report::json::write(file, report)?;
