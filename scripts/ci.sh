@@ -53,6 +53,9 @@ slurm() {
     bash scripts/slurm.sh
 }
 
+# Every kind of page in a real browser, which the script installs where it is missing.
+pages() { bash scripts/pages.sh; }
+
 # The package of Python, which no other step needs.
 python_package() {
     python3 -m venv --help >/dev/null 2>&1 \
@@ -81,6 +84,7 @@ full() {
     FUZZ_SECONDS=600 cargo test --release --test fuzz_smoke
     cargo test --release --lib -- --ignored
     slurm
+    pages
     python_package
 }
 

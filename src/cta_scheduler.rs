@@ -9,9 +9,10 @@ use crate::config::LaunchSpec;
 use crate::engine::Cycle;
 use crate::occupancy::Occupancy;
 use crate::sm::{CtaDone, CtaStart};
+use bincode::{Decode, Encode};
 
 /// A kernel with CTAs that have not started or not ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 struct Active {
     program: u8,
     occupancy: Occupancy,
@@ -26,7 +27,7 @@ struct Active {
 }
 
 /// Free resources of an SM.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 struct Room {
     warps: u32,
     ctas: u32,
@@ -58,6 +59,14 @@ pub struct CtaScheduler {
     cta_start: Cycle,
     cta_end: Cycle,
     last_sm: usize,
+}
+
+crate::engine::state! {
+    CtaScheduler {
+        units: [],
+        values: [room, active, ends, free_milli, last_sm],
+        left: [interval_milli, cta_start, cta_end],
+    }
 }
 
 impl CtaScheduler {

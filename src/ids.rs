@@ -3,7 +3,9 @@
 macro_rules! index {
     ($(#[$meta:meta])* $name:ident($repr:ty)) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(
+            Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, bincode::Encode, bincode::Decode,
+        )]
         pub struct $name(pub $repr);
         impl $name {
             /// The index as a `usize`, for slices.

@@ -150,6 +150,14 @@ pub struct GpcPorts {
     pub stats: NocStats,
 }
 
+crate::engine::state! {
+    GpcPorts {
+        units: [],
+        values: [request_port, reply_port, cpc_ports, sm_ports, coalescer, merged, returning, to_shards, to_sms, stats],
+        left: [gpc, cpc_sms, order],
+    }
+}
+
 impl GpcPorts {
     /// The ports of GPC `gpc`.
     pub fn new(gpc: GpcId, spec: &GpuSpec, topology: &Topology) -> Self {

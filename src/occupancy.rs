@@ -3,9 +3,10 @@
 use crate::config::GpuSpec;
 use crate::error::Error;
 use crate::trace::KernelHeader;
+use bincode::{Decode, Encode};
 
 /// Why no further CTA fits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Limit {
     /// Warp slots.
     Warps,
@@ -40,7 +41,7 @@ impl Limit {
 }
 
 /// What a CTA of a kernel takes of an SM, and how many fit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Occupancy {
     /// Warps of a CTA.
     pub warps: u32,

@@ -10,10 +10,10 @@ use crate::kernels::synth;
 use crate::probe::{NoProbe, Probe};
 use crate::report::Report;
 use crate::sampling::{self, Memo, Settings};
-pub use crate::simulation::Options;
 use crate::simulation::{self, RunResult};
+pub use crate::simulation::{Checkpoint, Options};
 use crate::trace::Workload;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Version of the machine's behaviour. It rises with every change that moves a number of a report of any
 /// configuration; `validation/golden` proves that it did.
@@ -66,6 +66,17 @@ impl Session {
     /// The machine, as its parts see it.
     pub fn spec(&self) -> &GpuSpec {
         &self.config.spec
+    }
+
+    /// State of runs on this machine, kept in `file`; for [`Options::checkpoint`].
+    pub fn checkpoint(&self, file: impl Into<PathBuf>) -> Checkpoint {
+        Checkpoint {
+            file: file.into(),
+            model: MODEL_VERSION,
+            machine: self.config.hash.clone(),
+            every: None,
+            stop_at: None,
+        }
     }
 
     /// One workload of all `inputs` in order: generated kernels (`synth:...`) or trace files.

@@ -7,6 +7,7 @@ mod benchmark;
 #[cfg(feature = "cache-research")]
 mod cache;
 mod calibrate;
+mod checkpoint;
 mod cli;
 mod compare;
 mod docs;
@@ -17,6 +18,7 @@ mod liveness;
 #[cfg(feature = "micro-benchmarking")]
 mod microbench;
 mod model;
+mod pages;
 mod ptx;
 mod ptx_application;
 mod ptx_faults;

@@ -6,6 +6,7 @@ pub mod best_batch;
 pub mod cache;
 pub mod calibrate;
 pub mod call;
+pub mod checkpoint;
 pub mod common;
 pub mod compare_models;
 pub mod correlate;

@@ -1,6 +1,7 @@
 //! `simulate`: kernels on a GPU, as a table for people and JSON for machines.
 
 use super::address_trace;
+use super::checkpoint::CheckpointArgs;
 use super::common::{Fidelity, FidelityArgs, JsonFile, MachineArgs, ThreadArgs, winds_up};
 use crate::error::{Error, Result};
 use crate::kernels::choose::Algorithm;
@@ -28,7 +29,8 @@ exit status is 0.
 Examples:
   phantom-gpu simulate traces/sgemm.pgt --gpu v100
   phantom-gpu simulate kernelslist.g --gpu a100-80 --set sm.scheduler=gto --json -
-  phantom-gpu simulate 'synth:hgemm?m=4096&n=4096&k=4096' --gpu h100-sxm --timeline gemm.json"
+  phantom-gpu simulate 'synth:hgemm?m=4096&n=4096&k=4096' --gpu h100-sxm --timeline gemm.json
+  phantom-gpu simulate kernelslist.g --gpu v100 --json r.json --checkpoint r.state   (repeat it after a kill)"
 )]
 #[command(mut_arg("gpu", |gpu| gpu.required(true)))]
 pub struct Args {
@@ -54,6 +56,9 @@ pub struct Args {
     /// with -.
     #[arg(long, value_name = "FILE|-")]
     pub timeline: Option<PathBuf>,
+    /// Write a page with charts and tables to a file, or to standard output with -.
+    #[arg(long, value_name = "FILE|-")]
+    pub html: Option<PathBuf>,
     /// Write each access of L1 to global memory as a row of CSV (cycle,sm,pc,address,bytes,op) to a file, or to standard
     /// output with -; `phantom-gpu cache` reads it (feature cache-research).
     #[arg(long, value_name = "FILE|-")]
@@ -71,6 +76,9 @@ pub struct Args {
     /// estimate.
     #[arg(long, value_name = "NAME")]
     pub algo: Option<String>,
+    /// Whether and when the state is kept.
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
     /// Visit every cycle instead of skipping idle ones (slow; same result).
     #[arg(long)]
     pub no_skip: bool,
@@ -96,8 +104,12 @@ fn outputs(args: &Args) -> Result<output::Tables> {
     let asked = [
         ("--json", &args.json.json),
         ("--timeline", &args.timeline),
+        ("--html", &args.html),
         ("--address-trace", &args.address_trace),
+        ("--checkpoint", &args.checkpoint.checkpoint),
     ];
+    args.checkpoint
+        .check(args.fidelity, args.address_trace.is_some())?;
     let tables = output::check_all(&asked)?;
     output::spare(
         &asked.map(|(option, file)| (option, file.as_deref())),
@@ -141,6 +153,8 @@ pub fn run(args: &Args) -> Result<()> {
         Fidelity::Sampled | Fidelity::Roofline => (workload.launches().count() as u64, "kernels"),
     };
     let progress = Progress::of(done);
+    // What is estimated has no course in time; the page is without it then.
+    let sampled = args.timeline.is_some() || args.html.is_some() && args.fidelity == Fidelity::Full;
     let options = Options {
         threads: usize::from(args.threads.threads),
         max_cycles: args.max_cycles,
@@ -149,7 +163,8 @@ pub fn run(args: &Args) -> Result<()> {
         stop: Some(winds_up()),
         memory_limit: args.memory_limit,
         progress: Some(&progress.done),
-        timeline: args.timeline.is_some().then_some(report::TIMELINE_INTERVAL),
+        timeline: sampled.then_some(report::TIMELINE_INTERVAL),
+        checkpoint: args.checkpoint.of(&session, &workload),
         ..Options::default()
     };
     let show = |outcome: &Outcome<_>| write(args, &session, &tables, outcome);
@@ -206,8 +221,12 @@ fn write<P>(
     if let Some(file) = &args.timeline {
         report::timeline::write(file, report, &outcome.run, session.spec())?;
     }
+    if let Some(file) = &args.html {
+        report::page::page(report, &outcome.run, session.spec()).write(file)?;
+    }
     if let Some(file) = &args.json.json {
         report::json::write(file, report)?;
     }
-    tables.print(&report::table::render(report))
+    tables.print(&report::table::render(report))?;
+    args.checkpoint.settle(outcome.run.stopped)
 }

@@ -1,14 +1,12 @@
 //! The comparison as a page.
 
 use super::{Correlation, OfMetric};
-use crate::report::html::{Cloud, Column, Page, scatter};
+use crate::report::html::{Cloud, Column, Page, largest, scatter};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The band that charts show on both sides of equality.
 const BAND: f64 = 0.2;
-/// Kernels that have a colour of their own in a chart; the others share one.
-const KERNELS_SHOWN: usize = 7;
 
 /// The page of `correlation`.
 pub fn page(title: &str, correlation: &Correlation) -> Page {
@@ -106,21 +104,9 @@ fn clouds(of_metric: &OfMetric) -> Vec<Cloud> {
         let points = by_kernel.entry(&pair.kernel).or_default();
         points.push((pair.measured, pair.simulated));
     }
-    let mut all: Vec<(&str, Vec<(f64, f64)>)> = by_kernel.into_iter().collect();
-    all.sort_by_key(|(_, points)| std::cmp::Reverse(points.len()));
-    let rest = all.split_off(all.len().min(KERNELS_SHOWN));
-    let mut clouds: Vec<Cloud> = all
-        .into_iter()
-        .map(|(name, points)| Cloud {
-            name: name.to_owned(),
-            points,
-        })
-        .collect();
-    if !rest.is_empty() {
-        clouds.push(Cloud {
-            name: format!("{} others", rest.len()),
-            points: rest.into_iter().flat_map(|(_, points)| points).collect(),
-        });
-    }
-    clouds
+    let clouds = by_kernel.into_iter().map(|(name, points)| Cloud {
+        name: name.to_owned(),
+        points,
+    });
+    largest(clouds.collect())
 }

@@ -2,6 +2,7 @@
 //! in which it was put in.
 
 use super::time::Cycle;
+use bincode::{Decode, Encode};
 
 /// A message that arrives at some time.
 pub trait Timed: Copy {
@@ -47,7 +48,7 @@ pub fn put_in_order<T: Timed>(messages: &[T], order: &mut Vec<u64>) {
 const BUCKETS: usize = 16;
 
 /// Messages bucketed by quantum of arrival. Quanta are taken in ascending order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Calendar<T> {
     quantum: Cycle,
     buckets: Vec<Vec<T>>,

@@ -1,10 +1,11 @@
 //! A port of a certain width.
 
 use super::Cycle;
+use bincode::{Decode, Encode};
 
 /// A port that moves a whole number of bytes per cycle; time is kept in bytes, so nothing is rounded
 /// away.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 pub struct Port {
     bytes_per_cycle: u64,
     free: u64,

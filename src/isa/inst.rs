@@ -173,7 +173,7 @@ pub enum CacheOp {
 }
 
 /// How much of what lies around its data a load asks L2 to fetch as well (`.LTC64B`, `ld.global.L2::64B`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
 #[repr(u8)]
 pub enum PrefetchHint {
     /// Nothing beyond the sectors of the load.

@@ -6,6 +6,7 @@ use super::cache::{Access, EntryId, MshrTable, Tags, Victim, mshr::Refusal};
 use crate::config::{AllocatePolicy, L1Spec, LocalWritePolicy, SetHash, WritePolicy};
 use crate::mem::{Line, SectorMask};
 use crate::stats::L1Stats;
+use bincode::{Decode, Encode};
 
 /// What a load of one line found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct ReadResult {
 }
 
 /// Why a load of one line cannot be served now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ReservationFail {
     /// Every MSHR is taken.
     MshrEntries,
@@ -34,7 +35,7 @@ pub enum ReservationFail {
 }
 
 /// An access that waits for sectors of a line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 struct Waiter<W> {
     who: W,
     access: Access,
@@ -54,6 +55,14 @@ pub struct L1<W> {
     pending_in_set: Vec<u16>,
     /// Counters.
     pub stats: L1Stats,
+}
+
+crate::engine::state! {
+    L1<W> where [W: bincode::Encode, bincode::Decode<()>] {
+        units: [],
+        values: [tags, mshrs, pending_in_set, stats],
+        left: [allocate, write, local_write, sets, line_bytes, unified_bytes],
+    }
 }
 
 impl<W: Copy> L1<W> {

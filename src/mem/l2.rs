@@ -7,6 +7,7 @@
 mod action;
 mod fetch;
 mod set_map;
+mod state;
 mod touch;
 
 pub use action::Action;

@@ -1,10 +1,11 @@
 //! Lines and sectors: how L2's space is cut up, as types.
 
 use super::{LINE_BYTES, SECTOR_BYTES, SECTORS_PER_LINE};
+use bincode::{Decode, Encode};
 use std::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign};
 
 /// Number of a line of [`LINE_BYTES`] in the space that L2 caches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Line(pub u64);
 
 impl Line {
@@ -34,7 +35,7 @@ impl Line {
 }
 
 /// Some sectors of a line: bit `i` for bytes `32 i`..`32 i + 31`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct SectorMask(u8);
 
 impl SectorMask {

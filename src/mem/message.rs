@@ -5,9 +5,10 @@ use super::{Line, SectorMask};
 use crate::engine::{Cycle, Timed};
 use crate::ids::{SliceId, SmId};
 use crate::isa::{CacheOp, PrefetchHint};
+use bincode::{Decode, Encode};
 
 /// What a request asks of a slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[repr(u8)]
 pub enum RequestKind {
     /// Sectors for L1.
@@ -37,7 +38,7 @@ impl RequestKind {
 
 /// Number of a memory instruction that waits for replies, within its SM. It has 24 bits, so that a [`ReplyTo`]
 /// takes four bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct FlightId([u8; 3]);
 
 impl FlightId {
@@ -61,7 +62,7 @@ impl FlightId {
 }
 
 /// A cache of an SM that reads code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum CodeCache {
     /// Instructions.
     Inst,
@@ -70,7 +71,7 @@ pub enum CodeCache {
 }
 
 /// Whom the reply to a request is for, at its sender.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub enum ReplyTo {
     /// The L1 line, and whatever waits in its MSHR.
     #[default]
@@ -105,7 +106,7 @@ impl ReplyTo {
 
 /// A message towards a slice. `at` is when it reaches the SM's port, then when it leaves that port, then when it
 /// arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Request {
     /// Cycle.
     pub at: Cycle,
@@ -153,7 +154,7 @@ impl Request {
 }
 
 /// A message towards an SM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Reply {
     /// Cycle at which it leaves the slice, then of its arrival at the SM.
     pub at: Cycle,

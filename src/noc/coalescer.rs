@@ -9,11 +9,12 @@ use crate::config::NocSpec;
 use crate::config::noc::COALESCER_JOINS_MAX;
 use crate::ids::SmId;
 use crate::mem::{Line, Reply, ReplyTo, Request, RequestKind, SectorMask};
+use bincode::{Decode, Encode};
 
 const JOINED_MAX: usize = COALESCER_JOINS_MAX as usize;
 
 /// A read that waits for another's reply.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Encode, Decode)]
 struct Joined {
     sm: SmId,
     sectors: SectorMask,
@@ -21,7 +22,7 @@ struct Joined {
 }
 
 /// A read on its way and those that joined it. Free while `sectors` is empty.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Encode, Decode)]
 struct Entry {
     line: Line,
     to: ReplyTo,
@@ -32,7 +33,7 @@ struct Entry {
 }
 
 /// The coalescer of one GPC.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Coalescer {
     sets: u64,
     ways: usize,

@@ -146,6 +146,14 @@ macro_rules! events {
             fn begin(&mut self, _setup: &Setup) {}
             /// Adds what the probe of another unit saw.
             fn merge(&mut self, _other: &Self) {}
+            /// What it has seen so far, for a checkpoint; nothing where that cannot be kept.
+            fn save(&self) -> Option<Vec<u8>> {
+                None
+            }
+            /// Takes over what [`Probe::save`] gave; false when these are other bytes.
+            fn restore(&mut self, _seen: &[u8]) -> bool {
+                false
+            }
             /// Adds this probe's sections to the report. Called once, after the last merge.
             fn sections(&self, _run: &Observed, _out: &mut Sections) {}
         }
@@ -281,4 +289,11 @@ events! {
 /// Watches nothing; zero bytes.
 pub type NoProbe = NoDramProbe;
 
-impl Probe for NoDramProbe {}
+impl Probe for NoDramProbe {
+    fn save(&self) -> Option<Vec<u8>> {
+        Some(Vec::new())
+    }
+    fn restore(&mut self, seen: &[u8]) -> bool {
+        seen.is_empty()
+    }
+}

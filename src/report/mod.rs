@@ -10,6 +10,7 @@ pub mod host;
 pub mod html;
 pub mod json;
 pub mod metrics;
+pub mod page;
 pub mod pipes;
 pub mod record;
 pub mod schema;

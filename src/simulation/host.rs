@@ -1,5 +1,8 @@
 //! Between two quanta: commands in program order, kernels on and off the chip, and what stops a run.
 
+mod state;
+
+use super::checkpoint::Keeper;
 use super::timeline::{CtaSpan, Timeline};
 use super::{KernelRun, Options, Provenance, Stopped};
 use crate::config::GpuSpec;
@@ -12,7 +15,6 @@ use crate::occupancy::Occupancy;
 use crate::probe::Probe;
 use crate::sm::{CtaDone, CtaStart, Launched, Program};
 use crate::trace::{Command, Kernel, Workload};
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 /// Constant banks of launches start at multiples of this many bytes.
@@ -30,11 +32,14 @@ struct Running {
 pub(super) struct Host<'a> {
     spec: &'a GpuSpec,
     options: &'a Options<'a>,
-    queue: VecDeque<Command>,
+    commands: Vec<Command>,
+    /// The first of them that was not taken yet.
+    next_command: usize,
     scheduler: CtaScheduler,
     running: Vec<Running>,
     pub(super) kernels: Vec<KernelRun>,
-    codes: Vec<(Kernel, u64)>,
+    /// Kernels whose code has its place, as commands, and the first line of it.
+    codes: Vec<(usize, u64)>,
     next_code_line: u64,
     /// Where the constants of the next launch will lie, bytes.
     next_constant: u64,
@@ -48,9 +53,14 @@ pub(super) struct Host<'a> {
     pub(super) stopped: Option<Stopped>,
     pub(super) error: Option<Error>,
     pub(super) quanta: u64,
+    /// Number of the quantum that is over.
+    pub(super) last_quantum: u64,
     /// Begin of the first quantum that was not run.
     pub(super) ended_at: Cycle,
     ctas_done: u64,
+    keeper: Option<Keeper<'a>>,
+    /// Wall time of the run before this process, seconds.
+    pub(super) earlier_s: f64,
 }
 
 impl<'a> Host<'a> {
@@ -62,7 +72,8 @@ impl<'a> Host<'a> {
         Host {
             spec,
             options,
-            queue: workload.commands.iter().filter(wanted).cloned().collect(),
+            commands: workload.commands.iter().filter(wanted).cloned().collect(),
+            next_command: 0,
             scheduler: CtaScheduler::new(spec),
             running: Vec::new(),
             kernels: Vec::new(),
@@ -79,8 +90,14 @@ impl<'a> Host<'a> {
             stopped: None,
             error: None,
             quanta: 0,
+            last_quantum: 0,
             ended_at: 0,
             ctas_done: 0,
+            keeper: options
+                .checkpoint
+                .as_ref()
+                .map(|c| Keeper::new(c, workload, options)),
+            earlier_s: 0.0,
         }
     }
 
@@ -93,6 +110,7 @@ impl<'a> Host<'a> {
         last: u64,
     ) -> Option<u64> {
         let next = if self.quanta == 0 { last } else { last + 1 };
+        self.last_quantum = last;
         let begin = next * gpu.quantum();
         self.ended_at = begin;
         if self.quanta > 0 {
@@ -113,7 +131,8 @@ impl<'a> Host<'a> {
             self.error = Some(error);
             return None;
         }
-        if self.running.is_empty() && self.queue.is_empty() {
+        let over = self.running.is_empty() && self.next_command == self.commands.len();
+        if over || self.stopped.is_some() {
             return None;
         }
         if self.must_stop(gpu, programs, begin) {
@@ -175,6 +194,10 @@ impl<'a> Host<'a> {
             }
         }
         if self.retire(gpu, begin) {
+            self.keep(gpu)?;
+            if self.stopped.is_some() {
+                return Ok(());
+            }
             self.launch(gpu, programs, begin)?;
             self.scheduler
                 .run(begin, &mut self.starts, &mut self.finished);
@@ -192,7 +215,7 @@ impl<'a> Host<'a> {
         programs: &mut Vec<Launched>,
         begin: Cycle,
     ) -> Result<()> {
-        while let Some(command) = self.queue.front() {
+        while let Some(command) = self.commands.get(self.next_command) {
             match command {
                 Command::MemcpyHtoD { address, bytes } => {
                     if !self.running.is_empty() {
@@ -202,7 +225,7 @@ impl<'a> Host<'a> {
                         gpu.preload(*address, *bytes, false);
                     }
                     self.memcpys += 1;
-                    self.queue.pop_front();
+                    self.next_command += 1;
                 }
                 Command::Launch(kernel) => {
                     let most = usize::from(self.spec.launch.concurrent_kernels_max);
@@ -212,7 +235,7 @@ impl<'a> Host<'a> {
                         return Ok(());
                     }
                     let kernel = (**kernel).clone();
-                    self.queue.pop_front();
+                    self.next_command += 1;
                     self.launch_kernel(kernel, gpu, programs, begin)?;
                 }
             }
@@ -306,16 +329,20 @@ impl<'a> Host<'a> {
     /// The address of a kernel's code: the same code keeps its place from launch to launch.
     /// Returns its first line, its lines, and whether it is new.
     fn code_line(&mut self, kernel: &Kernel) -> (u64, u64, bool) {
-        let same =
-            |k: &Kernel| k.header.name == kernel.header.name && k.code.insts == kernel.code.insts;
-        if let Some((_, line)) = self.codes.iter().find(|(k, _)| same(k)) {
+        let same = |at: usize| match &self.commands[at] {
+            Command::Launch(k) => {
+                k.header.name == kernel.header.name && k.code.insts == kernel.code.insts
+            }
+            Command::MemcpyHtoD { .. } => false,
+        };
+        if let Some((_, line)) = self.codes.iter().find(|(at, _)| same(*at)) {
             return (*line, 0, false);
         }
         let line = self.next_code_line;
         let end = kernel.code.insts.iter().map(|i| i.pc).max().unwrap_or(0);
         let lines = u64::from(end / self.spec.fetch.line_bytes) + 1;
         self.next_code_line += lines + 1;
-        self.codes.push((kernel.clone(), line));
+        self.codes.push((self.next_command - 1, line));
         (line, lines, true)
     }
 

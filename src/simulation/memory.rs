@@ -1,7 +1,8 @@
-//! What the workload of a run keeps in the host's memory, for [`memory_limit::check`](crate::memory_limit::check).
+//! What a run takes of the host's memory.
 
 use crate::config::GpuSpec;
-use crate::memory_limit::Part;
+use crate::error::Result;
+use crate::memory_limit::{self, Part};
 use crate::occupancy::Occupancy;
 use crate::trace::{CtaSource, Kernel, Workload};
 use std::collections::BTreeSet;
@@ -12,8 +13,18 @@ const INST_BYTES: u64 = 256;
 /// Of a lane pattern with its lines.
 const PATTERN_BYTES: u64 = 1024;
 
+/// Whether a run of `workload` on `spec` fits in `most` bytes, by default half of the host's memory.
+///
+/// # Errors
+/// When it does not, with its largest parts.
+pub fn check(workload: &Workload, spec: &GpuSpec, most: Option<u64>) -> Result<()> {
+    let mut parts = memory_limit::machine(spec);
+    parts.extend(self::parts(workload, spec));
+    memory_limit::check(&format!("simulating {}", spec.name), parts, most)
+}
+
 /// The large parts of what `workload` takes while it runs on `spec`. A kernel that is launched often counts once.
-pub fn parts(workload: &Workload, spec: &GpuSpec) -> Vec<Part> {
+fn parts(workload: &Workload, spec: &GpuSpec) -> Vec<Part> {
     let (mut tables, mut held) = (0u64, 0u64);
     let (mut unpacked, mut running) = (0u64, 0u64);
     let mut seen = BTreeSet::new();

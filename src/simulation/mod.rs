@@ -6,10 +6,11 @@ use crate::engine::{Cycle, Team};
 use crate::error::Result;
 use crate::gpu::{ChipCounters, Gpu, TlbStats};
 use crate::ids::LayerId;
-use crate::memory_limit;
 use crate::occupancy::Occupancy;
 use crate::probe::{Instruments, Probe};
 use crate::trace::{Kernel, KernelHeader, Workload};
+use bincode::{Decode, Encode};
+pub use checkpoint::Checkpoint;
 use host::Host;
 use regex::Regex;
 use std::ops::Range;
@@ -19,6 +20,7 @@ use std::time::Instant;
 pub use timeline::{CtaSpan, Sample, Timeline};
 pub use warm::traffic;
 
+mod checkpoint;
 mod host;
 mod memory;
 mod timeline;
@@ -50,6 +52,8 @@ pub struct Options<'a> {
     pub instruments: Instruments,
     /// Cycles without progress after which the run is declared stuck.
     pub watchdog_cycles: Cycle,
+    /// Keep the state between kernels, and go on from it.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 impl Default for Options<'_> {
@@ -67,6 +71,7 @@ impl Default for Options<'_> {
             cta_times: false,
             instruments: Instruments::default(),
             watchdog_cycles: 4_000_000,
+            checkpoint: None,
         }
     }
 }
@@ -90,7 +95,7 @@ pub enum Stopped {
 }
 
 /// One kernel's run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct KernelRun {
     /// Launch.
     pub header: KernelHeader,
@@ -123,7 +128,7 @@ pub struct KernelRun {
 }
 
 /// Where a kernel's numbers come from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Provenance {
     /// How they were made.
     pub kind: ProvenanceKind,
@@ -146,7 +151,7 @@ impl Provenance {
 }
 
 /// How numbers were made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ProvenanceKind {
     /// Every cycle was simulated.
     Full,
@@ -178,7 +183,7 @@ pub struct RunResult<P> {
     pub cycles: Cycle,
     /// Why it ended early, if it did.
     pub stopped: Option<Stopped>,
-    /// Wall time of the simulation proper, seconds.
+    /// Wall time of the simulation proper, seconds, that of the processes before this one among it.
     pub wall_s: f64,
     /// Cycles visited quantum by quantum, for rates.
     pub quanta: u64,
@@ -198,16 +203,13 @@ pub struct RunResult<P> {
 ///
 /// # Errors
 /// A machine that does not fit the host's memory, a kernel that does not fit the machine, a trace that cannot be
-/// read, a machine that makes no progress.
+/// read, a machine that makes no progress, a checkpoint that cannot be written or is not one of this run.
 pub fn run<P: Probe + Sync>(
     workload: &Workload,
     spec: &GpuSpec,
     options: &Options,
 ) -> Result<RunResult<P>> {
-    let subject = format!("simulating {}", spec.name);
-    let mut memory = memory_limit::machine(spec);
-    memory.extend(memory::parts(workload, spec));
-    memory_limit::check(&subject, memory, options.memory_limit)?;
+    memory::check(workload, spec, options.memory_limit)?;
     let begun = Instant::now();
     let gpu = Gpu::<P>::new(spec, options.threads);
     gpu.begin_probes(&options.instruments);
@@ -215,9 +217,11 @@ pub fn run<P: Probe + Sync>(
         warm::warm(&gpu, before.kernel, before.ctas.clone(), spec)?;
     }
     let programs = RwLock::new(Vec::new());
-    let host = Mutex::new(Host::new(workload, spec, options));
+    let mut host = Host::new(workload, spec, options);
+    host.resume(&gpu)?;
+    let index = AtomicU64::new(host.last_quantum);
+    let host = Mutex::new(host);
     let team = Team::new(options.threads);
-    let index = AtomicU64::new(0);
     let over = AtomicBool::new(false);
     let work = |thread: usize| {
         let _member = team.join();
@@ -266,7 +270,7 @@ fn result<P: Probe + Sync>(host: Host, gpu: Gpu<P>, begun: Instant) -> RunResult
         cycles: host.kernels.iter().map(|k| k.end).max().unwrap_or(0),
         kernels: host.kernels,
         stopped: host.stopped,
-        wall_s: begun.elapsed().as_secs_f64(),
+        wall_s: host.earlier_s + begun.elapsed().as_secs_f64(),
         quanta: host.quanta,
         timeline: host.timeline,
         memcpys: host.memcpys,

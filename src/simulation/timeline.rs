@@ -2,6 +2,7 @@
 
 use crate::engine::Cycle;
 use crate::gpu::ChipCounters;
+use bincode::{Decode, Encode};
 
 /// Samples kept; of more, every other one is dropped and the interval doubles.
 const SAMPLES_MAX: usize = 32_768;
@@ -9,7 +10,7 @@ const SAMPLES_MAX: usize = 32_768;
 const CTAS_MAX: usize = 1_000_000;
 
 /// One sample of the timeline.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Sample {
     /// Cycle.
     pub at: Cycle,
@@ -22,7 +23,7 @@ pub struct Sample {
 }
 
 /// A CTA's life, for the timeline.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 pub struct CtaSpan {
     /// Kernel, as an index into the run's kernels.
     pub kernel: usize,
@@ -35,7 +36,7 @@ pub struct CtaSpan {
 }
 
 /// Samples and CTAs of a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Encode, Decode)]
 pub struct Timeline {
     /// Cycles between samples; none are taken without.
     interval: Option<Cycle>,

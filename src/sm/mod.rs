@@ -84,6 +84,14 @@ pub struct Sm<S = BuildStage> {
     pub error: Option<Error>,
 }
 
+crate::engine::state! {
+    Sm<S> where [S: crate::engine::State] {
+        units: [cores, memory, ctas],
+        values: [epoch, front, async_side, inbox, last_reply],
+        left: [id, replies, error],
+    }
+}
+
 impl Sm {
     /// An idle SM for quanta of `quantum` cycles.
     pub fn new(id: SmId, spec: &GpuSpec, quantum: Cycle) -> Self {

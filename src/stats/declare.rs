@@ -39,7 +39,7 @@ macro_rules! stats {
         }
     ) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
         pub struct $name {
             $( $(#[doc = $doc])+ pub $field: $crate::stats::declare::kind!(type $kind $($arg)*), )+
         }
@@ -217,7 +217,7 @@ macro_rules! names {
         pub struct $tally:ident { unit: $unit:literal, key: $key:literal, text: $before:literal }
     ) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
         #[repr(u8)]
         pub enum $name {
             $( $(#[doc = $doc])+ $variant, )+
@@ -250,7 +250,7 @@ macro_rules! names {
         }
 
         $(#[$tally_meta])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bincode::Encode, bincode::Decode)]
         pub struct $tally {
             counts: [u64; $name::COUNT],
         }

@@ -9,6 +9,8 @@ use serde_json::{Value as Json, json};
 
 /// Axes whose effect is drawn, those that change most.
 const EFFECTS_SHOWN: usize = 6;
+/// An effect that is smaller, of the mean, is a straight line: the table has it.
+const EFFECT_LEAST: f64 = 0.001;
 
 /// The page of `outcome`.
 pub fn page(manifest: &Manifest, outcome: &Outcome) -> Page {
@@ -33,7 +35,9 @@ pub fn page(manifest: &Manifest, outcome: &Outcome) -> Page {
             .filter(|row| manifest.points[row.point].workload == at && row.status.is_whole())
             .collect();
         front(&mut page, (manifest, summary, table), workload, &rows);
-        for effect in workload.effects.iter().take(EFFECTS_SHOWN) {
+        let effects = workload.effects.iter();
+        let seen = effects.filter(|effect| effect.range >= EFFECT_LEAST);
+        for effect in seen.take(EFFECTS_SHOWN) {
             draw(&mut page, summary, effect);
         }
         if !workload.effects.is_empty() {

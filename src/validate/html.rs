@@ -1,7 +1,7 @@
 //! Results as a page.
 
 use super::results::{Results, RowResult};
-use crate::report::html::{Cloud, Column, Page, scatter};
+use crate::report::html::{Cloud, Column, Page, cloud, largest, scatter};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ pub fn page(results: &Results) -> Page {
     );
     page.figure(
         "Error against size, by GPU",
-        &crate::report::html::cloud("measured, us", "predicted / measured", &ratios),
+        &cloud("measured, us", "predicted / measured", &ratios),
     );
     groups(&mut page, results);
     rows(&mut page, results);
@@ -66,10 +66,12 @@ fn clouds(
     for row in &results.rows {
         by_key.entry(key(row)).or_default().push(point(row));
     }
-    by_key
-        .into_iter()
-        .map(|(name, points)| Cloud { name, points })
-        .collect()
+    let clouds = by_key.into_iter();
+    largest(
+        clouds
+            .map(|(name, points)| Cloud { name, points })
+            .collect(),
+    )
 }
 
 fn groups(page: &mut Page, results: &Results) {

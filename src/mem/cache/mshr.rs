@@ -1,13 +1,14 @@
 //! Miss-status holding registers: lines in flight, and who waits for them.
 
 use crate::mem::{Line, SectorMask};
+use bincode::{Decode, Encode};
 
 /// Number of a register.
 pub type MshrId = u32;
 
 const NONE: u32 = u32::MAX;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 struct Register {
     line: Line,
     chain: u32,
@@ -20,7 +21,7 @@ struct Register {
     prefetched: SectorMask,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 struct Waiter<W> {
     who: W,
     next: u32,
@@ -37,7 +38,7 @@ pub enum Refusal {
 }
 
 /// A table of registers for lines, each with a list of waiters in order of arrival.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct MshrTable<W> {
     registers: Vec<Register>,
     free: Vec<u32>,

@@ -4,6 +4,7 @@
 //! the caller compares the line itself, in one of 128 ways in vain.
 
 use crate::mem::Line;
+use bincode::{Decode, Encode};
 
 /// Tags in a word.
 const LANES: u32 = 8;
@@ -13,7 +14,7 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = ONES << 7;
 
 /// The short tags of an array.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Short {
     words: Vec<u64>,
     /// Words of a set.

@@ -4,6 +4,8 @@
 //! [`Tags`](super::Tags), which pays for an index over all lines. Replacement is LRU; a property test holds both
 //! against the same plain model.
 
+use bincode::{Decode, Encode};
+
 /// Number of an entry (set × ways + way).
 pub type SmallId = usize;
 
@@ -11,7 +13,7 @@ pub type SmallId = usize;
 const NO_LINE: u64 = u64::MAX;
 
 /// The tag array.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct SmallTags {
     sets: usize,
     ways: usize,

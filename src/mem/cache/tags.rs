@@ -9,6 +9,7 @@ use super::replace::{Access, Replace};
 use super::short::Short;
 use crate::config::Replacement;
 use crate::mem::{Line, SectorMask};
+use bincode::{Decode, Encode};
 
 /// Number of an entry (set × ways + way).
 pub type EntryId = u32;
@@ -16,7 +17,7 @@ pub type EntryId = u32;
 const NONE: u32 = u32::MAX;
 
 /// One line's storage.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 pub struct Entry {
     /// Its line.
     pub line: Line,
@@ -53,7 +54,7 @@ pub struct Victim {
 }
 
 /// The tag array.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Tags {
     sets: u32,
     ways: u32,

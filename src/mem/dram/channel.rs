@@ -1,5 +1,6 @@
 //! The channel: its state and the interface to the rest of the machine.
 
+use bincode::{Decode, Encode};
 use std::collections::VecDeque;
 
 use super::MAX_BANKS;
@@ -16,7 +17,7 @@ use super::stats::{BusLedger, DramStats};
 use super::timing::{self, CommandBus, Compiled};
 
 /// A finished request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Completion {
     /// The tag given at acceptance.
     pub tag: u32,
@@ -101,6 +102,14 @@ pub struct Channel {
     pub(super) next_data: u64,
     pub(super) stats: DramStats,
     pub(super) ledger: BusLedger,
+}
+
+crate::engine::state! {
+    Channel {
+        units: [],
+        values: [bank_next, channel_next, activates, oldest_activate, open_mask, open_row, overtaken, last_access, queues, opened, opened_mask, mode, changed_at, reads_gone, reads_gone_at, refresh, memory, order, arrivals, pending, now, floor, column_free, row_free, column_pick, row_pick, planned_mode, planned_held, column_stale, row_stale, returning, forwarded, next_data, stats, ledger],
+        left: [spec, bus, compiled, rules, decoder, shift, edge, bank_bits, banks, read_ticks, timeout, write_high, write_low, write_idle],
+    }
 }
 
 impl Channel {

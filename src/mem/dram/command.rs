@@ -1,7 +1,9 @@
 //! The commands of a DRAM device, and the classes under which the timing table names them.
 
+use bincode::{Decode, Encode};
+
 /// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 #[repr(u8)]
 pub enum Kind {
     /// Fetch one burst.
@@ -11,7 +13,7 @@ pub enum Kind {
 }
 
 /// A command on the command bus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 #[repr(u8)]
 pub enum Command {
     /// Open a row of one bank.

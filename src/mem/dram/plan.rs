@@ -10,9 +10,10 @@ use super::candidates::each_bank;
 use super::channel::Channel;
 use super::command::{Command, Kind};
 use super::sched::{QUEUED, side};
+use bincode::{Decode, Encode};
 
 /// Who a planned command is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(super) enum Source {
     /// The opened request of the bank.
     Opened,
@@ -25,7 +26,7 @@ pub(super) enum Source {
 }
 
 /// A planned command.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 pub(super) struct Pick {
     /// Slot.
     pub at: u64,

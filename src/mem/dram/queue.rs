@@ -5,6 +5,7 @@
 
 use super::MAX_BANKS;
 use super::sched::{AGE_MASK, CLASS_SHIFT, Protect, ROW_PENALTY, Rules};
+use bincode::{Decode, Encode};
 
 /// "No entry".
 pub(super) const NIL: u16 = u16::MAX;
@@ -12,7 +13,7 @@ pub(super) const NIL: u16 = u16::MAX;
 pub(super) const UNTOUCHED: u8 = u8::MAX;
 
 /// One queued request.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Encode, Decode)]
 pub(super) struct Entry {
     /// Preference; smaller is better.
     pub key: u64,
@@ -47,7 +48,7 @@ const NOBODY: Candidate = Candidate {
 };
 
 /// One queue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub(super) struct Queue {
     pub entries: Vec<Entry>,
     head: [u16; MAX_BANKS],

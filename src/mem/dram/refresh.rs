@@ -9,6 +9,7 @@
 use super::channel::{Channel, Completion};
 use super::command::Command;
 use super::probe::DramProbe;
+use bincode::{Decode, Encode};
 
 /// Rounds of refreshes that are simulated before and after those that are passed over: enough for rows to be
 /// closed and for every gap that a command starts to be over.
@@ -44,7 +45,7 @@ impl RefreshMode {
 }
 
 /// State of the refresh engine. Times are in ticks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub(super) struct Refresh {
     /// When the next refresh falls due.
     pub due: u64,

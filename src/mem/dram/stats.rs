@@ -1,6 +1,7 @@
 //! What a channel's counters say, and how its ledger labels the cycles of the data bus.
 
 pub use crate::stats::{BusCycles, DramStats};
+use bincode::{Decode, Encode};
 
 impl BusCycles {
     /// Takes `cycles` away, from `data` last.
@@ -51,7 +52,7 @@ impl DramStats {
 ///
 /// The interval before a burst is cut from its front: first the part in which no request was pending, then
 /// the part that a refresh covers; the rest has one cause, that of the burst which ends the interval.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(super) struct BusLedger {
     /// End of the last labelled CK.
     pub labelled_to: u64,

@@ -4,9 +4,10 @@ use crate::engine::Cycle;
 use crate::ids::SmId;
 use crate::isa::{CacheOp, PrefetchHint};
 use crate::mem::{Line, ReplyTo, Request, RequestKind, SectorMask};
+use bincode::{Decode, Encode};
 
 /// Who waits for sectors of a line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 pub struct Waiter {
     /// What was asked.
     pub kind: RequestKind,

@@ -16,6 +16,7 @@ use crate::engine::{Calendar, ClockRatio, Cycle};
 use crate::ids::{ChannelId, GpcId, SliceId};
 use crate::probe::Probe;
 use crate::stats::L2Stats;
+use bincode::{Decode, Encode};
 use ecc::InlineEcc;
 use std::collections::VecDeque;
 
@@ -23,7 +24,7 @@ mod ecc;
 mod fetch;
 
 /// A burst on its way to the channel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 struct Burst {
     /// DRAM cycle at which it may enter.
     at: u64,
@@ -32,7 +33,7 @@ struct Burst {
 }
 
 /// The bursts of one fetch of a slice; the line is filled when the last of them is there.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 struct Pending {
     line: Line,
     slice: SliceId,
@@ -41,7 +42,7 @@ struct Pending {
 }
 
 /// Data of a burst on its way to the slice.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 struct Later {
     at: Cycle,
     tag: u32,
@@ -87,6 +88,14 @@ pub struct MemShard {
     pub forwards: Vec<Request>,
     /// Entries of the page table for walkers, in no particular order.
     pub walks: Outbox<Reply>,
+}
+
+crate::engine::state! {
+    MemShard {
+        units: [slices, channel],
+        values: [reads, writes, pending, free_pending, later, simple_bursts, ecc_bursts, inbox, stalled, replies, forwards],
+        left: [first_slice, map, ratio, simple, ecc, controller_latency, far_one_way, replicate, batch, actions, write_backlog, done, walks],
+    }
 }
 
 /// The channel that the GPU config describes: total, since the config's own rules guard what

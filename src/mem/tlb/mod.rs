@@ -35,12 +35,12 @@ pub const COMPILED: bool = cfg!(feature = "memory-research");
 
 /// What only builds with address translation have.
 #[cfg(feature = "memory-research")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub struct Compiled;
 
 /// What only builds with address translation have: there is no value of it here.
 #[cfg(not(feature = "memory-research"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub enum Compiled {}
 
 /// Messages to the page walkers; takes no room in builds without them.

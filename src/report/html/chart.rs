@@ -1,5 +1,7 @@
 //! Charts as SVG.
 
+use super::escape;
+use plotters::coord::combinators::{BindKeyPoints, LogCoord, WithKeyPoints};
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
@@ -31,7 +33,11 @@ pub enum Scale {
     Log,
 }
 
-const SIZE: (u32, u32) = (620, 460);
+const SIZE: (u32, u32) = (620, 400);
+/// Labels of an axis at most.
+const LABELS_MAX: usize = 7;
+/// Radius of a mark, and of one that stands out.
+const RADIUS: (u32, u32) = (3, 5);
 
 /// Colours that people with any sight can tell apart (Okabe and Ito).
 const COLOURS: [RGBColor; 8] = [
@@ -49,6 +55,58 @@ fn colour(number: usize) -> RGBColor {
     COLOURS[number % COLOURS.len()]
 }
 
+/// The colour of kind `number`, for CSS.
+pub(super) fn css(number: usize) -> String {
+    let RGBColor(red, green, blue) = colour(number);
+    format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
+/// Which colour is which kind, where there are several.
+pub(super) fn legend<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let kinds: Vec<String> = names
+        .enumerate()
+        .map(|(number, name)| {
+            let colour = css(number);
+            format!("<li><i style=background:{colour}></i>{}</li>", escape(name))
+        })
+        .collect();
+    match kinds.len() {
+        0 | 1 => String::new(),
+        _ => format!("<ul class=legend>{}</ul>", kinds.concat()),
+    }
+}
+
+/// What bounds a point from above: a rate for each unit of x, and a rate whatever x is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Roof {
+    /// y for each unit of x.
+    pub slope: f64,
+    /// The highest y, where it is known.
+    pub top: Option<f64>,
+}
+
+/// Points under a roof, both axes by factors. Values that are not above zero are left out.
+pub fn roofline(x: &str, y: &str, clouds: &[Cloud], roof: Roof) -> String {
+    let (x0, x1) = span(clouds, |p| p.0, (f64::MAX, f64::MIN));
+    let top = roof.top.unwrap_or(roof.slope * x1).min(roof.slope * x1);
+    // The edge of the roof is part of the picture where it is near.
+    let edge = top / roof.slope;
+    let (x0, x1) = match edge > x0 / 100.0 && edge < x1 * 100.0 {
+        true => (x0.min(edge / 4.0), x1.max(edge * 4.0)),
+        false => (x0, x1),
+    };
+    let top = roof.top.unwrap_or(f64::MAX);
+    let (y0, y1) = span(clouds, |p| p.1, (f64::MAX, top.min(roof.slope * x1)));
+    let low = y0.min(roof.slope * x0);
+    let chart = draw(x, y, factors(x0, x1), factors(low, y1), |chart| {
+        let at = |x: f64| (x, (roof.slope * x).min(top));
+        let line = [at(x0), at((top / roof.slope).clamp(x0, x1)), at(x1)];
+        chart.draw_series(LineSeries::new(line, BLACK.mix(0.6).stroke_width(2)))?;
+        marks(chart, clouds, visible)
+    });
+    legend(clouds.iter().map(|c| c.name.as_str())) + &chart
+}
+
 /// Measured against predicted values, both axes by factors, with the line of equality and those of `band` around it.
 /// Values that are not above zero are left out.
 pub fn scatter(x: &str, y: &str, clouds: &[Cloud], band: f64) -> String {
@@ -60,43 +118,47 @@ pub fn scatter(x: &str, y: &str, clouds: &[Cloud], band: f64) -> String {
         true => (low / 1.3, high * 1.3),
         false => (0.5, 2.0),
     };
-    draw(
-        x,
-        y,
-        (low..high).log_scale(),
-        (low..high).log_scale(),
-        |chart| {
-            for (factor, strong) in [(1.0, true), (1.0 + band, false), (1.0 - band, false)] {
-                let style = if strong {
-                    BLACK.mix(0.6)
-                } else {
-                    BLACK.mix(0.25)
-                };
-                let ends = [(low, low * factor), (high, high * factor)];
-                chart.draw_series(LineSeries::new(ends, style))?;
-            }
-            marks(chart, clouds, visible)
-        },
-    )
+    let chart = draw(x, y, factors(low, high), factors(low, high), |chart| {
+        for (factor, strong) in [(1.0, true), (1.0 + band, false), (1.0 - band, false)] {
+            let style = if strong {
+                BLACK.mix(0.6)
+            } else {
+                BLACK.mix(0.25)
+            };
+            let ends = [(low, low * factor), (high, high * factor)];
+            chart.draw_series(LineSeries::new(ends, style))?;
+        }
+        marks(chart, clouds, visible)
+    });
+    legend(clouds.iter().map(|c| c.name.as_str())) + &chart
 }
 
 /// Points, both axes by factors, with a line where y is 1.
 pub fn cloud(x: &str, y: &str, clouds: &[Cloud]) -> String {
     let (x0, x1) = span(clouds, |p| p.0, (f64::MAX, f64::MIN));
     let (y0, y1) = span(clouds, |p| p.1, (0.7, 1.4));
-    draw(x, y, (x0..x1).log_scale(), (y0..y1).log_scale(), |chart| {
+    let chart = draw(x, y, factors(x0, x1), factors(y0, y1), |chart| {
         chart.draw_series(LineSeries::new([(x0, 1.0), (x1, 1.0)], BLACK.mix(0.6)))?;
         marks(chart, clouds, visible)
-    })
+    });
+    legend(clouds.iter().map(|c| c.name.as_str())) + &chart
 }
 
-/// Points, both axes by factors, and nothing else.
+/// Points, both axes by factors, and nothing else; those of the last cloud stand out.
 pub fn plane(x: &str, y: &str, clouds: &[Cloud]) -> String {
     let (x0, x1) = span(clouds, |p| p.0, (f64::MAX, f64::MIN));
     let (y0, y1) = span(clouds, |p| p.1, (f64::MAX, f64::MIN));
-    draw(x, y, (x0..x1).log_scale(), (y0..y1).log_scale(), |chart| {
-        marks(chart, clouds, visible)
-    })
+    let chart = draw(x, y, factors(x0, x1), factors(y0, y1), |chart| {
+        let behind = clouds.len().saturating_sub(1);
+        marks(chart, &clouds[..behind], visible)?;
+        for cloud in &clouds[behind..] {
+            let points = cloud.points.iter().filter(visible);
+            let style = colour(behind).filled();
+            chart.draw_series(points.map(|&point| Circle::new(point, RADIUS.1, style)))?;
+        }
+        Ok(())
+    });
+    legend(clouds.iter().map(|c| c.name.as_str())) + &chart
 }
 
 /// Whether a point has a place where both axes are by factors.
@@ -140,12 +202,7 @@ pub fn curves(x: &str, y: &str, lines: &[Curve], x_scale: Scale, y_scale: Scale)
                     let points: Vec<(f64, f64)> =
                         line.points.iter().filter(visible).copied().collect();
                     let marks = points.clone();
-                    chart
-                        .draw_series(LineSeries::new(points, colour(number).stroke_width(2)))?
-                        .label(line.name.clone())
-                        .legend(move |(x, y)| {
-                            PathElement::new([(x, y), (x + 14, y)], colour(number).stroke_width(2))
-                        });
+                    chart.draw_series(LineSeries::new(points, colour(number).stroke_width(2)))?;
                     let style = colour(number).filled();
                     chart.draw_series(marks.into_iter().map(|p| Circle::new(p, 2, style)))?;
                 }
@@ -153,12 +210,13 @@ pub fn curves(x: &str, y: &str, lines: &[Curve], x_scale: Scale, y_scale: Scale)
             })
         };
     }
-    match (x_scale, y_scale) {
+    let chart = match (x_scale, y_scale) {
         (Scale::Linear, Scale::Linear) => with!(x0..x1, y0..y1),
-        (Scale::Log, Scale::Linear) => with!((x0..x1).log_scale(), y0..y1),
-        (Scale::Linear, Scale::Log) => with!(x0..x1, (y0..y1).log_scale()),
-        (Scale::Log, Scale::Log) => with!((x0..x1).log_scale(), (y0..y1).log_scale()),
-    }
+        (Scale::Log, Scale::Linear) => with!(factors(x0, x1), y0..y1),
+        (Scale::Linear, Scale::Log) => with!(x0..x1, factors(y0, y1)),
+        (Scale::Log, Scale::Log) => with!(factors(x0, x1), factors(y0, y1)),
+    };
+    legend(lines.iter().map(|l| l.name.as_str())) + &chart
 }
 
 /// A mark for each point of `clouds` that is `visible`.
@@ -174,10 +232,7 @@ where
     for (number, cloud) in clouds.iter().enumerate() {
         let points = cloud.points.iter().filter(&visible);
         let style = colour(number).mix(0.6).filled();
-        chart
-            .draw_series(points.map(|&point| Circle::new(point, 3, style)))?
-            .label(cloud.name.clone())
-            .legend(move |(x, y)| Circle::new((x + 6, y), 4, colour(number).filled()));
+        chart.draw_series(points.map(|&point| Circle::new(point, RADIUS.0, style)))?;
     }
     Ok(())
 }
@@ -207,24 +262,22 @@ where
         let painted = (|| {
             let mut chart = ChartBuilder::on(&area)
                 .margin(8)
+                // Half of the last label.
+                .margin_right(30)
                 .x_label_area_size(44)
-                .y_label_area_size(64)
+                .y_label_area_size(76)
                 .build_cartesian_2d(x_range, y_range)?;
             chart
                 .configure_mesh()
                 .light_line_style(TRANSPARENT)
+                .label_style(("sans-serif", 13))
+                .axis_desc_style(("sans-serif", 14))
                 .x_desc(x)
                 .y_desc(y)
                 .x_label_formatter(&|v| number(*v))
                 .y_label_formatter(&|v| number(*v))
                 .draw()?;
-            paint(&mut chart)?;
-            chart
-                .configure_series_labels()
-                .background_style(WHITE.mix(0.8))
-                .border_style(BLACK.mix(0.2))
-                .position(SeriesLabelPosition::UpperLeft)
-                .draw()
+            paint(&mut chart)
         })();
         // Text has nowhere to fail to; a range that cannot be drawn leaves an empty chart.
         if painted.is_err() || area.present().is_err() {
@@ -234,8 +287,56 @@ where
     svg
 }
 
+/// An axis by factors, with labels where they have room.
+fn factors(low: f64, high: f64) -> WithKeyPoints<LogCoord<f64>> {
+    (low..high).log_scale().with_key_points(ticks(low, high))
+}
+
+/// Round values from `low` to `high` for labels of an axis by factors.
+fn ticks(low: f64, high: f64) -> Vec<f64> {
+    let decades = |low: f64| low.log10().floor() as i32..=high.log10().ceil() as i32;
+    let within = |v: &f64| (low..=high).contains(v);
+    let of = |steps: &'static [f64]| -> Vec<f64> {
+        let all = decades(low).flat_map(|d| steps.iter().map(move |s| s * 10f64.powi(d)));
+        all.filter(within).collect()
+    };
+    let tens = of(&[1.0]);
+    if tens.len() > LABELS_MAX {
+        let every = tens.len().div_ceil(LABELS_MAX);
+        return tens.into_iter().step_by(every).collect();
+    }
+    let fine = of(&[1.0, 2.0, 5.0]);
+    match fine.len() {
+        n if n > LABELS_MAX => tens,
+        n if n >= 3 => fine,
+        // Within a few times of one value: evenly, as on any axis.
+        _ => {
+            let step = super::blocks::round_step((high - low) / 6.0);
+            let first = (low / step).ceil();
+            (0..=LABELS_MAX)
+                .map(|n| (first + n as f64) * step)
+                .filter(within)
+                .collect()
+        }
+    }
+}
+
+/// The clouds with most points, and all others as one, so that each has a colour of its own.
+pub fn largest(mut clouds: Vec<Cloud>) -> Vec<Cloud> {
+    if clouds.len() <= COLOURS.len() {
+        return clouds;
+    }
+    clouds.sort_by_key(|cloud| std::cmp::Reverse(cloud.points.len()));
+    let rest = clouds.split_off(COLOURS.len() - 1);
+    clouds.push(Cloud {
+        name: format!("{} others", rest.len()),
+        points: rest.into_iter().flat_map(|cloud| cloud.points).collect(),
+    });
+    clouds
+}
+
 /// A value as a label.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
         size if !(1e-3..1e6).contains(&size) => format!("{value:.0e}"),

@@ -1,17 +1,20 @@
 //! Pages: one file with charts and tables, nothing loaded from elsewhere.
 //!
 //! Charts are SVG that the plotters crate draws. The numbers of a page stand in it as JSON, once; a few lines of script
-//! of our own build the tables from it, sort and filter them, and show the values of a point. Without the script the
-//! charts and the summary remain.
+//! of our own build the tables from it, and sort and filter them. Without the script the charts and the summary remain.
+//! Colours of text and lines follow the reader's preference for dark or light.
 
+mod blocks;
 mod chart;
 
-pub use chart::{Cloud, Curve, Scale, cloud, curves, plane, scatter};
+pub use blocks::{Bar, Field, bars, heat};
+pub use chart::{Cloud, Curve, Roof, Scale, cloud, curves, largest, plane, roofline, scatter};
 
 use crate::error::Result;
 use crate::output;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The script of every page.
@@ -36,6 +39,9 @@ pub struct Column {
     pub number: bool,
     /// Digits behind the point.
     pub digits: usize,
+    /// Words of it that stand out: `good`, `bad` or `quiet`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub marks: BTreeMap<&'static str, &'static str>,
 }
 
 impl Column {
@@ -45,6 +51,7 @@ impl Column {
             name: name.to_owned(),
             number: false,
             digits: 0,
+            marks: BTreeMap::new(),
         }
     }
 
@@ -54,7 +61,14 @@ impl Column {
             name: name.to_owned(),
             number: true,
             digits,
+            marks: BTreeMap::new(),
         }
+    }
+
+    /// The same with words that stand out.
+    pub fn marked(mut self, marks: &[(&'static str, &'static str)]) -> Self {
+        self.marks = marks.iter().copied().collect();
+        self
     }
 }
 
@@ -77,11 +91,12 @@ impl Page {
         self.body.push_str(&format!("<p>{}</p>", escape(text)));
     }
 
-    /// A chart with what it shows.
-    pub fn figure(&mut self, caption: &str, svg: &str) {
+    /// A chart, as the functions of this module draw it, with what it shows. Its numbers belong into a
+    /// [table](Page::table) of the same page.
+    pub fn figure(&mut self, caption: &str, chart: &str) {
         let caption = escape(caption);
         self.body.push_str(&format!(
-            "<figure><figcaption>{caption}</figcaption>{svg}</figure>"
+            "<figure><figcaption>{caption}</figcaption>{chart}</figure>"
         ));
     }
 
@@ -93,6 +108,16 @@ impl Page {
              a table of them needs the page's own script.</noscript></section>",
             escape(caption)
         ));
+        let mut columns = columns.to_vec();
+        for (at, column) in columns.iter_mut().enumerate() {
+            // Digits behind the point say nothing of whole numbers.
+            if rows
+                .iter()
+                .all(|row| row[at].as_f64().is_none_or(|n| n.fract() == 0.0))
+            {
+                column.digits = 0;
+            }
+        }
         self.tables
             .push(json!({ "columns": columns, "rows": rows }));
     }
@@ -106,7 +131,8 @@ impl Page {
         let title = escape(&self.title);
         format!(
             "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-             <title>{title}</title><style>{STYLE}</style><h1>{title}</h1>{}\
+             <link rel=icon href=data:,>\
+             <title>{title}</title><style>{STYLE}</style><body><h1>{title}</h1>{}\
              <script type=application/json id=data>{data}</script><script>{SCRIPT}</script></html>\n",
             self.body
         )
@@ -166,11 +192,7 @@ mod tests {
             points: vec![(1.0, 2.0), (10.0, 8.0), (f64::NAN, 1.0), (0.0, 1.0)],
         };
         let svg = scatter("measured", "predicted", &[cloud], 0.2);
-        assert_eq!(
-            svg.matches("<circle").count(),
-            3,
-            "two points and the legend: {svg}"
-        );
+        assert_eq!(svg.matches("<circle").count(), 2, "two points: {svg}");
         let curve = Curve {
             name: "c".into(),
             points: vec![(1.0, 1.0), (2.0, 3.0), (4.0, 2.0)],

@@ -1,5 +1,12 @@
-// Builds the tables of the page from its data; sorts by a click on a heading, filters by words.
+// Builds the tables of the page from its data; sorts by a click on a heading, filters by words; dark or light.
 'use strict';
+const theme = Object.assign(document.createElement('button'), { id: 'theme', textContent: 'dark / light' });
+theme.onclick = () => {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme:dark)').matches;
+  root.dataset.theme = dark ? 'light' : 'dark';
+};
+document.body.prepend(theme);
 JSON.parse(document.getElementById('data').textContent).forEach((table, number) => {
   const section = document.getElementById('table' + number);
   const show = (value, column) =>
@@ -39,7 +46,9 @@ JSON.parse(document.getElementById('data').textContent).forEach((table, number) 
       row.forEach((value, at) => {
         const cell = line.insertCell();
         cell.textContent = show(value, table.columns[at]);
+        const mark = (table.columns[at].marks || {})[value];
         if (table.columns[at].number) cell.className = 'n';
+        else if (mark || String(value).length > 60) cell.className = mark || 'long';
       });
     });
   };

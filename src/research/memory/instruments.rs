@@ -50,7 +50,7 @@ impl Probe for Memory {
         self.traffic.begin_kernel();
     }
 
-    fn warp_issued(&mut self, _: Cycle, _: SmId, _: u8, pc: u32, mask: u32) {
+    fn warp_issued(&mut self, _: Cycle, _: SmId, _: u8, _: u8, pc: u32, mask: u32) {
         self.coalescing.issued(pc, mask);
     }
 

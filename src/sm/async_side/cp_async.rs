@@ -1,9 +1,10 @@
 //! Asynchronous copies (`cp.async`) of a warp: groups that are closed by a commit and waited for by number.
 
 use crate::sm::cores::warp::Local;
+use bincode::{Decode, Encode};
 
 /// A group of asynchronous copies.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Encode, Decode)]
 pub struct Group {
     /// Copies whose data is not there yet.
     pub left: u16,
@@ -15,7 +16,7 @@ pub struct Group {
 pub const GROUPS_MAX: usize = 8;
 
 /// Groups in order; the last one is open for further copies.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Encode, Decode)]
 pub struct Groups {
     ring: [Group; GROUPS_MAX],
     /// Number of the oldest group.

@@ -5,10 +5,11 @@
 
 pub mod cp_async;
 
+use bincode::{Decode, Encode};
 use cp_async::Groups;
 
 /// State of the asynchronous operations of an SM.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct AsyncSide {
     /// Copies of each warp slot.
     pub(in crate::sm) groups: Vec<Groups>,

@@ -37,6 +37,14 @@ pub struct Cores {
     pub(in crate::sm) per_program: Vec<(u64, u64)>,
 }
 
+crate::engine::state! {
+    Cores {
+        units: [subs],
+        values: [warps, regs, used, issue, counters, per_program],
+        left: [streams],
+    }
+}
+
 impl Cores {
     /// Without warps.
     pub fn new(spec: &GpuSpec) -> Self {

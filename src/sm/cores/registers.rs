@@ -3,11 +3,13 @@
 //! A kernel uses a few dozen of the several hundred registers that it could name. Rows of that width let the
 //! scoreboard of a whole SM lie in a few kilobytes of the host's caches.
 
+use bincode::{Decode, Encode};
+
 /// Registers to whose whole multiple rows are rounded: a line of the host's caches.
 const ROW_STEP: usize = 16;
 
 /// The ready times (raw) of all warps of an SM.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Scoreboard {
     warps: usize,
     width: usize,

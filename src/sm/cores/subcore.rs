@@ -51,6 +51,14 @@ pub struct SubCore {
     occupied: u64,
 }
 
+crate::engine::state! {
+    SubCore {
+        units: [scheduler],
+        values: [ready, blocked, live, draining, class, pipe_free, issue_free, next, accounted, ports, ports_at, streak, agu_free, queue, wheel, occupied],
+        left: [spare],
+    }
+}
+
 impl SubCore {
     /// An empty sub-core.
     pub fn new(spec: &SmSpec) -> Self {

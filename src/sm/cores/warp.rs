@@ -2,6 +2,7 @@
 
 use crate::sm::memory::coalesce::{LINES_MAX, Lines};
 use crate::stats::Label;
+use bincode::{Decode, Encode};
 
 /// Local time of an SM, in core cycles since its epoch.
 pub type Local = u32;
@@ -16,7 +17,7 @@ pub fn raw(time: Local, source: u8) -> u32 {
 }
 
 /// What keeps a warp from being considered at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[repr(u8)]
 pub enum Hold {
     /// Nothing.
@@ -32,7 +33,7 @@ pub enum Hold {
 }
 
 /// One warp slot.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 pub struct Warp {
     /// Index of the next instruction in the program.
     pub op: u32,
@@ -109,7 +110,7 @@ impl Warp {
 }
 
 /// A memory instruction in a sub-core's local queue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Queued {
     /// When address generation is done.
     pub ready: Local,

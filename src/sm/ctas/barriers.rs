@@ -5,11 +5,12 @@ use crate::sm::cores::warp::{Hold, Local};
 use crate::sm::memory::miss_port::Stage;
 use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::Label;
+use bincode::{Decode, Encode};
 
 /// How many named barriers a CTA has (`BAR.SYNC 0` to `15`).
 pub(super) const BARRIERS: usize = 16;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Encode, Decode)]
 pub(super) struct Barrier {
     /// Warps that have arrived since it last opened.
     arrived: u8,

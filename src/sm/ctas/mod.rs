@@ -11,9 +11,10 @@ use crate::sm::{Cx, SUB_CORES, Sm};
 use crate::stats::{Label, SmStats};
 use crate::trace::{CtaEncoder, WarpStream};
 use barriers::{BARRIERS, Barrier};
+use bincode::{Decode, Encode};
 
 /// A CTA that starts on an SM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct CtaStart {
     /// Cycle at which its first warp may issue.
     pub at: Cycle,
@@ -34,7 +35,7 @@ impl Timed for CtaStart {
 }
 
 /// A CTA that ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct CtaDone {
     /// Cycle at which its last warp's resources were free.
     pub at: Cycle,
@@ -49,7 +50,7 @@ pub struct CtaDone {
 }
 
 /// A place for a resident CTA, and the state of the CTA in it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Encode, Decode)]
 pub(in crate::sm) struct Cta {
     pub(in crate::sm) used: bool,
     pub(in crate::sm) number: u64,
@@ -83,6 +84,14 @@ pub(in crate::sm) struct CtaTable {
     resident_since: Local,
     scratch_streams: Vec<WarpStream>,
     scratch_encoder: CtaEncoder,
+}
+
+crate::engine::state! {
+    CtaTable {
+        units: [],
+        values: [table, releases, starts, starting, done, resident_since],
+        left: [scratch_streams, scratch_encoder],
+    }
 }
 
 impl CtaTable {

@@ -5,12 +5,13 @@ use crate::config::ConstCacheSpec;
 use crate::mem::cache::SmallTags;
 use crate::sm::cores::warp::{Local, PENDING};
 use crate::stats::FetchStats;
+use bincode::{Decode, Encode};
 
 /// Launch constants and parameters of a kernel at most, bytes from the bank's start on.
 const PARAMETER_BYTES: u32 = 0x210 + 4096;
 
 /// The constant caches of an SM: a small first level and level 1.5, then L2.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct ConstCaches {
     perfect: bool,
     l15_latency: u32,

@@ -10,9 +10,10 @@ use crate::config::FetchSpec;
 use crate::mem::cache::SmallTags;
 use crate::sm::cores::warp::{Local, PENDING};
 use crate::stats::FetchStats;
+use bincode::{Decode, Encode};
 use std::collections::VecDeque;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 struct SubCoreFetch {
     l0: SmallTags,
     ready: Vec<Local>,
@@ -22,7 +23,7 @@ struct SubCoreFetch {
 }
 
 /// The instruction caches of an SM.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct InstCaches {
     perfect: bool,
     l1_latency: u32,

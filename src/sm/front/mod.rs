@@ -3,6 +3,7 @@
 pub mod const_cache;
 pub mod inst_cache;
 
+use bincode::{Decode, Encode};
 pub use const_cache::ConstCaches;
 pub use inst_cache::InstCaches;
 
@@ -21,7 +22,7 @@ use crate::stats::FetchStats;
 pub type CodeLine = u64;
 
 /// Instruction and constant caches with their counters.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Front {
     pub(in crate::sm) inst: InstCaches,
     pub(in crate::sm) consts: ConstCaches,

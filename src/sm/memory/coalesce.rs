@@ -8,9 +8,10 @@ use crate::isa::{MemKind, MemOp};
 use crate::mem::space::Window;
 use crate::mem::{LINE_BYTES, Line, SECTOR_BYTES, SECTORS_PER_LINE, SectorMask};
 use crate::trace::LanePattern;
+use bincode::{Decode, Encode};
 
 /// One line that an access touches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct LineAccess {
     /// The line.
     pub line: Line,
@@ -24,7 +25,7 @@ pub struct LineAccess {
 pub const LINES_MAX: usize = 128;
 
 /// The lines of one access.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 pub struct Lines {
     list: [LineAccess; LINES_MAX],
     len: u8,

@@ -7,9 +7,12 @@
 //! in which they came.
 
 use crate::config::GpuSpec;
-use crate::engine::Cycle;
+use crate::engine::state::{Loaded, Saved};
+use crate::engine::{Cycle, State};
 use crate::ids::SmId;
 use crate::mem::{Line, Request, RequestKind};
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
 use std::collections::VecDeque;
 
 /// What lies between the caches of an SM and its port, such as a TLB.
@@ -51,6 +54,16 @@ impl PassThrough {
     }
 }
 
+impl State for PassThrough {
+    fn save<E: Encoder>(&self, _: &mut E) -> Saved {
+        Ok(())
+    }
+
+    fn load<D: Decoder<Context = ()>>(&mut self, _: &mut D) -> Loaded {
+        Ok(())
+    }
+}
+
 impl Stage for PassThrough {
     #[inline(always)]
     fn pass(&mut self, _: &Request, at: Cycle, _: Option<Passage>) -> Passage {
@@ -75,6 +88,15 @@ pub struct MissPort<S> {
     sector_bytes: u32,
     bytes_per_cycle: u32,
     queue_entries: usize,
+}
+
+// Nothing waits in a drained SM.
+crate::engine::state! {
+    MissPort<S> where [S: crate::engine::State] {
+        units: [stage],
+        values: [free_at],
+        left: [waiting, sm, header_bytes, sector_bytes, bytes_per_cycle, queue_entries],
+    }
 }
 
 impl<S: Stage> MissPort<S> {

@@ -24,6 +24,7 @@ use crate::sm::SUB_CORES;
 use crate::sm::cores::subcore::SubCore;
 use crate::sm::cores::warp::{Local, PENDING};
 use crate::stats::LsuStats;
+use bincode::{Decode, Encode};
 use miss_port::{MissPort, Stage};
 
 /// What lies in front of the miss port of an SM in this build.
@@ -34,7 +35,7 @@ pub type BuildStage = miss_port::PassThrough;
 pub type BuildStage = translation::Translation;
 
 /// Where an access goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[repr(u8)]
 pub enum Space {
     /// Global, and generic that is global.
@@ -48,7 +49,7 @@ pub enum Space {
 }
 
 /// A memory instruction that waits for replies.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 pub(in crate::sm) struct Flight {
     pub(super) warp: u8,
     pub(super) program: u8,
@@ -67,6 +68,14 @@ pub struct MemoryPath<S> {
     pub(in crate::sm) l1: L1<FlightId>,
     /// Requests of this quantum, in order of `at`.
     pub(in crate::sm) requests: Vec<Request>,
+}
+
+crate::engine::state! {
+    MemoryPath<S> where [S: crate::engine::State] {
+        units: [lsu, l1],
+        values: [requests],
+        left: [],
+    }
 }
 
 impl<S: Stage> MemoryPath<S> {
@@ -109,8 +118,16 @@ pub struct Lsu<S> {
     queue_entries: usize,
 }
 
+crate::engine::state! {
+    Lsu<S> where [S: crate::engine::State] {
+        units: [port],
+        values: [next, stats, free, last, stuck, stuck_since, stuck_on, flights, free_flights, bypass_left, store_credits],
+        left: [store_credits_max, frontend, queue_entries],
+    }
+}
+
 /// What the head of the pipe waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 enum Stuck {
     Reservation(ReservationFail),
     StoreCredit,

@@ -6,10 +6,14 @@
 
 use super::miss_port::{Passage, Stage};
 use crate::config::GpuSpec;
-use crate::engine::Cycle;
+use crate::engine::state::{Loaded, Saved};
+use crate::engine::{Cycle, State};
 use crate::mem::tlb::{Ask, Looked, SmTlb};
 use crate::mem::{Line, Request};
 use crate::stats::tlb::TlbLevelStats;
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 
 /// The TLB of an SM, where addresses are translated.
 #[derive(Clone, Debug)]
@@ -30,6 +34,23 @@ impl Translation {
     /// Counters.
     pub fn stats(&self) -> TlbLevelStats {
         self.0.as_ref().map(|tlb| tlb.stats).unwrap_or_default()
+    }
+}
+
+/// A run whose addresses are translated has no checkpoints: there is no TLB here when state is kept.
+impl State for Translation {
+    fn save<E: Encoder>(&self, _: &mut E) -> Saved {
+        match self.0 {
+            None => Ok(()),
+            Some(_) => Err(EncodeError::Other("what a TLB holds is not kept")),
+        }
+    }
+
+    fn load<D: Decoder<Context = ()>>(&mut self, _: &mut D) -> Loaded {
+        match self.0 {
+            None => Ok(()),
+            Some(_) => Err(DecodeError::Other("what a TLB holds is not kept")),
+        }
     }
 }
 

@@ -6,13 +6,14 @@
 
 use super::srrip::{LATE, NEVER, Srrip};
 use super::{Access, Policy};
+use bincode::{Decode, Encode};
 
 /// Of so many lines one is expected late.
 const PERIOD: u8 = 32;
 const _: () = assert!(256 % PERIOD as u32 == 0, "the counter wraps");
 
 /// The guesses of every set, and how many lines each took.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Brrip {
     pub(super) srrip: Srrip,
     fills: Vec<u8>,

@@ -7,6 +7,7 @@
 
 use super::brrip::Brrip;
 use super::{Access, Policy};
+use bincode::{Decode, Encode};
 
 /// Sets of which two lead.
 const GROUP: u32 = 32;
@@ -23,7 +24,7 @@ enum Role {
 }
 
 /// The guesses of every set, and the duel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Drrip {
     brrip: Brrip,
     group: u32,

@@ -8,9 +8,10 @@
 use super::lru::Lru;
 use super::{Access, Policy};
 use crate::isa::CacheOp;
+use bincode::{Decode, Encode};
 
 /// Order of use and marks of every set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct EvictFirst {
     lru: Lru,
     ways: usize,

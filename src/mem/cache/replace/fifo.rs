@@ -1,9 +1,10 @@
 //! First in, first out: use does not matter.
 
 use super::{Access, Policy};
+use bincode::{Decode, Encode};
 
 /// The way of each set that was filled longest ago.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Fifo {
     allowed: u32,
     oldest: Vec<u16>,

@@ -1,16 +1,17 @@
 //! Least recently used: the ways of a set form a ring in order of use.
 
 use super::{Access, Policy};
+use bincode::{Decode, Encode};
 
 /// Neighbours of a way in the ring of its set. After the newest way comes the oldest.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Encode, Decode)]
 struct Link {
     newer: u16,
     older: u16,
 }
 
 /// Order of use of every set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Lru {
     ways: usize,
     links: Vec<Link>,

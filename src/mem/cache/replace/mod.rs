@@ -25,9 +25,10 @@ mod tests;
 
 use crate::config::Replacement;
 use crate::isa::CacheOp;
+use bincode::{Decode, Encode};
 
 /// What a policy learns of the access that hits or fills a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Access {
     /// The cache operator of the instruction.
     pub cache: CacheOp,
@@ -60,7 +61,7 @@ trait Policy {
 }
 
 /// A policy with its state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub enum Replace {
     /// Least recently used.
     Lru(lru::Lru),

@@ -4,9 +4,10 @@
 //! does not exist.
 
 use super::{Access, Policy};
+use bincode::{Decode, Encode};
 
 /// A tree for every set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Plru {
     allowed: u32,
     /// Leaves of a tree, a power of two.

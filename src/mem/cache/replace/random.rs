@@ -4,9 +4,10 @@
 //! happens elsewhere.
 
 use super::{Access, Policy};
+use bincode::{Decode, Encode};
 
 /// How many victims each set had.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Random {
     allowed: u32,
     victims: Vec<u32>,

@@ -5,6 +5,7 @@
 //! A scan that is never used again therefore drives out its own lines before those that are in use.
 
 use super::{Access, Policy};
+use bincode::{Decode, Encode};
 
 /// Next use: soon.
 const SOON: u8 = 0;
@@ -14,7 +15,7 @@ pub(super) const LATE: u8 = 2;
 pub(super) const NEVER: u8 = 3;
 
 /// The guesses of every set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Srrip {
     ways: usize,
     allowed: usize,

@@ -1,5 +1,9 @@
 //! What the instruments collect, and the report section they give.
 
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -11,7 +15,7 @@ use crate::mem::dram::{
 };
 
 /// Accesses of one bank, by the state in which they found it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Encode, Decode)]
 pub struct BankReport {
     /// Flat bank.
     pub bank: u32,
@@ -111,6 +115,38 @@ impl Default for Seen {
             latency: [histogram(), histogram(), histogram()],
             commands: [0; COMMANDS.len()],
         }
+    }
+}
+
+impl Encode for Seen {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        self.banks.encode(to)?;
+        self.row_run.encode(to)?;
+        self.commands.encode(to)?;
+        for latency in &self.latency {
+            let buckets = latency.iter_recorded();
+            let buckets = buckets.map(|b| (b.value_iterated_to(), b.count_at_value()));
+            buckets.collect::<Vec<(u64, u64)>>().encode(to)?;
+        }
+        Ok(())
+    }
+}
+
+impl<C> Decode<C> for Seen {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        let mut seen = Seen {
+            banks: Decode::decode(from)?,
+            row_run: Decode::decode(from)?,
+            commands: Decode::decode(from)?,
+            ..Seen::default()
+        };
+        for latency in &mut seen.latency {
+            for (value, count) in Vec::<(u64, u64)>::decode(from)? {
+                let recorded = latency.record_n(value, count);
+                recorded.map_err(|_| DecodeError::Other("a latency beyond all latencies"))?;
+            }
+        }
+        Ok(seen)
     }
 }
 

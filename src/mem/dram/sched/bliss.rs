@@ -2,6 +2,7 @@
 //! blacklisted; requests of blacklisted streams come after all others; the list is cleared every [`CLEAR_CK`].
 
 use super::{Protect, Rules};
+use bincode::{Decode, Encode};
 
 /// Consecutive services that blacklist a stream.
 const STREAK: u32 = 4;
@@ -19,7 +20,7 @@ pub(super) const RULES: Rules = Rules {
 };
 
 /// Who is blacklisted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Encode, Decode)]
 pub(in crate::mem::dram) struct Bliss {
     blacklist: u32,
     last: u8,

@@ -16,6 +16,7 @@ use super::channel::Channel;
 use super::command::Kind;
 use super::queue::Entry;
 use crate::config::DramScheduler;
+use bincode::{Decode, Encode};
 
 mod bliss;
 mod fcfs;
@@ -143,7 +144,7 @@ pub(super) struct Rules {
 }
 
 /// Policies with memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub(super) enum Memory {
     /// Nothing to remember.
     None,

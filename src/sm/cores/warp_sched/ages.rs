@@ -5,6 +5,7 @@
 //! first and last bit are the oldest and the youngest warp.
 
 use super::WARPS_MAX;
+use bincode::{Decode, Encode};
 
 /// Places; warps that end leave holes, which are closed when the places run out.
 const PLACES: usize = 32;
@@ -13,7 +14,7 @@ const PLACES: usize = 32;
 const GROUP: usize = 4;
 
 /// Ages of warps 0 to [`WARPS_MAX`] - 1.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub(super) struct Ages {
     places: [[u32; 1 << GROUP]; WARPS_MAX / GROUP],
     warp_at: [u8; PLACES],

@@ -43,6 +43,14 @@ pub struct Scheduler {
     mates_waiting: [u8; WARPS_MAX],
 }
 
+crate::engine::state! {
+    Scheduler {
+        units: [],
+        values: [last, live, ages, active, misses, mates_waiting],
+        left: [policy, active_max],
+    }
+}
+
 impl Scheduler {
     /// A scheduler without warps.
     pub fn new(spec: &SmSpec) -> Self {
