@@ -225,7 +225,7 @@ pub fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
     if !missing.is_empty() {
         let all: Vec<&str> = wanted.iter().map(|f| f.name).collect();
         return Err(Error::Usage(format!(
-            "research: {missing} is not in this build; build with `cargo build --release --features {}`",
+            "research: not in this build: {missing}; build with `cargo build --release --features {}`",
             all.join(",")
         )));
     }

@@ -163,7 +163,10 @@ impl Dram {
 
     fn latency_figure(&self) -> Figure {
         let curve = |l: &Latency| Curve {
-            name: format!("row {}", l.class),
+            name: match l.class {
+                "all" => "all reads".to_owned(),
+                class => format!("row {class}"),
+            },
             points: vec![
                 (l.p50_ns, 50.0),
                 (l.p95_ns, 5.0),

@@ -9,7 +9,7 @@ fn names(of: &[&str]) -> Vec<String> {
 /// The command line and the report know a feature by what Cargo calls it.
 #[test]
 fn every_feature_is_one_of_the_manifest() {
-    let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
+    let manifest: toml::Table = include_str!("../../../Cargo.toml").parse().unwrap();
     for feature in FEATURES {
         assert!(manifest["features"].get(feature.name).is_some());
         assert_eq!(
