@@ -140,6 +140,7 @@ impl<S: Stage> MissPort<S> {
     }
 
     /// A reply about `line` comes for the stage at `now`; what may go then goes.
+    #[cold]
     pub fn answer(&mut self, line: Line, now: Cycle, out: &mut Vec<Request>) {
         self.stage.answer(line);
         self.resume(now, out);

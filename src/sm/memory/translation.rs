@@ -54,22 +54,28 @@ impl State for Translation {
     }
 }
 
-impl Stage for Translation {
-    #[inline]
-    fn pass(&mut self, request: &Request, at: Cycle, last: Option<Passage>) -> Passage {
-        let Some(tlb) = &mut self.0 else {
-            return Passage::At(at);
+/// Away from the port's own code, which must stay small where addresses are not translated.
+#[inline(never)]
+fn translate(tlb: &mut SmTlb, line: Line, at: Cycle, last: Option<Passage>) -> Passage {
+    if last == Some(Passage::Waits) {
+        return match tlb.came(line) {
+            true => Passage::At(at),
+            false => Passage::Waits,
         };
-        if last == Some(Passage::Waits) {
-            return match tlb.came(request.line) {
-                true => Passage::At(at),
-                false => Passage::Waits,
-            };
-        }
-        match tlb.look(request.line, at, last.is_some()) {
-            Looked::Hit => Passage::At(at),
-            Looked::Waits => Passage::Waits,
-            Looked::Full => Passage::Full,
+    }
+    match tlb.look(line, at, last.is_some()) {
+        Looked::Hit => Passage::At(at),
+        Looked::Waits => Passage::Waits,
+        Looked::Full => Passage::Full,
+    }
+}
+
+impl Stage for Translation {
+    #[inline(always)]
+    fn pass(&mut self, request: &Request, at: Cycle, last: Option<Passage>) -> Passage {
+        match &mut self.0 {
+            None => Passage::At(at),
+            Some(tlb) => translate(tlb, request.line, at, last),
         }
     }
 
