@@ -235,7 +235,8 @@ mod tests {
         let blocks: Vec<usize> = svg
             .split("<path")
             .skip(1)
-            .map(|path| path.matches('M').count())
+            .filter_map(|path| path.split_once("/>"))
+            .map(|(path, _)| path.matches('M').count())
             .collect();
         assert_eq!(blocks.iter().sum::<usize>(), 3);
         assert_eq!((blocks[SHADES / 2 - 1], blocks[SHADES - 1]), (2, 1));
