@@ -347,3 +347,31 @@ pub(super) fn number(value: f64) -> String {
             .to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_by_factors_has_some_round_labels_and_not_many() {
+        assert_eq!(ticks(8.0, 560.0), [10.0, 20.0, 50.0, 100.0, 200.0, 500.0]);
+        assert_eq!(
+            ticks(95e3, 315e3),
+            [100e3, 150e3, 200e3, 250e3, 300e3],
+            "within a decade"
+        );
+        assert_eq!(ticks(1.0, 1e9).len(), 5);
+    }
+
+    #[test]
+    fn clouds_beyond_the_colours_share_one() {
+        let cloud = |n: usize| Cloud {
+            name: n.to_string(),
+            points: vec![(1.0, 1.0); n],
+        };
+        let kept = largest((1..=COLOURS.len() + 2).map(cloud).collect());
+        assert_eq!(kept.len(), COLOURS.len());
+        let last = &kept[COLOURS.len() - 1];
+        assert_eq!((last.name.as_str(), last.points.len()), ("3 others", 6));
+    }
+}
