@@ -96,8 +96,7 @@ impl Probe for IssueLog {
         warp: u8,
         _: u8,
         _: u32,
-        label: Label,
-        slots: u64,
+        (label, slots): (Label, u64),
     ) {
         let Some(issue) = self.issues.last_mut() else {
             return;

@@ -253,7 +253,7 @@ events! {
     /// A warp instruction issued: SM, warp slot, program, pc, active lanes.
     fn warp_issued(sm: SmId, warp: u8, program: u8, pc: u32, mask: u32);
     /// Before that the sub-core lost `slots` issue slots, for the reason `label` of the same warp.
-    fn slots_lost(sm: SmId, warp: u8, program: u8, pc: u32, label: Label, slots: u64);
+    fn slots_lost(sm: SmId, warp: u8, program: u8, pc: u32, lost: (Label, u64));
     /// A memory instruction entered the SM's pipe.
     fn memory_entered(inst: &MemoryInst);
     /// L1 served a load of a line.

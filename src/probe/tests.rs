@@ -37,7 +37,7 @@ impl Probe for Counts {
     fn warp_issued(&mut self, _: Cycle, _: SmId, _: u8, _: u8, _: u32, _: u32) {
         self.issued += 1;
     }
-    fn slots_lost(&mut self, _: Cycle, _: SmId, _: u8, _: u8, _: u32, _: Label, slots: u64) {
+    fn slots_lost(&mut self, _: Cycle, _: SmId, _: u8, _: u8, _: u32, (_, slots): (Label, u64)) {
         assert!(slots > 0, "an event without a slot");
         self.lost += slots;
     }

@@ -111,8 +111,7 @@ impl Probe for Sources {
         _: u8,
         program: u8,
         pc: u32,
-        label: Label,
-        slots: u64,
+        (label, slots): (Label, u64),
     ) {
         self.now[usize::from(program)].at(pc).lost.add(label, slots);
     }

@@ -189,7 +189,7 @@ impl<S: Stage> Sm<S> {
         self.cores.issue.add(label, slots);
         let program = self.cores.warps[slot].program;
         cx.probe
-            .slots_lost(at, self.id, slot as u8, program, op.pc, label, slots);
+            .slots_lost(at, self.id, slot as u8, program, op.pc, (label, slots));
     }
 
     #[inline(always)]
