@@ -252,7 +252,7 @@ events! {
     fn kernel_started(program: u8, kernel: usize);
     /// A warp instruction issued: SM, warp slot, program, pc, active lanes.
     fn warp_issued(sm: SmId, warp: u8, program: u8, pc: u32, mask: u32);
-    /// Before that the sub-core lost `slots` issue slots, for the reason `label` of the same warp.
+    /// Before that the sub-core lost issue slots: why the same warp did not issue in them, and how many they are.
     fn slots_lost(sm: SmId, warp: u8, program: u8, pc: u32, lost: (Label, u64));
     /// A memory instruction entered the SM's pipe.
     fn memory_entered(inst: &MemoryInst);
