@@ -39,7 +39,7 @@ record! {
     /// Energy of a kernel.
     pub struct KernelEnergy {
         /// Position in `kernels`, from 0.
-        pub kernel: usize,
+        pub kernel: usize = "kernel",
         /// Function name.
         pub name: String,
         /// Time, over which the average is taken.

@@ -42,7 +42,7 @@ record! {
     /// Profile of a kernel.
     pub struct KernelProfile {
         /// Position in `kernels`, from 0.
-        pub kernel: usize,
+        pub kernel: usize = "kernel",
         /// Function name.
         pub name: String,
         /// Speed of light: each part of the machine, of what it could do.
