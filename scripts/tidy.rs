@@ -121,7 +121,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "src/diff",
         &["error", "sweep::manifest", "sweep::store", "sweep::table"],
     ),
-    ("src/energy", &["config", "error", "mem", "report", "stats"]),
+    ("src/energy", &["config", "mem", "report", "stats"]),
     ("src/engine", &[]),
     ("src/error", &[]),
     ("src/expression", &["error"]),

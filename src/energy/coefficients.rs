@@ -2,38 +2,24 @@
 //! source.
 
 use crate::config::{Architecture, DramStandard, GpuSpec};
-use crate::error::{Error, Result};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
-/// A built-in table: the architecture, and its text.
-const ARCHITECTURES: &[(Architecture, &str)] = &[
-    (
-        Architecture::Volta,
-        include_str!("../../configs/energy/volta.toml"),
-    ),
-    (
-        Architecture::Turing,
-        include_str!("../../configs/energy/turing.toml"),
-    ),
-    (
-        Architecture::AmpereGa100,
-        include_str!("../../configs/energy/ampere_ga100.toml"),
-    ),
-    (
-        Architecture::AmpereGa10x,
-        include_str!("../../configs/energy/ampere_ga10x.toml"),
-    ),
-    (
-        Architecture::Ada,
-        include_str!("../../configs/energy/ada.toml"),
-    ),
-    (
-        Architecture::Hopper,
-        include_str!("../../configs/energy/hopper.toml"),
-    ),
-];
+/// The built-in table of an architecture.
+fn text_of(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Volta => include_str!("../../configs/energy/volta.toml"),
+        Architecture::Turing => include_str!("../../configs/energy/turing.toml"),
+        Architecture::AmpereGa100 => include_str!("../../configs/energy/ampere_ga100.toml"),
+        Architecture::AmpereGa10x => include_str!("../../configs/energy/ampere_ga10x.toml"),
+        Architecture::Ada => include_str!("../../configs/energy/ada.toml"),
+        Architecture::Hopper => include_str!("../../configs/energy/hopper.toml"),
+        Architecture::BlackwellGb100 => include_str!("../../configs/energy/blackwell_gb100.toml"),
+        Architecture::BlackwellGb20x => include_str!("../../configs/energy/blackwell_gb20x.toml"),
+    }
+}
 
-/// Kinds of memory, by the begin of the names of their speed grades; the longest that fits holds.
+/// Kinds of memory, by the begin of the names of their speed grades.
 const MEMORIES: &str = include_str!("../../configs/energy/memory.toml");
 
 /// A number with what is known of it.
@@ -158,43 +144,20 @@ impl Chip {
 }
 
 impl Coefficients {
-    /// Those of the chip and the memory of `spec`.
-    ///
-    /// # Errors
-    /// An architecture or a memory that no table is for.
-    pub fn of(spec: &GpuSpec) -> Result<Self> {
-        let none = |what: &str, known: String| {
-            Error::Usage(format!(
-                "energy: there are no coefficients for {what}; there are some for {known}"
-            ))
-        };
-        let (_, text) = ARCHITECTURES
-            .iter()
-            .find(|(architecture, _)| *architecture == spec.architecture)
-            .ok_or_else(|| {
-                let known = ARCHITECTURES.iter().map(|(a, _)| a.name());
-                none(
-                    spec.architecture.name(),
-                    known.collect::<Vec<_>>().join(", "),
-                )
-            })?;
-        let chip = toml::from_str(text).expect("built-in tables are tested");
-        let memory = Self::memory(spec.dram.standard).ok_or_else(|| {
-            none(
-                spec.dram.standard.name(),
-                "HBM2, HBM2E, HBM3, HBM3E, GDDR6, GDDR6X".into(),
-            )
-        })?;
-        Ok(Coefficients { chip, memory })
+    /// Those of the chip and the memory of `spec`: there are some for every architecture and every speed grade.
+    pub fn of(spec: &GpuSpec) -> Self {
+        let chip = toml::from_str(text_of(spec.architecture));
+        Coefficients {
+            chip: chip.expect("built-in tables are tested"),
+            memory: Self::memory(spec.dram.standard),
+        }
     }
 
-    fn memory(standard: DramStandard) -> Option<Memory> {
-        let all: std::collections::BTreeMap<String, Memory> =
+    fn memory(standard: DramStandard) -> Memory {
+        let mut all: BTreeMap<String, Memory> =
             toml::from_str(MEMORIES).expect("built-in tables are tested");
         let kind = standard.name().split('_').next().unwrap_or_default();
-        all.into_iter()
-            .find(|(name, _)| name == kind)
-            .map(|(_, memory)| memory)
+        all.remove(kind).expect("tested for every speed grade")
     }
 }
 
@@ -204,25 +167,27 @@ mod tests {
 
     #[test]
     fn every_coefficient_is_within_its_physical_range_and_has_a_source() {
-        for (architecture, text) in ARCHITECTURES {
+        for architecture in Architecture::ALL {
+            let name = architecture.name();
             let chip: Chip =
-                toml::from_str(text).unwrap_or_else(|e| panic!("{architecture:?}: {e}"));
+                toml::from_str(text_of(*architecture)).unwrap_or_else(|e| panic!("{name}: {e}"));
             assert!(!chip.voltage_source.is_empty());
+            let curve = &chip.voltage;
             assert!(
-                chip.voltage
-                    .is_sorted_by(|a, b| a[0] < b[0] && a[1] <= b[1]),
-                "{architecture:?}"
+                curve.is_sorted_by(|a, b| a[0] < b[0] && a[1] <= b[1]),
+                "{name}"
             );
-            for (name, coefficient) in chip.named() {
-                holds(&format!("{architecture:?} {name}"), coefficient);
+            for (coefficient, of) in chip.named() {
+                holds(&format!("{name} {coefficient}"), of);
             }
         }
         for standard in DramStandard::ALL {
-            let Some(memory) = Coefficients::memory(*standard) else {
-                continue;
-            };
-            holds("activate_byte_pj", &memory.activate_byte_pj);
-            holds("bit_pj", &memory.bit_pj);
+            let memory = Coefficients::memory(*standard);
+            holds(
+                &format!("{} activate_byte_pj", standard.name()),
+                &memory.activate_byte_pj,
+            );
+            holds(&format!("{} bit_pj", standard.name()), &memory.bit_pj);
         }
     }
 
@@ -237,8 +202,7 @@ mod tests {
 
     #[test]
     fn voltage_follows_the_curve_and_stays_beyond_its_ends() {
-        let (_, text) = ARCHITECTURES[0];
-        let mut chip: Chip = toml::from_str(text).unwrap();
+        let mut chip: Chip = toml::from_str(text_of(Architecture::Volta)).unwrap();
         chip.voltage = vec![[1000.0, 0.8], [1500.0, 1.0]];
         chip.reference_mhz = 1500.0;
         for (khz, expected) in [

@@ -220,7 +220,9 @@ fn options<'a>(
 pub fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
     let known = |name: &String| FEATURES.iter().any(|f| f.name == name);
     let list = |of: &mut dyn Iterator<Item = &'static Feature>| {
-        of.map(|f| f.name).collect::<Vec<_>>().join(", ")
+        let mut names: Vec<&str> = of.map(|f| f.name).collect();
+        names.dedup(); // a feature may have several sections
+        names.join(", ")
     };
     if let Some(unknown) = names.iter().find(|name| !known(name)) {
         return Err(Error::Usage(format!(
@@ -228,10 +230,11 @@ pub fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
             list(&mut FEATURES.iter())
         )));
     }
-    let wanted: Vec<&Feature> = FEATURES
+    let mut wanted: Vec<&Feature> = FEATURES
         .iter()
         .filter(|f| names.iter().any(|name| name == f.name))
         .collect();
+    wanted.dedup_by_key(|f| f.name); // a feature may have several sections
     if wanted.is_empty() {
         return Err(Error::Usage(format!(
             "--features is missing; there are {}",
@@ -246,9 +249,7 @@ pub fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
             all.join(",")
         )));
     }
-    let mut names: Vec<&'static str> = wanted.iter().map(|f| f.name).collect();
-    names.dedup(); // a feature may have several sections
-    Ok(names)
+    Ok(wanted.iter().map(|f| f.name).collect())
 }
 
 /// Runs the workload under the instruments that were chosen.

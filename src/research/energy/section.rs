@@ -107,7 +107,7 @@ impl Observe for Meter {
     type Section = RunEnergy;
 
     fn section(self, study: &Study) -> Result<RunEnergy> {
-        let table = Coefficients::of(study.spec())?;
+        let table = Coefficients::of(study.spec());
         Ok(RunEnergy::of(&study.report.kernels, study.spec(), &table))
     }
 }
