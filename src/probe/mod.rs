@@ -106,6 +106,18 @@ pub struct Instruments {
     pub issues: Option<issue_log::IssueWindow>,
 }
 
+impl Instruments {
+    /// The instruments of the research features `chosen`, which know `buffers`; no issue is logged.
+    pub fn new(chosen: Vec<&'static str>, buffers: Vec<Buffer>) -> Self {
+        Instruments {
+            chosen,
+            buffers,
+            #[cfg(feature = "gpu-profiling-research")]
+            issues: None,
+        }
+    }
+}
+
 /// Memory of the program that is known by a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buffer {

@@ -258,11 +258,7 @@ pub fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
 /// A failed run.
 pub fn run(request: &Request) -> Result<Outcome> {
     let progress = Progress::of(ctas(request.workload));
-    let instruments = Instruments {
-        chosen: request.features.clone(),
-        buffers: buffers(request.workload),
-        ..Instruments::default()
-    };
+    let instruments = Instruments::new(request.features.clone(), buffers(request.workload));
     let options = options(request, &progress, instruments);
     let run = || {
         let session = request.session;
