@@ -11,8 +11,10 @@ use crate::research::{Observe, Study};
 use crate::stats::{IssueStats, Label};
 use std::collections::BTreeMap;
 
-/// Bytes of an instruction from which pcs are multiples: those of all architectures since sm_70 are 16, of traces perhaps 8.
+/// Bytes that pcs of all architectures are multiples of.
 const PC_STEP: u32 = 8;
+/// Instructions below this pc are found by their place; a trace may have some anywhere within 4 GiB.
+const NEAR_BYTES: u32 = 1 << 20;
 
 /// What was counted of an instruction.
 #[derive(Clone, Debug, Default)]
@@ -33,24 +35,39 @@ impl Counts {
     }
 }
 
-/// The instructions of one kernel, by pc in steps of [`PC_STEP`].
+/// The instructions of one kernel.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kernel(Vec<Counts>);
+pub(super) struct Kernel {
+    /// Those below [`NEAR_BYTES`], by pc in steps of [`PC_STEP`].
+    near: Vec<Counts>,
+    /// All others, by pc.
+    far: BTreeMap<u32, Counts>,
+}
 
 impl Kernel {
     #[inline]
     fn at(&mut self, pc: u32) -> &mut Counts {
-        let place = (pc / PC_STEP) as usize;
-        if place >= self.0.len() {
-            self.0.resize_with(place + 1, Counts::default);
+        if pc >= NEAR_BYTES || !pc.is_multiple_of(PC_STEP) {
+            return self.far.entry(pc).or_default();
         }
-        &mut self.0[place]
+        let place = (pc / PC_STEP) as usize;
+        if place >= self.near.len() {
+            self.near.resize_with(place + 1, Counts::default);
+        }
+        &mut self.near[place]
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (pc, counts) in other.seen() {
+            self.at(pc).add(counts);
+        }
     }
 
     /// Those that were seen, with their pcs.
     pub fn seen(&self) -> impl Iterator<Item = (u32, &Counts)> {
-        let all = (0u32..).step_by(PC_STEP as usize).zip(&self.0);
-        all.filter(|(_, counts)| counts.issued > 0)
+        let near = (0u32..).step_by(PC_STEP as usize).zip(&self.near);
+        let far = self.far.iter().map(|(pc, counts)| (*pc, counts));
+        near.chain(far).filter(|(_, counts)| counts.issued > 0)
     }
 }
 
@@ -68,18 +85,12 @@ pub struct Sources {
 impl Sources {
     /// Puts what runs as `program` to the kernels.
     fn keep(&mut self, program: usize) {
-        let counts = std::mem::take(&mut self.now[program].0);
-        add(&mut self.kernels, self.running[program], &counts);
+        let counts = std::mem::take(&mut self.now[program]);
+        self.add(self.running[program], &counts);
     }
-}
 
-fn add(kernels: &mut BTreeMap<usize, Kernel>, kernel: usize, counts: &[Counts]) {
-    let all = &mut kernels.entry(kernel).or_default().0;
-    if all.len() < counts.len() {
-        all.resize_with(counts.len(), Counts::default);
-    }
-    for (sum, more) in all.iter_mut().zip(counts) {
-        sum.add(more);
+    fn add(&mut self, kernel: usize, counts: &Kernel) {
+        self.kernels.entry(kernel).or_default().add(counts);
     }
 }
 
@@ -118,10 +129,10 @@ impl Probe for Sources {
 
     fn merge(&mut self, other: &Self) {
         for (kernel, counts) in &other.kernels {
-            add(&mut self.kernels, *kernel, &counts.0);
+            self.add(*kernel, counts);
         }
         for (kernel, counts) in other.running.iter().zip(&other.now) {
-            add(&mut self.kernels, *kernel, &counts.0);
+            self.add(*kernel, counts);
         }
     }
 }
@@ -135,5 +146,27 @@ impl Observe for Sources {
 
     fn section(self, study: &Study) -> Result<Profile> {
         Ok(Profile::new(&self.kernels, study))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Neighbours that a step would put together, and code at the end of 4 GiB, which must not take memory by its place.
+    #[test]
+    fn pcs_anywhere_are_counted_apart() {
+        let mut kernel = Kernel::default();
+        let pcs = [0, 4, 16, NEAR_BYTES - 8, NEAR_BYTES, u32::MAX - 15];
+        for (times, pc) in (1..).zip(pcs) {
+            kernel.at(pc).issued += times;
+        }
+        let mut sum = kernel.clone();
+        sum.add(&kernel);
+        let mut seen: Vec<(u32, u64)> = sum.seen().map(|(pc, c)| (pc, c.issued)).collect();
+        seen.sort_unstable();
+        let expected: Vec<(u32, u64)> = pcs.into_iter().zip((1..).map(|times| 2 * times)).collect();
+        assert_eq!(seen, expected);
+        assert!(sum.near.len() <= (NEAR_BYTES / PC_STEP) as usize);
     }
 }
