@@ -10,6 +10,8 @@
 //! A probe never steers. What needs other machines (all schedulers, all carve-outs) runs the workload again, unobserved,
 //! with [`Study::again`].
 
+#[cfg(any(feature = "memory-research", feature = "gpu-profiling-research"))]
+mod by_pc;
 mod cache;
 mod dram;
 mod energy;

@@ -3,11 +3,9 @@
 use crate::isa::MemOp;
 use crate::mem::SECTOR_BYTES;
 use crate::probe::MemoryInst;
+use crate::research::by_pc::ByPc;
 use crate::sm::memory::Space;
 use std::collections::BTreeMap;
-
-/// log2 of the bytes of an instruction.
-const INSTRUCTION_BITS: u32 = 4;
 
 /// What the accesses of one instruction came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +41,7 @@ impl Accesses {
 /// The kernel that runs, by instruction; and those before it, of which only instructions that access global memory are kept.
 #[derive(Clone, Debug, Default)]
 pub struct Coalescing {
-    now: Vec<Accesses>,
+    now: ByPc<Accesses>,
     kernel: u32,
     done: BTreeMap<(u32, u32), Accesses>,
 }
@@ -55,19 +53,10 @@ impl Coalescing {
         self.kernel = kernel;
     }
 
-    #[inline]
-    fn at(&mut self, pc: u32) -> &mut Accesses {
-        let at = (pc >> INSTRUCTION_BITS) as usize;
-        if self.now.len() <= at {
-            self.now.resize(at + 1, Accesses::default());
-        }
-        &mut self.now[at]
-    }
-
     /// A warp instruction issues.
     #[inline]
     pub fn issued(&mut self, pc: u32, mask: u32) {
-        self.at(pc).lanes += u64::from(mask.count_ones());
+        self.now.at(pc).lanes += u64::from(mask.count_ones());
     }
 
     /// A memory instruction enters the pipe.
@@ -78,7 +67,7 @@ impl Coalescing {
         };
         let sectors = inst.lines.iter().map(|l| u64::from(l.sectors.count()));
         let (width, sectors) = (u64::from(*width_bytes), sectors.sum::<u64>());
-        let accesses = self.at(inst.pc);
+        let accesses = self.now.at(inst.pc);
         accesses.requests += 1;
         accesses.width = width;
         accesses.lines += inst.lines.len() as u64;
@@ -86,14 +75,12 @@ impl Coalescing {
     }
 
     fn close(&mut self) {
-        for (at, accesses) in self.now.iter().enumerate() {
+        for (pc, accesses) in std::mem::take(&mut self.now).iter() {
             if accesses.requests > 0 {
-                let pc = (at as u32) << INSTRUCTION_BITS;
                 let sum = self.done.entry((self.kernel, pc)).or_default();
                 sum.add(accesses);
             }
         }
-        self.now.clear();
     }
 
     /// Adds those of another SM.
