@@ -24,8 +24,8 @@ use crate::sm::{CtaDone, Cx, Launched, LineAccess, Sm};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use translation::Translation;
 
-pub use crate::stats::ChipCounters;
 pub use crate::stats::tlb::TlbStats;
+pub use crate::stats::{ChipCounters, UnitCounts};
 
 struct SmUnit<P> {
     sm: Sm,
@@ -446,10 +446,26 @@ impl<P: Probe + Sync> Gpu<P> {
         total
     }
 
-    /// Warp instructions that each SM has issued so far. Serial.
-    pub fn issued(&self) -> Box<[u64]> {
+    /// What each unit has done before cycle `at`. Serial.
+    pub fn unit_counts(&self, at: Cycle) -> UnitCounts {
+        // The slices of a channel are numbered in a row.
+        let (mut slices, mut channels) = (Vec::new(), Vec::new());
+        for unit in &self.shards {
+            let shard = &mut write(unit).shard;
+            slices.extend(
+                shard
+                    .l2_stats()
+                    .map(|l2| l2.sector_reads + l2.sector_writes),
+            );
+            let dram = shard.dram_stats(at);
+            channels.push(dram.reads + dram.writes);
+        }
         let issued = |unit: &RwLock<SmUnit<P>>| read(unit).sm.progress();
-        self.sms.iter().map(issued).collect()
+        UnitCounts {
+            issued: self.sms.iter().map(issued).collect(),
+            slices: slices.into(),
+            channels: channels.into(),
+        }
     }
 
     /// Warp and thread instructions of program slot `slot` since the last call, for the whole chip. Serial.

@@ -10,7 +10,7 @@ use super::schema::Kernel;
 use crate::config::GpuSpec;
 use crate::mem::SECTOR_BYTES;
 use crate::simulation::{RunResult, Sample};
-use crate::stats::{IssueStats, Label};
+use crate::stats::{IssueStats, Label, UnitCounts};
 use serde_json::{Value as Json, json};
 
 /// Kernels that have a bar, the longest.
@@ -290,42 +290,72 @@ fn time(page: &mut Page, intervals: &[(&Sample, &Sample)], spec: &GpuSpec) {
         &columns,
         activity.iter().map(row).collect(),
     );
-    sms(page, intervals, spec);
+    for units in &UNITS {
+        units.show(page, intervals, spec);
+    }
 }
 
-/// Which SMs issued when.
-fn sms(page: &mut Page, intervals: &[(&Sample, &Sample)], spec: &GpuSpec) {
-    let issued = |sm: usize| -> Vec<f64> {
-        let of = |(from, to): &(&Sample, &Sample)| {
-            ratio(to.issued[sm] - from.issued[sm], to.at - from.at)
+/// Units of a kind over time.
+struct Units {
+    /// What one is called.
+    one: &'static str,
+    caption: &'static str,
+    unit: &'static str,
+    /// What each has done so far.
+    of: fn(&UnitCounts) -> &[u64],
+}
+
+const UNITS: [Units; 3] = [
+    Units {
+        one: "SM",
+        caption: "Warp instructions of each SM",
+        unit: "warp instructions/cycle",
+        of: |counts| &counts.issued,
+    },
+    Units {
+        one: "slice",
+        caption: "Sectors asked of each L2 slice",
+        unit: "sectors/cycle",
+        of: |counts| &counts.slices,
+    },
+    Units {
+        one: "channel",
+        caption: "Bursts of each DRAM channel",
+        unit: "bursts/cycle",
+        of: |counts| &counts.channels,
+    },
+];
+
+impl Units {
+    /// Which of them were at work when: a field of shades and its table.
+    fn show(&self, page: &mut Page, intervals: &[(&Sample, &Sample)], spec: &GpuSpec) {
+        let (first, last) = (intervals[0].0, intervals[intervals.len() - 1].1);
+        let rate = |unit: usize| -> Vec<f64> {
+            let of = |(from, to): &(&Sample, &Sample)| {
+                let done = (self.of)(&to.units)[unit] - (self.of)(&from.units)[unit];
+                ratio(done, to.at - from.at)
+            };
+            intervals.iter().map(of).collect()
         };
-        intervals.iter().map(of).collect()
-    };
-    let rows: Vec<(String, Vec<f64>)> = (0..usize::from(spec.sms))
-        .map(|sm| (format!("SM {sm}"), issued(sm)))
-        .collect();
-    let at = |sample: &Sample| microseconds(sample.at, spec);
-    let (first, last) = (intervals[0].0, intervals[intervals.len() - 1].1);
-    let mut columns = vec![Column::text("SM")];
-    columns.extend(
-        intervals
-            .iter()
-            .map(|(from, _)| Column::number(&format!("{:.2} us", at(from)), 3)),
-    );
-    let cells = rows.iter().map(|(name, values)| {
-        let values = values.iter().map(|value| json!(value));
-        std::iter::once(json!(name)).chain(values).collect()
-    });
-    let cells: Vec<Vec<Json>> = cells.collect();
-    let field = Field {
-        x: ("us since the start".into(), at(first), at(last)),
-        unit: "warp instructions/cycle".into(),
-        rows,
-    };
-    page.figure("Warp instructions of each SM", &heat(&field));
-    page.table(
-        "Warp instructions/cycle by SM and interval",
-        &columns,
-        cells,
-    );
+        let rows: Vec<(String, Vec<f64>)> = (0..(self.of)(&first.units).len())
+            .map(|unit| (format!("{} {unit}", self.one), rate(unit)))
+            .collect();
+        let at = |sample: &Sample| microseconds(sample.at, spec);
+        let mut columns = vec![Column::text(self.one)];
+        let begin = |from: &Sample| Column::number(&format!("{:.2} us", at(from)), 3);
+        columns.extend(intervals.iter().map(|(from, _)| begin(from)));
+        let cells = |(name, values): &(String, Vec<f64>)| -> Vec<Json> {
+            let values = values.iter().map(|value| json!(value));
+            std::iter::once(json!(name)).chain(values).collect()
+        };
+        let cells = rows.iter().map(cells).collect();
+        let field = Field {
+            x: ("us since the start".into(), at(first), at(last)),
+            unit: self.unit.into(),
+            rows,
+        };
+        page.figure(self.caption, &heat(&field));
+        let caption = format!("{}, {}", self.caption, self.unit);
+        page.table(&caption, &columns, cells);
+    }
 }

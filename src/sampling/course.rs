@@ -253,7 +253,7 @@ impl Course {
     /// Warp instructions that `sm` had issued at `time`, between two samples by proportion.
     fn issued(&self, sm: usize, time: f64) -> f64 {
         let at = self.index(time);
-        let point = |sample: &Sample| (sample.at as f64, sample.issued[sm] as f64);
+        let point = |sample: &Sample| (sample.at as f64, sample.units.issued[sm] as f64);
         match (
             at.checked_sub(1).and_then(|at| self.samples.get(at)),
             self.samples.get(at),

@@ -5,6 +5,7 @@ use super::plan::Shape;
 use super::waves::{spread_time, wave_time};
 use super::*;
 use crate::simulation::{CtaSpan, Sample};
+use crate::stats::UnitCounts;
 
 fn shape(ctas: u64, wave: u64, trips: u64) -> Shape {
     Shape {
@@ -75,7 +76,10 @@ fn course(ctas: &[(u16, u64, u64)], issued: impl Fn(usize, u64) -> u64) -> Cours
     let sample = |at| Sample {
         at,
         counters: ChipCounters::default(),
-        issued: [issued(0, at), issued(1, at)].into(),
+        units: UnitCounts {
+            issued: [issued(0, at), issued(1, at)].into(),
+            ..UnitCounts::default()
+        },
         warps: 0,
     };
     let spans: Vec<CtaSpan> = ctas.iter().map(span).collect();

@@ -139,8 +139,9 @@ impl<'a> Host<'a> {
             return None;
         }
         let warps = self.quantum.resident_warps;
-        self.timeline
-            .sample(begin, warps, || (gpu.counters(begin, false), gpu.issued()));
+        self.timeline.sample(begin, warps, || {
+            (gpu.counters(begin, false), gpu.unit_counts(begin))
+        });
         self.quanta += 1;
         Some(self.skip_idle(gpu, next))
     }

@@ -1,7 +1,7 @@
 //! What a run records for its timeline, in bounded memory.
 
 use crate::engine::Cycle;
-use crate::gpu::ChipCounters;
+use crate::gpu::{ChipCounters, UnitCounts};
 use bincode::{Decode, Encode};
 
 /// Samples kept; of more, every other one is dropped and the interval doubles.
@@ -16,8 +16,8 @@ pub struct Sample {
     pub at: Cycle,
     /// Counters so far.
     pub counters: ChipCounters,
-    /// Warp instructions so far of each SM.
-    pub issued: Box<[u64]>,
+    /// What each unit has done so far.
+    pub units: UnitCounts,
     /// Resident warps.
     pub warps: u32,
 }
@@ -66,12 +66,12 @@ impl Timeline {
         self.cta_times
     }
 
-    /// Takes a sample at `at` if one is due: the chip's counters, and each SM's instructions.
+    /// Takes a sample at `at` if one is due: the chip's counters, and those of its units.
     pub fn sample(
         &mut self,
         at: Cycle,
         warps: u32,
-        counters: impl FnOnce() -> (ChipCounters, Box<[u64]>),
+        counters: impl FnOnce() -> (ChipCounters, UnitCounts),
     ) {
         let Some(interval) = self.interval else {
             return;
@@ -80,11 +80,11 @@ impl Timeline {
             return;
         }
         self.next = at + interval;
-        let (counters, issued) = counters();
+        let (counters, units) = counters();
         self.samples.push(Sample {
             at,
             counters,
-            issued,
+            units,
             warps,
         });
         if self.samples.len() == SAMPLES_MAX {

@@ -2,6 +2,7 @@
 
 use super::declare::stats;
 use super::{DramStats, FetchStats, IssueStats, L1Stats, L2Stats, LsuStats, NocStats, SmStats};
+use bincode::{Decode, Encode};
 
 stats! {
     /// All counters of an SM.
@@ -39,4 +40,15 @@ impl ChipCounters {
         let leaves = Self::schema().into_iter().filter(|counter| !counter.group);
         leaves.map(|counter| counter.path).zip(self.values())
     }
+}
+
+/// What each unit of the chip has done so far, by its number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct UnitCounts {
+    /// Warp instructions of each SM.
+    pub issued: Box<[u64]>,
+    /// Sectors that each L2 slice was asked to read and to write.
+    pub slices: Box<[u64]>,
+    /// Bursts of each DRAM channel.
+    pub channels: Box<[u64]>,
 }

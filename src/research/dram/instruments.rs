@@ -1,10 +1,10 @@
 //! The observer of the channels: the one of `phantom-gpu dram`, with what only a GPU knows, the buffers.
 
-use super::section::{Buffer as BufferRow, Dram};
+use super::section::{Buffer as BufferRow, Channel, Dram};
 use crate::engine::Cycle;
 use crate::error::Result;
-use crate::ids::SliceId;
-use crate::mem::dram::research::{BankCycles, Parallelism, Seen};
+use crate::ids::{ChannelId, SliceId};
+use crate::mem::dram::research::{BankCycles, BankReport, Parallelism, Seen};
 use crate::mem::dram::{Command, DramProbe, Issued, Kind, RowOutcome, Served};
 use crate::mem::shard::channel_spec;
 use crate::mem::{Line, SectorMask};
@@ -15,12 +15,16 @@ use crate::research::{Observe, Study};
 #[derive(Debug, Default)]
 pub struct DramChannels {
     seen: Seen,
+    /// The own channel; none where all are merged.
+    channel: Option<ChannelId>,
     /// Banks of a group of the own channel; 0 where all are merged.
     banks_per_group: u32,
     /// Of the own channel.
     parallelism: Option<Parallelism>,
     /// Of the channels that were merged.
     cycles: BankCycles,
+    /// Requests by bank of each channel that was merged.
+    channels: Vec<Channel>,
     /// The buffers that have a name, and one for the rest.
     buffers: Vec<OneBuffer>,
     /// First byte and end of each of the buffers, but for the last.
@@ -100,9 +104,10 @@ impl DramProbe for DramChannels {
 
 impl Probe for DramChannels {
     fn begin(&mut self, setup: &Setup) {
-        if !matches!(setup.unit, Unit::Shard(_)) {
+        let Unit::Shard(id) = setup.unit else {
             return;
-        }
+        };
+        self.channel = Some(id);
         let channel = channel_spec(&setup.spec.dram);
         self.banks_per_group = channel.standard.org.banks_per_group;
         let known = &setup.instruments.buffers;
@@ -128,6 +133,14 @@ impl Probe for DramChannels {
     }
 
     fn merge(&mut self, other: &Self) {
+        if let Some(channel) = other.channel {
+            let requests = |b: &BankReport| b.hits + b.misses + b.conflicts;
+            self.channels.push(Channel {
+                channel: channel.0,
+                requests: other.seen.banks().iter().map(requests).collect(),
+            });
+        }
+        self.channels.extend_from_slice(&other.channels);
         self.seen.merge(&other.seen);
         self.cycles.add(other.cycles);
         if let Some(own) = &other.parallelism {
@@ -159,6 +172,6 @@ impl Observe for DramChannels {
         let ns = 1e6 / f64::from(study.spec().dram.clock_khz);
         let read = self.buffers.iter().filter(|b| b.reads != [0; 3]);
         let buffers = read.map(|b| b.row(ns)).collect();
-        Dram::new(&self.seen, self.cycles, buffers, study)
+        Dram::new(&self.seen, self.cycles, buffers, self.channels, study)
     }
 }

@@ -29,6 +29,8 @@ record! {
         pub buffers: Vec<Buffer>,
         /// Requests by flat bank, summed over channels.
         pub banks: Vec<Bank>,
+        /// Requests by channel and bank.
+        pub channels: Vec<Channel>,
         /// Commands of all channels.
         pub commands: Vec<Commands>,
         /// The same workload under every scheduler (`dram.scheduler`), all else as it is; empty when the run ended early.
@@ -91,6 +93,16 @@ record! {
         pub activates: u64 = "commands",
         /// Requests that one opened row has served, at most.
         pub longest_row_run: u64 = "requests",
+    }
+}
+
+record! {
+    /// Requests of a channel.
+    pub struct Channel {
+        /// Its number.
+        pub channel: u16 = "channel",
+        /// Requests of each of its banks.
+        pub requests: Vec<u64> = "requests",
     }
 }
 
@@ -175,6 +187,7 @@ impl Dram {
         seen: &Seen,
         cycles: BankCycles,
         buffers: Vec<Buffer>,
+        channels: Vec<Channel>,
         study: &Study,
     ) -> Result<Self> {
         let dram = &study.counters.dram;
@@ -197,6 +210,7 @@ impl Dram {
             latency_percentiles: latencies.iter().map(Latency::from).collect(),
             buffers,
             banks: seen.banks().iter().map(Bank::from).collect(),
+            channels,
             commands: commands
                 .map(|(command, count)| Commands { command, count })
                 .collect(),
@@ -249,6 +263,7 @@ impl Section for Dram {
         ("latency_percentiles[].", Latency::SCHEMA),
         ("buffers[].", Buffer::SCHEMA),
         ("banks[].", Bank::SCHEMA),
+        ("channels[].", Channel::SCHEMA),
         ("commands[].", Commands::SCHEMA),
         ("policies[].", Policy::SCHEMA),
     ];

@@ -1,7 +1,7 @@
 //! What `research.dram` shows.
 
-use super::section::{Dram, Latency};
-use crate::report::html::{Column, Curve, Scale, curves};
+use super::section::{Channel, Dram, Latency};
+use crate::report::html::{Column, Curve, Field, Scale, curves, heat};
 use crate::research::{Exhibits, Figure, Table};
 use serde_json::json;
 
@@ -15,8 +15,9 @@ impl Dram {
                 self.buffer_table(),
                 self.policy_table(),
                 self.bank_table(),
+                self.channel_table(),
             ],
-            figures: vec![self.latency_figure()],
+            figures: vec![self.latency_figure(), self.channel_figure()],
         }
     }
 
@@ -158,6 +159,50 @@ impl Dram {
                     bank.chain(counts.map(|n| json!(n))).collect()
                 })
                 .collect(),
+        }
+    }
+
+    /// Banks of a channel.
+    fn banks_each(&self) -> usize {
+        let banks = self.channels.iter().map(|c| c.requests.len());
+        banks.max().unwrap_or(0)
+    }
+
+    fn channel_table(&self) -> Table {
+        let banks = self.banks_each();
+        let names = (0..banks).map(|bank| format!("bank {bank}"));
+        let names = std::iter::once("channel".to_owned()).chain(names);
+        let row = |c: &Channel| {
+            let requests = |bank: usize| json!(c.requests.get(bank).copied().unwrap_or(0));
+            let banks = (0..banks).map(requests);
+            std::iter::once(json!(c.channel)).chain(banks).collect()
+        };
+        Table {
+            name: "channels",
+            caption: "DRAM requests by channel and bank".into(),
+            columns: names.map(|name| Column::number(&name, 0)).collect(),
+            rows: self.channels.iter().map(row).collect(),
+        }
+    }
+
+    fn channel_figure(&self) -> Figure {
+        let banks = self.banks_each();
+        let row = |c: &Channel| {
+            let of = |bank: usize| c.requests.get(bank).copied().unwrap_or(0) as f64;
+            (
+                format!("channel {}", c.channel),
+                (0..banks).map(of).collect(),
+            )
+        };
+        let field = Field {
+            x: ("bank".into(), 0.0, banks.saturating_sub(1) as f64),
+            unit: "requests".into(),
+            rows: self.channels.iter().map(row).collect(),
+        };
+        Figure {
+            name: "channels",
+            caption: "DRAM requests by channel and bank".into(),
+            svg: heat(&field),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::compiled::study;
 use crate::session::{Options, Session};
+use serde_json::Value as Json;
 
 /// What banks served is what the channels counted; buffers are the reads among it; latencies are of reads.
 #[test]
@@ -16,6 +17,18 @@ fn the_section_closes_over_the_channels_counters() {
     let dram = &found.report.kernels[0].dram;
     let served = sum("banks", "hits") + sum("banks", "misses") + sum("banks", "conflicts");
     assert_eq!(served, dram.counters.reads + dram.counters.writes);
+    let channels = data["channels"].as_array().unwrap();
+    let machine = Session::new::<&str>("v100", &[]).unwrap();
+    assert_eq!(channels.len(), usize::from(machine.spec().dram.channels));
+    for bank in data["banks"].as_array().unwrap() {
+        let number = bank["bank"].as_u64().unwrap() as usize;
+        let of = |channel: &Json| channel["requests"][number].as_u64().unwrap_or(0);
+        let kinds = ["hits", "misses", "conflicts"].map(|kind| bank[kind].as_u64().unwrap());
+        assert_eq!(
+            channels.iter().map(of).sum::<u64>(),
+            kinds.iter().sum::<u64>()
+        );
+    }
     assert_eq!(sum("banks", "conflicts"), dram.counters.row_conflicts);
     assert_eq!(sum("banks", "activates"), dram.counters.activates);
     assert_eq!(sum("buffers", "reads"), dram.counters.reads);
