@@ -474,3 +474,36 @@ fn packed_halves_take_both_pipes_where_there_are_two() {
     );
     assert_eq!(of("sm_86"), one);
 }
+
+/// Every access of a recording names the line of its file: scheduling, fusion and the way through a `.pgt` file keep it.
+#[test]
+fn instructions_know_the_line_of_ptx_that_they_come_from() {
+    let ptx = corpus().join("sm_80/04_sgemm_tiled.ptx");
+    let text = std::fs::read_to_string(&ptx).unwrap();
+    let source: Vec<&str> = text.lines().collect();
+    let launch = corpus().join("launch/sgemm_reg4x4.toml");
+    let (workload, _) = record(&ptx, &launch, false, 1).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("k.pgt");
+    write_pgt(&workload, &file).unwrap();
+    let read = phantom_gpu::trace::pgt::read_pgt(&file).unwrap();
+    let kernel = read.launches().next().unwrap();
+    let mut found = 0;
+    for inst in &kernel.code.insts {
+        let mnemonic = &kernel.code.mnemonics[usize::from(inst.mnemonic)];
+        let says = match mnemonic.split('.').next() {
+            Some("LDG") => "ld.global",
+            Some("STG") => "st.global",
+            Some("LDS") => "ld.shared",
+            Some("STS") => "st.shared",
+            Some("BAR") => "bar.sync",
+            Some("FFMA") => "fma.rn.f32",
+            _ => continue,
+        };
+        let (line, words) = kernel.line(inst.pc).unwrap();
+        assert_eq!(source[line as usize - 1].trim(), words);
+        assert!(words.contains(says), "{mnemonic} at {}: {words}", inst.pc);
+        found += 1;
+    }
+    assert!(found > 50, "{found}");
+}

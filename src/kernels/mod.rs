@@ -203,6 +203,7 @@ impl Assembly {
             code: Arc::new(self.code.finish()),
             ctas: CtaSource::Generated(self.generator),
             totals: None,
+            lines: None,
             layer: None,
             reason: None,
             roofline_s: None,

@@ -168,6 +168,7 @@ pub fn kernel(
         code: Arc::new(code),
         ctas: CtaSource::File(Arc::new(lazy)),
         totals: None,
+        lines: None,
         layer: None,
         reason: None,
         roofline_s: None,

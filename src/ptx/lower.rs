@@ -68,6 +68,8 @@ pub struct Machine {
     pub code: Code,
     /// For each PTX instruction what became of it.
     pub spans: Vec<Span>,
+    /// Line of the PTX file that each instruction of the table comes from; 0 for none.
+    pub lines: Vec<u32>,
     /// Registers a thread, from liveness.
     pub registers: u16,
 }
@@ -87,7 +89,9 @@ pub fn lower(flat: &Flat<'_>, program: &Program, sm: u16) -> Machine {
         code.insts
             .push(machine_inst(i as u32, lowered, number, &allocation));
     }
+    let line = |lowered: &Lowered| flat.insts.get(lowered.pc as usize).map_or(0, |i| i.line);
     Machine {
+        lines: list.iter().map(line).collect(),
         code,
         spans,
         registers: allocation.registers,

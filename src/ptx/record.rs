@@ -17,6 +17,7 @@ use crate::error::{Error, Result, input};
 use crate::hash::ContentHash;
 use crate::isa::{SASS_VERSIONS, known_sass_versions};
 use crate::progress::Progress;
+use crate::trace::lines::Lines;
 use crate::trace::pgt::blocks::BlockWriter;
 use crate::trace::pgt::hash::workload_hash;
 use crate::trace::pgt::spool::{SPOOL_MEMORY_BYTES, Spool, SpoolSpace};
@@ -126,6 +127,7 @@ pub fn record_text(
         .unwrap_or_else(|| own_slot(text, application));
     let job = Job {
         ptx,
+        text,
         file: &file,
         sm,
         shift: u64::from(slot) * SLOT_BYTES + FIRST_SLOT - GLOBAL_BASE,
@@ -199,6 +201,7 @@ fn dumps(application: &Application, memory: &Memory) -> Vec<(PathBuf, Vec<u8>)> 
 /// What all kernels of a recording have in common.
 struct Job<'a> {
     ptx: &'a Path,
+    text: &'a str,
     file: &'a str,
     sm: u16,
     shift: u64,
@@ -258,6 +261,8 @@ impl Job<'_> {
             writer.push(&cta, warps, counts).map_err(io)
         })?;
         let patterns = recorder.into_patterns().into_patterns();
+        let name = self.ptx.file_name().unwrap_or_default();
+        let lines = Lines::new(name.to_string_lossy().into(), machine.lines, self.text);
         let mut code = machine.code;
         code.patterns = patterns;
         let (spool, body) = writer.finish().map_err(io)?;
@@ -275,6 +280,7 @@ impl Job<'_> {
             code: Arc::new(code),
             ctas: CtaSource::File(Arc::new(stored)),
             totals: Some(body.totals),
+            lines: Some(Arc::new(lines)),
             layer: None,
             reason: None,
             roofline_s: None,

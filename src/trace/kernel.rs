@@ -1,5 +1,6 @@
 //! The kernel: header, static code, and where its CTAs' instruction streams come from.
 
+use super::lines::Lines;
 use super::pattern::LanePattern;
 use super::source::Source;
 use super::stream::{CtaEncoder, EncodedCta, WarpStream};
@@ -318,6 +319,8 @@ pub struct Kernel {
     pub ctas: CtaSource,
     /// Dynamic totals, when the source has them.
     pub totals: Option<Totals>,
+    /// Lines of the source that its instructions come from, where they are known: those of PTX.
+    pub lines: Option<Arc<Lines>>,
     /// The layer that it computes a part of, by its place in [`Workload::layers`]. Trace files have no layers.
     pub layer: Option<LayerId>,
     /// Why this kernel was taken for its operator, in a sentence; kernels that the user named have no reason.
@@ -328,6 +331,13 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// Line and text of the source that the instruction at `pc` comes from, where they are known.
+    pub fn line(&self, pc: u32) -> Option<(u32, &str)> {
+        let lines = self.lines.as_ref()?;
+        let index = self.code.insts.iter().position(|inst| inst.pc == pc)?;
+        lines.of_inst(index)
+    }
+
     /// Whether this and `other` are launches of one kernel, which may differ in number and stream.
     pub fn is_launch_of(&self, other: &Kernel) -> bool {
         let launch = KernelHeader {

@@ -2,6 +2,7 @@
 
 pub mod accelsim;
 pub mod kernel;
+pub mod lines;
 pub mod open;
 pub mod pattern;
 pub mod pgt;

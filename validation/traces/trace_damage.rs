@@ -3,6 +3,7 @@
 use super::trace_text::{Style, file, sample};
 use super::{drain, load, packed};
 use phantom_gpu::internals::isa::RegRange;
+use phantom_gpu::trace::lines::Lines;
 use phantom_gpu::trace::pgt::write_pgt;
 use phantom_gpu::trace::{Code, Command};
 use std::path::Path;
@@ -69,13 +70,50 @@ fn a_pgt_file_cut_or_changed_anywhere_is_an_error() {
             at % 8
         );
     }
-    let mut other = bytes.clone();
-    other[8] = 2;
-    let error = load(&file(dir.path(), "v2.pgt", other))
-        .err()
-        .unwrap()
-        .to_string();
-    assert!(error.contains("version 2"), "{error}");
+    for (version, says) in [(2, "cannot be decoded"), (3, "version 3")] {
+        let mut other = bytes.clone();
+        other[8] = version;
+        let error = load(&file(dir.path(), "v.pgt", other))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+/// Lines of source come back from a file, which then has a version of its own; lines that do not fit the code are refused.
+#[test]
+fn lines_of_source_are_kept_and_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = file(dir.path(), "a", sample().text(Style::default()));
+    let through = |change: &dyn Fn(&Code) -> Option<Lines>| {
+        let mut workload = load(&text).unwrap();
+        for command in &mut workload.commands {
+            if let Command::Launch(kernel) = command {
+                kernel.lines = change(&kernel.code).map(Arc::new);
+            }
+        }
+        let path = dir.path().join("l.pgt");
+        write_pgt(&workload, &path).unwrap();
+        (std::fs::read(&path).unwrap()[8], load(&path))
+    };
+    let source = "one\ntwo\nthree";
+    let of = |count: usize| (0..count).map(|n| n as u32 % 4).collect();
+    let lines = |count| Lines::new("a.ptx".into(), of(count), source);
+    let (version, read) = through(&|code| Some(lines(code.insts.len())));
+    assert_eq!(version, 2);
+    let read = read.unwrap();
+    let kernel = read.launches().next().unwrap();
+    let pc = |index: usize| kernel.code.insts[index].pc;
+    assert_eq!(kernel.line(pc(1)), Some((1, "one")));
+    assert_eq!(kernel.line(pc(3)), Some((3, "three")));
+    assert_eq!(kernel.line(pc(0)), None);
+    let (version, read) = through(&|_| None);
+    assert_eq!(version, 1);
+    assert_eq!(read.unwrap().launches().next().unwrap().lines, None);
+    let (_, read) = through(&|code| Some(lines(code.insts.len() + 1)));
+    let error = read.err().unwrap().to_string();
+    assert!(error.contains("lines for"), "{error}");
 }
 
 /// What would need more room than the machine has, behind checksums that are right, is refused when the file

@@ -126,6 +126,7 @@ impl Bench {
             code: Arc::new(self.code),
             ctas: CtaSource::Memory(Arc::new(vec![cta.finish().clone()])),
             totals: None::<Totals>,
+            lines: None,
             layer: None,
             reason: None,
             roofline_s: None,

@@ -395,6 +395,7 @@ impl Parser {
             code: Arc::new(self.code.finish()),
             ctas: CtaSource::File(Arc::new(stored)),
             totals: Some(body.totals),
+            lines: None,
             layer: None,
             reason: None,
             roofline_s: None,

@@ -3,6 +3,7 @@
 use super::blocks::Frame;
 use crate::isa::{OpClass, SASS_VERSIONS, StaticInst, known_sass_versions};
 use crate::trace::kernel::{Code, KernelHeader, Totals};
+use crate::trace::lines::Lines;
 use crate::trace::pattern::LanePattern;
 use bincode::{Decode, Encode};
 
@@ -10,8 +11,10 @@ use bincode::{Decode, Encode};
 pub const MAGIC: [u8; 8] = *b"PGT\r\n\x1a\n\0";
 /// Last bytes of a file.
 pub const END_MAGIC: [u8; 8] = *b"PGT-END\n";
-/// The only version there is.
+/// A file without lines of source; the footer has this number in all versions.
 pub const VERSION: u32 = 1;
+/// A file whose index has [`Sources`] behind it.
+pub const VERSION_WITH_LINES: u32 = 2;
 /// Bytes before the first kernel body.
 pub const HEAD_BYTES: u64 = 16;
 /// Bytes after the index.
@@ -38,6 +41,9 @@ pub struct Index {
     /// Commands in program order.
     pub commands: Vec<CommandEntry>,
 }
+
+/// The lines of source of each kernel of the index, where they are known.
+pub type Sources = Vec<Option<Lines>>;
 
 /// One distinct kernel.
 #[derive(Clone, Debug, Encode, Decode)]

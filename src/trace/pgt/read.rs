@@ -2,8 +2,8 @@
 
 use super::blocks::crc32;
 use super::format::{
-    CommandEntry, FOOTER_BYTES, Footer, HEAD_BYTES, INDEX_BYTES_MAX, Index, MAGIC, VERSION,
-    check_kernel,
+    CommandEntry, FOOTER_BYTES, Footer, HEAD_BYTES, INDEX_BYTES_MAX, Index, MAGIC, Sources,
+    VERSION, VERSION_WITH_LINES, check_kernel,
 };
 use super::stored::{Backing, StoredCtas};
 use crate::error::{Error, Result};
@@ -23,7 +23,8 @@ pub fn read_pgt(path: &Path) -> Result<Workload> {
     let name = path.display().to_string();
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
     let size = file.metadata().map_err(|e| Error::io(path, e))?.len();
-    let index = read_index(&name, &file, size)?;
+    let (index, sources) = read_index(&name, &file, size)?;
+    let mut sources = sources.into_iter();
     let file = Arc::new(file);
     let cache = Arc::default();
     let mut kernels = Vec::with_capacity(index.kernels.len());
@@ -34,6 +35,12 @@ pub fn read_pgt(path: &Path) -> Result<Workload> {
             true => check_kernel(&entry),
             false => Err("its body lies outside the file".to_string()),
         };
+        let lines = sources.next().flatten();
+        let insts = entry.code.insts.len();
+        let sound = sound.and(match lines.as_ref().and_then(|lines| lines.fault(insts)) {
+            Some(what) => Err(what),
+            None => Ok(()),
+        });
         sound.map_err(|what| fault(&name, format!("index, kernel {number}"), what))?;
         let code = Arc::new(entry.code);
         let stored = StoredCtas::new(
@@ -49,6 +56,7 @@ pub fn read_pgt(path: &Path) -> Result<Workload> {
             code,
             ctas: CtaSource::File(Arc::new(stored)),
             totals: Some(entry.totals),
+            lines: lines.map(Arc::new),
             layer: None,
             reason: None,
             roofline_s: None,
@@ -86,7 +94,7 @@ fn fault(name: &str, place: impl Into<String>, what: impl Into<String>) -> Error
     )
 }
 
-fn read_index(name: &str, file: &File, size: u64) -> Result<Index> {
+fn read_index(name: &str, file: &File, size: u64) -> Result<(Index, Sources)> {
     let short = |at: u64, bytes: u64, what: &str| {
         let found = size.saturating_sub(at);
         fault(
@@ -109,11 +117,13 @@ fn read_index(name: &str, file: &File, size: u64) -> Result<Index> {
         ));
     }
     let version = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
-    if version != VERSION {
+    if ![VERSION, VERSION_WITH_LINES].contains(&version) {
         return Err(Error::input(
             name,
             "byte 8",
-            format!("a .pgt file of version {version}, this program reads version {VERSION}"),
+            format!(
+                "a .pgt file of version {version}, this program reads versions {VERSION} and {VERSION_WITH_LINES}"
+            ),
             "convert the trace again with this program",
         ));
     }
@@ -141,14 +151,24 @@ fn read_index(name: &str, file: &File, size: u64) -> Result<Index> {
     }
     let raw = zstd::bulk::decompress(&packed, footer.raw as usize)
         .map_err(|e| fault(name, &place, format!("the index does not unpack ({e})")))?;
-    let config = bincode::config::legacy().with_limit::<INDEX_BYTES_MAX>();
-    match bincode::decode_from_slice::<Index, _>(&raw, config) {
-        Ok((index, used)) if used == raw.len() && raw.len() == footer.raw as usize => Ok(index),
-        Ok(_) => Err(fault(name, place, "the index has bytes too many")),
-        Err(e) => Err(fault(
-            name,
-            place,
-            format!("the index cannot be decoded ({e})"),
-        )),
+    if raw.len() != footer.raw as usize {
+        return Err(fault(name, place, "the index is not as long as it says"));
     }
+    decode(&raw, version).map_err(|what| fault(name, place, what))
+}
+
+/// The index in `raw`, and the lines behind it in a file of a `version` that has them.
+fn decode(raw: &[u8], version: u32) -> std::result::Result<(Index, Sources), String> {
+    let config = bincode::config::legacy().with_limit::<INDEX_BYTES_MAX>();
+    let broken = |e| format!("the index cannot be decoded ({e})");
+    let (index, used) = bincode::decode_from_slice::<Index, _>(raw, config).map_err(broken)?;
+    let rest = &raw[used..];
+    let (sources, more) = match version {
+        VERSION_WITH_LINES => bincode::decode_from_slice(rest, config).map_err(broken)?,
+        _ => (Sources::new(), 0),
+    };
+    if more != rest.len() {
+        return Err("the index has bytes too many".to_owned());
+    }
+    Ok((index, sources))
 }

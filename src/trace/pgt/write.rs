@@ -3,7 +3,8 @@
 use super::blocks::{BlockWriter, Sequential, crc32};
 use super::encoded::EncodedCtas;
 use super::format::{
-    CommandEntry, Footer, HEAD_BYTES, INDEX_BYTES_MAX, Index, KernelEntry, MAGIC, VERSION,
+    CommandEntry, Footer, HEAD_BYTES, INDEX_BYTES_MAX, Index, KernelEntry, MAGIC, Sources, VERSION,
+    VERSION_WITH_LINES,
 };
 use super::hash::workload_hash;
 use crate::error::{Error, Result};
@@ -25,7 +26,12 @@ fn write_to(workload: &Workload, path: &Path, out: &mut impl Write) -> Result<()
     let io = |e| Error::io(path, e);
     let mut head = [0; HEAD_BYTES as usize];
     head[..8].copy_from_slice(&MAGIC);
-    head[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    let known = |command: &Command| matches!(command, Command::Launch(k) if k.lines.is_some());
+    let version = match workload.commands.iter().any(known) {
+        true => VERSION_WITH_LINES,
+        false => VERSION,
+    };
+    head[8..12].copy_from_slice(&version.to_le_bytes());
     out.write_all(&head).map_err(io)?;
     let mut writer = IndexWriter {
         at: HEAD_BYTES,
@@ -49,11 +55,17 @@ fn write_to(workload: &Workload, path: &Path, out: &mut impl Write) -> Result<()
         source: workload.source.clone(),
         hash: writer.hash(workload),
         notes: workload.notes.clone(),
-        kernels: writer.kernels,
+        kernels: std::mem::take(&mut writer.kernels),
         commands,
     };
-    let raw = bincode::encode_to_vec(&index, bincode::config::legacy())
-        .map_err(|e| io(std::io::Error::other(e)))?;
+    let legacy = bincode::config::legacy();
+    let other = |e| io(std::io::Error::other(e));
+    let mut raw = bincode::encode_to_vec(&index, legacy).map_err(other)?;
+    if version == VERSION_WITH_LINES {
+        let lines = writer.written.iter().map(|k| k.lines.as_deref().cloned());
+        let sources: Sources = lines.collect();
+        raw.extend(bincode::encode_to_vec(&sources, legacy).map_err(other)?);
+    }
     if raw.len() > INDEX_BYTES_MAX {
         return Err(Error::input(
             &workload.source,
