@@ -19,7 +19,7 @@ use crate::ids::{ChannelId, GpcId, SliceId, SmId};
 use crate::mem::shard::{MemShard, ShardCx};
 use crate::mem::{Line, Request, SectorMask};
 use crate::noc::{GpcPorts, Topology};
-use crate::probe::{Instruments, Probe, Setup, Unit};
+use crate::probe::{Instruments, KernelStart, Probe, Setup, Unit};
 use crate::sm::{CtaDone, Cx, Launched, LineAccess, Sm};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use translation::Translation;
@@ -355,20 +355,19 @@ impl<P: Probe + Sync> Gpu<P> {
             let unit = &mut *write(unit);
             unit.sm.begin_kernel(smem_bytes);
             unit.probe.l1_emptied(now, SmId(sm));
-            unit.probe.kernel_began(now);
-        }
-        for unit in &self.gpcs {
-            write(unit).probe.kernel_began(now);
-        }
-        for unit in &self.shards {
-            write(unit).probe.kernel_began(now);
         }
     }
 
-    /// Tells what observes the SMs that kernel `kernel` runs as `program` from `now` on. Serial.
-    pub fn announce(&self, program: u8, kernel: usize, now: Cycle) {
+    /// Tells every probe that a kernel starts at `now`. Serial.
+    pub fn announce(&self, started: &KernelStart, now: Cycle) {
         for unit in &self.sms {
-            write(unit).probe.kernel_started(now, program, kernel);
+            write(unit).probe.kernel_started(now, started);
+        }
+        for unit in &self.gpcs {
+            write(unit).probe.kernel_started(now, started);
+        }
+        for unit in &self.shards {
+            write(unit).probe.kernel_started(now, started);
         }
     }
 
