@@ -10,15 +10,22 @@
 //! A probe never steers. What needs other machines (all schedulers, all carve-outs) runs the workload again, unobserved,
 //! with [`Study::again`].
 
-#[cfg(any(feature = "memory-research", feature = "gpu-profiling-research"))]
+#[cfg(any(
+    feature = "memory-research",
+    feature = "memory-divergence-research",
+    feature = "gpu-profiling-research"
+))]
 mod by_pc;
 mod cache;
+mod divergence;
 mod dram;
 mod energy;
 mod exhibit;
 mod memory;
 mod observe;
 mod profile;
+#[cfg(any(feature = "cache-research", feature = "memory-divergence-research"))]
+mod stores;
 #[cfg(test)]
 mod tests;
 
@@ -72,6 +79,12 @@ pub const FEATURES: &[Feature] = &[
         compiled: cfg!(feature = "memory-research"),
     },
     Feature {
+        name: "memory-divergence-research",
+        section: "divergence",
+        text: "Active lanes and branches by instruction, sectors of each memory request, and lines that leave L1 before they are wanted again.",
+        compiled: cfg!(feature = "memory-divergence-research"),
+    },
+    Feature {
         name: "gpu-profiling-research",
         section: "profile",
         text: "Each part of the machine of what it could do, roofline, why warps wait, and where: instruction by instruction.",
@@ -88,7 +101,13 @@ pub const FEATURES: &[Feature] = &[
 /// What this build can observe; [`NoProbe`] where it has no feature. The only place where features meet the probe.
 pub type BuildProbe = Join<
     cache::Probe,
-    Join<dram::Probe, Join<memory::Probe, Join<profile::Probe, Join<energy::Probe, NoProbe>>>>,
+    Join<
+        dram::Probe,
+        Join<
+            memory::Probe,
+            Join<divergence::Probe, Join<profile::Probe, Join<energy::Probe, NoProbe>>>,
+        >,
+    >,
 >;
 
 /// What is run, and on what.

@@ -1,12 +1,13 @@
 //! The section `research.profile`.
 
-use super::ceilings::{Ceilings, Flops, flops, inst_at, name_of};
+use super::ceilings::{Ceilings, Flops, flops};
 use super::instruments::Kernel as Seen;
 use crate::mem::SECTOR_BYTES;
 use crate::report::derive::{percent, ratio};
 use crate::report::record::record;
 use crate::report::schema::Kernel;
 use crate::research::Study;
+use crate::research::by_pc::{inst_at, name_of};
 use crate::stats::{IssueStats, Label};
 use crate::trace::Code;
 use std::collections::BTreeMap;

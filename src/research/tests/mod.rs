@@ -67,9 +67,12 @@ mod cache;
 #[cfg(any(
     feature = "cache-research",
     feature = "dram-research",
-    feature = "memory-research"
+    feature = "memory-research",
+    feature = "memory-divergence-research"
 ))]
 mod compiled;
+#[cfg(feature = "memory-divergence-research")]
+mod divergence;
 #[cfg(feature = "dram-research")]
 mod dram;
 #[cfg(feature = "memory-research")]
