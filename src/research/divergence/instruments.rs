@@ -1,12 +1,14 @@
-//! The observer of an SM: lanes of each instruction, requests of each access, lines that L1 loses.
+//! The observer of SMs: lanes of each instruction, requests of each access, lines that L1 loses; and of memory shards: what
+//! L2 fetches again.
 
 use super::lanes::{Branch, Histogram, Kind, Piece};
 use super::losses::{Access, Losses, Who};
+use super::refetches::Refetches;
 use super::requests::{OnTheWay, Requests};
 use super::section::Divergence as Section;
 use crate::engine::Cycle;
 use crate::error::Result;
-use crate::ids::SmId;
+use crate::ids::{SliceId, SmId};
 use crate::mem::dram::DramProbe;
 use crate::mem::{Line, SectorMask};
 use crate::probe::{Instrument, KernelStart, L1Access, L1Evicted, MemoryInst, Probe, Setup, Unit};
@@ -57,7 +59,7 @@ struct Warp {
     program: u8,
 }
 
-/// Observes an SM, or all of them when they are merged.
+/// Observes an SM or a shard, or all of them when they are merged.
 #[derive(Debug, Default)]
 pub struct Divergence {
     /// Of all instructions.
@@ -68,6 +70,10 @@ pub struct Divergence {
     pub requests: Requests,
     /// Lines that L1 lost.
     pub losses: Losses,
+    /// Sectors that L2 fetched again.
+    pub refetches: Refetches,
+    /// The kernel that started last.
+    kernel: usize,
     /// By kernel, in order of start; those that are listed.
     pub kernels: BTreeMap<usize, Kernel>,
     /// Kernels that are not listed.
@@ -138,6 +144,7 @@ impl Probe for Divergence {
     }
 
     fn kernel_started(&mut self, _: Cycle, started: &KernelStart) {
+        self.kernel = started.kernel;
         self.insts += started.insts.len();
         let listed = started.kernel == 0 || self.insts <= LISTED_MAX;
         self.unlisted += usize::from(!listed);
@@ -232,11 +239,16 @@ impl Probe for Divergence {
         self.losses.emptied();
     }
 
+    fn dram_asked(&mut self, _: Cycle, _: SliceId, line: Line, sectors: SectorMask, _: u32) {
+        self.refetches.fetched(line, sectors, self.kernel);
+    }
+
     fn merge(&mut self, other: &Self) {
         self.histogram.merge(&other.histogram);
         self.branches.add(&other.branches);
         self.requests.add(&other.requests);
         self.losses.merge(&other.losses);
+        self.refetches.merge(&other.refetches);
         self.unlisted = self.unlisted.max(other.unlisted);
         for (number, kernel) in &other.kernels {
             self.kernels.entry(*number).or_default().merge(kernel);

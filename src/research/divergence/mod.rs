@@ -1,7 +1,7 @@
 //! `memory-divergence-research`: how many lanes of a warp work, in how many sectors their accesses lie, and which lines
 //! leave a cache before they are wanted again.
 //!
-//! `lanes.rs`, `requests.rs` and `losses.rs` each watch one thing. docs/divergence-research.md has the definitions.
+//! `lanes.rs`, `requests.rs`, `losses.rs` and `refetches.rs` each watch one thing. docs/divergence-research.md has the definitions.
 
 #[cfg(feature = "memory-divergence-research")]
 mod instruments;
@@ -9,6 +9,8 @@ mod instruments;
 mod lanes;
 #[cfg(feature = "memory-divergence-research")]
 mod losses;
+#[cfg(feature = "memory-divergence-research")]
+mod refetches;
 #[cfg(feature = "memory-divergence-research")]
 mod requests;
 #[cfg(feature = "memory-divergence-research")]

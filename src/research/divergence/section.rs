@@ -2,7 +2,8 @@
 
 use super::instruments::{Divergence as Seen, Inst};
 use super::lanes::{Bin, Branch};
-use super::losses::{Access, Found, Losses, Roles};
+use super::losses::{Access, Found, Roles};
+use super::refetches::{Pair, Refetches};
 use super::requests::Requests;
 use crate::report::derive::ratio;
 use crate::report::record::{Field, record};
@@ -148,9 +149,9 @@ record! {
 }
 
 record! {
-    /// Lines that fell out of an L1 and were fetched again before it was emptied.
+    /// Lines that fell out of an L1 and were fetched again before it was emptied, and sectors that L2 fetched again.
     pub struct Thrashing {
-        /// Whether at least a tenth of the sectors that L1 fetched had been there before.
+        /// Whether at least a tenth of the sectors that L1 fetched, or of those that L2 fetched, had been there before.
         pub detected: bool,
         /// Share of the sectors that L1 fetched which had fallen out of it.
         pub refetched_share: f64 = "ratio", by "refetched_sectors / fetched_sectors",
@@ -168,6 +169,40 @@ record! {
         pub evidence: Vec<Evidence>,
         /// Sectors that were fetched again and are in no row of the evidence.
         pub other_sectors: u64 = "sectors",
+        /// The same of L2, over all kernels: which line drove a line out is not known there.
+        pub l2: Refetched,
+    }
+}
+
+record! {
+    /// Sectors that L2 fetched from DRAM, and again.
+    pub struct Refetched {
+        /// Share of the sectors fetched that had been fetched before; of the lines that are followed.
+        pub refetched_share: f64 = "ratio", by "refetched_sectors / (fetched_sectors - unfollowed_sectors)",
+        /// Sectors that L2 sent for in DRAM.
+        pub fetched_sectors: u64 = "sectors",
+        /// Those of them that it had fetched before.
+        pub refetched_sectors: u64 = "sectors",
+        /// Sectors of lines that are not followed because there are too many (65,536 of a DRAM channel are).
+        pub unfollowed_sectors: u64 = "sectors",
+        /// Kernels that fetched sectors, and those that fetched them again: those with most sectors first. At most 64.
+        pub evidence: Vec<RefetchedBy>,
+    }
+}
+
+record! {
+    /// Sectors that one kernel fetched and another, or the same one, fetched again.
+    pub struct RefetchedBy {
+        /// Name of the kernel that fetched them again; of kernels that overlap the one that started last.
+        pub kernel: String,
+        /// Position of that in `kernels`, from 0.
+        pub launch: usize = "kernel",
+        /// Name of the kernel that had fetched them before.
+        pub fetched_by: String,
+        /// Position of that in `kernels`, from 0.
+        pub fetched_by_launch: usize = "kernel",
+        /// Sectors.
+        pub refetched_sectors: u64 = "sectors",
     }
 }
 
@@ -263,7 +298,7 @@ impl Divergence {
             shared_passes_per_request: mean(requests.passes, requests.shared),
             shared: shared_rows(seen, &names),
             unlisted_kernels: seen.unlisted,
-            thrashing: Thrashing::new(&seen.losses, &names),
+            thrashing: Thrashing::new(seen, &names),
         }
     }
 }
@@ -355,7 +390,9 @@ fn shared_rows(seen: &Seen, names: &Names) -> Vec<Shared> {
 }
 
 impl Thrashing {
-    fn new(losses: &Losses, names: &Names) -> Self {
+    fn new(seen: &Seen, names: &Names) -> Self {
+        let losses = &seen.losses;
+        let l2 = Refetched::new(&seen.refetches, names);
         let totals = &losses.totals;
         let again = &totals.again;
         let mut found: Vec<(&Roles, &Found)> = losses.found.iter().collect();
@@ -364,7 +401,7 @@ impl Thrashing {
         let listed: u64 = found.iter().map(|(_, found)| found.sectors).sum();
         let refetched_share = ratio(again.sectors, totals.fetched_sectors);
         Thrashing {
-            detected: refetched_share >= THRASHING_SHARE,
+            detected: refetched_share.max(l2.refetched_share) >= THRASHING_SHARE,
             refetched_share,
             fetched_sectors: totals.fetched_sectors,
             refetched_sectors: again.sectors,
@@ -373,6 +410,29 @@ impl Thrashing {
             forgotten_lines: totals.forgotten_lines,
             evidence: found.into_iter().map(|row| evidence(row, names)).collect(),
             other_sectors: again.sectors - listed,
+            l2,
+        }
+    }
+}
+
+impl Refetched {
+    fn new(refetches: &Refetches, names: &Names) -> Self {
+        let mut pairs: Vec<(&Pair, &u64)> = refetches.pairs.iter().collect();
+        pairs.sort_by_key(|(pair, sectors)| (Reverse(**sectors), **pair));
+        pairs.truncate(EVIDENCE_MAX);
+        let row = |(pair, sectors): (&Pair, &u64)| RefetchedBy {
+            kernel: names.kernel(pair.again),
+            launch: pair.again,
+            fetched_by: names.kernel(pair.before),
+            fetched_by_launch: pair.before,
+            refetched_sectors: *sectors,
+        };
+        Refetched {
+            refetched_share: ratio(refetches.again, refetches.sectors - refetches.unfollowed),
+            fetched_sectors: refetches.sectors,
+            refetched_sectors: refetches.again,
+            unfollowed_sectors: refetches.unfollowed,
+            evidence: pairs.into_iter().map(row).collect(),
         }
     }
 }
@@ -408,6 +468,8 @@ impl Section for Divergence {
         ("shared[].", Shared::SCHEMA),
         ("thrashing.", Thrashing::SCHEMA),
         ("thrashing.evidence[].", Evidence::SCHEMA),
+        ("thrashing.l2.", Refetched::SCHEMA),
+        ("thrashing.l2.evidence[].", RefetchedBy::SCHEMA),
     ];
 
     fn exhibits(&self) -> Exhibits {

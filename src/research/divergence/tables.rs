@@ -35,6 +35,7 @@ impl Divergence {
                 self.request_table(),
                 self.shared_table(),
                 self.evidence(),
+                self.l2_evidence(),
                 self.lanes(),
             ],
             figures: vec![self.lanes_figure()],
@@ -57,6 +58,9 @@ impl Divergence {
             ("L1: sectors fetched", json!(thrashing.fetched_sectors)),
             ("fetched again", json!(thrashing.refetched_sectors)),
             ("share", json!(thrashing.refetched_share)),
+            ("L2: sectors fetched", json!(thrashing.l2.fetched_sectors)),
+            ("fetched again", json!(thrashing.l2.refetched_sectors)),
+            ("share", json!(thrashing.l2.refetched_share)),
             ("thrashing", json!(found)),
         ];
         Table {
@@ -175,6 +179,26 @@ impl Divergence {
                 Column::number("cycles gone", 0),
             ],
             rows: self.thrashing.evidence.iter().map(row).collect(),
+        }
+    }
+
+    fn l2_evidence(&self) -> Table {
+        let row = |r: &RefetchedBy| {
+            vec![
+                json!(format!("{} {}", r.fetched_by_launch, r.fetched_by)),
+                json!(format!("{} {}", r.launch, r.kernel)),
+                json!(r.refetched_sectors),
+            ]
+        };
+        Table {
+            name: "l2-thrashing",
+            caption: "Sectors that fell out of L2 and were fetched from DRAM again".into(),
+            columns: vec![
+                Column::text("fetched by"),
+                Column::text("fetched again by"),
+                Column::number("sectors", 0),
+            ],
+            rows: self.thrashing.l2.evidence.iter().map(row).collect(),
         }
     }
 

@@ -281,3 +281,34 @@ fn the_section_closes_over_the_counters() {
         assert_eq!(served, !input.contains("hgemm"), "{input}");
     }
 }
+
+/// A ring that fits L2 is fetched once. Of one that is far larger, LRU has lost each line when it is wanted again.
+#[test]
+fn what_falls_out_of_l2_is_fetched_from_dram_again() {
+    for (bytes, lines, again) in [("4MiB", 1024, 0), ("16MiB", 4096, 600)] {
+        let input = format!(
+            "synth:pchase?bytes={bytes}&stride=4096&iters=600&warmup=1&cache=l2&order=linear"
+        );
+        let sets = ["l2.replacement=lru", "l2.hash=linear"];
+        let found = study(FEATURE, "v100", &input, &sets);
+        let thrashing = &found.findings[0].data["thrashing"];
+        let l2 = &thrashing["l2"];
+        assert_eq!(l2["fetched_sectors"], lines + again);
+        assert_eq!(
+            l2["fetched_sectors"],
+            found.report.kernels[0].dram.counters.reads
+        );
+        assert_eq!(l2["refetched_sectors"], again);
+        assert_eq!(l2["unfollowed_sectors"], 0);
+        assert_eq!(thrashing["detected"], again > 0);
+        // Loads that pass L1 by are none of its.
+        assert_eq!(thrashing["fetched_sectors"], 0);
+        let evidence = l2["evidence"].as_array().unwrap();
+        let rows: Vec<_> = evidence.iter().map(|e| &e["refetched_sectors"]).collect();
+        let expected = [json!(again)];
+        assert_eq!(
+            rows,
+            expected.iter().filter(|_| again > 0).collect::<Vec<_>>()
+        );
+    }
+}
