@@ -16,7 +16,7 @@ mod units;
 
 pub use map::Map;
 pub use page::page;
-pub use profile::{Profile, profile, report};
+pub use profile::{Profile, launches, profile, report};
 pub use stats::Stats;
 
 use crate::error::{Error, Result};

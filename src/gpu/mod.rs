@@ -24,8 +24,8 @@ use crate::sm::{CtaDone, Cx, Launched, LineAccess, Sm};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use translation::Translation;
 
-pub use crate::stats::ChipCounters;
 pub use crate::stats::tlb::TlbStats;
+pub use crate::stats::{ChipCounters, UnitCounters};
 
 struct SmUnit<P> {
     sm: Sm,
@@ -429,20 +429,29 @@ impl<P: Probe + Sync> Gpu<P> {
     /// every issue slot before `at` gets its label, even in the middle of a wait. Serial.
     pub fn counters(&self, at: Cycle, closing: bool) -> ChipCounters {
         let mut total = ChipCounters::default();
-        for unit in &self.sms {
-            total.sm += &write(unit).sm.counters(at, closing);
-        }
+        let units = self.unit_counters(at, closing);
+        units.sms.iter().for_each(|sm| total.sm += sm);
+        units.slices.iter().for_each(|slice| total.l2 += slice);
+        units.channels.iter().for_each(|dram| total.dram += dram);
         for unit in &self.gpcs {
             total.noc += &read(unit).ports.stats;
         }
+        total
+    }
+
+    /// The same of each SM, slice and channel. Serial.
+    pub fn unit_counters(&self, at: Cycle, closing: bool) -> UnitCounters {
+        let sm = |unit: &RwLock<SmUnit<P>>| write(unit).sm.counters(at, closing);
+        let mut counters = UnitCounters {
+            sms: self.sms.iter().map(sm).collect(),
+            ..UnitCounters::default()
+        };
         for unit in &self.shards {
             let shard = &mut write(unit).shard;
-            for slice in shard.l2_stats() {
-                total.l2 += slice;
-            }
-            total.dram += &shard.dram_stats(at);
+            counters.slices.extend(shard.l2_stats());
+            counters.channels.push(shard.dram_stats(at));
         }
-        total
+        counters
     }
 
     /// Warp instructions that each SM has issued so far. Serial.

@@ -33,6 +33,17 @@ stats! {
     }
 }
 
+/// Counters of each unit of the chip.
+#[derive(Clone, Debug, Default)]
+pub struct UnitCounters {
+    /// By SM.
+    pub sms: Vec<SmCounters>,
+    /// By L2 slice.
+    pub slices: Vec<L2Stats>,
+    /// By DRAM channel.
+    pub channels: Vec<DramStats>,
+}
+
 impl ChipCounters {
     /// Every counter with its path in the report and its value.
     pub fn named(&self) -> impl Iterator<Item = (String, u64)> {

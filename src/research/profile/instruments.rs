@@ -126,6 +126,6 @@ impl Observe for Sources {
     type Section = Profile;
 
     fn section(self, study: &Study) -> Result<Profile> {
-        Ok(Profile::new(&self.kernels, study))
+        Profile::new(&self.kernels, study)
     }
 }

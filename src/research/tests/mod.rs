@@ -68,7 +68,8 @@ mod cache;
     feature = "cache-research",
     feature = "dram-research",
     feature = "memory-research",
-    feature = "memory-divergence-research"
+    feature = "memory-divergence-research",
+    feature = "gpu-profiling-research"
 ))]
 mod compiled;
 #[cfg(feature = "memory-divergence-research")]
@@ -77,3 +78,5 @@ mod divergence;
 mod dram;
 #[cfg(feature = "memory-research")]
 mod memory;
+#[cfg(feature = "gpu-profiling-research")]
+mod profile;
