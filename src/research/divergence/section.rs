@@ -29,7 +29,7 @@ record! {
         pub memory_active_lanes: f64 = "threads", by "sum of lanes x memory_instructions / sum of memory_instructions",
         /// Warp instructions by active lanes, 0 to 32.
         pub active_lane_histogram: Vec<Lanes>,
-        /// Instructions by the lanes that were idle in them, the most first. At most 400.
+        /// Instructions other than branches by the lanes that were idle in them, the most first. At most 400.
         pub divergence: Vec<Instruction>,
         /// Branches, those that split a warp most often first. At most 400.
         pub branches: Vec<BranchRow>,
@@ -314,7 +314,9 @@ fn bin((lanes, bin): (usize, &Bin)) -> Lanes {
 fn instructions(seen: &Seen, names: &Names) -> Vec<Instruction> {
     let idle = |inst: &Inst| 32 * inst.executed - inst.lanes;
     let of = |kernel: &super::instruments::Kernel| {
-        let insts = kernel.insts.iter();
+        // A branch has the lanes that take it; those that do not are not idle.
+        let branch = |pc: &u32| kernel.branches.contains_key(pc);
+        let insts = kernel.insts.iter().filter(|(pc, _)| !branch(pc));
         insts.map(|(pc, inst)| (*pc, *inst)).collect()
     };
     let row = |(launch, pc, inst): (usize, u32, Inst)| Instruction {
