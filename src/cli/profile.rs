@@ -70,6 +70,14 @@ pub fn run(args: &Args) -> Result<()> {
     if log.kanata.is_some() {
         log.sm_of(study.machine.load()?.spec().sms)?;
     }
+    let written = [
+        ("--output", study.json.json.as_deref()),
+        ("--html", study.html.as_deref()),
+        ("--over-time", args.over_time.as_deref()),
+        ("--kanata", log.kanata.as_deref()),
+    ];
+    let read = [&args.correlate_hardware, &args.map];
+    output::spare(&written, read.into_iter().flatten().map(PathBuf::as_path))?;
     let besides = Besides {
         interval: args.over_time.as_ref().map(|_| args.interval),
         hardware: hardware(args)?,

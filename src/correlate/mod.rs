@@ -16,7 +16,9 @@ mod units;
 
 pub use map::Map;
 pub use page::page;
-pub use profile::{Profile, launches, profile, report};
+#[cfg(feature = "gpu-profiling-research")]
+pub use profile::launches;
+pub use profile::{Profile, profile, report};
 pub use stats::Stats;
 
 use crate::error::{Error, Result};

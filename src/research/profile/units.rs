@@ -103,6 +103,8 @@ record! {
 
 /// A counter of a unit by its name.
 type Counter<T> = (&'static str, fn(&T) -> u64);
+/// The same of a rate.
+type Rate<T> = (&'static str, fn(&T) -> f64);
 
 const OF_SM: &[Counter<SmRow>] = &[
     ("ctas", |row| row.ctas),
@@ -262,7 +264,7 @@ fn table<T>(
     (name, caption, unit): (&'static str, &str, &str),
     counters: &[Counter<T>],
     rows: &[T],
-    rate: Option<(&str, fn(&T) -> f64)>,
+    rate: Option<Rate<T>>,
 ) -> Table {
     let names = counters.iter().map(|(name, _)| name.replace('_', " "));
     let mut columns = vec![Column::number(unit, 0)];
