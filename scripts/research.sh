@@ -1,12 +1,13 @@
 #!/bin/sh
-# Runs the examples of docs/research.md and docs/memory-research.md: reports, pages and figures of each go to a folder of its name.
+# Runs the examples of docs/research.md, docs/memory-research.md and docs/divergence-research.md: reports, pages and figures of each
+# go to a folder of its name.
 # usage: scripts/research.sh [FOLDER]      (default: target/research; PHANTOM_GPU names a program that is built already)
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-target/research}
 phantom=${PHANTOM_GPU:-}
 if [ -z "$phantom" ]; then
-    cargo build --release --features cache-research,dram-research,memory-research
+    cargo build --release --features cache-research,dram-research,memory-research,memory-divergence-research
     phantom=${CARGO_TARGET_DIR:-target}/release/phantom-gpu
 fi
 example() {
@@ -19,3 +20,7 @@ example() {
 example cache-research 'synth:gather?per=4&grid=40&span=1MiB' --gpu v100 --set l1.mshrs=8
 example dram-research traces/sgemm.pgt --gpu v100
 example memory-research traces/sgemm.pgt --gpu v100
+"$phantom" trace record traces/ptx/sm_70/11_bfs.ptx --launch traces/ptx/launch/collatz.toml -o "$out/collatz.pgt"
+example memory-divergence-research "$out/collatz.pgt" --gpu v100
+out=$out/thrashing
+example memory-divergence-research 'synth:sweep?bytes=64KiB&total=512KiB&grid=80&block=1024' --gpu v100 --set 'l1.carveouts_kib=[96]'

@@ -6,7 +6,7 @@ use phantom_gpu::internals::gpu::ChipCounters;
 use phantom_gpu::internals::occupancy::Occupancy;
 use phantom_gpu::internals::probe::NoProbe;
 use phantom_gpu::internals::simulation::{KernelRun, Provenance, RunResult, Timeline};
-use phantom_gpu::internals::stats::{Label, Pipe};
+use phantom_gpu::internals::stats::{Label, Pipe, UnitCounters};
 use phantom_gpu::report::explain::{catalogue, find};
 use phantom_gpu::report::metrics::METRICS;
 use phantom_gpu::report::{Report, table};
@@ -178,6 +178,7 @@ fn made_up(kernels: Vec<KernelRun>) -> Report {
         timeline: Timeline::default(),
         memcpys: 1,
         counters: ChipCounters::default(),
+        units: UnitCounters::default(),
         translation: None,
         probe: NoProbe::default(),
     };

@@ -14,7 +14,7 @@ use crate::report::schema::{Layer, Provenance, Status, Totals};
 use crate::report::{Report, microseconds};
 use crate::session::Session;
 use crate::simulation::{KernelRun, ProvenanceKind, RunResult, Timeline};
-use crate::stats::ChipCounters;
+use crate::stats::{ChipCounters, UnitCounters};
 use crate::trace::{Command, Workload};
 
 /// All layers, and sums.
@@ -321,6 +321,7 @@ fn result(runs: &[KernelRun], rolled: &Rolled, spec: &GpuSpec) -> RunResult<NoPr
         timeline: Timeline::default(),
         memcpys: 0,
         counters,
+        units: UnitCounters::default(),
         translation: None,
         probe: NoProbe::default(),
     }

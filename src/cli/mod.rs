@@ -129,3 +129,24 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Cache(args) => cache::run(&args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    /// clap says so itself only in builds with its assertions, and there when the command is used.
+    #[test]
+    fn options_and_groups_of_a_command_have_names_of_their_own() {
+        let cli = Cli::command();
+        for command in cli.get_subcommands() {
+            let groups = command.get_groups().map(|group| group.get_id().as_str());
+            let options = command.get_arguments().map(|arg| arg.get_id().as_str());
+            let mut names: Vec<&str> = groups.chain(options).collect();
+            names.sort_unstable();
+            let count = names.len();
+            names.dedup();
+            assert_eq!(names.len(), count, "{}: {names:?}", command.get_name());
+        }
+    }
+}

@@ -7,10 +7,10 @@ use crate::benchmark::build::{Builder, Shape, Wanted};
 use crate::benchmark::kernels;
 use crate::error::{Error, Result};
 use crate::model::lower::Precision;
-use crate::output::{self, MadeFolders};
+use crate::output::{self, MadeFolders, Tables};
 use crate::report::html::Page;
 use crate::report::{json, table, validity};
-use crate::research::{self, FEATURES, Finding, Outcome, Request};
+use crate::research::{self, Besides, FEATURES, Finding, Outcome, Request};
 use crate::session::Session;
 use crate::trace::Workload;
 use std::path::{Path, PathBuf};
@@ -39,21 +39,29 @@ pub struct Args {
     /// What a project says.
     #[command(flatten)]
     pub project: ProjectArgs,
+    /// What is run, and where the results go.
+    #[command(flatten)]
+    pub study: StudyArgs,
+    /// Read the model as this format, whatever it looks like.
+    #[arg(long, requires = "model")]
+    pub format: Option<FormatArg>,
+    /// Numbers of the model: fp32, tf32, fp16, bf16, fp8, int8, int4 [default: its own].
+    #[arg(long, value_name = "NAME", requires = "model", value_parser = Precision::named)]
+    pub precision: Option<Precision>,
+}
+
+/// What is run, and where the results go.
+#[derive(clap::Args, Clone, Debug)]
+pub struct StudyArgs {
     /// Traces or generated kernels.
     #[arg(required_unless_present = "model")]
     pub inputs: Vec<String>,
     /// Name of a built-in model (list-models), an ONNX file, a config.json, a PyTorch export.
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "inputs")]
     pub model: Option<String>,
-    /// Read the model as this format, whatever it looks like.
-    #[arg(long, requires = "model")]
-    pub format: Option<FormatArg>,
     /// What the model is run on.
     #[command(flatten)]
     pub shapes: ShapeArgs,
-    /// Numbers of the model: fp32, tf32, fp16, bf16, fp8, int8, int4 [default: its own].
-    #[arg(long, value_name = "NAME", requires = "model", value_parser = Precision::named)]
-    pub precision: Option<Precision>,
     /// The machine.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -82,49 +90,70 @@ pub struct Args {
 /// # Errors
 /// A feature that there is not, or not in this build; bad input; a failed run.
 pub fn run(args: &Args) -> Result<()> {
+    let (outcome, tables) = study(args, &[], &Besides::default())?;
+    tables.print(&text(&outcome))
+}
+
+/// Runs the study, with `besides`, and writes its files, among which `more` are not; what is printed goes to the tables.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn study(
+    args: &Args,
+    more: &[(&str, &Option<PathBuf>)],
+    besides: &Besides,
+) -> Result<(Outcome, Tables)> {
     let features = match args.features.is_empty() {
         true => research::chosen(args.project.read()?.research_features())?,
         false => research::chosen(&args.features)?,
     };
-    let asked = [("--output", &args.json.json), ("--html", &args.html)];
+    let study = &args.study;
+    let own = [("--output", &study.json.json), ("--html", &study.html)];
+    let asked: Vec<(&str, &Option<PathBuf>)> = own.iter().chain(more).copied().collect();
     let tables = output::check_all(&asked)?;
+    let files: Vec<(&str, Option<&Path>)> = asked
+        .iter()
+        .map(|(option, file)| (*option, file.as_deref()))
+        .collect();
     output::spare(
-        &asked.map(|(option, file)| (option, file.as_deref())),
-        args.inputs
+        &files,
+        study
+            .inputs
             .iter()
-            .chain(&args.model)
-            .chain(&args.machine.gpu)
+            .chain(&study.model)
+            .chain(&study.machine.gpu)
             .map(Path::new),
     )?;
-    let session = args.machine.load()?;
+    let session = study.machine.load()?;
     let workload = workload(args, &session)?;
-    let _folder = args.latex.as_deref().map(folder).transpose()?;
+    let _folder = study.latex.as_deref().map(folder).transpose()?;
     let outcome = research::run(&Request {
         session: &session,
-        gpu: args.machine.gpu.as_deref().unwrap_or_default(),
-        sets: &args.machine.set,
+        gpu: study.machine.gpu.as_deref().unwrap_or_default(),
+        sets: &study.machine.set,
         workload: &workload,
         features,
-        threads: usize::from(args.threads.threads),
-        max_cycles: args.max_cycles,
-        memory_limit: args.memory_limit,
+        threads: usize::from(study.threads.threads),
+        max_cycles: study.max_cycles,
+        memory_limit: study.memory_limit,
         stop: winds_up(),
+        besides,
     })?;
     for warning in validity::warnings(&outcome.report) {
         output::note(format_args!("warning: {warning}"));
     }
-    if let Some(file) = &args.json.json {
+    if let Some(file) = &study.json.json {
         json::write(file, &outcome.report)?;
     }
-    if let Some(file) = &args.html {
+    if let Some(file) = &study.html {
         page(&outcome, &session).write(file)?;
     }
-    if let Some(folder) = &args.latex {
+    if let Some(folder) = &study.latex {
         for finding in &outcome.findings {
             finding.exhibits.write(finding.name, folder)?;
         }
     }
-    tables.print(&text(&outcome))
+    Ok((outcome, tables))
 }
 
 /// The folder of tables and figures, which is made if it is not there.
@@ -142,14 +171,15 @@ fn folder(path: &Path) -> Result<MadeFolders> {
 
 /// What is run.
 pub(super) fn workload(args: &Args, session: &Session) -> Result<Workload> {
-    let Some(model) = &args.model else {
-        let shapes = &args.shapes;
+    let study = &args.study;
+    let Some(model) = &study.model else {
+        let shapes = &study.shapes;
         if shapes.batch_size.is_some() || shapes.seq_len.is_some() {
             return Err(Error::Usage(
                 "--batch-size and --seq-len need --model: kernels have their sizes".into(),
             ));
         }
-        let workload = session.open(&args.inputs)?;
+        let workload = session.open(&study.inputs)?;
         if workload.launches().next().is_some() {
             return Ok(workload);
         }
@@ -163,14 +193,14 @@ pub(super) fn workload(args: &Args, session: &Session) -> Result<Workload> {
     let builder = Builder {
         model,
         format: args.format.map(FormatArg::format),
-        bindings: args.shapes.extents.bindings()?,
+        bindings: study.shapes.extents.bindings()?,
         run: Wanted::prefill(args.precision),
     };
     let shape = Shape {
-        batch: args.shapes.batch_size,
-        seq: args.shapes.seq_len,
+        batch: study.shapes.batch_size,
+        seq: study.shapes.seq_len,
     };
-    let gpu = args.machine.gpu.as_deref().unwrap_or_default();
+    let gpu = study.machine.gpu.as_deref().unwrap_or_default();
     kernels::workload(&builder, shape, gpu, session)
 }
 
@@ -180,7 +210,8 @@ fn about(finding: &Finding) -> &'static str {
     feature.map_or("", |f| f.text)
 }
 
-fn text(outcome: &Outcome) -> String {
+/// What is printed of a study.
+pub(super) fn text(outcome: &Outcome) -> String {
     let mut text = table::render(&outcome.report);
     for finding in &outcome.findings {
         let about = about(finding);

@@ -16,6 +16,8 @@ mod units;
 
 pub use map::Map;
 pub use page::page;
+#[cfg(feature = "gpu-profiling-research")]
+pub use profile::launches;
 pub use profile::{Profile, profile, report};
 pub use stats::Stats;
 

@@ -190,8 +190,8 @@ pub fn report(path: &Path) -> Result<Option<Vec<Launch>>> {
         .and_then(|json| launches(&json)))
 }
 
-/// Kernels of a report with their metrics.
-fn launches(json: &Json) -> Option<Vec<Launch>> {
+/// Kernels of a report, as JSON, with their metrics; nothing when it is not one.
+pub fn launches(json: &Json) -> Option<Vec<Launch>> {
     let kernels = json.get("kernels")?.as_array()?;
     let dimensions = |value: &Json| serde_json::from_value(value.clone()).ok();
     let launch = |kernel: &Json| {

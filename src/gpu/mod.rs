@@ -19,13 +19,13 @@ use crate::ids::{ChannelId, GpcId, SliceId, SmId};
 use crate::mem::shard::{MemShard, ShardCx};
 use crate::mem::{Line, Request, SectorMask};
 use crate::noc::{GpcPorts, Topology};
-use crate::probe::{Instruments, Probe, Setup, Unit};
+use crate::probe::{Instruments, KernelStart, Probe, Setup, Unit};
 use crate::sm::{CtaDone, Cx, Launched, LineAccess, Sm};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use translation::Translation;
 
 pub use crate::stats::tlb::TlbStats;
-pub use crate::stats::{ChipCounters, UnitCounts};
+pub use crate::stats::{ChipCounters, UnitCounters, UnitCounts};
 
 struct SmUnit<P> {
     sm: Sm,
@@ -355,20 +355,19 @@ impl<P: Probe + Sync> Gpu<P> {
             let unit = &mut *write(unit);
             unit.sm.begin_kernel(smem_bytes);
             unit.probe.l1_emptied(now, SmId(sm));
-            unit.probe.kernel_began(now);
-        }
-        for unit in &self.gpcs {
-            write(unit).probe.kernel_began(now);
-        }
-        for unit in &self.shards {
-            write(unit).probe.kernel_began(now);
         }
     }
 
-    /// Tells what observes the SMs that kernel `kernel` runs as `program` from `now` on. Serial.
-    pub fn announce(&self, program: u8, kernel: usize, now: Cycle) {
+    /// Tells every probe that a kernel starts at `now`. Serial.
+    pub fn announce(&self, started: &KernelStart, now: Cycle) {
         for unit in &self.sms {
-            write(unit).probe.kernel_started(now, program, kernel);
+            write(unit).probe.kernel_started(now, started);
+        }
+        for unit in &self.gpcs {
+            write(unit).probe.kernel_started(now, started);
+        }
+        for unit in &self.shards {
+            write(unit).probe.kernel_started(now, started);
         }
     }
 
@@ -429,43 +428,39 @@ impl<P: Probe + Sync> Gpu<P> {
     /// All counters at cycle `at`, which must not lie before anything that has been simulated. With `closing`
     /// every issue slot before `at` gets its label, even in the middle of a wait. Serial.
     pub fn counters(&self, at: Cycle, closing: bool) -> ChipCounters {
+        self.sum(&self.unit_counters(at, closing))
+    }
+
+    fn sum(&self, units: &UnitCounters) -> ChipCounters {
         let mut total = ChipCounters::default();
-        for unit in &self.sms {
-            total.sm += &write(unit).sm.counters(at, closing);
-        }
+        units.sms.iter().for_each(|sm| total.sm += sm);
+        units.slices.iter().for_each(|slice| total.l2 += slice);
+        units.channels.iter().for_each(|dram| total.dram += dram);
         for unit in &self.gpcs {
             total.noc += &read(unit).ports.stats;
-        }
-        for unit in &self.shards {
-            let shard = &mut write(unit).shard;
-            for slice in shard.l2_stats() {
-                total.l2 += slice;
-            }
-            total.dram += &shard.dram_stats(at);
         }
         total
     }
 
-    /// What each unit has done before cycle `at`. Serial.
-    pub fn unit_counts(&self, at: Cycle) -> UnitCounts {
-        // The slices of a channel are numbered in a row.
-        let (mut slices, mut channels) = (Vec::new(), Vec::new());
+    /// The counters at cycle `at` of the chip, and what each unit has done, for a sample. Serial.
+    pub fn sample(&self, at: Cycle) -> (ChipCounters, UnitCounts) {
+        let units = self.unit_counters(at, false);
+        (self.sum(&units), UnitCounts::of(&units))
+    }
+
+    /// The same of each SM, slice and channel. Serial.
+    pub fn unit_counters(&self, at: Cycle, closing: bool) -> UnitCounters {
+        let sm = |unit: &RwLock<SmUnit<P>>| write(unit).sm.counters(at, closing);
+        let mut counters = UnitCounters {
+            sms: self.sms.iter().map(sm).collect(),
+            ..UnitCounters::default()
+        };
         for unit in &self.shards {
             let shard = &mut write(unit).shard;
-            slices.extend(
-                shard
-                    .l2_stats()
-                    .map(|l2| l2.sector_reads + l2.sector_writes),
-            );
-            let dram = shard.dram_stats(at);
-            channels.push(dram.reads + dram.writes);
+            counters.slices.extend(shard.l2_stats());
+            counters.channels.push(shard.dram_stats(at));
         }
-        let issued = |unit: &RwLock<SmUnit<P>>| read(unit).sm.progress();
-        UnitCounts {
-            issued: self.sms.iter().map(issued).collect(),
-            slices: slices.into(),
-            channels: channels.into(),
-        }
+        counters
     }
 
     /// Warp and thread instructions of program slot `slot` since the last call, for the whole chip. Serial.

@@ -188,17 +188,18 @@ impl<W: Copy> L1<W> {
         !sectors.without(valid | asked).is_empty()
     }
 
-    /// Takes an entry for `line`, which has none; with it the dirty line that this evicted.
+    /// Takes an entry for `line`, which has none; with it the line that this evicted.
     fn insert(&mut self, line: Line, access: Access) -> (EntryId, Option<Victim>) {
         let (id, victim) = self.tags.insert(line, access);
         self.stats.evictions += u64::from(victim.is_some());
         let dirty = victim.filter(|v| !v.dirty.is_empty());
         self.stats.sector_writebacks += dirty.map_or(0, |v| u64::from(v.dirty.count()));
-        (id, dirty)
+        (id, victim)
     }
 
     /// `sectors` of `line` arrived; hands accesses that now have everything to `each`. A line that was not here
-    /// is filled by the access that has waited longest. The line that this evicted must be written back.
+    /// is filled by the access that has waited longest. Dirty sectors of the line that this evicted must be written
+    /// back.
     #[inline]
     #[must_use]
     pub fn fill(
@@ -208,7 +209,7 @@ impl<W: Copy> L1<W> {
         mut each: impl FnMut(W),
     ) -> Option<Victim> {
         let mshr = self.mshrs.find(line);
-        let (id, dirty) = match self.tags.find(line) {
+        let (id, victim) = match self.tags.find(line) {
             Some(id) => (id, None),
             None => {
                 let first = mshr.and_then(|mshr| self.mshrs.first(mshr));
@@ -227,7 +228,7 @@ impl<W: Copy> L1<W> {
                 self.pending_in_set[set] -= 1;
             }
         }
-        dirty
+        victim
     }
 
     /// Whether stores to local memory stay here.
@@ -235,8 +236,8 @@ impl<W: Copy> L1<W> {
         self.local_write == LocalWritePolicy::Back
     }
 
-    /// A store of `sectors` of a line of local memory, which stays here. The line that this evicted must be
-    /// written back.
+    /// A store of `sectors` of a line of local memory, which stays here. Dirty sectors of the line that this evicted
+    /// must be written back.
     #[must_use]
     pub fn store_local(
         &mut self,
@@ -248,7 +249,7 @@ impl<W: Copy> L1<W> {
         let count = u64::from(sectors.count());
         self.stats.sector_writes += count;
         self.stats.sector_local_writes += count;
-        let (id, dirty) = match self.tags.find(line) {
+        let (id, victim) = match self.tags.find(line) {
             Some(id) => {
                 self.stats.write_hits += count;
                 self.tags.hit(id, access);
@@ -260,11 +261,11 @@ impl<W: Copy> L1<W> {
         entry.valid |= full;
         entry.dirty |= sectors;
         entry.partial = entry.dirty.without(entry.valid);
-        dirty
+        victim
     }
 
-    /// A store of `sectors` of `line`, of which `full` are written in every byte; it goes to L2 as well. The
-    /// line that this evicted must be written back.
+    /// A store of `sectors` of `line`, of which `full` are written in every byte; it goes to L2 as well. Dirty sectors
+    /// of the line that this evicted must be written back.
     #[inline]
     #[must_use]
     pub fn store(
@@ -285,9 +286,9 @@ impl<W: Copy> L1<W> {
                 }
             }
             (None, WritePolicy::ThroughValidate) if !full.is_empty() => {
-                let (id, dirty) = self.insert(line, access);
+                let (id, victim) = self.insert(line, access);
                 self.tags.entry_mut(id).valid = full;
-                return dirty;
+                return victim;
             }
             _ => {}
         }
@@ -503,7 +504,10 @@ mod tests {
             l1.read(Line(16), mask(1), 2, second.into()).unwrap();
             assert_eq!(l1.fill(Line(16), mask(1), |_| {}), None);
             l1.read(Line(32), mask(1), 3, ANY).unwrap();
-            assert_eq!(l1.fill(Line(32), mask(1), |_| {}), None);
+            let victim = l1
+                .fill(Line(32), mask(1), |_| {})
+                .map(|v| (v.line, v.valid));
+            assert_eq!(victim, Some((Line(gone), mask(1))));
             assert!(
                 l1.would_request(Line(gone), mask(1)),
                 "{first:?} then {second:?}"

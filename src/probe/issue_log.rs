@@ -1,6 +1,6 @@
 //! The instructions that an SM issues in a window of time, one by one (feature `gpu-profiling-research`).
 
-use super::{Probe, Setup, Unit};
+use super::{KernelStart, Probe, Setup, Unit};
 use crate::engine::Cycle;
 use crate::ids::SmId;
 use crate::mem::dram::DramProbe;
@@ -67,12 +67,12 @@ impl Probe for IssueLog {
         self.window = asked.filter(|w| setup.unit == Unit::Sm(SmId(w.sm)));
     }
 
-    fn kernel_started(&mut self, _: Cycle, program: u8, kernel: usize) {
-        let program = usize::from(program);
+    fn kernel_started(&mut self, _: Cycle, started: &KernelStart) {
+        let program = usize::from(started.program);
         if self.kernels.len() <= program {
-            self.kernels.resize(program + 1, kernel);
+            self.kernels.resize(program + 1, started.kernel);
         }
-        self.kernels[program] = kernel;
+        self.kernels[program] = started.kernel;
     }
 
     fn warp_issued(&mut self, now: Cycle, _: SmId, warp: u8, program: u8, pc: u32, mask: u32) {

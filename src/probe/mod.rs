@@ -19,7 +19,7 @@ use crate::config::GpuSpec;
 use crate::engine::Cycle;
 use crate::gpu::ChipCounters;
 use crate::ids::{ChannelId, GpcId, SliceId, SmId};
-use crate::isa::MemOp;
+use crate::isa::{MemOp, StaticInst};
 use crate::mem::dram::{Command, DramProbe, Issued, NoDramProbe, Served};
 use crate::mem::l1::{L1, ReadResult, ReservationFail};
 use crate::mem::{FlightId, Line, Reply, Request, SectorMask};
@@ -48,6 +48,8 @@ pub struct MemoryInst<'a> {
     pub lines: &'a [crate::sm::memory::coalesce::LineAccess],
     /// Passes over the shared-memory banks.
     pub passes: u8,
+    /// Passes that its bytes take without a conflict.
+    pub least_passes: u8,
 }
 
 /// A load of a line that L1 served: it hits, or it waits. The instruction is the one that entered the pipe last.
@@ -70,6 +72,30 @@ impl L1Access<'_> {
     pub fn missed(&self) -> SectorMask {
         self.sectors.without(self.found.hit)
     }
+}
+
+/// A line that fell out of L1.
+#[derive(Clone, Copy, Debug)]
+pub struct L1Evicted {
+    /// The line.
+    pub line: Line,
+    /// The sectors of it that were valid.
+    pub valid: SectorMask,
+    /// The line that took its place.
+    pub by: Line,
+}
+
+/// A kernel that starts.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelStart<'a> {
+    /// Its number, in order of start.
+    pub kernel: usize,
+    /// What it runs as: the program of events, until another kernel starts as that.
+    pub program: u8,
+    /// No other kernel is on the chip.
+    pub alone: bool,
+    /// Its code.
+    pub insts: &'a [StaticInst],
 }
 
 /// Which unit of the chip a probe watches.
@@ -260,9 +286,12 @@ impl<P: DramProbe> DramProbe for Chosen<P> {
 }
 
 events! {
-    /// Kernel `kernel`, in order of start, runs as `program` from now on. Told to every SM.
-    fn kernel_started(program: u8, kernel: usize);
-    /// A warp instruction issued: SM, warp slot, program, pc, active lanes.
+    /// A kernel starts; every unit is told. L1 caches were emptied before, if it is alone.
+    fn kernel_started(started: &KernelStart);
+    /// A warp starts, in a slot that no other one has: SM, warp slot, program.
+    fn warp_started(sm: SmId, warp: u8, program: u8);
+    /// A warp instruction issued: SM, warp slot, program, pc, active lanes. In a recorded kernel those whose
+    /// guard is false are not among them: a branch has the lanes that take it.
     fn warp_issued(sm: SmId, warp: u8, program: u8, pc: u32, mask: u32);
     /// Before that the sub-core lost issue slots: why the same warp did not issue in them, and how many they are.
     fn slots_lost(sm: SmId, warp: u8, program: u8, pc: u32, lost: (Label, u64));
@@ -274,10 +303,11 @@ events! {
     fn l1_refused(sm: SmId, line: Line, reason: ReservationFail);
     /// Sectors arrived in L1; `mshrs` lines are in flight now.
     fn l1_filled(sm: SmId, line: Line, sectors: SectorMask, mshrs: usize);
+    /// A line fell out of L1 for another one: behind the fill of that one, or while the store that left it there is
+    /// the instruction that entered the pipe last.
+    fn l1_evicted(evicted: &L1Evicted);
     /// L1 of an SM was emptied: a kernel begins on an idle chip.
     fn l1_emptied(sm: SmId);
-    /// A kernel begins on an idle chip; every unit is told.
-    fn kernel_began();
     /// A request left its GPC's port, or joined another one there.
     fn request_routed(request: &Request, joined: bool);
     /// A reply left its slice for an SM.

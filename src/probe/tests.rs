@@ -13,6 +13,9 @@ struct Counts {
     l1_hits: u64,
     l1_refused: u64,
     l1_filled: u64,
+    l1_evicted: u64,
+    warps: u64,
+    kernels: Vec<usize>,
     requests: u64,
     joined: u64,
     replies: u64,
@@ -53,6 +56,17 @@ impl Probe for Counts {
     fn l1_filled(&mut self, _: Cycle, _: SmId, _: Line, filled: SectorMask, _: usize) {
         self.l1_filled += sectors(filled);
     }
+    fn l1_evicted(&mut self, _: Cycle, evicted: &L1Evicted) {
+        assert_ne!(evicted.line, evicted.by);
+        self.l1_evicted += 1;
+    }
+    fn warp_started(&mut self, _: Cycle, _: SmId, _: u8, _: u8) {
+        self.warps += 1;
+    }
+    fn kernel_started(&mut self, _: Cycle, started: &KernelStart) {
+        assert!(!started.insts.is_empty() && started.alone);
+        self.kernels.push(started.kernel);
+    }
     fn request_routed(&mut self, _: Cycle, _: &Request, joined: bool) {
         self.requests += 1;
         self.joined += u64::from(joined);
@@ -79,6 +93,9 @@ impl Probe for Counts {
         self.l1_hits += other.l1_hits;
         self.l1_refused += other.l1_refused;
         self.l1_filled += other.l1_filled;
+        self.l1_evicted += other.l1_evicted;
+        self.warps += other.warps;
+        self.kernels.extend(&other.kernels);
         self.requests += other.requests;
         self.joined += other.joined;
         self.replies += other.replies;
@@ -96,6 +113,7 @@ impl Probe for Counts {
 
 #[test]
 fn events_are_as_many_as_the_counters_say() {
+    let mut evictions = 0;
     for (gpu, input) in [
         ("v100", "synth:gather?per=4&grid=200&span=1MiB"),
         ("h100-sxm", "synth:gather?per=4&grid=200&span=64KiB"),
@@ -115,6 +133,11 @@ fn events_are_as_many_as_the_counters_say() {
         assert_eq!(counts.l1_hits, l1.sector_hits);
         assert_eq!(counts.l1_refused, l1.reservation_fails);
         assert_eq!(counts.l1_filled, l1.sector_misses);
+        assert_eq!(counts.l1_evicted, l1.evictions);
+        assert_eq!(counts.warps, counters.sm.sm.warps_launched);
+        let spec = session.spec();
+        let units = usize::from(spec.sms + spec.gpcs + spec.dram.channels);
+        assert_eq!(counts.kernels, vec![0; units]);
         assert_eq!(counts.requests, counters.noc.requests);
         assert_eq!(counts.joined, counters.noc.joined_requests);
         assert_eq!(counts.replies + counts.joined, counters.noc.replies);
@@ -129,7 +152,9 @@ fn events_are_as_many_as_the_counters_say() {
         let unseen = session.run(&workload, &options).unwrap();
         assert_eq!(unseen.report.kernels, seen.report.kernels);
         assert!(unseen.report.research.is_empty());
+        evictions += l1.evictions;
     }
+    assert!(evictions > 0, "nothing fell out of any L1");
 }
 
 #[test]

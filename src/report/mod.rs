@@ -35,6 +35,10 @@ pub fn features() -> Vec<&'static str> {
             "gpu-profiling-research",
             cfg!(feature = "gpu-profiling-research"),
         ),
+        (
+            "memory-divergence-research",
+            cfg!(feature = "memory-divergence-research"),
+        ),
         ("memory-research", cfg!(feature = "memory-research")),
         ("micro-benchmarking", cfg!(feature = "micro-benchmarking")),
         ("studies", cfg!(feature = "studies")),

@@ -1,5 +1,7 @@
-//! What is counted of each instruction of a kernel, found by its pc.
+//! Instructions of a kernel by their pc: what is counted of each, and what they are.
 
+use crate::isa::StaticInst;
+use crate::trace::Code;
 use std::collections::BTreeMap;
 
 /// Bytes that pcs of all architectures are multiples of.
@@ -35,6 +37,18 @@ impl<T: Default> ByPc<T> {
         let near = (0u32..).step_by(PC_STEP as usize).zip(&self.near);
         near.chain(self.far.iter().map(|(pc, of)| (*pc, of)))
     }
+}
+
+/// The instruction of `code` at `pc`.
+pub(super) fn inst_at(code: &Code, pc: u32) -> Option<&StaticInst> {
+    code.insts.iter().find(|inst| inst.pc == pc)
+}
+
+/// The name of `inst`, as the trace has it.
+pub(super) fn name_of<'a>(code: &'a Code, inst: &StaticInst) -> &'a str {
+    code.mnemonics
+        .get(usize::from(inst.mnemonic))
+        .map_or("", String::as_str)
 }
 
 #[cfg(test)]

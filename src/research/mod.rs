@@ -10,15 +10,22 @@
 //! A probe never steers. What needs other machines (all schedulers, all carve-outs) runs the workload again, unobserved,
 //! with [`Study::again`].
 
-#[cfg(any(feature = "memory-research", feature = "gpu-profiling-research"))]
+#[cfg(any(
+    feature = "memory-research",
+    feature = "memory-divergence-research",
+    feature = "gpu-profiling-research"
+))]
 mod by_pc;
 mod cache;
+mod divergence;
 mod dram;
 mod energy;
 mod exhibit;
 mod memory;
 mod observe;
 mod profile;
+#[cfg(any(feature = "cache-research", feature = "memory-divergence-research"))]
+mod stores;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +33,7 @@ pub use exhibit::{Exhibits, Figure, Table};
 pub use observe::{Finding, Join, Observe, Observer, Section};
 
 use crate::config::GpuSpec;
+use crate::correlate;
 use crate::error::{Error, Result};
 use crate::kernels::{Arrays, array};
 use crate::probe::{Buffer, Instruments, NoProbe};
@@ -33,8 +41,8 @@ use crate::progress::{self, Progress};
 use crate::report::Report;
 use crate::report::explain::{self, Entry};
 use crate::report::schema::Status;
-use crate::session::{Options, Session};
-use crate::stats::ChipCounters;
+use crate::session::{Options, Outcome as Ran, Session};
+use crate::stats::{ChipCounters, UnitCounters};
 use crate::trace::{Command, Kernel, Source, Workload};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -72,6 +80,12 @@ pub const FEATURES: &[Feature] = &[
         compiled: cfg!(feature = "memory-research"),
     },
     Feature {
+        name: "memory-divergence-research",
+        section: "divergence",
+        text: "Active lanes and branches by instruction, sectors of each memory request, and lines that leave L1 before they are wanted again.",
+        compiled: cfg!(feature = "memory-divergence-research"),
+    },
+    Feature {
         name: "gpu-profiling-research",
         section: "profile",
         text: "Each part of the machine of what it could do, roofline, why warps wait, and where: instruction by instruction.",
@@ -88,7 +102,13 @@ pub const FEATURES: &[Feature] = &[
 /// What this build can observe; [`NoProbe`] where it has no feature. The only place where features meet the probe.
 pub type BuildProbe = Join<
     cache::Probe,
-    Join<dram::Probe, Join<memory::Probe, Join<profile::Probe, Join<energy::Probe, NoProbe>>>>,
+    Join<
+        dram::Probe,
+        Join<
+            memory::Probe,
+            Join<divergence::Probe, Join<profile::Probe, Join<energy::Probe, NoProbe>>>,
+        >,
+    >,
 >;
 
 /// What is run, and on what.
@@ -111,6 +131,17 @@ pub struct Request<'a> {
     pub memory_limit: Option<u64>,
     /// Set from outside to end with what is done.
     pub stop: &'a AtomicBool,
+    /// What is asked of the profile.
+    pub besides: &'a Besides,
+}
+
+/// What is asked of the profile besides what it always has.
+#[derive(Clone, Debug, Default)]
+pub struct Besides {
+    /// Counters over time, so many core cycles apart.
+    pub interval: Option<u64>,
+    /// A profile of real hardware to compare with, and which names of it are which of the report.
+    pub hardware: Option<(correlate::Profile, correlate::Map)>,
 }
 
 /// What a run found.
@@ -129,6 +160,21 @@ pub struct Study<'a> {
     pub report: &'a Report,
     /// Counters of the whole run.
     pub counters: &'a ChipCounters,
+    /// The same of each unit.
+    pub units: &'a UnitCounters,
+    /// The run so far, at some moments of it; none unless [`Besides::interval`] asks for them.
+    pub moments: &'a [Moment],
+}
+
+/// A moment of the run.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// Core cycle.
+    pub at: u64,
+    /// Resident warps of the chip.
+    pub warps: u32,
+    /// Counters so far.
+    pub counters: ChipCounters,
 }
 
 /// The same workload on another machine.
@@ -261,20 +307,34 @@ pub fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
 pub fn run(request: &Request) -> Result<Outcome> {
     let progress = Progress::of(ctas(request.workload));
     let instruments = Instruments::new(request.features.clone(), buffers(request.workload));
-    let options = options(request, &progress, instruments);
+    let options = Options {
+        timeline: request.besides.interval,
+        ..options(request, &progress, instruments)
+    };
     let run = || {
         let session = request.session;
         session.run_with::<BuildProbe>(request.workload, &options)
     };
-    let outcome = progress::watch(&progress, "CTAs", run)?;
+    let Ran { run, mut report } = progress::watch(&progress, "CTAs", run)?;
+    let moments: Vec<Moment> = run
+        .timeline
+        .samples
+        .into_iter()
+        .map(|sample| Moment {
+            at: sample.at,
+            warps: sample.warps,
+            counters: sample.counters,
+        })
+        .collect();
     let mut findings = Vec::new();
     let study = Study {
         request,
-        report: &outcome.report,
-        counters: &outcome.run.counters,
+        report: &report,
+        counters: &run.counters,
+        units: &run.units,
+        moments: &moments,
     };
-    outcome.run.probe.find(&study, &mut findings)?;
-    let mut report = outcome.report;
+    run.probe.find(&study, &mut findings)?;
     for finding in &findings {
         report.research.insert(finding.name, finding.data.clone());
     }

@@ -29,7 +29,7 @@ use crate::probe::NoProbe;
 use crate::simulation::{
     self, KernelRun, Options, Provenance, ProvenanceKind, RunResult, Stopped, Timeline, Warm,
 };
-use crate::stats::{ChipCounters, Label};
+use crate::stats::{ChipCounters, Label, UnitCounters};
 use crate::trace::{Command, Kernel, Part, PartIterations, Workload};
 use combine::Measured;
 use course::Course;
@@ -142,6 +142,7 @@ fn in_a_row(mut runs: Vec<KernelRun>, gap: u64, begun: Instant) -> RunResult<NoP
         timeline: Timeline::default(),
         memcpys: 0,
         counters,
+        units: UnitCounters::default(),
         translation: None,
         probe: NoProbe::default(),
     }

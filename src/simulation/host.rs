@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{ChipCounters, Gpu, Quantum};
 use crate::mem::space::Window;
 use crate::occupancy::Occupancy;
-use crate::probe::Probe;
+use crate::probe::{KernelStart, Probe};
 use crate::sm::{CtaDone, CtaStart, Launched, Program};
 use crate::trace::{Command, Kernel, Workload};
 use std::sync::atomic::Ordering;
@@ -139,9 +139,7 @@ impl<'a> Host<'a> {
             return None;
         }
         let warps = self.quantum.resident_warps;
-        self.timeline.sample(begin, warps, || {
-            (gpu.counters(begin, false), gpu.unit_counts(begin))
-        });
+        self.timeline.sample(begin, warps, || gpu.sample(begin));
         self.quanta += 1;
         Some(self.skip_idle(gpu, next))
     }
@@ -264,7 +262,13 @@ impl<'a> Host<'a> {
             .find(|slot| self.running.iter().all(|r| usize::from(r.program) != *slot))
             .unwrap_or(programs.len());
         let launched = self.upload(&kernel, gpu);
-        gpu.announce(slot as u8, self.kernels.len(), start);
+        let started = KernelStart {
+            kernel: self.kernels.len(),
+            program: slot as u8,
+            alone: self.running.is_empty(),
+            insts: &kernel.code.insts,
+        };
+        gpu.announce(&started, start);
         let control_bits = kernel.code.insts.iter().any(|i| i.control.is_some());
         match programs.get_mut(slot) {
             Some(old) => *old = launched,

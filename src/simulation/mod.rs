@@ -4,7 +4,7 @@
 use crate::config::GpuSpec;
 use crate::engine::{Cycle, Team};
 use crate::error::Result;
-use crate::gpu::{ChipCounters, Gpu, TlbStats};
+use crate::gpu::{ChipCounters, Gpu, TlbStats, UnitCounters};
 use crate::ids::LayerId;
 use crate::occupancy::Occupancy;
 use crate::probe::{Instruments, Probe};
@@ -193,6 +193,8 @@ pub struct RunResult<P> {
     pub memcpys: u64,
     /// Counters of the whole run.
     pub counters: ChipCounters,
+    /// The same of each unit; none where the run was put together from others.
+    pub units: UnitCounters,
     /// Counters of address translation over the whole run, where there is one.
     pub translation: Option<TlbStats>,
     /// What was observed.
@@ -275,6 +277,7 @@ fn result<P: Probe + Sync>(host: Host, gpu: Gpu<P>, begun: Instant) -> RunResult
         timeline: host.timeline,
         memcpys: host.memcpys,
         counters: gpu.counters(host.ended_at, false),
+        units: gpu.unit_counters(host.ended_at, false),
         translation: gpu.translated(),
         probe: gpu.into_probe(),
     }

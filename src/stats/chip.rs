@@ -34,6 +34,17 @@ stats! {
     }
 }
 
+/// Counters of each unit of the chip.
+#[derive(Clone, Debug, Default)]
+pub struct UnitCounters {
+    /// By SM.
+    pub sms: Vec<SmCounters>,
+    /// By L2 slice.
+    pub slices: Vec<L2Stats>,
+    /// By DRAM channel.
+    pub channels: Vec<DramStats>,
+}
+
 impl ChipCounters {
     /// Every counter with its path in the report and its value.
     pub fn named(&self) -> impl Iterator<Item = (String, u64)> {
@@ -42,7 +53,7 @@ impl ChipCounters {
     }
 }
 
-/// What each unit of the chip has done so far, by its number.
+/// What each unit of the chip has done so far, by its number: the part of [`UnitCounters`] that samples keep.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct UnitCounts {
     /// Warp instructions of each SM.
@@ -51,4 +62,16 @@ pub struct UnitCounts {
     pub slices: Box<[u64]>,
     /// Bursts of each DRAM channel.
     pub channels: Box<[u64]>,
+}
+
+impl UnitCounts {
+    /// Those in `units`.
+    pub fn of(units: &UnitCounters) -> Self {
+        let sectors = |l2: &L2Stats| l2.sector_reads + l2.sector_writes;
+        UnitCounts {
+            issued: units.sms.iter().map(|sm| sm.sm.warp_instructions).collect(),
+            slices: units.slices.iter().map(sectors).collect(),
+            channels: units.channels.iter().map(|d| d.reads + d.writes).collect(),
+        }
+    }
 }

@@ -13,7 +13,7 @@ pub mod pipe;
 mod tests;
 pub mod tlb;
 
-pub use chip::{ChipCounters, SmCounters, UnitCounts};
+pub use chip::{ChipCounters, SmCounters, UnitCounters, UnitCounts};
 pub use counters::{
     BusCycles, DramStats, FetchStats, L1Stats, L2Stats, LsuStats, NocStats, SmStats,
 };

@@ -50,6 +50,7 @@ impl std::str::FromStr for Window {
 
 /// Options of the log.
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 pub struct Args {
     /// Write the instructions of an SM in a window of cycles as a log for the viewer Konata, or to standard output with -.
     #[arg(long, value_name = "FILE|-")]

@@ -47,6 +47,8 @@ impl Entry {
 pub struct Victim {
     /// Its line.
     pub line: Line,
+    /// Its valid sectors.
+    pub valid: SectorMask,
     /// Its dirty sectors.
     pub dirty: SectorMask,
     /// Its partly valid dirty sectors.
@@ -233,6 +235,7 @@ impl Tags {
             if way != kept && !entry.dirty.is_empty() {
                 let victim = Victim {
                     line: entry.line,
+                    valid: entry.valid,
                     dirty: entry.dirty,
                     partial: entry.partial,
                 };
@@ -271,6 +274,7 @@ impl Tags {
             let old = self.entries[id as usize];
             victim = Some(Victim {
                 line: old.line,
+                valid: old.valid,
                 dirty: old.dirty,
                 partial: old.partial,
             });

@@ -76,6 +76,36 @@ pub(super) fn legend<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
+/// Height of a row of the legend in a picture.
+const LEGEND_ROW: u32 = 20;
+
+/// A chart as a picture by itself: the legend, which a page has above it, is drawn below.
+pub fn picture(chart: &str) -> String {
+    let Some((list, svg)) = chart.split_once("</ul>") else {
+        return chart.to_owned();
+    };
+    let (width, height) = SIZE;
+    let mut bottom = height;
+    let mut rows = String::new();
+    // As `legend` writes it.
+    for kind in list.split("<li><i style=background:").skip(1) {
+        let Some((colour, name)) = kind.split_once("></i>") else {
+            continue;
+        };
+        let name = name.trim_end_matches("</li>");
+        let (middle, top) = (bottom + LEGEND_ROW / 2, bottom + LEGEND_ROW / 2 - 5);
+        rows.push_str(&format!(
+            "<rect x=\"76\" y=\"{top}\" width=\"10\" height=\"10\" fill=\"{colour}\"/>\n\
+             <text x=\"94\" y=\"{middle}\" dy=\"0.35em\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#000000\">{name}</text>\n"
+        ));
+        bottom += LEGEND_ROW;
+    }
+    let size =
+        |height| format!("width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\"");
+    let svg = svg.replacen(&size(height), &size(bottom), 1);
+    svg.replace("</svg>", &format!("{rows}</svg>"))
+}
+
 /// What bounds a point from above: a rate for each unit of x, and a rate whatever x is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Roof {
@@ -361,6 +391,27 @@ mod tests {
             "within a decade"
         );
         assert_eq!(ticks(1.0, 1e9).len(), 5);
+    }
+
+    /// A file has nothing around the picture: that would be no SVG.
+    #[test]
+    fn a_picture_by_itself_has_its_legend_within() {
+        let curve = |name: &str| Curve {
+            name: name.to_owned(),
+            points: vec![(0.0, 1.0), (1.0, 2.0)],
+        };
+        let lines = [curve("reads"), curve("a < b")];
+        let chart = curves("x", "y", &lines, Scale::Linear, Scale::Linear);
+        assert!(!chart.starts_with("<svg"), "a page has the legend above");
+        let own = picture(&chart);
+        assert!(own.starts_with("<svg width=\"620\" height=\"440\" viewBox=\"0 0 620 440\""));
+        assert!(own.trim_end().ends_with("</svg>"));
+        for name in [">reads</text>", ">a &lt; b</text>", "fill=\"#0072b2\"/>"] {
+            assert!(own.contains(name), "{name}");
+        }
+        // One curve needs no legend.
+        let chart = curves("x", "y", &lines[..1], Scale::Linear, Scale::Linear);
+        assert_eq!(picture(&chart), chart);
     }
 
     #[test]

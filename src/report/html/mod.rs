@@ -8,7 +8,9 @@ mod blocks;
 mod chart;
 
 pub use blocks::{Bar, Field, bars, heat};
-pub use chart::{Cloud, Curve, Roof, Scale, cloud, curves, largest, plane, roofline, scatter};
+pub use chart::{
+    Cloud, Curve, Roof, Scale, cloud, curves, largest, picture, plane, roofline, scatter,
+};
 
 use crate::error::Result;
 use crate::output;

@@ -3,7 +3,6 @@
 use super::course::Course;
 use super::section::Cache;
 use super::sharing::Sharing;
-use crate::config::{LocalWritePolicy, WritePolicy};
 use crate::engine::Cycle;
 use crate::error::Result;
 use crate::ids::{SliceId, SmId};
@@ -13,8 +12,8 @@ use crate::mem::dram::DramProbe;
 use crate::mem::l1::ReservationFail;
 use crate::mem::{Line, Request, RequestKind, SectorMask};
 use crate::probe::{Instrument, L1Access, MemoryInst, Probe, Setup, Unit};
+use crate::research::stores::StoresThatStay;
 use crate::research::{Observe, Study};
-use crate::sm::memory::Space;
 use std::collections::BTreeMap;
 
 /// Lines below which the reuse distances of a cache are exact.
@@ -65,10 +64,7 @@ struct OwnL1 {
     /// With each line the sectors that loads have asked for.
     touched: Stack<SectorMask>,
     in_flight: usize,
-    /// Stores to local memory stay.
-    keeps_local: bool,
-    /// Stores leave sectors that they write in every byte.
-    validates: bool,
+    stays: StoresThatStay,
 }
 
 /// Observes the L1 of an SM, or the slices of a shard, or all of them when they are merged.
@@ -105,26 +101,23 @@ impl Probe for Caches {
             self.l1 = Some(OwnL1 {
                 touched: Stack::new(DISTANCE_MAX),
                 in_flight: 0,
-                keeps_local: l1.local_write == LocalWritePolicy::Back,
-                validates: l1.write == WritePolicy::ThroughValidate,
+                stays: StoresThatStay::new(l1),
             });
         }
     }
 
     fn memory_entered(&mut self, _: Cycle, inst: &MemoryInst) {
         let store = inst.op.is_some_and(|op| op.kind == MemKind::Store);
-        let local = inst.space == Space::Local;
         let Some(l1) = self.l1.as_mut().filter(|_| store) else {
             return;
         };
         for line in inst.lines {
             self.l1_written.sectors += u64::from(line.sectors.count());
             self.l1_written.full += u64::from(line.full.count());
-            let stays = local && l1.keeps_local || l1.validates && !line.full.is_empty();
-            if stays {
-                let (distance, _) = l1.touched.touch(line.line.0);
-                self.l1_reuse.add(distance);
-            }
+        }
+        for line in l1.stays.lines(inst) {
+            let (distance, _) = l1.touched.touch(line.line.0);
+            self.l1_reuse.add(distance);
         }
     }
 

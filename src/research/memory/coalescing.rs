@@ -132,6 +132,7 @@ mod tests {
             space,
             lines: &lines,
             passes: 0,
+            least_passes: 0,
         });
     }
 

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::ids::{SliceId, SmId};
 use crate::mem::dram::DramProbe;
 use crate::mem::{Line, Request, SectorMask};
-use crate::probe::{Instrument, L1Access, MemoryInst, Probe, Setup, Unit};
+use crate::probe::{Instrument, KernelStart, L1Access, MemoryInst, Probe, Setup, Unit};
 use crate::research::{Observe, Study};
 
 /// Observes one unit, or all of them when they are merged. What a unit does not see stays empty.
@@ -44,7 +44,10 @@ impl Probe for Memory {
         }
     }
 
-    fn kernel_began(&mut self, _: Cycle) {
+    fn kernel_started(&mut self, _: Cycle, started: &KernelStart) {
+        if !started.alone {
+            return;
+        }
         self.kernels += 1;
         self.coalescing.begin_kernel(self.kernels - 1);
         self.traffic.begin_kernel();

@@ -9,6 +9,7 @@ use crate::mem::SECTOR_BYTES;
 use crate::report::Report;
 use crate::report::record::{Field, record};
 use crate::report::translation;
+use crate::research::by_pc::{inst_at, name_of};
 use crate::research::{Exhibits, Section, Study};
 use serde_json::Value as Json;
 
@@ -169,10 +170,10 @@ impl Names<'_> {
         let at = self.launches.get(launch as usize);
         let kernel = at.and_then(|&at| self.study.request.workload.launches().nth(at));
         let name = kernel.and_then(|kernel| {
-            let inst = kernel.code.insts.iter().find(|inst| inst.pc == pc)?;
-            kernel.code.mnemonics.get(usize::from(inst.mnemonic))
+            let inst = inst_at(&kernel.code, pc)?;
+            Some(name_of(&kernel.code, inst).to_owned())
         });
-        name.cloned().unwrap_or_default()
+        name.unwrap_or_default()
     }
 }
 

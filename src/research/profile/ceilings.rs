@@ -2,7 +2,7 @@
 
 use super::instruments::Kernel as Seen;
 use crate::config::GpuSpec;
-use crate::isa::StaticInst;
+use crate::research::by_pc::{inst_at, name_of};
 use crate::trace::Code;
 
 /// Floating-point operations of a lane of an instruction, by the start of its name: a multiply-add is two.
@@ -25,18 +25,6 @@ pub(super) struct Flops {
     pub lanes: u64,
     /// Of matrix instructions, dense.
     pub tensor: u64,
-}
-
-/// The instruction of `code` at `pc`.
-pub(super) fn inst_at(code: &Code, pc: u32) -> Option<&StaticInst> {
-    code.insts.iter().find(|inst| inst.pc == pc)
-}
-
-/// The name of `inst`, as the trace has it.
-pub(super) fn name_of<'a>(code: &'a Code, inst: &StaticInst) -> &'a str {
-    code.mnemonics
-        .get(usize::from(inst.mnemonic))
-        .map_or("", String::as_str)
 }
 
 /// The operations of the instructions that were `seen`.

@@ -6,7 +6,7 @@ use crate::engine::Cycle;
 use crate::error::Result;
 use crate::ids::SmId;
 use crate::mem::dram::DramProbe;
-use crate::probe::{Instrument, Probe};
+use crate::probe::{Instrument, KernelStart, Probe};
 use crate::research::by_pc::ByPc;
 use crate::research::{Observe, Study};
 use crate::stats::{IssueStats, Label};
@@ -74,8 +74,8 @@ impl Sources {
 impl DramProbe for Sources {}
 
 impl Probe for Sources {
-    fn kernel_started(&mut self, _: Cycle, program: u8, kernel: usize) {
-        let program = usize::from(program);
+    fn kernel_started(&mut self, _: Cycle, started: &KernelStart) {
+        let (program, kernel) = (usize::from(started.program), started.kernel);
         if self.now.len() <= program {
             self.now.resize_with(program + 1, Kernel::default);
             self.running.resize(program + 1, kernel);
@@ -126,6 +126,6 @@ impl Observe for Sources {
     type Section = Profile;
 
     fn section(self, study: &Study) -> Result<Profile> {
-        Ok(Profile::new(&self.kernels, study))
+        Profile::new(&self.kernels, study)
     }
 }

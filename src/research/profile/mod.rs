@@ -4,11 +4,17 @@
 #[cfg(feature = "gpu-profiling-research")]
 mod ceilings;
 #[cfg(feature = "gpu-profiling-research")]
+mod course;
+#[cfg(feature = "gpu-profiling-research")]
+mod hardware;
+#[cfg(feature = "gpu-profiling-research")]
 mod instruments;
 #[cfg(feature = "gpu-profiling-research")]
 mod section;
 #[cfg(feature = "gpu-profiling-research")]
 mod show;
+#[cfg(feature = "gpu-profiling-research")]
+mod units;
 
 /// The probe.
 #[cfg(feature = "gpu-profiling-research")]

@@ -1,12 +1,17 @@
 //! The section `research.profile`.
 
-use super::ceilings::{Ceilings, Flops, flops, inst_at, name_of};
+use super::ceilings::{Ceilings, Flops, flops};
+use super::course::{Interval, over_time};
+use super::hardware::Hardware;
 use super::instruments::Kernel as Seen;
+use super::units::Units;
+use crate::error::Result;
 use crate::mem::SECTOR_BYTES;
 use crate::report::derive::{percent, ratio};
 use crate::report::record::record;
 use crate::report::schema::Kernel;
 use crate::research::Study;
+use crate::research::by_pc::{inst_at, name_of};
 use crate::stats::{IssueStats, Label};
 use crate::trace::Code;
 use std::collections::BTreeMap;
@@ -21,6 +26,14 @@ record! {
         pub kernels: Vec<KernelProfile>,
         /// Peaks of the machine, by its own rates.
         pub ceilings: Peaks,
+        /// Each SM, slice and channel over the whole run, and how far apart they are.
+        pub units: Units,
+        /// Counters over time (`profile --over-time`).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub over_time: Option<Vec<Interval>>,
+        /// Comparison with a profile of real hardware (`profile --correlate-hardware`).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub hardware: Option<Hardware>,
     }
 }
 
@@ -144,7 +157,10 @@ record! {
 
 impl Profile {
     /// Of what was seen of each kernel.
-    pub(super) fn new(seen: &BTreeMap<usize, Seen>, study: &Study) -> Self {
+    ///
+    /// # Errors
+    /// A profile of real hardware that has nothing in common with the run.
+    pub(super) fn new(seen: &BTreeMap<usize, Seen>, study: &Study) -> Result<Self> {
         let none = Seen::default();
         let codes = study.request.workload.launches().map(|k| &*k.code);
         let of = |(kernel, code): (&Kernel, &Code)| {
@@ -156,7 +172,7 @@ impl Profile {
             )
         };
         let peaks = Ceilings::of(study.spec());
-        Profile {
+        Ok(Profile {
             kernels: study.report.kernels.iter().zip(codes).map(of).collect(),
             ceilings: Peaks {
                 fp32_flops: peaks.fp32,
@@ -164,7 +180,10 @@ impl Profile {
                 l2_bytes_per_s: peaks.l2,
                 dram_bytes_per_s: peaks.dram,
             },
-        }
+            units: Units::new(study.units),
+            over_time: over_time(study),
+            hardware: Hardware::of(study)?,
+        })
     }
 }
 

@@ -1,6 +1,9 @@
 //! Tables and figures of the profile.
 
+use super::course::{self, Interval, Slots};
+use super::hardware::{Hardware, MetricRow, PairRow};
 use super::section::*;
+use super::units::{ChannelRow, SliceRow, SmRow, Spread, Units};
 use crate::report::html::{Column, Curve, Scale, curves};
 use crate::report::record::Field;
 use crate::research::{Exhibits, Figure, Section, Table};
@@ -20,10 +23,20 @@ impl Section for Profile {
         ("kernels[].mix[].", Opcode::SCHEMA),
         ("kernels[].stalls[].", Stall::SCHEMA),
         ("kernels[].source[].", Source::SCHEMA),
+        ("units.", Units::SCHEMA),
+        ("units.sms[].", SmRow::SCHEMA),
+        ("units.slices[].", SliceRow::SCHEMA),
+        ("units.channels[].", ChannelRow::SCHEMA),
+        ("units.spread[].", Spread::SCHEMA),
+        ("over_time[].", Interval::SCHEMA),
+        ("over_time[].slots[].", Slots::SCHEMA),
+        ("hardware.", Hardware::SCHEMA),
+        ("hardware.metrics[].", MetricRow::SCHEMA),
+        ("hardware.pairs[].", PairRow::SCHEMA),
     ];
 
     fn exhibits(&self) -> Exhibits {
-        Exhibits {
+        let mut exhibits = Exhibits {
             tables: vec![
                 self.speed_of_light(),
                 self.rooflines(),
@@ -32,7 +45,16 @@ impl Section for Profile {
                 self.source(),
             ],
             figures: vec![self.roofline()],
+        };
+        exhibits.tables.extend(self.units.tables());
+        if let Some(intervals) = &self.over_time {
+            exhibits.figures.extend(course::figures(intervals));
         }
+        if let Some(hardware) = &self.hardware {
+            exhibits.tables.extend(hardware.tables());
+            exhibits.figures.extend(hardware.figure());
+        }
+        exhibits
     }
 }
 

@@ -22,6 +22,17 @@ fn leaves(path: &str, value: &Json, out: &mut Vec<String>) {
 
 /// What `features` find of `input` on `gpu` with `sets`.
 pub fn study(features: &[&'static str], gpu: &str, input: &str, sets: &[&str]) -> Outcome {
+    study_with(features, gpu, input, sets, &Besides::default())
+}
+
+/// The same with `besides`.
+pub fn study_with(
+    features: &[&'static str],
+    gpu: &str,
+    input: &str,
+    sets: &[&str],
+    besides: &Besides,
+) -> Outcome {
     let session = Session::new(gpu, sets).unwrap();
     let workload = session.open(&[input]).unwrap();
     run(&Request {
@@ -34,6 +45,7 @@ pub fn study(features: &[&'static str], gpu: &str, input: &str, sets: &[&str]) -
         max_cycles: None,
         memory_limit: None,
         stop: &AtomicBool::new(false),
+        besides,
     })
     .unwrap()
 }

@@ -67,10 +67,16 @@ mod cache;
 #[cfg(any(
     feature = "cache-research",
     feature = "dram-research",
-    feature = "memory-research"
+    feature = "memory-research",
+    feature = "memory-divergence-research",
+    feature = "gpu-profiling-research"
 ))]
 mod compiled;
+#[cfg(feature = "memory-divergence-research")]
+mod divergence;
 #[cfg(feature = "dram-research")]
 mod dram;
 #[cfg(feature = "memory-research")]
 mod memory;
+#[cfg(feature = "gpu-profiling-research")]
+mod profile;

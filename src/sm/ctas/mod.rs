@@ -177,6 +177,9 @@ impl<S: Stage> Sm<S> {
             };
             self.cores.regs.start(slot, launched.program.width);
             self.async_side.warp_started(slot);
+            let at = self.epoch + Cycle::from(now);
+            cx.probe
+                .warp_started(at, self.id, slot as u8, start.program);
             self.launch_warp(slot, now, cx);
         }
     }

@@ -5,8 +5,8 @@ use crate::engine::Cycle;
 use crate::isa::{CacheOp, MemKind, MemOp};
 use crate::mem::cache::Victim;
 use crate::mem::l1::ReservationFail;
-use crate::mem::{FlightId, ReplyTo, Request, RequestKind};
-use crate::probe::{L1Access, Probe};
+use crate::mem::{FlightId, Line, ReplyTo, Request, RequestKind};
+use crate::probe::{L1Access, L1Evicted, Probe};
 use crate::sm::cores::warp::{Local, PENDING, Queued};
 use crate::sm::memory::coalesce::LineAccess;
 use crate::sm::memory::miss_port::Stage;
@@ -149,11 +149,11 @@ impl<S: Stage> Sm<S> {
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
         if entry.space == Space::Local && cx.spec.l1.enabled && self.memory.l1.keeps_local() {
-            let dirty =
+            let victim =
                 self.memory
                     .l1
                     .store_local(line.line, line.sectors, line.full, mem.cache.into());
-            self.write_back(dirty, miss_at);
+            self.evict(victim, line.line, miss_at, cx);
             return Ok(());
         }
         self.memory.lsu.store_credits -= 1;
@@ -162,11 +162,11 @@ impl<S: Stage> Sm<S> {
             self.memory.l1.atomic(line.line, line.sectors);
             RequestKind::Reduction
         } else {
-            let dirty = self
+            let victim = self
                 .memory
                 .l1
                 .store(line.line, line.sectors, line.full, mem.cache.into());
-            self.write_back(dirty, miss_at);
+            self.evict(victim, line.line, miss_at, cx);
             RequestKind::Write
         };
         self.cores.warps[usize::from(entry.warp)].stores += 1;
@@ -180,10 +180,25 @@ impl<S: Stage> Sm<S> {
         Ok(())
     }
 
-    /// Sends the line that an allocation in L1 evicted, if it was dirty.
+    /// `victim` made room for line `by` in L1: its dirty sectors go to L2.
     #[inline]
-    pub(super) fn write_back(&mut self, dirty: Option<Victim>, at: Local) {
-        let Some(victim) = dirty else { return };
+    pub(super) fn evict<P: Probe>(
+        &mut self,
+        victim: Option<Victim>,
+        by: Line,
+        at: Local,
+        cx: &mut Cx<P>,
+    ) {
+        let Some(victim) = victim else { return };
+        let evicted = L1Evicted {
+            line: victim.line,
+            valid: victim.valid,
+            by,
+        };
+        cx.probe.l1_evicted(self.cycle(at), &evicted);
+        if victim.dirty.is_empty() {
+            return;
+        }
         self.memory.lsu.store_credits -= 1;
         let (line, sectors) = (victim.line, victim.dirty);
         self.send(Request {

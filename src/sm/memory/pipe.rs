@@ -93,6 +93,7 @@ impl<S: Stage> Sm<S> {
             space: entry.space,
             lines,
             passes: entry.passes,
+            least_passes: entry.least_passes,
         };
         cx.probe.memory_entered(self.epoch + u64::from(now), &inst);
     }

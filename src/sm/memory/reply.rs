@@ -53,7 +53,7 @@ impl<S: Stage> Sm<S> {
         let mut landed = std::mem::take(&mut self.memory.lsu.free_flights);
         let keep = landed.len();
         let flights = &mut self.memory.lsu.flights;
-        let dirty = self.memory.l1.fill(reply.line, reply.sectors, |id| {
+        let victim = self.memory.l1.fill(reply.line, reply.sectors, |id| {
             let id = id.number();
             let flight = &mut flights[id as usize];
             flight.done = flight.done.max(ready);
@@ -66,7 +66,7 @@ impl<S: Stage> Sm<S> {
         let mshrs = self.memory.l1.in_flight();
         cx.probe
             .l1_filled(at, self.id, reply.line, reply.sectors, mshrs);
-        self.write_back(dirty, now);
+        self.evict(victim, reply.line, now, cx);
         // The numbers of the completed flights are already in the free list. Each flight is read here before
         // another instruction can take its number.
         let count = landed.len();

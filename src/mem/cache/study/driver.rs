@@ -194,8 +194,10 @@ impl Alone {
         }
     }
 
-    fn count_victim(&mut self, dirty: Option<Victim>) {
-        let Some(victim) = dirty else { return };
+    fn count_victim(&mut self, victim: Option<Victim>) {
+        let Some(victim) = victim.filter(|v| !v.dirty.is_empty()) else {
+            return;
+        };
         self.counts.written_back_lines += 1;
         let full = victim.dirty.without(victim.partial);
         self.counts.written_back_full_sectors += u64::from(full.count());

@@ -1,0 +1,272 @@
+//! The observer of SMs: lanes of each instruction, requests of each access, lines that L1 loses; and of memory shards: what
+//! L2 fetches again.
+
+use super::lanes::{Branch, Histogram, Kind, Piece};
+use super::losses::{Access, Losses, Who};
+use super::refetches::Refetches;
+use super::requests::{OnTheWay, Requests};
+use super::section::Divergence as Section;
+use crate::engine::Cycle;
+use crate::error::Result;
+use crate::ids::{SliceId, SmId};
+use crate::mem::dram::DramProbe;
+use crate::mem::{Line, SectorMask};
+use crate::probe::{Instrument, KernelStart, L1Access, L1Evicted, MemoryInst, Probe, Setup, Unit};
+use crate::research::by_pc::ByPc;
+use crate::research::stores::StoresThatStay;
+use crate::research::{Observe, Study};
+use std::collections::BTreeMap;
+
+/// Instructions of all kernels that are listed by pc: those of the first kernels, as far as they are no more than this.
+pub const LISTED_MAX: usize = 1 << 15;
+
+/// What was counted of an instruction.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Inst {
+    kind: Kind,
+    /// Warp instructions.
+    pub executed: u64,
+    /// Active lanes, summed.
+    pub lanes: u64,
+}
+
+/// A kernel that runs.
+#[derive(Clone, Debug, Default)]
+struct Running {
+    kernel: usize,
+    listed: bool,
+    insts: ByPc<Inst>,
+    branches: BTreeMap<u32, Branch>,
+    requests: BTreeMap<u32, Requests>,
+}
+
+/// What was counted of a kernel, by pc.
+#[derive(Clone, Debug, Default)]
+pub struct Kernel {
+    /// Instructions that issued.
+    pub insts: BTreeMap<u32, Inst>,
+    /// Branches.
+    pub branches: BTreeMap<u32, Branch>,
+    /// Accesses.
+    pub requests: BTreeMap<u32, Requests>,
+}
+
+/// A warp slot.
+#[derive(Clone, Debug, Default)]
+struct Warp {
+    piece: Piece,
+    on_the_way: OnTheWay,
+    program: u8,
+}
+
+/// Observes an SM or a shard, or all of them when they are merged.
+#[derive(Debug, Default)]
+pub struct Divergence {
+    /// Of all instructions.
+    pub histogram: Histogram,
+    /// Of all branches.
+    pub branches: Branch,
+    /// Of all accesses.
+    pub requests: Requests,
+    /// Lines that L1 lost.
+    pub losses: Losses,
+    /// Sectors that L2 fetched again.
+    pub refetches: Refetches,
+    /// The kernel that started last.
+    kernel: usize,
+    /// By kernel, in order of start; those that are listed.
+    pub kernels: BTreeMap<usize, Kernel>,
+    /// Kernels that are not listed.
+    pub unlisted: usize,
+    running: Vec<Running>,
+    warps: Vec<Warp>,
+    /// Instructions of the code of the kernels so far.
+    insts: usize,
+    stays: Option<StoresThatStay>,
+    /// The access that entered the pipe last.
+    last: Option<Who>,
+}
+
+impl Divergence {
+    /// Puts what ran as `program` to the kernels.
+    fn keep(&mut self, program: usize) {
+        let running = std::mem::take(&mut self.running[program]);
+        if running.listed {
+            self.add(&running);
+        }
+    }
+
+    fn add(&mut self, running: &Running) {
+        let kernel = self.kernels.entry(running.kernel).or_default();
+        for (pc, inst) in running.insts.iter().filter(|(_, i)| i.executed > 0) {
+            kernel.inst(pc, inst);
+        }
+        for (pc, branch) in &running.branches {
+            kernel.branches.entry(*pc).or_default().add(branch);
+        }
+        for (pc, requests) in &running.requests {
+            kernel.requests.entry(*pc).or_default().add(requests);
+        }
+    }
+}
+
+impl Kernel {
+    fn inst(&mut self, pc: u32, more: &Inst) {
+        let sum = self.insts.entry(pc).or_default();
+        sum.executed += more.executed;
+        sum.lanes += more.lanes;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (pc, inst) in &other.insts {
+            self.inst(*pc, inst);
+        }
+        for (pc, branch) in &other.branches {
+            self.branches.entry(*pc).or_default().add(branch);
+        }
+        for (pc, requests) in &other.requests {
+            self.requests.entry(*pc).or_default().add(requests);
+        }
+    }
+}
+
+impl DramProbe for Divergence {}
+
+impl Probe for Divergence {
+    fn begin(&mut self, setup: &Setup) {
+        if let Unit::Sm(_) = setup.unit {
+            let l1 = &setup.spec.l1;
+            self.losses = Losses::new((l1.unified_bytes / l1.line_bytes) as usize);
+            self.stays = Some(StoresThatStay::new(l1));
+            let slots = usize::from(setup.spec.sm.warps_max);
+            self.warps.resize_with(slots, Warp::default);
+        }
+    }
+
+    fn kernel_started(&mut self, _: Cycle, started: &KernelStart) {
+        self.kernel = started.kernel;
+        self.insts += started.insts.len();
+        let listed = started.kernel == 0 || self.insts <= LISTED_MAX;
+        self.unlisted += usize::from(!listed);
+        let program = usize::from(started.program);
+        if self.warps.is_empty() {
+            return; // it is no SM
+        }
+        if self.running.len() <= program {
+            self.running.resize_with(program + 1, Running::default);
+        }
+        self.keep(program);
+        let running = &mut self.running[program];
+        (running.kernel, running.listed) = (started.kernel, listed);
+        for inst in started.insts {
+            running.insts.at(inst.pc).kind = Kind::of(inst);
+        }
+    }
+
+    fn warp_started(&mut self, _: Cycle, _: SmId, warp: u8, program: u8) {
+        self.warps[usize::from(warp)] = Warp {
+            program,
+            ..Warp::default()
+        };
+    }
+
+    #[inline]
+    fn warp_issued(&mut self, _: Cycle, _: SmId, warp: u8, program: u8, pc: u32, mask: u32) {
+        let running = &mut self.running[usize::from(program)];
+        let warp = &mut self.warps[usize::from(warp)];
+        let lanes = mask.count_ones();
+        let inst = running.insts.at(pc);
+        inst.executed += 1;
+        inst.lanes += u64::from(lanes);
+        self.histogram.add(lanes, inst.kind);
+        warp.on_the_way.issued(pc, mask, inst.kind);
+        let (before, own) = warp.piece.issued(pc, mask, inst.kind);
+        if let Some(issued) = own {
+            let branch = Branch {
+                executed: 1,
+                lanes: issued.lanes.count_ones().into(),
+                splits: issued.split.into(),
+            };
+            running.branches.entry(pc).or_default().add(&branch);
+            self.branches.add(&branch);
+        }
+        if let Some(pc) = before {
+            running.branches.entry(pc).or_default().splits += 1;
+            self.branches.splits += 1;
+        }
+    }
+
+    fn memory_entered(&mut self, _: Cycle, inst: &MemoryInst) {
+        let warp = &mut self.warps[usize::from(inst.warp)];
+        let running = &mut self.running[usize::from(warp.program)];
+        let access = Access {
+            kernel: running.kernel,
+            pc: inst.pc,
+        };
+        let who = Who {
+            access,
+            cta: inst.cta,
+        };
+        self.last = Some(who);
+        if inst.op.is_none() {
+            return; // a shuffle
+        }
+        let lanes = warp.on_the_way.entered(inst.pc);
+        if let Some(request) = Requests::one(inst, lanes) {
+            self.requests.add(&request);
+            running.requests.entry(inst.pc).or_default().add(&request);
+        }
+        for line in self.stays.iter().flat_map(|stays| stays.lines(inst)) {
+            self.losses.stored(line.line, line.full, who);
+        }
+    }
+
+    fn l1_accessed(&mut self, now: Cycle, access: &L1Access) {
+        if let Some(who) = self.last {
+            self.losses.loaded(now, access, who);
+        }
+    }
+
+    fn l1_filled(&mut self, _: Cycle, _: SmId, line: Line, sectors: SectorMask, _: usize) {
+        self.losses.filled(line, sectors);
+    }
+
+    fn l1_evicted(&mut self, now: Cycle, evicted: &L1Evicted) {
+        self.losses.evicted(now, evicted);
+    }
+
+    fn l1_emptied(&mut self, _: Cycle, _: SmId) {
+        self.losses.emptied();
+    }
+
+    fn dram_asked(&mut self, _: Cycle, _: SliceId, line: Line, sectors: SectorMask, _: u32) {
+        self.refetches.fetched(line, sectors, self.kernel);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.histogram.merge(&other.histogram);
+        self.branches.add(&other.branches);
+        self.requests.add(&other.requests);
+        self.losses.merge(&other.losses);
+        self.refetches.merge(&other.refetches);
+        self.unlisted = self.unlisted.max(other.unlisted);
+        for (number, kernel) in &other.kernels {
+            self.kernels.entry(*number).or_default().merge(kernel);
+        }
+        for running in other.running.iter().filter(|running| running.listed) {
+            self.add(running);
+        }
+    }
+}
+
+impl Instrument for Divergence {
+    const FEATURE: &'static str = "memory-divergence-research";
+}
+
+impl Observe for Divergence {
+    type Section = Section;
+
+    fn section(self, study: &Study) -> Result<Section> {
+        Ok(Section::new(&self, study))
+    }
+}
