@@ -1,7 +1,7 @@
 //! Instructions of a kernel by their pc: what is counted of each, and what they are.
 
 use crate::isa::StaticInst;
-use crate::trace::Code;
+use crate::trace::{Code, Kernel};
 use std::collections::BTreeMap;
 
 /// Bytes that pcs of all architectures are multiples of.
@@ -49,6 +49,17 @@ pub(super) fn name_of<'a>(code: &'a Code, inst: &StaticInst) -> &'a str {
     code.mnemonics
         .get(usize::from(inst.mnemonic))
         .map_or("", String::as_str)
+}
+
+/// Where an instruction stands in the source of its kernel: its line, and the text of that.
+pub(super) type Line = (Option<u32>, Option<String>);
+
+/// That of the instruction of `kernel` at `pc`; only recordings of PTX know it.
+pub(super) fn line_of(kernel: Option<&Kernel>, pc: u32) -> Line {
+    match kernel.and_then(|kernel| kernel.line(pc)) {
+        Some((line, text)) => (Some(line), Some(text.to_owned())),
+        None => (None, None),
+    }
 }
 
 #[cfg(test)]

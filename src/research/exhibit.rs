@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::output;
 use crate::report::html::{Column, Page, picture};
 use crate::report::table::table;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::path::Path;
 
 /// Rows of a table that the terminal shows at most.
@@ -44,6 +44,24 @@ pub struct Exhibits {
 }
 
 impl Table {
+    /// With the `lines` of source of all rows in a last column, if any has one.
+    pub fn with_lines<'a>(
+        mut self,
+        lines: impl Iterator<Item = (Option<u32>, &'a Option<String>)>,
+    ) -> Self {
+        let shown = |(line, text): (Option<u32>, &Option<String>)| {
+            Some(json!(format!("{}: {}", line?, text.as_ref()?)))
+        };
+        let lines: Vec<Option<Json>> = lines.map(shown).collect();
+        if lines.iter().any(Option::is_some) {
+            self.columns.push(Column::text("source"));
+            for (row, line) in self.rows.iter_mut().zip(lines) {
+                row.push(line.unwrap_or_else(|| json!("")));
+            }
+        }
+        self
+    }
+
     /// The cell as text: counts as they are, measures with the digits of their column.
     fn cell(column: &Column, value: &Json) -> String {
         match value {

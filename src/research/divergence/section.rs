@@ -7,7 +7,7 @@ use super::refetches::{Pair, Refetches};
 use super::requests::Requests;
 use crate::report::derive::ratio;
 use crate::report::record::{Field, record};
-use crate::research::by_pc::{inst_at, name_of};
+use crate::research::by_pc::{Line, inst_at, line_of, name_of};
 use crate::research::{Exhibits, Section, Study};
 use std::cmp::Reverse;
 
@@ -75,6 +75,12 @@ record! {
         pub pc: u32 = "bytes",
         /// Its mnemonic.
         pub opcode: String,
+        /// Line of the source that it comes from; left out where it is not known: only recordings of PTX know it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub line: Option<u32> = "line",
+        /// That line.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub source: Option<String>,
         /// How often warps executed it.
         pub executions: u64 = "warp instructions",
         /// Active lanes on average.
@@ -95,6 +101,12 @@ record! {
         pub pc: u32 = "bytes",
         /// Its mnemonic.
         pub opcode: String,
+        /// Line of the source that it comes from; left out where it is not known: only recordings of PTX know it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub line: Option<u32> = "line",
+        /// That line.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub source: Option<String>,
         /// How often warps executed it.
         pub executions: u64 = "warp instructions",
         /// Lanes that were known to be active on average, whether they took it or not.
@@ -117,6 +129,12 @@ record! {
         pub pc: u32 = "bytes",
         /// Its mnemonic.
         pub opcode: String,
+        /// Line of the source that it comes from; left out where it is not known: only recordings of PTX know it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub line: Option<u32> = "line",
+        /// That line.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub source: Option<String>,
         /// Requests: its executions that had an active lane.
         pub requests: u64 = "warp instructions",
         /// Active lanes of a request.
@@ -139,6 +157,12 @@ record! {
         pub pc: u32 = "bytes",
         /// Its mnemonic.
         pub opcode: String,
+        /// Line of the source that it comes from; left out where it is not known: only recordings of PTX know it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub line: Option<u32> = "line",
+        /// That line.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub source: Option<String>,
         /// Requests: its executions that had an active lane.
         pub requests: u64 = "warp instructions",
         /// Passes over the banks of a request.
@@ -257,6 +281,10 @@ impl Names<'_> {
         });
         name.unwrap_or_default()
     }
+
+    fn line(&self, launch: usize, pc: u32) -> Line {
+        line_of(self.0.request.workload.launches().nth(launch), pc)
+    }
 }
 
 /// Rows of all kernels: a part of each with its launch and pc, the largest by `rank` first.
@@ -319,14 +347,19 @@ fn instructions(seen: &Seen, names: &Names) -> Vec<Instruction> {
         let insts = kernel.insts.iter().filter(|(pc, _)| !branch(pc));
         insts.map(|(pc, inst)| (*pc, *inst)).collect()
     };
-    let row = |(launch, pc, inst): (usize, u32, Inst)| Instruction {
-        kernel: names.kernel(launch),
-        launch,
-        pc,
-        opcode: names.opcode(launch, pc),
-        executions: inst.executed,
-        active_lanes: ratio(inst.lanes, inst.executed),
-        idle_lanes: idle(&inst),
+    let row = |(launch, pc, inst): (usize, u32, Inst)| {
+        let (line, source) = names.line(launch, pc);
+        Instruction {
+            kernel: names.kernel(launch),
+            launch,
+            pc,
+            opcode: names.opcode(launch, pc),
+            line,
+            source,
+            executions: inst.executed,
+            active_lanes: ratio(inst.lanes, inst.executed),
+            idle_lanes: idle(&inst),
+        }
     };
     rows(seen, of, idle).into_iter().map(row).collect()
 }
@@ -336,15 +369,20 @@ fn branch_rows(seen: &Seen, names: &Names) -> Vec<BranchRow> {
         let branches = kernel.branches.iter();
         branches.map(|(pc, branch)| (*pc, *branch)).collect()
     };
-    let row = |(launch, pc, branch): (usize, u32, Branch)| BranchRow {
-        kernel: names.kernel(launch),
-        launch,
-        pc,
-        opcode: names.opcode(launch, pc),
-        executions: branch.executed,
-        active_lanes: ratio(branch.lanes, branch.executed),
-        splits: branch.splits,
-        split_share: ratio(branch.splits, branch.executed),
+    let row = |(launch, pc, branch): (usize, u32, Branch)| {
+        let (line, source) = names.line(launch, pc);
+        BranchRow {
+            kernel: names.kernel(launch),
+            launch,
+            pc,
+            opcode: names.opcode(launch, pc),
+            line,
+            source,
+            executions: branch.executed,
+            active_lanes: ratio(branch.lanes, branch.executed),
+            splits: branch.splits,
+            split_share: ratio(branch.splits, branch.executed),
+        }
     };
     let rank = |branch: &Branch| (branch.splits, branch.executed);
     rows(seen, of, rank).into_iter().map(row).collect()
@@ -361,15 +399,20 @@ fn requests_of(
 }
 
 fn request_rows(seen: &Seen, names: &Names) -> Vec<Request> {
-    let row = |(launch, pc, r): (usize, u32, Requests)| Request {
-        kernel: names.kernel(launch),
-        launch,
-        pc,
-        opcode: names.opcode(launch, pc),
-        requests: r.requests,
-        active_lanes: ratio(r.lanes, r.requests),
-        sectors_per_request: ratio(r.sectors, r.requests),
-        ideal_sectors_per_request: ratio(r.least_sectors, r.requests),
+    let row = |(launch, pc, r): (usize, u32, Requests)| {
+        let (line, source) = names.line(launch, pc);
+        Request {
+            kernel: names.kernel(launch),
+            launch,
+            pc,
+            opcode: names.opcode(launch, pc),
+            line,
+            source,
+            requests: r.requests,
+            active_lanes: ratio(r.lanes, r.requests),
+            sectors_per_request: ratio(r.sectors, r.requests),
+            ideal_sectors_per_request: ratio(r.least_sectors, r.requests),
+        }
     };
     let rank = |r: &Requests| (r.sectors.saturating_sub(r.least_sectors), r.sectors);
     let found = rows(seen, requests_of(|r| r.requests), rank);
@@ -377,14 +420,19 @@ fn request_rows(seen: &Seen, names: &Names) -> Vec<Request> {
 }
 
 fn shared_rows(seen: &Seen, names: &Names) -> Vec<Shared> {
-    let row = |(launch, pc, r): (usize, u32, Requests)| Shared {
-        kernel: names.kernel(launch),
-        launch,
-        pc,
-        opcode: names.opcode(launch, pc),
-        requests: r.shared,
-        passes_per_request: ratio(r.passes, r.shared),
-        ideal_passes_per_request: ratio(r.least_passes, r.shared),
+    let row = |(launch, pc, r): (usize, u32, Requests)| {
+        let (line, source) = names.line(launch, pc);
+        Shared {
+            kernel: names.kernel(launch),
+            launch,
+            pc,
+            opcode: names.opcode(launch, pc),
+            line,
+            source,
+            requests: r.shared,
+            passes_per_request: ratio(r.passes, r.shared),
+            ideal_passes_per_request: ratio(r.least_passes, r.shared),
+        }
     };
     let rank = |r: &Requests| (r.passes - r.least_passes, r.passes);
     let found = rows(seen, requests_of(|r| r.shared), rank);

@@ -86,6 +86,7 @@ impl Divergence {
             columns: columns(&[("executions", 0), ("active lanes", 2), ("idle lanes", 0)]),
             rows: self.divergence.iter().map(row).collect(),
         }
+        .with_lines(self.divergence.iter().map(|r| (r.line, &r.source)))
     }
 
     fn branch_table(&self) -> Table {
@@ -109,6 +110,7 @@ impl Divergence {
             ]),
             rows: self.branches.iter().map(row).collect(),
         }
+        .with_lines(self.branches.iter().map(|r| (r.line, &r.source)))
     }
 
     fn request_table(&self) -> Table {
@@ -132,6 +134,7 @@ impl Divergence {
             ]),
             rows: self.requests.iter().map(row).collect(),
         }
+        .with_lines(self.requests.iter().map(|r| (r.line, &r.source)))
     }
 
     fn shared_table(&self) -> Table {
@@ -149,6 +152,7 @@ impl Divergence {
             columns: columns(&[("requests", 0), ("passes/request", 2), ("ideal", 2)]),
             rows: self.shared.iter().map(row).collect(),
         }
+        .with_lines(self.shared.iter().map(|r| (r.line, &r.source)))
     }
 
     fn evidence(&self) -> Table {

@@ -9,7 +9,7 @@ use crate::mem::SECTOR_BYTES;
 use crate::report::Report;
 use crate::report::record::{Field, record};
 use crate::report::translation;
-use crate::research::by_pc::{inst_at, name_of};
+use crate::research::by_pc::{Line, inst_at, line_of, name_of};
 use crate::research::{Exhibits, Section, Study};
 use serde_json::Value as Json;
 
@@ -55,6 +55,12 @@ record! {
         pub pc: u32 = "bytes",
         /// Its mnemonic.
         pub opcode: String,
+        /// Line of the source that it comes from; left out where it is not known: only recordings of PTX know it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub line: Option<u32> = "line",
+        /// That line.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub source: Option<String>,
         /// Warp instructions.
         pub requests: u64 = "warp instructions",
         /// Lanes that were active.
@@ -175,6 +181,12 @@ impl Names<'_> {
         });
         name.unwrap_or_default()
     }
+
+    fn line(&self, launch: u32, pc: u32) -> Line {
+        let at = self.launches.get(launch as usize);
+        let kernel = at.and_then(|&at| self.study.request.workload.launches().nth(at));
+        line_of(kernel, pc)
+    }
 }
 
 impl Memory {
@@ -254,17 +266,22 @@ fn coalescing(seen: &Seen, names: &Names) -> Vec<Coalescing> {
     let mut rows: Vec<Coalescing> = seen
         .coalescing
         .rows()
-        .map(|(launch, pc, accesses)| Coalescing {
-            kernel: names.kernel(launch),
-            launch,
-            pc,
-            opcode: names.opcode(launch, pc),
-            requests: accesses.requests,
-            lanes: accesses.lanes,
-            width_bytes: accesses.width,
-            sectors: accesses.sectors,
-            sectors_per_request: accesses.sectors as f64 / accesses.requests.max(1) as f64,
-            efficiency: accesses.efficiency(),
+        .map(|(launch, pc, accesses)| {
+            let (line, source) = names.line(launch, pc);
+            Coalescing {
+                kernel: names.kernel(launch),
+                launch,
+                pc,
+                opcode: names.opcode(launch, pc),
+                line,
+                source,
+                requests: accesses.requests,
+                lanes: accesses.lanes,
+                width_bytes: accesses.width,
+                sectors: accesses.sectors,
+                sectors_per_request: accesses.sectors as f64 / accesses.requests.max(1) as f64,
+                efficiency: accesses.efficiency(),
+            }
         })
         .collect();
     rows.sort_by_key(|row| (std::cmp::Reverse(row.sectors), row.launch, row.pc));

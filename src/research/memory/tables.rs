@@ -79,6 +79,7 @@ impl Memory {
             ],
             rows.collect(),
         )
+        .with_lines(self.coalescing.iter().map(|row| (row.line, &row.source)))
     }
 
     fn carveout_table(&self) -> Table {

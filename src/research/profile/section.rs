@@ -11,9 +11,9 @@ use crate::report::derive::{percent, ratio};
 use crate::report::record::record;
 use crate::report::schema::Kernel;
 use crate::research::Study;
-use crate::research::by_pc::{inst_at, name_of};
+use crate::research::by_pc::{inst_at, line_of, name_of};
 use crate::stats::{IssueStats, Label};
-use crate::trace::Code;
+use crate::trace::{Code, Kernel as Launched};
 use std::collections::BTreeMap;
 
 /// Instructions of a kernel that are listed, those with the most slots first.
@@ -140,6 +140,12 @@ record! {
         pub pc: u32 = "bytes",
         /// The instruction, as the trace has it.
         pub instruction: String,
+        /// Line of the source that it comes from; left out where it is not known: only recordings of PTX know it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub line: Option<u32> = "line",
+        /// That line.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub source: Option<String>,
         /// How often warps executed it.
         pub issued: u64 = "warp instructions",
         /// Active lanes on average.
@@ -162,18 +168,18 @@ impl Profile {
     /// A profile of real hardware that has nothing in common with the run.
     pub(super) fn new(seen: &BTreeMap<usize, Seen>, study: &Study) -> Result<Self> {
         let none = Seen::default();
-        let codes = study.request.workload.launches().map(|k| &*k.code);
-        let of = |(kernel, code): (&Kernel, &Code)| {
+        let launches = study.request.workload.launches();
+        let of = |(kernel, launch): (&Kernel, &Launched)| {
             KernelProfile::new(
                 kernel,
-                code,
+                launch,
                 seen.get(&kernel.index).unwrap_or(&none),
                 study,
             )
         };
         let peaks = Ceilings::of(study.spec());
         Ok(Profile {
-            kernels: study.report.kernels.iter().zip(codes).map(of).collect(),
+            kernels: study.report.kernels.iter().zip(launches).map(of).collect(),
             ceilings: Peaks {
                 fp32_flops: peaks.fp32,
                 l1_bytes_per_s: peaks.l1,
@@ -188,7 +194,8 @@ impl Profile {
 }
 
 impl KernelProfile {
-    fn new(kernel: &Kernel, code: &Code, seen: &Seen, study: &Study) -> Self {
+    fn new(kernel: &Kernel, launch: &Launched, seen: &Seen, study: &Study) -> Self {
+        let code = &launch.code;
         KernelProfile {
             kernel: kernel.index,
             name: kernel.name.clone(),
@@ -196,7 +203,7 @@ impl KernelProfile {
             roofline: Roofline::of(kernel, flops(code, seen)),
             mix: mix(code, seen),
             stalls: stalls(&kernel.issue),
-            source: source(code, seen),
+            source: source(launch, seen),
         }
     }
 }
@@ -295,17 +302,21 @@ fn stalls(issue: &IssueStats) -> Vec<Stall> {
     stalls
 }
 
-fn source(code: &Code, seen: &Seen) -> Vec<Source> {
+fn source(launch: &Launched, seen: &Seen) -> Vec<Source> {
+    let code = &launch.code;
     let all: u64 = seen.seen().map(|(_, c)| c.issued + c.lost.total()).sum();
     let row = |(pc, counts): (u32, &super::instruments::Counts)| {
         let lost = counts.lost.total();
         let most = Label::ALL.iter().max_by_key(|l| counts.lost.get(**l));
         let reason = most.filter(|_| lost > 0);
+        let (line, source) = line_of(Some(launch), pc);
         Source {
             pc,
             instruction: inst_at(code, pc)
                 .map_or("", |i| name_of(code, i))
                 .to_owned(),
+            line,
+            source,
             issued: counts.issued,
             active_lanes: ratio(counts.lanes, counts.issued),
             lost,

@@ -170,6 +170,9 @@ impl Profile {
     }
 
     fn source(&self) -> Table {
+        fn shown(kernel: &KernelProfile) -> &[Source] {
+            &kernel.source[..kernel.source.len().min(SOURCE_SHOWN)]
+        }
         let row = |s: &Source| {
             vec![
                 json!(s.instruction),
@@ -194,8 +197,14 @@ impl Profile {
                 Column::number("lost", 0),
                 Column::number("%", 1),
             ],
-            rows: self.each(|k| &k.source[..k.source.len().min(SOURCE_SHOWN)], row),
+            rows: self.each(shown, row),
         }
+        .with_lines(
+            self.kernels
+                .iter()
+                .flat_map(shown)
+                .map(|s| (s.line, &s.source)),
+        )
     }
 
     /// The roofs of DRAM, L2 and L1, and the kernels under them.

@@ -137,3 +137,66 @@ fn exhibits_have_names_of_their_own_and_cells_for_their_columns() {
         }
     }
 }
+
+/// Rows of lists by instruction, wherever they are in `value`.
+fn by_instruction<'a>(value: &'a Json, out: &mut Vec<&'a Json>) {
+    const LISTS: [&str; 6] = [
+        "source",
+        "coalescing",
+        "divergence",
+        "branches",
+        "requests",
+        "shared",
+    ];
+    match value {
+        Json::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Json::Array(rows) if LISTS.contains(&key.as_str()) => out.extend(rows),
+                    _ => by_instruction(value, out),
+                }
+            }
+        }
+        Json::Array(list) => list.iter().for_each(|value| by_instruction(value, out)),
+        _ => {}
+    }
+}
+
+/// What is counted by instruction has the line of PTX beside it, where the trace knows it.
+#[test]
+fn instructions_of_a_recording_have_their_line() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("traces/ptx");
+    let ptx = corpus.join("sm_80/08_transpose.ptx");
+    let launch = corpus.join("launch/transpose_tiled_conflict.toml");
+    let (recorded, _) = crate::ptx::record::record(&ptx, &launch, false, 1).unwrap();
+    let file = tempfile::Builder::new().suffix(".pgt").tempfile().unwrap();
+    crate::trace::pgt::write_pgt(&recorded, file.path()).unwrap();
+    let text = std::fs::read_to_string(&ptx).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let features: Vec<&'static str> = FEATURES
+        .iter()
+        .filter(|f| f.compiled)
+        .map(|f| f.name)
+        .collect();
+    let found = study(&features, "a100-80", &file.path().to_string_lossy(), &[]);
+    let generated = study(&features, "a100-80", "synth:copy?bytes=64KiB", &[]);
+    for finding in &found.findings {
+        let mut rows = Vec::new();
+        by_instruction(&finding.data, &mut rows);
+        let placed = rows.iter().filter(|row| row["line"].is_u64());
+        for row in placed.clone() {
+            let line = row["line"].as_u64().unwrap() as usize;
+            assert_eq!(row["source"], lines[line - 1].trim());
+        }
+        // All but the few that lowering adds.
+        assert!(10 * placed.count() >= 9 * rows.len(), "{}", finding.name);
+        let tables = finding.exhibits.tables.iter();
+        let shown = tables.filter(|t| t.columns.iter().any(|c| c.name == "source"));
+        assert_eq!(shown.count() > 0, !rows.is_empty(), "{}", finding.name);
+    }
+    for finding in &generated.findings {
+        let mut rows = Vec::new();
+        by_instruction(&finding.data, &mut rows);
+        assert!(rows.iter().all(|row| row.get("line").is_none()));
+    }
+}
