@@ -72,12 +72,94 @@ fn a_project_names_the_features() {
     assert!(report["research"]["dram"].is_object());
 }
 
-#[cfg(feature = "dram-research")]
+#[cfg(any(feature = "dram-research", feature = "gpu-profiling-research"))]
 fn report(file: &Path) -> serde_json::Value {
     let mut report: serde_json::Value =
         serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     report.as_object_mut().unwrap().remove("simulation");
     report
+}
+
+#[cfg(feature = "gpu-profiling-research")]
+mod profile {
+    use super::*;
+
+    fn profile(folder: &Path, args: &[&str]) -> Output {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let input = root.join("traces/tiny_list").display().to_string();
+        let own = ["profile", &input, "--gpu", "v100", "--output", "p.json"];
+        Command::new(env!("CARGO_BIN_EXE_phantom-gpu"))
+            .current_dir(folder)
+            .args(own)
+            .args(args)
+            .output()
+            .unwrap()
+    }
+
+    /// A row for each interval, which sum to the totals of the report, whatever the number of threads.
+    #[test]
+    fn counters_over_time_sum_to_the_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = Vec::new();
+        for threads in ["1", "3"] {
+            let args = [
+                "--over-time",
+                "t.csv",
+                "--interval",
+                "200",
+                "--threads",
+                threads,
+            ];
+            let out = profile(folder.path(), &args);
+            assert!(out.status.success(), "{}", message(&out));
+            let csv = std::fs::read_to_string(folder.path().join("t.csv")).unwrap();
+            files.push((csv, report(&folder.path().join("p.json"))));
+        }
+        assert_eq!(files[0], files[1]);
+        let (csv, report) = &files[0];
+        let mut lines = csv.lines();
+        let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+        let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+        assert!(rows.len() > 5 && rows.iter().all(|row| row.len() == names.len()));
+        let sum = |name: &str| -> u64 {
+            let at = names.iter().position(|n| *n == name).unwrap();
+            rows.iter().map(|row| row[at].parse::<u64>().unwrap()).sum()
+        };
+        let kernel = &report["kernels"][0];
+        assert_eq!(sum("warp_instructions"), kernel["warp_instructions"]);
+        assert_eq!(sum("l1_sector_reads"), kernel["l1"]["sector_reads"]);
+        assert_eq!(sum("issued"), kernel["issue"]["issued"]);
+        assert_eq!(sum("long_scoreboard"), kernel["issue"]["long_scoreboard"]);
+    }
+
+    #[test]
+    fn a_profile_of_hardware_is_read_before_the_run_and_never_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let known = root.join("validation/profiles/ncu_raw.csv");
+        std::fs::copy(known, folder.path().join("ncu.csv")).unwrap();
+        std::fs::write(folder.path().join("other.csv"), "a,b\n1,2\n").unwrap();
+        let compare = |file, more: &[&str]| {
+            let args = [&["--correlate-hardware", file], more].concat();
+            profile(folder.path(), &args)
+        };
+        let out = compare("ncu.csv", &["--html", "p.html"]);
+        assert!(out.status.success(), "{}", message(&out));
+        let found = report(&folder.path().join("p.json"));
+        let metrics = &found["research"]["profile"]["hardware"]["metrics"];
+        assert!(metrics.as_array().unwrap().len() > 3, "{metrics}");
+        let page = std::fs::read_to_string(folder.path().join("p.html")).unwrap();
+        assert!(page.contains("Against Nsight Compute"));
+        let out = compare("other.csv", &[]);
+        assert_eq!(out.status.code(), Some(1));
+        assert!(message(&out).contains("other.csv"), "{}", message(&out));
+        let out = compare("ncu.csv", &["--over-time", "ncu.csv"]);
+        assert_ne!(out.status.code(), Some(0));
+        let kept = std::fs::read_to_string(folder.path().join("ncu.csv")).unwrap();
+        assert!(!kept.starts_with("from_cycle"));
+        let out = profile(folder.path(), &["--interval", "200"]);
+        assert_eq!(out.status.code(), Some(2));
+    }
 }
 
 #[cfg(all(feature = "cache-research", feature = "dram-research"))]
@@ -198,8 +280,17 @@ mod both {
             "cache-research/page.html",
             "dram-research/dram-latency.svg",
             "dram-research/report.json",
+            "memory-divergence-research/divergence-lanes.svg",
+            "thrashing/memory-divergence-research/report.json",
         ] {
             assert!(folder.path().join(file).is_file(), "{file}");
+        }
+        for file in [
+            "cache-research/cache-mshr.svg",
+            "cache-research/cache-reuse.svg",
+        ] {
+            let picture = std::fs::read_to_string(folder.path().join(file)).unwrap();
+            assert!(picture.starts_with("<svg"), "{file} is no picture");
         }
     }
 

@@ -9,6 +9,7 @@
 //! Threads: [`Gpu::phase_a`] and [`Gpu::phase_b`] are called by all threads of the team at once. Every other method
 //! is for one thread while the rest waits at the barrier (see [`crate::engine::Team::barrier`]); it says "serial".
 
+mod counters;
 mod state;
 mod translation;
 
@@ -348,20 +349,16 @@ impl<P: Probe + Sync> Gpu<P> {
         }
     }
 
-    /// Prepares every SM for a kernel with `smem_bytes` of shared memory, which starts at `now`: caches are emptied. The
-    /// SMs must be idle. Serial.
-    pub fn begin_kernel(&self, smem_bytes: u32, now: Cycle) {
+    /// A kernel starts at `now`, and every probe is told. Where no other one is on the chip, the SMs are prepared for its
+    /// `smem_bytes` of shared memory: their caches are emptied. Serial.
+    pub fn start_kernel(&self, started: &KernelStart, smem_bytes: u32, now: Cycle) {
         for (unit, sm) in self.sms.iter().zip(0..) {
             let unit = &mut *write(unit);
-            unit.sm.begin_kernel(smem_bytes);
-            unit.probe.l1_emptied(now, SmId(sm));
-        }
-    }
-
-    /// Tells every probe that a kernel starts at `now`. Serial.
-    pub fn announce(&self, started: &KernelStart, now: Cycle) {
-        for unit in &self.sms {
-            write(unit).probe.kernel_started(now, started);
+            if started.alone {
+                unit.sm.begin_kernel(smem_bytes);
+                unit.probe.l1_emptied(now, SmId(sm));
+            }
+            unit.probe.kernel_started(now, started);
         }
         for unit in &self.gpcs {
             write(unit).probe.kernel_started(now, started);
@@ -423,44 +420,6 @@ impl<P: Probe + Sync> Gpu<P> {
         if near != home && !write {
             touch(near);
         }
-    }
-
-    /// All counters at cycle `at`, which must not lie before anything that has been simulated. With `closing`
-    /// every issue slot before `at` gets its label, even in the middle of a wait. Serial.
-    pub fn counters(&self, at: Cycle, closing: bool) -> ChipCounters {
-        self.sum(&self.unit_counters(at, closing))
-    }
-
-    fn sum(&self, units: &UnitCounters) -> ChipCounters {
-        let mut total = ChipCounters::default();
-        units.sms.iter().for_each(|sm| total.sm += sm);
-        units.slices.iter().for_each(|slice| total.l2 += slice);
-        units.channels.iter().for_each(|dram| total.dram += dram);
-        for unit in &self.gpcs {
-            total.noc += &read(unit).ports.stats;
-        }
-        total
-    }
-
-    /// The counters at cycle `at` of the chip, and what each unit has done, for a sample. Serial.
-    pub fn sample(&self, at: Cycle) -> (ChipCounters, UnitCounts) {
-        let units = self.unit_counters(at, false);
-        (self.sum(&units), UnitCounts::of(&units))
-    }
-
-    /// The same of each SM, slice and channel. Serial.
-    pub fn unit_counters(&self, at: Cycle, closing: bool) -> UnitCounters {
-        let sm = |unit: &RwLock<SmUnit<P>>| write(unit).sm.counters(at, closing);
-        let mut counters = UnitCounters {
-            sms: self.sms.iter().map(sm).collect(),
-            ..UnitCounters::default()
-        };
-        for unit in &self.shards {
-            let shard = &mut write(unit).shard;
-            counters.slices.extend(shard.l2_stats());
-            counters.channels.push(shard.dram_stats(at));
-        }
-        counters
     }
 
     /// Warp and thread instructions of program slot `slot` since the last call, for the whole chip. Serial.

@@ -255,9 +255,6 @@ impl<'a> Host<'a> {
         let gap = Cycle::from(self.spec.launch.stream_gap);
         let before = self.kernels.iter().rfind(|k| k.header.stream == stream);
         let start = before.map_or(self.now, |k| self.now.max(k.end + gap));
-        if self.running.is_empty() {
-            gpu.begin_kernel(occupancy.carveout_bytes, start);
-        }
         let slot = (0..programs.len())
             .find(|slot| self.running.iter().all(|r| usize::from(r.program) != *slot))
             .unwrap_or(programs.len());
@@ -268,7 +265,7 @@ impl<'a> Host<'a> {
             alone: self.running.is_empty(),
             insts: &kernel.code.insts,
         };
-        gpu.announce(&started, start);
+        gpu.start_kernel(&started, occupancy.carveout_bytes, start);
         let control_bits = kernel.code.insts.iter().any(|i| i.control.is_some());
         match programs.get_mut(slot) {
             Some(old) => *old = launched,

@@ -177,9 +177,6 @@ impl<S: Stage> Sm<S> {
             };
             self.cores.regs.start(slot, launched.program.width);
             self.async_side.warp_started(slot);
-            let at = self.epoch + Cycle::from(now);
-            cx.probe
-                .warp_started(at, self.id, slot as u8, start.program);
             self.launch_warp(slot, now, cx);
         }
     }
@@ -199,7 +196,10 @@ impl<S: Stage> Sm<S> {
         let (k, index) = (slot % SUB_CORES, (slot / SUB_CORES) as u8);
         self.charge_wait(k, now);
         self.cores.subs[k].live |= 1 << index;
-        let held = self.ctas.table[usize::from(self.cores.warps[slot].cta)].held;
+        let warp = &self.cores.warps[slot];
+        let (at, program) = (self.epoch + Cycle::from(now), warp.program);
+        let held = self.ctas.table[usize::from(warp.cta)].held;
+        cx.probe.warp_started(at, self.id, slot as u8, program);
         self.cores.subs[k].scheduler.launched(index, held);
         self.first_op(slot, now, cx);
     }
