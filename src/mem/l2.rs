@@ -13,8 +13,8 @@ mod touch;
 pub use action::Action;
 
 use super::cache::{Access, EntryId, MshrTable, Tags, Victim};
-use super::{LINE_BYTES, Line, Request, RequestKind, SectorMask};
-use crate::config::L2Spec;
+use super::{LINE_BYTES, Line, Request, RequestKind, SectorMask, noc_port};
+use crate::config::{L2Spec, NocSpec};
 use crate::engine::{Cycle, Port};
 use crate::isa::PrefetchHint;
 use crate::stats::L2Stats;
@@ -32,7 +32,7 @@ pub struct Slice {
     /// Scratch of [`Slice::arrived`].
     ready: Vec<Waiter>,
     free_at: Cycle,
-    /// Into the crossbar: every reply with its header.
+    /// Into the interconnect: every reply with its header.
     reply_port: Port,
     header_bytes: u64,
     atomic_free_at: Cycle,
@@ -58,8 +58,8 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// An empty slice whose replies have a header of `header_bytes`.
-    pub fn new(spec: &L2Spec, header_bytes: u16) -> Self {
+    /// An empty slice with a port into the interconnect `noc`.
+    pub fn new(spec: &L2Spec, noc: &NocSpec) -> Self {
         let lines = spec.bytes / u64::from(spec.slices) / u64::from(spec.line_bytes);
         let sets = (lines / u64::from(spec.ways)).max(1) as u32;
         Slice {
@@ -70,8 +70,8 @@ impl Slice {
             mshrs: MshrTable::new(u32::from(spec.mshrs), spec.mshr_merges),
             ready: Vec::new(),
             free_at: 0,
-            reply_port: Port::new(spec.slice_bytes_per_cycle),
-            header_bytes: u64::from(header_bytes),
+            reply_port: noc_port(noc, spec.slice_bytes_per_cycle),
+            header_bytes: u64::from(noc.header_bytes),
             atomic_free_at: 0,
             atomic_latency: Cycle::from(spec.atomic_latency),
             waiting: [VecDeque::new(), VecDeque::new()],

@@ -132,12 +132,16 @@ stats! {
         request_bytes: count("bytes"),
         /// Bytes of replies, headers included.
         reply_bytes: count("bytes"),
-        /// Cycles that requests waited for GPC ports.
+        /// Cycles that requests waited for GPC ports, or for links of a mesh.
         request_wait_cycles: count("cycles"),
-        /// Cycles that replies waited for GPC and SM ports.
+        /// Cycles that replies waited for GPC and SM ports, or for links of a mesh and SM ports.
         reply_wait_cycles: count("cycles"),
         /// Requests that crossed between L2 partitions.
         far_requests: count("requests"),
+        /// Links of a mesh that messages passed; 0 without a mesh.
+        mesh_hops: count("links"),
+        /// Cycles that links of a mesh were taken; 0 without a mesh.
+        mesh_link_cycles: count("cycles"),
     }
 }
 

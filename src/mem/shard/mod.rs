@@ -123,7 +123,7 @@ impl MemShard {
         MemShard {
             first_slice: id.0 * per_channel,
             slices: (0..per_channel)
-                .map(|_| Slice::new(&spec.l2, spec.noc.header_bytes))
+                .map(|_| Slice::new(&spec.l2, &spec.noc))
                 .collect(),
             map: map.clone(),
             channel: Channel::new(&channel_spec(&spec.dram)),
