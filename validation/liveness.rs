@@ -283,6 +283,12 @@ const PROBES: &[Probe] = &[
     ),
     with("tlb.enabled", "v100", &[], &[PAGES]),
     probe("noc.", "h100-sxm", &[GATHER, L2_ONLY, WRITES]),
+    with(
+        "noc.mesh_",
+        "v100",
+        &["noc.topology=mesh", "gpu.sms=8", "gpu.gpcs=2"],
+        &[GATHER, WRITES],
+    ),
     probe("l2.", "a100-80", &[GATHER, L2_ONLY, WRITES, COPY]),
     probe(
         "l2.atomic",
@@ -341,6 +347,22 @@ const PROBES: &[Probe] = &[
         &["streams:synth:empty"],
     ),
 ];
+
+/// Keys of components that some builds refuse to turn on, and whether this one has them.
+const COMPONENTS: &[(&str, bool)] = &[
+    ("tlb.", cfg!(feature = "memory-research")),
+    ("noc.topology", ARCHITECTURE),
+    ("noc.mesh_", ARCHITECTURE),
+    ("l1.perfect", ARCHITECTURE),
+    ("l2.perfect", ARCHITECTURE),
+    ("dram.perfect", ARCHITECTURE),
+];
+const ARCHITECTURE: bool = cfg!(feature = "architecture-research");
+
+fn compiled_in(key: &str) -> bool {
+    let mut of = COMPONENTS.iter().filter(|(keys, _)| key.starts_with(keys));
+    of.all(|(_, compiled)| *compiled)
+}
 
 fn probe_of(key: &str) -> &'static Probe {
     let matching = PROBES.iter().filter(|p| key.starts_with(p.keys));
@@ -554,8 +576,7 @@ fn every_key_has_an_effect_or_a_reason() {
     let docs = config::key_docs();
     let wrong: Vec<String> = docs
         .par_iter()
-        // A build without address translation refuses to turn it on.
-        .filter(|doc| cfg!(feature = "memory-research") || !doc.key.starts_with("tlb."))
+        .filter(|doc| compiled_in(&doc.key))
         .filter_map(|doc| {
             let reason = config::inert::reason(&doc.key);
             let (alive, tried) = alive(doc);

@@ -10,6 +10,8 @@ mod calibrate;
 mod checkpoint;
 mod cli;
 mod compare;
+#[cfg(feature = "architecture-research")]
+mod components;
 mod docs;
 mod dram_anchors;
 #[cfg(feature = "micro-benchmarking")]

@@ -2,7 +2,7 @@
 
 use super::GpuSpec;
 use super::declare::{choice, section};
-use super::rules::{Broken, Rule, unless};
+use super::rules::{Broken, Rule, architecture_research, unless};
 use super::sm::power_of_two;
 use crate::mem::cache::replace::Replace;
 use crate::mem::{LINE_BYTES, SECTOR_BYTES};
@@ -133,6 +133,9 @@ section! {
     pub struct L1Spec {
         /// Global loads use L1 at all.
         pub enabled: bool = Flag,
+        /// Every load finds its data in L1, those that would pass it by as well; stores and atomics are as ever (feature
+        /// architecture-research).
+        pub perfect: bool = Flag,
         /// L1 and shared memory together, bytes.
         pub unified_bytes: u32 = Bytes(1 << 10, 1 << 24),
         /// Possible shared-memory carve-outs, KiB, ascending.
@@ -175,6 +178,11 @@ section! {
 }
 
 pub(super) const RULES: &[Rule] = &[
+    Rule {
+        key: "l1.perfect",
+        with: &[],
+        broken: |g| architecture_research(!g.l1.perfect, "false", "for a perfect L1"),
+    },
     Rule {
         key: "l1.unified_bytes",
         with: &["l1.line_bytes"],

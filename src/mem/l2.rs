@@ -6,6 +6,7 @@
 
 mod action;
 mod fetch;
+mod perfect;
 mod set_map;
 mod state;
 mod touch;
@@ -14,7 +15,7 @@ pub use action::Action;
 
 use super::cache::{Access, EntryId, MshrTable, Tags, Victim};
 use super::{LINE_BYTES, Line, Request, RequestKind, SectorMask, noc_port};
-use crate::config::{L2Spec, NocSpec};
+use crate::config::{ARCHITECTURE_RESEARCH, L2Spec, NocSpec};
 use crate::engine::{Cycle, Port};
 use crate::isa::PrefetchHint;
 use crate::stats::L2Stats;
@@ -49,6 +50,7 @@ pub struct Slice {
     miss_latency: Cycle,
     fill_latency: Cycle,
     lazy_fetch: bool,
+    perfect: bool,
     sector_bytes: u32,
     replicates: bool,
     /// Both lines of an aligned pair are here.
@@ -83,6 +85,7 @@ impl Slice {
             miss_latency: Cycle::from(spec.miss_latency),
             fill_latency: Cycle::from(spec.fill_latency),
             lazy_fetch: spec.lazy_fetch,
+            perfect: spec.perfect,
             sector_bytes: spec.sector_bytes,
             replicates: spec.two_copies(),
             pairs: u64::from(spec.interleave_bytes) >= 2 * LINE_BYTES,
@@ -140,6 +143,9 @@ impl Slice {
         home: bool,
         act: &mut Vec<Action>,
     ) -> Option<SectorMask> {
+        if ARCHITECTURE_RESEARCH && self.perfect {
+            return Some(self.serve_perfectly(r, now, act));
+        }
         match r.kind {
             RequestKind::Write => Some(self.write(r, now, act)),
             RequestKind::Invalidate => {
@@ -177,14 +183,7 @@ impl Slice {
         });
         let hit = valid & r.sectors;
         let missing = r.sectors.without(hit);
-        let waiter = Waiter {
-            kind: r.kind,
-            sm: r.sm,
-            to: r.to,
-            sectors: r.sectors,
-            atomic_cycles: r.atomic_cycles,
-            cache: r.cache,
-        };
+        let waiter = Waiter::of(r);
         let mut new = SectorMask::NONE;
         if !missing.is_empty() {
             let found = self.mshrs.find(r.line);
@@ -327,6 +326,12 @@ impl Slice {
                 });
             }
         }
+        self.acknowledge(r, start, act);
+        present.map_or(SectorMask::NONE, |_| r.sectors)
+    }
+
+    /// The write `r`, whose turn in the data path is at `start`, is done.
+    fn acknowledge(&mut self, r: &Request, start: Cycle, act: &mut Vec<Action>) {
         let at = self.send(start, SectorMask::NONE) + self.hit_latency;
         if self.replicates {
             act.push(Action::Invalidate { at, line: r.line });
@@ -339,7 +344,6 @@ impl Slice {
             line: r.line,
             sectors: SectorMask::NONE,
         });
-        present.map_or(SectorMask::NONE, |_| r.sectors)
     }
 
     fn allocate(&mut self, line: Line, access: Access, at: Cycle, act: &mut Vec<Action>) -> u32 {

@@ -1,10 +1,11 @@
 //! The lines of a global access: L1, store credits, requests to L2.
 
 use super::{Flight, NO_FLIGHT, Space, Stuck};
+use crate::config::ARCHITECTURE_RESEARCH;
 use crate::engine::Cycle;
 use crate::isa::{CacheOp, MemKind, MemOp};
 use crate::mem::cache::Victim;
-use crate::mem::l1::ReservationFail;
+use crate::mem::l1::{ReadResult, ReservationFail};
 use crate::mem::{FlightId, ReplyTo, Request, RequestKind};
 use crate::probe::{L1Access, Probe};
 use crate::sm::cores::warp::{Local, PENDING, Queued};
@@ -42,6 +43,11 @@ impl<S: Stage> Sm<S> {
         cx: &mut Cx<P>,
     ) -> Result<(), (Stuck, Local)> {
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
+        if ARCHITECTURE_RESEARCH && cx.spec.l1.perfect {
+            let found = self.memory.l1.read_perfect(line.sectors);
+            self.observe_load(line, found, at, cx);
+            return Ok(());
+        }
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
         let coherent = matches!(mem.cache, CacheOp::Global | CacheOp::Volatile);
         if !cx.spec.l1.enabled || coherent && entry.space != Space::Local {
@@ -100,6 +106,24 @@ impl<S: Stage> Sm<S> {
             });
         }
         Ok(())
+    #[inline(always)]
+    fn observe_load<P: Probe>(
+        &self,
+        line: LineAccess,
+        found: ReadResult,
+        at: Local,
+        cx: &mut Cx<P>,
+    ) {
+        let access = L1Access {
+            sm: self.id,
+            line: line.line,
+            sectors: line.sectors,
+            found,
+            cache: &self.memory.l1,
+        };
+        cx.probe.l1_accessed(self.epoch + u64::from(at), &access);
+    }
+
     }
 
     /// A load of `line` that L1 does not see, or does not keep.
