@@ -1,7 +1,9 @@
-//! Components that no chip has, inside whole GPUs: other interconnects, perfect levels of memory.
+//! Components that no chip has, inside whole GPUs: other interconnects, perfect levels of memory, a scheduler that
+//! learns from L1.
 
 use phantom_gpu::session::{Options, Session};
 use serde_json::Value;
+use std::fmt::Write as _;
 
 fn run(gpu: &str, sets: &[&str], inputs: &[&str], options: Options) -> Value {
     let session = Session::new(gpu, sets).unwrap();
@@ -48,6 +50,7 @@ fn neither_threads_nor_skipping_change_a_byte() {
         "l1.perfect=true",
         "l2.perfect=true",
         "dram.perfect=true",
+        "sm.scheduler=ccws",
     ] {
         let sets = on(component);
         let one = run("a100-80", &sets, INPUTS, Options::default());
@@ -164,4 +167,76 @@ fn a_perfect_l1_answers_after_its_hit_latency_and_asks_nobody() {
     let reads = count(&l2, "/kernels/0/l2/sector_reads");
     assert_eq!(count(&l2, "/kernels/0/l2/read_hits"), reads);
     assert_eq!(count(&l2, "/kernels/0/dram/reads"), 0);
+}
+
+/// An Accel-Sim trace of one CTA of `warps` warps. Each reads `lines` lines of its own, one after the other, in every
+/// one of `rounds` rounds.
+fn rereading(folder: &std::path::Path, warps: u64, lines: u64, rounds: u64) -> String {
+    let mut text = format!(
+        "-kernel name = reread\n-kernel id = 1\n-grid dim = (1,1,1)\n-block dim = ({},1,1)\n\
+         -shmem = 0\n-nregs = 32\n-binary version = 70\n-cuda stream id = 0\n\
+         -shmem base_addr = 0x00007f0000000000\n-local mem base_addr = 0x00007f0001000000\n\
+         -nvbit version = 1.5.5\n-accelsim tracer version = 4\n-enable lineinfo = 0\n\n\
+         #traces format = [line_num] PC mask dest_num [reg_dests] opcode src_num [reg_srcs] \
+         mem_width [adrrescompress?] [mem_addresses]\n\n#BEGIN_TB\n\nthread block = 0,0,0\n\n",
+        32 * warps
+    );
+    for warp in 0..warps {
+        let insts = 2 * lines * rounds + 1;
+        writeln!(text, "warp = {warp}\ninsts = {insts}").unwrap();
+        for load in 0..lines * rounds {
+            let address = 0x7f40_4000_0000 + (warp * lines + load % lines) * 128;
+            let pc = 32 * load;
+            writeln!(text, "{pc:04x} ffffffff 1 R4 LDG.E 1 R2 4 1 {address:#x} 4").unwrap();
+            writeln!(text, "{:04x} ffffffff 1 R5 FADD 2 R4 R5 0", pc + 16).unwrap();
+        }
+        writeln!(text, "{:04x} ffffffff 0 EXIT 0 0\n", 16 * (insts - 1)).unwrap();
+    }
+    text.push_str("#END_TB\n");
+    let path = folder.join("kernel-1.traceg");
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+/// An L1 of 64 lines in sets of 4.
+const TINY_L1: &[&str] = &[
+    "l1.ways=4",
+    "l1.unified_bytes=8192",
+    "l1.carveouts_kib=[0]",
+    "smem.per_cta_bytes_max=0",
+    "fetch.perfect=true",
+];
+
+/// Sixteen warps of eight lines each are twice what L1 holds; half of them would fit.
+#[test]
+fn a_cache_conscious_scheduler_keeps_the_lines_of_some_warps() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = rereading(folder.path(), 16, 8, 12);
+    let of = |scheduler: &str| {
+        let sets = [TINY_L1, &[scheduler]].concat();
+        let report = run("v100", &sets, &[&trace], Options::default());
+        let l1 = |name| count(&report, &format!("/kernels/0/l1/{name}"));
+        assert_eq!(l1("sector_reads"), 16 * 8 * 12 * 4);
+        let rate = l1("sector_hits") as f64 / l1("sector_reads") as f64;
+        (rate, count(&report, "/kernels/0/cycles"))
+    };
+    let (gto, ccws) = (of("sm.scheduler=gto"), of("sm.scheduler=ccws"));
+    println!("{gto:?} {ccws:?}");
+    assert!(ccws.0 > gto.0 + 0.1, "{ccws:?} {gto:?}");
+}
+
+/// Nothing is read twice, or nothing is driven out: nobody loses anything.
+#[test]
+fn a_cache_conscious_scheduler_holds_nobody_who_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let fits = rereading(folder.path(), 8, 4, 12);
+    for input in [
+        "synth:copy?bytes=512KiB",
+        "synth:read?bytes=1MiB&elements=4",
+        &fits,
+    ] {
+        let of = |scheduler: &str| cycles("v100", &[TINY_L1, &[scheduler]].concat(), &[input]);
+        let (gto, ccws) = (of("sm.scheduler=gto"), of("sm.scheduler=ccws"));
+        assert_eq!(gto, ccws, "{input}");
+    }
 }

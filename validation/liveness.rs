@@ -65,6 +65,16 @@ const TINY_L1: &[&str] = &[
     "gpu.sms=8",
     "gpu.gpcs=2",
 ];
+/// The same under a scheduler that learns what it drives out.
+const CCWS: &[&str] = &[
+    "sm.scheduler=ccws",
+    "l1.ways=4",
+    "l1.unified_bytes=8192",
+    "l1.carveouts_kib=[0]",
+    "smem.per_cta_bytes_max=0",
+    "gpu.sms=8",
+    "gpu.gpcs=2",
+];
 /// Small TLBs, so that every level is missed.
 const TRANSLATED: &[&str] = &[
     "tlb.enabled=true",
@@ -188,6 +198,12 @@ const PROBES: &[Probe] = &[
         "v100",
         &["sm.scheduler=two_level"],
         &[SGEMM],
+    ),
+    with(
+        "sm.ccws.",
+        "v100",
+        CCWS,
+        &["synth:gather?span=16KiB&per=32&grid=32&block=512"],
     ),
     probe(
         "sm.regfile.",
@@ -356,6 +372,7 @@ const COMPONENTS: &[(&str, bool)] = &[
     ("l1.perfect", ARCHITECTURE),
     ("l2.perfect", ARCHITECTURE),
     ("dram.perfect", ARCHITECTURE),
+    ("sm.ccws.", ARCHITECTURE),
 ];
 const ARCHITECTURE: bool = cfg!(feature = "architecture-research");
 

@@ -39,7 +39,7 @@ pub use launch::LaunchSpec;
 pub use memory::{DramMap, DramPage, DramRefresh, DramScheduler, DramStandard, MemorySpec};
 pub use noc::{NocSpec, NocTopology};
 pub use sm::{
-    ConstCacheSpec, DependencePolicy, FetchSpec, LatencySpec, PipeSpec, RegfileSpec,
+    CcwsSpec, ConstCacheSpec, DependencePolicy, FetchSpec, LatencySpec, PipeSpec, RegfileSpec,
     SchedulerPolicy, SmSpec, TensorLatency, TensorSpec,
 };
 pub use tlb::{PageSize, TlbSpec};

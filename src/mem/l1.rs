@@ -2,7 +2,7 @@
 //!
 //! Knows lines, sectors and waiting accesses; the LSU owns its timing.
 
-use super::cache::{Access, EntryId, MshrTable, Tags, Victim, mshr::Refusal};
+use super::cache::{Access, EntryId, Inserted, MshrTable, Tags, Victim, mshr::Refusal};
 use crate::config::{AllocatePolicy, L1Spec, LocalWritePolicy, SetHash, WritePolicy};
 use crate::mem::{Line, SectorMask};
 use crate::stats::L1Stats;
@@ -55,13 +55,15 @@ pub struct L1<W> {
     pending_in_set: Vec<u16>,
     /// Counters.
     pub stats: L1Stats,
+    /// What came in, for whom it concerns.
+    pub inserted: Inserted,
 }
 
 crate::engine::state! {
     L1<W> where [W: bincode::Encode, bincode::Decode<()>] {
         units: [],
         values: [tags, mshrs, pending_in_set, stats],
-        left: [allocate, write, local_write, sets, line_bytes, unified_bytes],
+        left: [allocate, write, local_write, sets, line_bytes, unified_bytes, inserted],
     }
 }
 
@@ -85,6 +87,7 @@ impl<W: Copy> L1<W> {
             unified_bytes: spec.unified_bytes,
             pending_in_set: vec![0; sets as usize],
             stats: L1Stats::default(),
+            inserted: Inserted::default(),
         }
     }
 
@@ -152,9 +155,6 @@ impl<W: Copy> L1<W> {
         })
     }
 
-    fn wait(
-        &mut self,
-        line: Line,
     /// A load of `sectors` that finds them, whatever is here.
     pub fn read_perfect(&mut self, sectors: SectorMask) -> ReadResult {
         self.stats.sector_reads += u64::from(sectors.count());
@@ -167,6 +167,9 @@ impl<W: Copy> L1<W> {
         }
     }
 
+    fn wait(
+        &mut self,
+        line: Line,
         missing: SectorMask,
         who: Waiter<W>,
     ) -> Result<SectorMask, ReservationFail> {
@@ -203,6 +206,7 @@ impl<W: Copy> L1<W> {
     /// Takes an entry for `line`, which has none; with it the dirty line that this evicted.
     fn insert(&mut self, line: Line, access: Access) -> (EntryId, Option<Victim>) {
         let (id, victim) = self.tags.insert(line, access);
+        self.inserted.note(id, victim.map(|v| v.line));
         self.stats.evictions += u64::from(victim.is_some());
         let dirty = victim.filter(|v| !v.dirty.is_empty());
         self.stats.sector_writebacks += dirty.map_or(0, |v| u64::from(v.dirty.count()));
@@ -240,6 +244,12 @@ impl<W: Copy> L1<W> {
             }
         }
         dirty
+    }
+
+    /// The access that has waited longest for `line`, which fills it.
+    pub fn filler(&self, line: Line) -> Option<W> {
+        let mshr = self.mshrs.find(line)?;
+        self.mshrs.first(mshr).map(|waiter| waiter.who)
     }
 
     /// Whether stores to local memory stay here.
@@ -337,6 +347,7 @@ mod tests {
     fn spec() -> L1Spec {
         L1Spec {
             enabled: true,
+            perfect: false,
             unified_bytes: 4096,
             carveouts_kib: vec![0, 2],
             line_bytes: 128,
@@ -347,7 +358,6 @@ mod tests {
             allocate: AllocatePolicy::OnFill,
             write: WritePolicy::ThroughNoAllocate,
             local_write: LocalWritePolicy::Back,
-            perfect: false,
             tags_per_cycle: 4,
             bytes_per_cycle: 128,
             hit_latency: 28,

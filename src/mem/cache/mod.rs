@@ -1,5 +1,6 @@
 //! Building blocks shared by the caches: tags with sectors, miss-status holding registers.
 
+mod inserted;
 pub mod mshr;
 #[cfg(test)]
 mod naive;
@@ -11,6 +12,7 @@ pub mod small;
 pub mod study;
 pub mod tags;
 
+pub use inserted::Inserted;
 pub use mshr::{MshrId, MshrTable};
 pub use replace::Access;
 pub use small::{SmallId, SmallTags};

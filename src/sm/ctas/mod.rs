@@ -198,6 +198,7 @@ impl<S: Stage> Sm<S> {
         self.cores.subs[k].live |= 1 << index;
         let held = self.ctas.table[usize::from(self.cores.warps[slot].cta)].held;
         self.cores.subs[k].scheduler.launched(index, held);
+        self.cores.locality.launched(slot);
         self.first_op(slot, now, cx);
     }
 
@@ -210,6 +211,7 @@ impl<S: Stage> Sm<S> {
         sub.ready &= !(1 << index);
         sub.blocked &= !(1 << index);
         sub.scheduler.exited(index);
+        self.cores.locality.exited(slot);
         self.cores.warps[slot].hold = Hold::Drain;
         let cta = usize::from(self.cores.warps[slot].cta);
         self.ctas.table[cta].live -= 1;

@@ -81,14 +81,12 @@ impl<S: Stage> Sm<S> {
                 return Err((Stuck::Reservation(fail), PENDING));
             }
         };
-        let access = L1Access {
-            sm: self.id,
-            line: line.line,
-            sectors: line.sectors,
-            found: result,
-            cache: &self.memory.l1,
-        };
-        cx.probe.l1_accessed(self.epoch + u64::from(at), &access);
+        self.observe_load(line, result, at, cx);
+        if !result.present {
+            let issued = self.cores.counters.warp_instructions;
+            let locality = &mut self.cores.locality;
+            locality.missed(entry.warp, line.line, at, issued);
+        }
         if result.waits {
             self.memory.lsu.flights[flight as usize].left += 1;
         } else if self.memory.lsu.flights[flight as usize].left == 1 && entry.misses == 0 {
@@ -106,6 +104,8 @@ impl<S: Stage> Sm<S> {
             });
         }
         Ok(())
+    }
+
     #[inline(always)]
     fn observe_load<P: Probe>(
         &self,
@@ -122,8 +122,6 @@ impl<S: Stage> Sm<S> {
             cache: &self.memory.l1,
         };
         cx.probe.l1_accessed(self.epoch + u64::from(at), &access);
-    }
-
     }
 
     /// A load of `line` that L1 does not see, or does not keep.
@@ -177,6 +175,9 @@ impl<S: Stage> Sm<S> {
                 self.memory
                     .l1
                     .store_local(line.line, line.sectors, line.full, mem.cache.into());
+            self.cores
+                .locality
+                .inserted(&mut self.memory.l1, Some(entry.warp));
             self.write_back(dirty, miss_at);
             return Ok(());
         }
@@ -190,6 +191,9 @@ impl<S: Stage> Sm<S> {
                 .memory
                 .l1
                 .store(line.line, line.sectors, line.full, mem.cache.into());
+            self.cores
+                .locality
+                .inserted(&mut self.memory.l1, Some(entry.warp));
             self.write_back(dirty, miss_at);
             RequestKind::Write
         };

@@ -52,7 +52,12 @@ impl<S: Stage> Sm<S> {
     ) {
         let mut landed = std::mem::take(&mut self.memory.lsu.free_flights);
         let keep = landed.len();
+        let filler = match self.cores.locality.listens() {
+            true => self.memory.l1.filler(reply.line),
+            false => None,
+        };
         let flights = &mut self.memory.lsu.flights;
+        let filler = filler.map(|id| flights[id.number() as usize].warp);
         let dirty = self.memory.l1.fill(reply.line, reply.sectors, |id| {
             let id = id.number();
             let flight = &mut flights[id as usize];
@@ -62,6 +67,7 @@ impl<S: Stage> Sm<S> {
                 landed.push(id);
             }
         });
+        self.cores.locality.inserted(&mut self.memory.l1, filler);
         let at = self.epoch + u64::from(now);
         let mshrs = self.memory.l1.in_flight();
         cx.probe
