@@ -21,6 +21,8 @@ mod liveness;
 mod microbench;
 mod model;
 mod pages;
+#[cfg(feature = "cache-research")]
+mod prefetch;
 mod ptx;
 mod ptx_application;
 mod ptx_faults;

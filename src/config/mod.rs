@@ -32,7 +32,8 @@ pub mod units;
 
 pub use gpu::{Architecture, GpuSpec};
 pub use l1::{
-    AllocatePolicy, L1Spec, LocalWritePolicy, LsuSpec, Replacement, SetHash, SmemSpec, WritePolicy,
+    AllocatePolicy, L1Prefetch, L1Spec, LocalWritePolicy, LsuSpec, Replacement, SetHash, SmemSpec,
+    StrideSpec, WritePolicy,
 };
 pub use l2::{L2Spec, SliceHash};
 pub use launch::LaunchSpec;

@@ -389,10 +389,12 @@ fn a_policy_that_is_not_compiled_in_is_refused_by_its_feature() {
 #[test]
 fn components_that_are_not_compiled_in_are_refused_by_their_feature() {
     let architecture = cfg!(feature = "architecture-research");
+    let cache = cfg!(feature = "cache-research");
     for (setting, compiled, feature) in [
         ("noc.topology=ideal", architecture, "architecture-research"),
         ("noc.topology=mesh", architecture, "architecture-research"),
         ("sm.scheduler=ccws", architecture, "architecture-research"),
+        ("l1.prefetch=stride", cache, "cache-research"),
         ("l1.perfect=true", architecture, "architecture-research"),
         ("l2.perfect=true", architecture, "architecture-research"),
         ("dram.perfect=true", architecture, "architecture-research"),

@@ -159,6 +159,7 @@ impl<S: Stage> Sm<S> {
     pub fn begin_kernel(&mut self, smem_bytes: u32) {
         self.front.invalidate();
         self.memory.l1.flush(smem_bytes);
+        self.memory.prefetcher.reset();
         let issued = self.progress();
         self.cores.locality.began(issued);
     }

@@ -104,6 +104,14 @@ stats! {
         line_misses: count("lines"),
         /// Lines evicted.
         evictions: count("lines"),
+        /// Sectors that the prefetcher of L1 requested from L2; 0 without one.
+        prefetches: count("sectors"),
+        /// Of those, sectors that a load found in L1.
+        prefetch_hits: count("sectors"),
+        /// Of those, sectors that a load waited for while they were on their way.
+        prefetch_late: count("sectors"),
+        /// Sectors that it did not request because no MSHR was free, or the miss queue was full.
+        prefetch_drops: count("sectors"),
         /// Cycles that the head access waited because every MSHR was taken.
         fail_mshr_entries_cycles: count("cycles"),
         /// Cycles that it waited because the MSHR of its line could not take another access.

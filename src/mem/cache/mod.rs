@@ -6,6 +6,7 @@ pub mod mshr;
 mod naive;
 #[cfg(test)]
 mod pair_test;
+pub mod prefetch;
 pub mod replace;
 mod short;
 pub mod small;

@@ -171,6 +171,10 @@ impl<S: Stage> Sm<S> {
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
         if entry.space == Space::Local && cx.spec.l1.enabled && self.memory.l1.keeps_local() {
+            if ARCHITECTURE_RESEARCH && cx.spec.l1.perfect {
+                self.memory.l1.store_local_perfect(line.sectors);
+                return Ok(());
+            }
             let dirty =
                 self.memory
                     .l1

@@ -11,12 +11,14 @@ pub mod coalesce;
 mod lines;
 pub mod miss_port;
 mod pipe;
+mod prefetch;
 mod reply;
 #[cfg(feature = "memory-research")]
 mod translation;
 
 use crate::config::GpuSpec;
 use crate::ids::SmId;
+use crate::mem::cache::prefetch::Prefetcher;
 use crate::mem::l1::{L1, ReservationFail};
 use crate::mem::{FlightId, Request};
 use crate::sm::Cx;
@@ -66,6 +68,8 @@ const NO_FLIGHT: u32 = u32::MAX;
 pub struct MemoryPath<S> {
     pub(in crate::sm) lsu: Lsu<S>,
     pub(in crate::sm) l1: L1<FlightId>,
+    /// Begins anew with each kernel.
+    pub(in crate::sm) prefetcher: Prefetcher,
     /// Requests of this quantum, in order of `at`.
     pub(in crate::sm) requests: Vec<Request>,
 }
@@ -74,7 +78,7 @@ crate::engine::state! {
     MemoryPath<S> where [S: crate::engine::State] {
         units: [lsu, l1],
         values: [requests],
-        left: [],
+        left: [prefetcher],
     }
 }
 
@@ -84,6 +88,7 @@ impl<S: Stage> MemoryPath<S> {
         MemoryPath {
             lsu: Lsu::new(id, spec, stage),
             l1: L1::new(&spec.l1),
+            prefetcher: Prefetcher::new(&spec.l1),
             requests: Vec::new(),
         }
     }

@@ -1,14 +1,14 @@
 //! The pipe that the sub-cores share: one memory instruction after the other.
 
 use super::{NO_FLIGHT, Progress, Space, Stuck, l1_sector};
-use crate::isa::{MemKind, MemOp};
+use crate::isa::MemKind;
 use crate::mem::LINE_BYTES;
 use crate::mem::l1::ReservationFail;
 use crate::probe::{MemoryInst, Probe};
 use crate::sm::cores::subcore::SubCore;
 use crate::sm::cores::warp::{Local, PENDING, Queued, raw};
 use crate::sm::memory::miss_port::Stage;
-use crate::sm::program::{Op, OpKind, Pipe, flag};
+use crate::sm::program::{Memory, Op, OpKind, Pipe, flag};
 use crate::sm::{Cx, SUB_CORES, Sm};
 
 impl<S: Stage> Sm<S> {
@@ -271,12 +271,15 @@ impl<S: Stage> Sm<S> {
         &mut self,
         entry: &Queued,
         op: &Op,
-        mem: &MemOp,
+        mem: &Memory,
         last: Local,
         now: Local,
         cx: &mut Cx<P>,
     ) {
         let slot = usize::from(entry.warp);
+        if self.memory.prefetcher.learns() {
+            self.prefetch(entry, op, mem, last, cx);
+        }
         let l1 = &cx.spec.l1;
         let latency = match mem.kind {
             MemKind::CpAsync => Local::from(l1.cp_async_latency),

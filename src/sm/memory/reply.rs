@@ -2,8 +2,9 @@
 
 use super::Flight;
 use crate::engine::Cycle;
+use crate::mem::cache::prefetch;
 use crate::mem::space::line_of;
-use crate::mem::{CodeCache, Reply, ReplyTo, RequestKind};
+use crate::mem::{CodeCache, FlightId, Reply, ReplyTo, RequestKind};
 use crate::probe::Probe;
 use crate::sm::cores::warp::{Hold, Local, PENDING, raw};
 use crate::sm::memory::miss_port::Stage;
@@ -57,8 +58,12 @@ impl<S: Stage> Sm<S> {
             false => None,
         };
         let flights = &mut self.memory.lsu.flights;
+        let filler = filler.filter(|id| *id != FlightId::NOBODY);
         let filler = filler.map(|id| flights[id.number() as usize].warp);
         let dirty = self.memory.l1.fill(reply.line, reply.sectors, |id| {
+            if prefetch::COMPILED && id == FlightId::NOBODY {
+                return;
+            }
             let id = id.number();
             let flight = &mut flights[id as usize];
             flight.done = flight.done.max(ready);
