@@ -51,6 +51,7 @@ fn neither_threads_nor_skipping_change_a_byte() {
         "l2.perfect=true",
         "dram.perfect=true",
         "sm.scheduler=ccws",
+        "sm.memory_order=out_of_order",
     ] {
         let sets = on(component);
         let one = run("a100-80", &sets, INPUTS, Options::default());

@@ -207,6 +207,23 @@ const PROBES: &[Probe] = &[
         &[SGEMM],
     ),
     with(
+        "sm.memory_order",
+        "v100",
+        &["l1.mshrs=8", "gpu.sms=8", "gpu.gpcs=2"],
+        &[GATHER],
+    ),
+    with(
+        "lsu.replay_entries",
+        "v100",
+        &[
+            "sm.memory_order=out_of_order",
+            "l1.mshrs=8",
+            "gpu.sms=8",
+            "gpu.gpcs=2",
+        ],
+        &[GATHER],
+    ),
+    with(
         "sm.ccws.",
         "v100",
         CCWS,
@@ -393,6 +410,8 @@ const COMPONENTS: &[(&str, bool)] = &[
     ("l2.perfect", ARCHITECTURE),
     ("dram.perfect", ARCHITECTURE),
     ("sm.ccws.", ARCHITECTURE),
+    ("sm.memory_order", ARCHITECTURE),
+    ("lsu.replay_entries", ARCHITECTURE),
     ("l1.prefetch", cfg!(feature = "cache-research")),
     ("l1.stride.", cfg!(feature = "cache-research")),
 ];

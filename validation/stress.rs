@@ -67,6 +67,8 @@ const COMPONENTS: &[&str] = match cfg!(feature = "architecture-research") {
         "l1.perfect=true",
         "l2.perfect=true noc.topology=mesh",
         "dram.perfect=true",
+        "sm.memory_order=out_of_order lsu.replay_entries=1",
+        "sm.memory_order=out_of_order lsu.replay_entries=64",
     ],
     false => &["noc.mesh_columns=1"],
 };

@@ -21,6 +21,8 @@ section! {
         pub agu_interval_uniform: u8 = Cycles(1, 64),
         /// Cycles between two instructions that the SM's shared pipe takes from any sub-core.
         pub issue_interval: u8 = Cycles(1, 64),
+        /// Refused accesses that step aside at most (`sm.memory_order = "out_of_order"`).
+        pub replay_entries: u8 = Count(1, 64),
         /// Issue to the earliest entry into the shared pipe.
         pub frontend_cycles: u16 = Cycles(1, 200),
         /// Store, issue to source operands read (write-after-read release), 32-bit data.

@@ -40,8 +40,8 @@ pub use launch::LaunchSpec;
 pub use memory::{DramMap, DramPage, DramRefresh, DramScheduler, DramStandard, MemorySpec};
 pub use noc::{NocSpec, NocTopology};
 pub use sm::{
-    CcwsSpec, ConstCacheSpec, DependencePolicy, FetchSpec, LatencySpec, PipeSpec, RegfileSpec,
-    SchedulerPolicy, SmSpec, TensorLatency, TensorSpec,
+    CcwsSpec, ConstCacheSpec, DependencePolicy, FetchSpec, LatencySpec, MemoryOrder, PipeSpec,
+    RegfileSpec, SchedulerPolicy, SmSpec, TensorLatency, TensorSpec,
 };
 pub use tlb::{PageSize, TlbSpec};
 

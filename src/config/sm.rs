@@ -42,6 +42,16 @@ choice! {
     }
 }
 
+choice! {
+    /// Whether memory instructions pass each other in the pipe that sub-cores share.
+    pub enum MemoryOrder {
+        /// One that L1 refuses stops those behind it.
+        InOrder = "in_order",
+        /// It steps aside, and others pass it (feature architecture-research).
+        OutOfOrder = "out_of_order",
+    }
+}
+
 section! {
     /// `[sm]`: limits and issue.
     pub struct SmSpec {
@@ -67,6 +77,8 @@ section! {
         pub two_level_active_warps: u8 = Count(1, WARPS_PER_SUB_CORE_MAX as u64),
         /// `[sm.ccws]`.
         pub ccws: CcwsSpec = Section,
+        /// Order of memory instructions in the shared pipe; results come in any order.
+        pub memory_order: MemoryOrder = Name(MemoryOrder::NAMES),
         /// Dependence mechanism.
         pub dependence: DependencePolicy = Name(DependencePolicy::NAMES),
         /// `[sm.regfile]`.
@@ -302,6 +314,17 @@ pub(super) const RULES: &[Rule] = &[
                 g.sm.scheduler != SchedulerPolicy::Ccws,
                 "any but ccws",
                 "for cache-conscious scheduling",
+            )
+        },
+    },
+    Rule {
+        key: "sm.memory_order",
+        with: &[],
+        broken: |g| {
+            architecture_research(
+                g.sm.memory_order == MemoryOrder::InOrder,
+                MemoryOrder::InOrder.name(),
+                "for accesses that pass each other",
             )
         },
     },

@@ -393,6 +393,11 @@ fn components_that_are_not_compiled_in_are_refused_by_their_feature() {
     for (setting, compiled, feature) in [
         ("noc.topology=ideal", architecture, "architecture-research"),
         ("noc.topology=mesh", architecture, "architecture-research"),
+        (
+            "sm.memory_order=out_of_order",
+            architecture,
+            "architecture-research",
+        ),
         ("sm.scheduler=ccws", architecture, "architecture-research"),
         ("l1.prefetch=stride", cache, "cache-research"),
         ("l1.perfect=true", architecture, "architecture-research"),

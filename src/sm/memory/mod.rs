@@ -6,6 +6,7 @@
 //! miss leaves a *flight* that replies complete (`reply`).
 
 mod agu;
+mod aside;
 pub mod banks;
 pub mod coalesce;
 mod lines;
@@ -26,6 +27,7 @@ use crate::sm::SUB_CORES;
 use crate::sm::cores::subcore::SubCore;
 use crate::sm::cores::warp::{Local, PENDING};
 use crate::stats::LsuStats;
+use aside::Aside;
 use bincode::{Decode, Encode};
 use miss_port::{MissPort, Stage};
 
@@ -121,13 +123,14 @@ pub struct Lsu<S> {
     store_credits_max: i32,
     frontend: Local,
     queue_entries: usize,
+    aside: Aside,
 }
 
 crate::engine::state! {
     Lsu<S> where [S: crate::engine::State] {
         units: [port],
         values: [next, stats, free, last, stuck, stuck_since, stuck_on, flights, free_flights, bypass_left, store_credits],
-        left: [store_credits_max, frontend, queue_entries],
+        left: [store_credits_max, frontend, queue_entries, aside],
     }
 }
 
@@ -165,6 +168,7 @@ impl<S: Stage> Lsu<S> {
             store_credits_max: i32::from(spec.lsu.store_credits),
             frontend: Local::from(spec.lsu.frontend_cycles),
             queue_entries: usize::from(spec.lsu.queue_entries),
+            aside: Aside::new(spec),
         }
     }
 
@@ -195,6 +199,13 @@ impl<S: Stage> Lsu<S> {
                     Some(_) => format!("{:?}", self.stuck_on),
                     None => "nothing".into(),
                 }
+            ));
+        }
+        if self.aside.waits() {
+            out.push(format!(
+                "SM {}: {} accesses stepped aside in front of L1",
+                sm.0,
+                self.aside.len()
             ));
         }
         if self.port.holds() {

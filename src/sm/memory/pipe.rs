@@ -18,7 +18,10 @@ impl<S: Stage> Sm<S> {
             let at = self.cycle(now);
             self.memory.lsu.port.resume(at, &mut self.memory.requests);
         }
-        self.shared_pipe(now, cx);
+        if !self.retry_aside(now, cx) {
+            self.shared_pipe(now, cx);
+        }
+        self.memory.lsu.plan_aside();
         self.plan_port();
     }
 
@@ -61,6 +64,9 @@ impl<S: Stage> Sm<S> {
                 self.memory.lsu.last = k;
                 self.left_queue(k, entry, now, cx);
                 self.memory.lsu.plan(&self.cores.subs);
+            }
+            Progress::Stuck(_, until) if self.memory.lsu.aside.has_room() => {
+                self.step_aside(k, entry, until, now);
             }
             Progress::Stuck(on, until) => {
                 self.cores.subs[k].queue.push_front(entry);
@@ -125,15 +131,33 @@ impl<S: Stage> Sm<S> {
         now: Local,
         cx: &mut Cx<P>,
     ) {
-        let slot = usize::from(entry.warp);
-        let program = &cx.programs[usize::from(entry.program)].program;
-        let op = program.ops[entry.op as usize];
+        self.queue_has_room(k, now);
+        self.left_pipe(k, entry, now, cx);
+    }
+
+    /// Sub-core `k` may issue memory instructions again.
+    #[inline(always)]
+    pub(super) fn queue_has_room(&mut self, k: usize, now: Local) {
         let sub = &mut self.cores.subs[k];
         if sub.pipe_free[Pipe::Lsu as usize] == PENDING {
             sub.pipe_free[Pipe::Lsu as usize] = now;
             sub.next = sub.next.min(now);
         }
-        sub.spare.push(entry);
+    }
+
+    /// `entry`, which is in no queue any more, is done with the pipe.
+    #[inline(always)]
+    pub(super) fn left_pipe<P: Probe>(
+        &mut self,
+        k: usize,
+        entry: Box<Queued>,
+        now: Local,
+        cx: &mut Cx<P>,
+    ) {
+        let slot = usize::from(entry.warp);
+        let program = &cx.programs[usize::from(entry.program)].program;
+        let op = program.ops[entry.op as usize];
+        self.cores.subs[k].spare.push(entry);
         let store = op.kind == OpKind::Memory
             && matches!(program.mems[usize::from(op.mem)].kind, MemKind::Store);
         let read = if store {
@@ -197,7 +221,8 @@ impl<S: Stage> Sm<S> {
     }
 
     /// Global memory: every line through L1 or straight to L2.
-    fn global_access<P: Probe>(
+    #[inline(always)]
+    pub(super) fn global_access<P: Probe>(
         &mut self,
         entry: &mut Queued,
         now: Local,

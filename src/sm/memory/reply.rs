@@ -39,7 +39,11 @@ impl<S: Stage> Sm<S> {
             }
             to => unreachable!("a reply for {to:?} came to an SM"),
         }
-        if self.memory.lsu.stuck.is_some() || self.memory.lsu.port.holds() {
+        self.memory.lsu.aside.may_go(now);
+        if self.memory.lsu.stuck.is_some()
+            || self.memory.lsu.aside.waits()
+            || self.memory.lsu.port.holds()
+        {
             self.memory.lsu.next = self.memory.lsu.next.min(now);
         }
     }
