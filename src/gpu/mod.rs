@@ -11,10 +11,11 @@
 //! is for one thread while the rest waits at the barrier (see [`crate::engine::Team::barrier`]); it says "serial".
 
 mod mesh;
+mod quantum;
 mod state;
 mod translation;
 
-use crate::config::{GpuSpec, NocTopology};
+use crate::config::GpuSpec;
 use crate::engine::{Cycle, Deal};
 use crate::error::Error;
 use crate::ids::{ChannelId, GpcId, SliceId, SmId};
@@ -29,6 +30,7 @@ use translation::Translation;
 
 pub use crate::stats::ChipCounters;
 pub use crate::stats::tlb::TlbStats;
+pub use quantum::quantum;
 
 struct SmUnit<P> {
     sm: Sm,
@@ -122,22 +124,6 @@ fn build<T: Send>(count: u16, threads: usize, make: impl Fn(u16) -> T + Sync) ->
         }
         all
     })
-}
-
-/// The longest quantum that `spec` allows: no message between shards is faster.
-pub fn quantum(spec: &GpuSpec) -> Cycle {
-    let mut q = Cycle::from(match spec.noc.topology {
-        NocTopology::Mesh => spec.noc.mesh_interface_latency,
-        _ => spec.noc.request_latency.min(spec.noc.reply_latency),
-    });
-    q = q.min(Cycle::from(spec.launch.cta_start) + Cycle::from(spec.launch.cta_end));
-    if spec.l2.two_copies() {
-        q = q.min(Cycle::from(spec.noc.far_extra) / 2);
-    }
-    if spec.tlb.enabled {
-        q = q.min(Cycle::from(spec.tlb.gpc_latency));
-    }
-    q.max(1)
 }
 
 impl<P: Probe + Sync> Gpu<P> {

@@ -7,7 +7,6 @@ use crate::mem::Line;
 #[derive(Clone, Debug)]
 pub struct Prefetcher;
 
-#[allow(clippy::unused_self, reason = "the interface of the other build")]
 impl Prefetcher {
     /// Nothing.
     pub fn new(_: &L1Spec) -> Self {

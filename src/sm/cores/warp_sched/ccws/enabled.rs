@@ -2,9 +2,8 @@
 
 use super::scores::Scores;
 use crate::config::{GpuSpec, SchedulerPolicy};
-use crate::mem::Line;
 use crate::mem::cache::SmallTags;
-use crate::mem::l1::L1;
+use crate::mem::{Line, l1::L1};
 use crate::sm::SUB_CORES;
 use crate::sm::cores::warp::Local;
 use crate::sm::cores::warp_sched::WARPS_MAX;
