@@ -90,7 +90,7 @@ fn slice(c: &mut Criterion) {
     ];
     for (name, kind, lines) in cases {
         group.bench_function(name, |b| {
-            let mut slice = Slice::new(&spec.l2, spec.noc.header_bytes);
+            let mut slice = Slice::new(&spec.l2, &spec.noc);
             let mut actions = Vec::new();
             let mut now = 0;
             b.iter(|| {

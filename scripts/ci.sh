@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-features=(cache-research dram-research gpu-profiling-research memory-divergence-research memory-research micro-benchmarking studies)
+features=(architecture-research cache-research dram-research gpu-profiling-research memory-divergence-research
+    memory-research micro-benchmarking studies)
 
 # A bare machine may lack a C compiler and make, which the compression libraries and the allocator need, and
 # valgrind, which counts instructions.

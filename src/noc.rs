@@ -5,8 +5,12 @@
 //! port no earlier than it came and needs at least a quantum from end to end. Where the chip has a
 //! request coalescer, it lies between a GPC's ports: requests that join another have passed the GPC's
 //! port, and the one reply is copied behind it, in front of the ports that a few SMs share (CPCs).
+//!
+//! With `noc.topology` = "ideal" ports have no width, and only latencies are left; a [`mesh`] takes the place of all ports
+//! but those of SMs and slices.
 
 mod coalescer;
+pub mod mesh;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +18,7 @@ use crate::config::{GpuSpec, NocSpec};
 use crate::engine::{Cycle, Port, put_in_order};
 use crate::ids::{GpcId, SliceId, SmId};
 use crate::mem::addr_map::AddrMap;
-use crate::mem::{Line, Reply, Request, RequestKind, SectorMask};
+use crate::mem::{Line, Reply, Request, RequestKind, SectorMask, noc_port};
 use crate::probe::Probe;
 use crate::stats::NocStats;
 use coalescer::Coalescer;
@@ -162,6 +166,7 @@ impl GpcPorts {
     /// The ports of GPC `gpc`.
     pub fn new(gpc: GpcId, spec: &GpuSpec, topology: &Topology) -> Self {
         let sms = topology.sms_of[gpc.index()].len();
+        let port = |width| noc_port(&spec.noc, width);
         let cpc_sms = usize::from(spec.noc.cpc_sms);
         let cpcs = if cpc_sms > 0 {
             sms.div_ceil(cpc_sms)
@@ -170,11 +175,11 @@ impl GpcPorts {
         };
         GpcPorts {
             gpc,
-            request_port: Port::new(spec.noc.gpc_request_bytes_per_cycle),
-            reply_port: Port::new(spec.noc.gpc_reply_bytes_per_cycle),
-            cpc_ports: vec![Port::new(spec.noc.cpc_reply_bytes_per_cycle); cpcs],
+            request_port: port(spec.noc.gpc_request_bytes_per_cycle),
+            reply_port: port(spec.noc.gpc_reply_bytes_per_cycle),
+            cpc_ports: vec![port(spec.noc.cpc_reply_bytes_per_cycle); cpcs],
             cpc_sms,
-            sm_ports: vec![Port::new(spec.noc.sm_reply_bytes_per_cycle); sms],
+            sm_ports: vec![port(spec.noc.sm_reply_bytes_per_cycle); sms],
             coalescer: Coalescer::new(&spec.noc),
             merged: Vec::new(),
             order: Vec::new(),

@@ -71,7 +71,30 @@ const CASES: &[Case] = &[
             "synth:sgemm?m=128&n=128&k=64",
         ],
     },
+    Case {
+        gpu: "v100",
+        sets: COMPONENTS,
+        inputs: &[
+            "synth:sgemm?m=128&n=128&k=64",
+            "synth:copy?bytes=256KiB",
+            "synth:sgemm?m=128&n=128&k=64",
+        ],
+    },
 ];
+
+/// Components with a state, in builds that have all of them.
+const COMPONENTS: &[&str] = match cfg!(all(
+    feature = "architecture-research",
+    feature = "cache-research"
+)) {
+    true => &[
+        "noc.topology=mesh",
+        "noc.sm_reply_bytes_per_cycle=1",
+        "sm.scheduler=ccws",
+        "l1.prefetch=stride",
+    ],
+    false => &["sm.scheduler=gto"],
+};
 
 impl Case {
     fn open(&self) -> (Session, Workload) {

@@ -1,6 +1,7 @@
 //! Every key of the configuration does something: two legal values of it make the machine do different things on some
 //! small workload, or `config::inert` says why not.
 
+use super::support::traced::warps_of;
 use phantom_gpu::config::field::Kind;
 use phantom_gpu::config::{self, KeyDoc};
 use phantom_gpu::error::Result;
@@ -54,10 +55,26 @@ const SHARED: &str = "synth:smem?grid=2&block=256&ways=4&iters=4";
 const WRITES: &str = "synth:init?bytes=2MiB";
 const MIXED: &str = "synth:triad?bytes=1MiB&width=16";
 
+/// Loops whose loads walk on.
+const STRIDES: &[&str] = &[
+    "synth:sweep?bytes=512KiB&total=256KiB&grid=16&block=512",
+    "synth:sgemm?m=128&n=128&k=512",
+];
+
 /// An L2 of 768 KiB, so that lines are written back while the kernel runs.
 const SMALL_L2: &[&str] = &["l2.bytes=786432", "dram.write_idle=64"];
 /// An L1 of 64 lines in sets of 4.
 const TINY_L1: &[&str] = &[
+    "l1.ways=4",
+    "l1.unified_bytes=8192",
+    "l1.carveouts_kib=[0]",
+    "smem.per_cta_bytes_max=0",
+    "gpu.sms=8",
+    "gpu.gpcs=2",
+];
+/// The same under a scheduler that learns what it drives out.
+const CCWS: &[&str] = &[
+    "sm.scheduler=ccws",
     "l1.ways=4",
     "l1.unified_bytes=8192",
     "l1.carveouts_kib=[0]",
@@ -189,6 +206,29 @@ const PROBES: &[Probe] = &[
         &["sm.scheduler=two_level"],
         &[SGEMM],
     ),
+    with(
+        "sm.memory_order",
+        "v100",
+        &["l1.mshrs=8", "gpu.sms=8", "gpu.gpcs=2"],
+        &[GATHER],
+    ),
+    with(
+        "lsu.replay_entries",
+        "v100",
+        &[
+            "sm.memory_order=out_of_order",
+            "l1.mshrs=8",
+            "gpu.sms=8",
+            "gpu.gpcs=2",
+        ],
+        &[GATHER],
+    ),
+    with(
+        "sm.ccws.",
+        "v100",
+        CCWS,
+        &["synth:gather?span=16KiB&per=32&grid=32&block=512"],
+    ),
     probe(
         "sm.regfile.",
         "v100",
@@ -274,6 +314,19 @@ const PROBES: &[Probe] = &[
         TINY_L1,
         &["synth:gather?span=16KiB&per=8&grid=16"],
     ),
+    with(
+        "l1.stride.",
+        "v100",
+        &[
+            "l1.prefetch=stride",
+            "l1.stride.entries=16",
+            "l1.stride.ways=4",
+            "gpu.sms=8",
+            "gpu.gpcs=2",
+        ],
+        STRIDES,
+    ),
+    probe("l1.prefetch", "v100", STRIDES),
     with("l2.replacement", "v100", SMALL_L2, &[GATHER]),
     with(
         "tlb.",
@@ -283,6 +336,12 @@ const PROBES: &[Probe] = &[
     ),
     with("tlb.enabled", "v100", &[], &[PAGES]),
     probe("noc.", "h100-sxm", &[GATHER, L2_ONLY, WRITES]),
+    with(
+        "noc.mesh_",
+        "v100",
+        &["noc.topology=mesh", "gpu.sms=8", "gpu.gpcs=2"],
+        &[GATHER, WRITES],
+    ),
     probe("l2.", "a100-80", &[GATHER, L2_ONLY, WRITES, COPY]),
     probe(
         "l2.atomic",
@@ -342,6 +401,27 @@ const PROBES: &[Probe] = &[
     ),
 ];
 
+/// Keys of components that some builds refuse to turn on, and whether this one has them.
+const COMPONENTS: &[(&str, bool)] = &[
+    ("tlb.", cfg!(feature = "memory-research")),
+    ("noc.topology", ARCHITECTURE),
+    ("noc.mesh_", ARCHITECTURE),
+    ("l1.perfect", ARCHITECTURE),
+    ("l2.perfect", ARCHITECTURE),
+    ("dram.perfect", ARCHITECTURE),
+    ("sm.ccws.", ARCHITECTURE),
+    ("sm.memory_order", ARCHITECTURE),
+    ("lsu.replay_entries", ARCHITECTURE),
+    ("l1.prefetch", cfg!(feature = "cache-research")),
+    ("l1.stride.", cfg!(feature = "cache-research")),
+];
+const ARCHITECTURE: bool = cfg!(feature = "architecture-research");
+
+fn compiled_in(key: &str) -> bool {
+    let mut of = COMPONENTS.iter().filter(|(keys, _)| key.starts_with(keys));
+    of.all(|(_, compiled)| *compiled)
+}
+
 fn probe_of(key: &str) -> &'static Probe {
     let matching = PROBES.iter().filter(|p| key.starts_with(p.keys));
     matching
@@ -349,42 +429,12 @@ fn probe_of(key: &str) -> &'static Probe {
         .unwrap_or_else(|| panic!("{key}: no workload shows this key; add one to PROBES"))
 }
 
-/// The lines of one warp: `text` sixteen times, each with its place.
-fn warp(ops: &[&str]) -> String {
-    let mut text = String::new();
-    let rounds = 16;
-    writeln!(text, "insts = {}", rounds * ops.len() + 1).unwrap();
-    for at in 0..rounds * ops.len() {
-        writeln!(text, "{:04x} {}", at * 16, ops[at % ops.len()]).unwrap();
-    }
-    writeln!(
-        text,
-        "{:04x} ffffffff 0 EXIT 0 0\n",
-        rounds * ops.len() * 16
-    )
-    .unwrap();
-    text
-}
-
-/// A traced kernel of four warps that all execute `ops`.
+/// A traced kernel of four warps that all execute `ops` sixteen times, each time at other program counters.
 fn traced(ops: &[&str]) -> Workload {
-    let mut text = String::from(
-        "-kernel name = ops\n-kernel id = 1\n-grid dim = (1,1,1)\n-block dim = (128,1,1)\n\
-         -shmem = 0\n-nregs = 64\n-binary version = 80\n-cuda stream id = 0\n\
-         -shmem base_addr = 0x00007f0000000000\n-local mem base_addr = 0x00007f0001000000\n\
-         -nvbit version = 1.5.5\n-accelsim tracer version = 4\n-enable lineinfo = 0\n\n\
-         #traces format = [line_num] PC mask dest_num [reg_dests] opcode src_num [reg_srcs] \
-         mem_width [adrrescompress?] [mem_addresses]\n\n#BEGIN_TB\n\nthread block = 0,0,0\n\n",
-    );
-    for number in 0..4 {
-        writeln!(text, "warp = {number}\n{}", warp(ops).trim_end()).unwrap();
-        text.push('\n');
-    }
-    text.push_str("#END_TB\n");
+    let ops: Vec<String> = ops.repeat(16).into_iter().map(str::to_owned).collect();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("kernel-1.traceg");
-    std::fs::write(&path, text).unwrap();
-    phantom_gpu::trace::open::open(path.to_str().unwrap()).unwrap()
+    let path = warps_of(folder.path(), &vec![ops; 4], usize::MAX);
+    phantom_gpu::trace::open::open(&path).unwrap()
 }
 
 /// The workload of a probe: a generated kernel, or one of the kinds that generators do not make.
@@ -554,8 +604,7 @@ fn every_key_has_an_effect_or_a_reason() {
     let docs = config::key_docs();
     let wrong: Vec<String> = docs
         .par_iter()
-        // A build without address translation refuses to turn it on.
-        .filter(|doc| cfg!(feature = "memory-research") || !doc.key.starts_with("tlb."))
+        .filter(|doc| compiled_in(&doc.key))
         .filter_map(|doc| {
             let reason = config::inert::reason(&doc.key);
             let (alive, tried) = alive(doc);

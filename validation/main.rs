@@ -10,6 +10,8 @@ mod calibrate;
 mod checkpoint;
 mod cli;
 mod compare;
+#[cfg(feature = "architecture-research")]
+mod components;
 mod docs;
 mod dram_anchors;
 #[cfg(feature = "micro-benchmarking")]
@@ -19,6 +21,8 @@ mod liveness;
 mod microbench;
 mod model;
 mod pages;
+#[cfg(feature = "cache-research")]
+mod prefetch;
 mod ptx;
 mod ptx_application;
 mod ptx_faults;

@@ -57,6 +57,31 @@ const TRANSLATION: &[&str] = match cfg!(feature = "memory-research") {
     false => &["tlb.l1_entries=1 tlb.l1_ways=1"],
 };
 
+/// Of components, in builds that have them.
+const COMPONENTS: &[&str] = match cfg!(feature = "architecture-research") {
+    true => &[
+        "noc.topology=ideal",
+        "noc.topology=mesh noc.mesh_link_bytes=1 noc.mesh_node_sms=7",
+        "noc.topology=mesh noc.mesh_columns=1 noc.mesh_interface_latency=1",
+        "sm.scheduler=ccws sm.ccws.throttle=1000",
+        "l1.perfect=true",
+        "l2.perfect=true noc.topology=mesh",
+        "dram.perfect=true",
+        "sm.memory_order=out_of_order lsu.replay_entries=1",
+        "sm.memory_order=out_of_order lsu.replay_entries=64",
+    ],
+    false => &["noc.mesh_columns=1"],
+};
+
+/// The prefetcher of L1, in builds that have it.
+const PREFETCH: &[&str] = match cfg!(feature = "cache-research") {
+    true => &[
+        "l1.prefetch=stride l1.stride.threshold=1 l1.stride.degree=64 l1.stride.entries=16",
+        "l1.prefetch=stride l1.stride.distance=1",
+    ],
+    false => &["l1.stride.distance=1"],
+};
+
 /// Groups of settings; a configuration takes some of the groups, and one line of each.
 const SETTINGS: &[&[&str]] = &[
     &[
@@ -86,6 +111,8 @@ const SETTINGS: &[&[&str]] = &[
     &["l1.local_write=through", "l1.local_write=back"],
     &["l1.enabled=false"],
     TRANSLATION,
+    COMPONENTS,
+    PREFETCH,
     &[
         "l1.carveouts_kib=[0] smem.per_cta_bytes_max=0 smem.reserved_per_cta_bytes=0 l1.unified_bytes=8192 l1.ways=4",
         "l1.carveouts_kib=[0] smem.per_cta_bytes_max=0 smem.reserved_per_cta_bytes=0 l1.unified_bytes=1024 l1.ways=1",

@@ -2,8 +2,9 @@
 
 use super::GpuSpec;
 use super::declare::{choice, section};
-use super::rules::{Broken, Rule, unless};
+use super::rules::{Broken, Rule, architecture_research, unless};
 use super::sm::power_of_two;
+use crate::mem::cache::prefetch;
 use crate::mem::cache::replace::Replace;
 use crate::mem::{LINE_BYTES, SECTOR_BYTES};
 
@@ -20,6 +21,8 @@ section! {
         pub agu_interval_uniform: u8 = Cycles(1, 64),
         /// Cycles between two instructions that the SM's shared pipe takes from any sub-core.
         pub issue_interval: u8 = Cycles(1, 64),
+        /// Refused accesses that step aside at most (`sm.memory_order = "out_of_order"`).
+        pub replay_entries: u8 = Count(1, 64),
         /// Issue to the earliest entry into the shared pipe.
         pub frontend_cycles: u16 = Cycles(1, 200),
         /// Store, issue to source operands read (write-after-read release), 32-bit data.
@@ -128,11 +131,40 @@ choice! {
     }
 }
 
+choice! {
+    /// What L1 asks for before it is needed.
+    pub enum L1Prefetch {
+        /// Nothing.
+        None = "none",
+        /// What lies a stride and more ahead of the loads of a warp at a program counter (feature cache-research).
+        Stride = "stride",
+    }
+}
+
+section! {
+    /// `[l1.stride]`: the prefetcher of L1 (`prefetch = "stride"`).
+    pub struct StrideSpec {
+        /// Loads of warps that its table knows.
+        pub entries: u16 = Count(1, 1 << 15),
+        /// Entries of a set of the table.
+        pub ways: u16 = Count(1, 1 << 10),
+        /// How often in a row a stride must have come again.
+        pub threshold: u16 = Count(1, 1000),
+        /// Accesses for which each access prefetches.
+        pub degree: u8 = Count(1, 64),
+        /// How many accesses ahead the first of them is.
+        pub distance: u16 = Count(1, 1000),
+    }
+}
+
 section! {
     /// `[l1]`: L1 data cache, sectored, unified with shared memory.
     pub struct L1Spec {
         /// Global loads use L1 at all.
         pub enabled: bool = Flag,
+        /// Every load finds its data in L1, those that would pass it by as well, and local memory never leaves it; other
+        /// stores and atomics are as ever (feature architecture-research).
+        pub perfect: bool = Flag,
         /// L1 and shared memory together, bytes.
         pub unified_bytes: u32 = Bytes(1 << 10, 1 << 24),
         /// Possible shared-memory carve-outs, KiB, ascending.
@@ -147,6 +179,10 @@ section! {
         pub set_hash: SetHash = Name(SetHash::NAMES),
         /// Which line of a full set goes.
         pub replacement: Replacement = Name(Replacement::NAMES),
+        /// Prefetcher.
+        pub prefetch: L1Prefetch = Name(L1Prefetch::NAMES),
+        /// `[l1.stride]`.
+        pub stride: StrideSpec = Section,
         /// When storage is taken.
         pub allocate: AllocatePolicy = Name(AllocatePolicy::NAMES),
         /// Store policy.
@@ -176,6 +212,11 @@ section! {
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
+        key: "l1.perfect",
+        with: &[],
+        broken: |g| architecture_research(!g.l1.perfect, "false", "for a perfect L1"),
+    },
+    Rule {
         key: "l1.unified_bytes",
         with: &["l1.line_bytes"],
         broken: |g| whole_lines(&g.l1),
@@ -189,6 +230,29 @@ pub(super) const RULES: &[Rule] = &[
         key: "l1.replacement",
         with: &[],
         broken: |g| compiled_in(g.l1.replacement),
+    },
+    Rule {
+        key: "l1.prefetch",
+        with: &[],
+        broken: |g| {
+            unless(
+                prefetch::COMPILED || g.l1.prefetch == L1Prefetch::None,
+                || "none in this build".to_owned(),
+                "build with `--features cache-research` for a prefetcher",
+            )
+        },
+    },
+    Rule {
+        key: "l1.stride.entries",
+        with: &["l1.stride.ways"],
+        broken: |g| {
+            let ways = g.l1.stride.ways;
+            unless(
+                g.l1.stride.entries.is_multiple_of(ways),
+                || format!("a multiple of l1.stride.ways = {ways}"),
+                "sets have the same number of entries",
+            )
+        },
     },
     Rule {
         key: "l1.carveouts_kib",

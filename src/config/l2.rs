@@ -2,7 +2,7 @@
 
 use super::declare::{choice, section};
 use super::l1::{Replacement, compiled_in};
-use super::rules::{Broken, Rule, unless};
+use super::rules::{Broken, Rule, architecture_research, unless};
 use super::sm::power_of_two;
 use super::{GpuSpec, units};
 use crate::mem::{LINE_BYTES, SECTOR_BYTES};
@@ -35,6 +35,8 @@ section! {
         pub replicate_far: bool = Flag,
         /// Ways.
         pub ways: u16 = Count(1, 256),
+        /// Every access hits, whatever was there before; nothing is written back (feature architecture-research).
+        pub perfect: bool = Flag,
         /// Which line of a full set goes.
         pub replacement: Replacement = Name(Replacement::NAMES),
         /// Percent of the ways of a set whose lines may be dirty, one way at least; when one more is written, another is
@@ -92,6 +94,11 @@ impl L2Spec {
 }
 
 pub(super) const RULES: &[Rule] = &[
+    Rule {
+        key: "l2.perfect",
+        with: &[],
+        broken: |g| architecture_research(!g.l2.perfect, "false", "for a perfect L2"),
+    },
     Rule {
         key: "l2.replacement",
         with: &[],

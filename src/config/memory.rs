@@ -1,7 +1,7 @@
 //! The DRAM behind L2.
 
 use super::declare::{choice, section};
-use super::rules::{Rule, unless};
+use super::rules::{Rule, architecture_research, unless};
 
 choice! {
     /// DRAM speed grades; their numbers are in `mem/dram/spec`.
@@ -141,6 +141,9 @@ section! {
         pub simple: bool = Flag,
         /// Core cycles of the fixed latency when `simple`.
         pub simple_latency: u16 = Cycles(1, 20_000),
+        /// Every read takes what a read of an open row takes in an idle channel, however many there are (feature
+        /// architecture-research).
+        pub perfect: bool = Flag,
         /// Standard, e.g. `HBM2_2000`.
         pub standard: DramStandard = Name(DramStandard::NAMES),
         /// Channels (GDDR) or pseudo-channels (HBM); L2 slices are dealt to them in order.
@@ -194,6 +197,22 @@ impl MemorySpec {
 }
 
 pub(super) const RULES: &[Rule] = &[
+    Rule {
+        key: "dram.perfect",
+        with: &[],
+        broken: |g| architecture_research(!g.dram.perfect, "false", "for a perfect DRAM"),
+    },
+    Rule {
+        key: "dram.perfect",
+        with: &["dram.simple"],
+        broken: |g| {
+            unless(
+                !(g.dram.perfect && g.dram.simple),
+                || "false with dram.simple = true".to_owned(),
+                "both say what a read takes; choose one",
+            )
+        },
+    },
     Rule {
         key: "dram.write_high",
         with: &["dram.write_queue"],

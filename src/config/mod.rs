@@ -32,17 +32,21 @@ pub mod units;
 
 pub use gpu::{Architecture, GpuSpec};
 pub use l1::{
-    AllocatePolicy, L1Spec, LocalWritePolicy, LsuSpec, Replacement, SetHash, SmemSpec, WritePolicy,
+    AllocatePolicy, L1Prefetch, L1Spec, LocalWritePolicy, LsuSpec, Replacement, SetHash, SmemSpec,
+    StrideSpec, WritePolicy,
 };
 pub use l2::{L2Spec, SliceHash};
 pub use launch::LaunchSpec;
 pub use memory::{DramMap, DramPage, DramRefresh, DramScheduler, DramStandard, MemorySpec};
-pub use noc::NocSpec;
+pub use noc::{NocSpec, NocTopology};
 pub use sm::{
-    ConstCacheSpec, DependencePolicy, FetchSpec, LatencySpec, PipeSpec, RegfileSpec,
-    SchedulerPolicy, SmSpec, TensorLatency, TensorSpec,
+    CcwsSpec, ConstCacheSpec, DependencePolicy, FetchSpec, LatencySpec, MemoryOrder, PipeSpec,
+    RegfileSpec, SchedulerPolicy, SmSpec, TensorLatency, TensorSpec,
 };
 pub use tlb::{PageSize, TlbSpec};
+
+/// Whether the machine's components for feature `architecture-research` are compiled in.
+pub const ARCHITECTURE_RESEARCH: bool = cfg!(feature = "architecture-research");
 
 use crate::error::Result;
 use crate::hash::ContentHash;

@@ -1,17 +1,32 @@
 //! The hierarchical crossbar between SMs and L2 slices.
 
-use super::declare::section;
-use super::rules::{Rule, unless};
+use super::declare::{choice, section};
+use super::rules::{Rule, architecture_research, unless};
 
 /// Reads that may join an entry of the request coalescer in any configuration: an entry then fills a line of the
 /// host's cache. A limit of the host, not of hardware.
 pub const COALESCER_JOINS_MAX: u16 = 6;
 
+choice! {
+    /// What lies between SMs and L2 slices.
+    pub enum NocTopology {
+        /// The hierarchical crossbar of the chip.
+        Crossbar = "crossbar",
+        /// The crossbar with ports of any width: its latencies, and no message waits for another (feature architecture-research).
+        Ideal = "ideal",
+        /// A two-dimensional mesh with XY routing for requests and one for replies (feature architecture-research).
+        Mesh = "mesh",
+    }
+}
+
 section! {
     /// `[noc]`. One way: SM port, CPC port (replies), GPC port, crossbar, slice port, each with a
     /// bandwidth; latencies add up to `request_latency` (or `reply_latency`) plus the offsets of the
-    /// GPC, the slice and the far partition.
+    /// GPC, the slice and the far partition. In a mesh the ports of GPCs and CPCs, the coalescer and these
+    /// latencies have no part; the ports of SMs and slices are its entries and exits.
     pub struct NocSpec {
+        /// What lies between SMs and slices.
+        pub topology: NocTopology = Name(NocTopology::NAMES),
         /// SM port to slice, unloaded, nearest GPC and slice.
         pub request_latency: u16 = Cycles(20, 4000),
         /// Slice to SM, unloaded, nearest.
@@ -42,10 +57,33 @@ section! {
         pub coalescer_ways: u16 = Count(1, 1024),
         /// Reads that may join one that is under way.
         pub coalescer_joins: u16 = Count(0, COALESCER_JOINS_MAX as u64),
+        /// Mesh: nodes of a row; 0: as many as make it nearest to a square.
+        pub mesh_columns: u16 = Count(0, 1024),
+        /// Mesh: SMs that share a node, taken GPC by GPC.
+        pub mesh_node_sms: u16 = Count(1, 1024),
+        /// Mesh: slices that share a node, taken in order.
+        pub mesh_node_slices: u16 = Count(1, 1024),
+        /// Mesh: bytes that a link moves in a cycle and direction.
+        pub mesh_link_bytes: u16 = Bytes(1, 4096),
+        /// Mesh: from the head of a message in a router to its head in the next one, unloaded.
+        pub mesh_hop_latency: u16 = Cycles(1, 200),
+        /// Mesh: what a message takes beside its hops and its length, into the mesh and out of it.
+        pub mesh_interface_latency: u16 = Cycles(1, 2000),
     }
 }
 
 pub(super) const RULES: &[Rule] = &[
+    Rule {
+        key: "noc.topology",
+        with: &[],
+        broken: |g| {
+            architecture_research(
+                g.noc.topology == NocTopology::Crossbar,
+                NocTopology::Crossbar.name(),
+                "for other interconnects",
+            )
+        },
+    },
     Rule {
         key: "noc.coalescer_entries",
         with: &["noc.coalescer_ways"],

@@ -36,6 +36,16 @@ pub fn unless(
     })
 }
 
+/// Nothing when a key has the `value` that is `shipped`, or this build has the components of feature `architecture-research`; else
+/// the refusal, which ends in their `purpose`.
+pub fn architecture_research(shipped: bool, value: &str, purpose: &str) -> Option<Broken> {
+    unless(
+        super::ARCHITECTURE_RESEARCH || shipped,
+        || format!("{value} in this build"),
+        format!("build with `--features architecture-research` {purpose}"),
+    )
+}
+
 /// All rules, section by section.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     let sections = [

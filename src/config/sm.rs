@@ -2,7 +2,7 @@
 
 use super::GpuSpec;
 use super::declare::{choice, section};
-use super::rules::{Broken, Rule, unless};
+use super::rules::{Broken, Rule, architecture_research, unless};
 
 /// Sub-cores of an SM: all parts since Volta have four, and the model of the SM is built for them.
 pub const SUB_CORES: u8 = 4;
@@ -26,6 +26,9 @@ choice! {
         BarrierAware = "barrier_aware",
         /// First the warps with the fewest memory instructions that wait for L2; then as `gto`.
         MissAware = "miss_aware",
+        /// Cache-conscious: warps that lose lines of L1 which they had brought keep others from loading; then as `gto`
+        /// (feature architecture-research).
+        Ccws = "ccws",
     }
 }
 
@@ -36,6 +39,16 @@ choice! {
         Auto = "auto",
         /// Always the scoreboard.
         Scoreboard = "scoreboard",
+    }
+}
+
+choice! {
+    /// Whether memory instructions pass each other in the pipe that sub-cores share.
+    pub enum MemoryOrder {
+        /// One that L1 refuses stops those behind it.
+        InOrder = "in_order",
+        /// It steps aside, and others pass it (feature architecture-research).
+        OutOfOrder = "out_of_order",
     }
 }
 
@@ -62,6 +75,10 @@ section! {
         pub scheduler: SchedulerPolicy = Name(SchedulerPolicy::NAMES),
         /// Active set of the two-level scheduler, warps of a sub-core.
         pub two_level_active_warps: u8 = Count(1, WARPS_PER_SUB_CORE_MAX as u64),
+        /// `[sm.ccws]`.
+        pub ccws: CcwsSpec = Section,
+        /// Order of memory instructions in the shared pipe; results come in any order.
+        pub memory_order: MemoryOrder = Name(MemoryOrder::NAMES),
         /// Dependence mechanism.
         pub dependence: DependencePolicy = Name(DependencePolicy::NAMES),
         /// `[sm.regfile]`.
@@ -72,6 +89,20 @@ section! {
         pub latency: LatencySpec = Section,
         /// `[sm.tensor]`.
         pub tensor: TensorSpec = Section,
+    }
+}
+
+section! {
+    /// `[sm.ccws]`: cache-conscious scheduling (`scheduler = "ccws"`).
+    pub struct CcwsSpec {
+        /// Lines that a warp has lost whose tags are kept.
+        pub victim_entries: u16 = Count(1, 1024),
+        /// Entries of a set of these tags.
+        pub victim_ways: u16 = Count(1, 1024),
+        /// Score of a warp that loses nothing; a higher one falls to it by one a cycle.
+        pub base_score: u16 = Count(1, 60_000),
+        /// How many times its share of the instructions a lost line counts.
+        pub throttle: u16 = Count(1, 1000),
     }
 }
 
@@ -275,6 +306,40 @@ section! {
 }
 
 pub(super) const RULES: &[Rule] = &[
+    Rule {
+        key: "sm.scheduler",
+        with: &[],
+        broken: |g| {
+            architecture_research(
+                g.sm.scheduler != SchedulerPolicy::Ccws,
+                "any but ccws",
+                "for cache-conscious scheduling",
+            )
+        },
+    },
+    Rule {
+        key: "sm.memory_order",
+        with: &[],
+        broken: |g| {
+            architecture_research(
+                g.sm.memory_order == MemoryOrder::InOrder,
+                MemoryOrder::InOrder.name(),
+                "for accesses that pass each other",
+            )
+        },
+    },
+    Rule {
+        key: "sm.ccws.victim_entries",
+        with: &["sm.ccws.victim_ways"],
+        broken: |g| {
+            let ways = g.sm.ccws.victim_ways;
+            unless(
+                g.sm.ccws.victim_entries.is_multiple_of(ways),
+                || format!("a multiple of sm.ccws.victim_ways = {ways}"),
+                "sets have the same number of entries",
+            )
+        },
+    },
     Rule {
         key: "sm.warps_max",
         with: &["sm.sub_cores"],

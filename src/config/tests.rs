@@ -385,3 +385,35 @@ fn a_policy_that_is_not_compiled_in_is_refused_by_its_feature() {
         }
     }
 }
+
+#[test]
+fn components_that_are_not_compiled_in_are_refused_by_their_feature() {
+    let architecture = cfg!(feature = "architecture-research");
+    let cache = cfg!(feature = "cache-research");
+    for (setting, compiled, feature) in [
+        ("noc.topology=ideal", architecture, "architecture-research"),
+        ("noc.topology=mesh", architecture, "architecture-research"),
+        (
+            "sm.memory_order=out_of_order",
+            architecture,
+            "architecture-research",
+        ),
+        ("sm.scheduler=ccws", architecture, "architecture-research"),
+        ("l1.prefetch=stride", cache, "cache-research"),
+        ("l1.perfect=true", architecture, "architecture-research"),
+        ("l2.perfect=true", architecture, "architecture-research"),
+        ("dram.perfect=true", architecture, "architecture-research"),
+    ] {
+        let loaded = load("a100-80", &[setting.to_owned()]);
+        if compiled {
+            assert!(loaded.is_ok(), "{setting}");
+            continue;
+        }
+        let refused = loaded.unwrap_err();
+        assert_eq!(refused.exit_status(), 2, "{setting}");
+        let text = refused.to_string();
+        let (key, _) = setting.split_once('=').unwrap();
+        assert!(text.contains(key), "{text}");
+        assert!(text.contains(&format!("--features {feature}")), "{text}");
+    }
+}

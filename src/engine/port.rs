@@ -8,14 +8,31 @@ use bincode::{Decode, Encode};
 #[derive(Clone, Copy, Debug, Encode, Decode)]
 pub struct Port {
     bytes_per_cycle: u64,
+    /// What rounds up to a cycle.
+    round: u64,
+    /// All ones; zero where nothing has to wait.
+    keep: u64,
     free: u64,
 }
 
 impl Port {
     /// A free port.
     pub fn new(bytes_per_cycle: u16) -> Self {
+        let bytes_per_cycle = u64::from(bytes_per_cycle);
         Port {
-            bytes_per_cycle: u64::from(bytes_per_cycle),
+            bytes_per_cycle,
+            round: bytes_per_cycle - 1,
+            keep: u64::MAX,
+            free: 0,
+        }
+    }
+
+    /// A port that is never busy.
+    pub fn unlimited() -> Self {
+        Port {
+            bytes_per_cycle: 1,
+            round: 0,
+            keep: 0,
             free: 0,
         }
     }
@@ -24,8 +41,8 @@ impl Port {
     #[inline]
     pub fn send(&mut self, at: Cycle, bytes: u64) -> Cycle {
         let start = self.free.max(at * self.bytes_per_cycle);
-        self.free = start + bytes;
-        start.div_ceil(self.bytes_per_cycle)
+        self.free = (start + bytes) & self.keep;
+        (start + self.round) / self.bytes_per_cycle
     }
 }
 
@@ -39,5 +56,12 @@ mod tests {
         let starts: Vec<Cycle> = (0..4).map(|_| port.send(10, 160)).collect();
         assert_eq!(starts, [10, 13, 15, 18]);
         assert_eq!(port.send(100, 1), 100);
+    }
+
+    #[test]
+    fn at_a_port_without_a_limit_nothing_waits() {
+        let mut port = Port::unlimited();
+        let starts = [10, 10, 7, 8].map(|at| port.send(at, 1000));
+        assert_eq!(starts, [10, 10, 7, 8]);
     }
 }

@@ -26,6 +26,7 @@ impl<P: Probe + Sync> Gpu<P> {
         for unit in &self.gpcs {
             total.noc += &read(unit).ports.stats;
         }
+        total.noc += &self.mesh.stats();
         total
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Time goes in quanta. In phase A every SM and every memory shard runs one quantum by itself, on the messages
 //! that were routed to it before. In phase B every GPC puts the messages from and to its SMs through its ports, and
-//! a bridge sorts the messages that shards send to each other. A message takes at least a quantum from end to end.
+//! a bridge sorts the messages that shards send to each other. What is no shard, such as a mesh, runs alone between two
+//! quanta ([`Gpu::run_alone`]). A message takes at least a quantum from end to end.
 //! What is sent in a quantum therefore cannot have an effect within it, and the result depends neither on the order
 //! in which the shards are run nor on the thread that runs them.
 //!
@@ -10,6 +11,8 @@
 //! is for one thread while the rest waits at the barrier (see [`crate::engine::Team::barrier`]); it says "serial".
 
 mod counters;
+mod mesh;
+mod quantum;
 mod state;
 mod translation;
 
@@ -22,11 +25,13 @@ use crate::mem::{Line, Request, SectorMask};
 use crate::noc::{GpcPorts, Topology};
 use crate::probe::{Instruments, KernelStart, Probe, Setup, Unit};
 use crate::sm::{CtaDone, Cx, Launched, LineAccess, Sm};
+use mesh::MeshUnit;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use translation::Translation;
 
 pub use crate::stats::tlb::TlbStats;
 pub use crate::stats::{ChipCounters, UnitCounters, UnitCounts};
+pub use quantum::quantum;
 
 struct SmUnit<P> {
     sm: Sm,
@@ -68,6 +73,7 @@ pub struct Gpu<P> {
     gpcs: Vec<RwLock<GpcUnit<P>>>,
     bridge: RwLock<Bridge>,
     translation: Translation,
+    mesh: MeshUnit,
     sm_tasks: Deal,
     shard_tasks: Deal,
     routes: Deal,
@@ -121,19 +127,6 @@ fn build<T: Send>(count: u16, threads: usize, make: impl Fn(u16) -> T + Sync) ->
     })
 }
 
-/// The longest quantum that `spec` allows: no message between shards is faster.
-pub fn quantum(spec: &GpuSpec) -> Cycle {
-    let mut q = Cycle::from(spec.noc.request_latency.min(spec.noc.reply_latency));
-    q = q.min(Cycle::from(spec.launch.cta_start) + Cycle::from(spec.launch.cta_end));
-    if spec.l2.two_copies() {
-        q = q.min(Cycle::from(spec.noc.far_extra) / 2);
-    }
-    if spec.tlb.enabled {
-        q = q.min(Cycle::from(spec.tlb.gpc_latency));
-    }
-    q.max(1)
-}
-
 impl<P: Probe + Sync> Gpu<P> {
     /// An idle chip, to be run by `threads` threads.
     pub fn new(spec: &GpuSpec, threads: usize) -> Self {
@@ -167,6 +160,7 @@ impl<P: Probe + Sync> Gpu<P> {
                 active: false,
             }),
             translation: Translation::new(spec),
+            mesh: MeshUnit::new(spec, &topology),
             sm_tasks: Deal::new(usize::from(spec.sms), threads),
             shard_tasks: Deal::new(usize::from(spec.dram.channels), threads),
             routes: Deal::new(usize::from(spec.gpcs) + 1, threads),
@@ -266,7 +260,9 @@ impl<P: Probe + Sync> Gpu<P> {
         (gpc.resident_warps, gpc.active, gpc.progress) = (0, false, 0);
         for &sm in &self.topology.sms_of[number] {
             let mut unit = write(&self.sms[sm.index()]);
-            gpc.ports.collect(unit.sm.requests());
+            if !self.mesh.present() {
+                gpc.ports.collect(unit.sm.requests());
+            }
             gpc.done.extend_from_slice(unit.sm.done());
             gpc.resident_warps += unit.sm.resident_warps();
             gpc.active |= !unit.sm.idle();
@@ -274,6 +270,9 @@ impl<P: Probe + Sync> Gpu<P> {
             if let Some(error) = unit.sm.error.take() {
                 gpc.error.get_or_insert(error);
             }
+        }
+        if self.mesh.present() {
+            return;
         }
         for unit in shards {
             gpc.ports.collect_replies(&unit.shard.replies[number]);
@@ -315,9 +314,11 @@ impl<P: Probe + Sync> Gpu<P> {
         }
     }
 
-    /// Translates addresses for the SMs that asked in quantum number `index`, which is over. Serial.
-    pub fn translate(&self, index: u64) {
+    /// Runs what is no shard after quantum number `index`, which is over: translates addresses for the SMs that asked in
+    /// it, and moves the messages of a mesh. Serial.
+    pub fn run_alone(&self, index: u64) {
         self.translation.step(self, index);
+        self.mesh.step(self, index);
     }
 
     /// Counters of address translation, where there is one. Serial.

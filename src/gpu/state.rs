@@ -59,7 +59,8 @@ impl<P: Probe + Sync> Gpu<P> {
             .iter()
             .try_for_each(|unit| read(unit).save(to))?;
         self.gpcs.iter().try_for_each(|unit| read(unit).save(to))?;
-        read(&self.bridge).save(to)
+        read(&self.bridge).save(to)?;
+        self.mesh.save(to)
     }
 
     /// Takes over the state that [`Gpu::save`] wrote of a chip of the same configuration. Serial.
@@ -76,6 +77,7 @@ impl<P: Probe + Sync> Gpu<P> {
         self.gpcs
             .iter()
             .try_for_each(|unit| write(unit).load(from))?;
-        write(&self.bridge).load(from)
+        write(&self.bridge).load(from)?;
+        self.mesh.load(from)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Knows lines, sectors and waiting accesses; the LSU owns its timing.
 
-use super::cache::{Access, EntryId, MshrTable, Tags, Victim, mshr::Refusal};
+use super::cache::{Access, EntryId, Inserted, MshrTable, Tags, Victim, mshr::Refusal, prefetch};
 use crate::config::{AllocatePolicy, L1Spec, LocalWritePolicy, SetHash, WritePolicy};
 use crate::mem::{Line, SectorMask};
 use crate::stats::L1Stats;
@@ -55,13 +55,15 @@ pub struct L1<W> {
     pending_in_set: Vec<u16>,
     /// Counters.
     pub stats: L1Stats,
+    /// What came in, for whom it concerns.
+    pub inserted: Inserted,
 }
 
 crate::engine::state! {
     L1<W> where [W: bincode::Encode, bincode::Decode<()>] {
         units: [],
         values: [tags, mshrs, pending_in_set, stats],
-        left: [allocate, write, local_write, sets, line_bytes, unified_bytes],
+        left: [allocate, write, local_write, sets, line_bytes, unified_bytes, inserted],
     }
 }
 
@@ -85,6 +87,7 @@ impl<W: Copy> L1<W> {
             unified_bytes: spec.unified_bytes,
             pending_in_set: vec![0; sets as usize],
             stats: L1Stats::default(),
+            inserted: Inserted::default(),
         }
     }
 
@@ -131,7 +134,9 @@ impl<W: Copy> L1<W> {
         let missing = sectors.without(hit);
         let mut request = SectorMask::NONE;
         if !missing.is_empty() {
+            let coming = self.coming(line);
             request = self.wait(line, missing, Waiter { who, access })?;
+            self.stats.prefetch_late += u64::from((coming & missing).count());
             self.stats.line_misses += u64::from(present.is_none());
             if present.is_some() {
                 self.stats.sector_partial_misses += u64::from(missing.count());
@@ -139,6 +144,7 @@ impl<W: Copy> L1<W> {
         }
         if let Some(id) = present {
             self.tags.hit(id, access);
+            self.use_prefetched(id, hit);
         }
         self.stats.sector_reads += u64::from(sectors.count());
         self.stats.sector_hits += u64::from(hit.count());
@@ -150,6 +156,81 @@ impl<W: Copy> L1<W> {
             waits: !missing.is_empty(),
             present: present.is_some(),
         })
+    }
+
+    /// Sectors of `line` that are on their way and that no load has asked for.
+    #[inline(always)]
+    fn coming(&self, line: Line) -> SectorMask {
+        match prefetch::COMPILED {
+            true => {
+                let mshr = self.mshrs.find(line);
+                mshr.map_or(SectorMask::NONE, |id| self.mshrs.prefetched(id))
+            }
+            false => SectorMask::NONE,
+        }
+    }
+
+    /// A load reads sectors `hit` of entry `id`: those among them that were prefetched have been of use.
+    #[inline(always)]
+    fn use_prefetched(&mut self, id: EntryId, hit: SectorMask) {
+        if prefetch::COMPILED {
+            let entry = self.tags.entry_mut(id);
+            self.stats.prefetch_hits += u64::from((entry.prefetched & hit).count());
+            entry.prefetched = entry.prefetched.without(hit);
+        }
+    }
+
+    /// A prefetch of `sectors` of `line`, for which `nobody` waits; returns those that must be requested from L2. What is
+    /// here or on its way is left out, and without `room` for requests, or an MSHR, the rest is dropped.
+    pub fn prefetch(
+        &mut self,
+        line: Line,
+        sectors: SectorMask,
+        nobody: W,
+        access: Access,
+        room: bool,
+    ) -> SectorMask {
+        let present = self.tags.find(line);
+        let valid = present.map_or(SectorMask::NONE, |id| self.tags.entry(id).valid);
+        let found = self.mshrs.find(line);
+        let asked = found.map_or(SectorMask::NONE, |id| self.mshrs.requested(id));
+        let new = sectors.without(valid | asked);
+        if new.is_empty() {
+            return new;
+        }
+        let waiter = Waiter {
+            who: nobody,
+            access,
+        };
+        if !room || self.wait(line, new, waiter).is_err() {
+            self.stats.prefetch_drops += u64::from(new.count());
+            return SectorMask::NONE;
+        }
+        if let Some(id) = self.mshrs.find(line) {
+            self.mshrs.unread(id, new);
+        }
+        self.stats.prefetches += u64::from(new.count());
+        new
+    }
+
+    /// A load of `sectors` that finds them, whatever is here.
+    pub fn read_perfect(&mut self, sectors: SectorMask) -> ReadResult {
+        self.stats.sector_reads += u64::from(sectors.count());
+        self.stats.sector_hits += u64::from(sectors.count());
+        ReadResult {
+            hit: sectors,
+            request: SectorMask::NONE,
+            waits: false,
+            present: true,
+        }
+    }
+
+    /// A store of `sectors` of local memory that stays here for ever.
+    pub fn store_local_perfect(&mut self, sectors: SectorMask) {
+        let count = u64::from(sectors.count());
+        self.stats.sector_writes += count;
+        self.stats.sector_local_writes += count;
+        self.stats.write_hits += count;
     }
 
     fn wait(
@@ -191,6 +272,7 @@ impl<W: Copy> L1<W> {
     /// Takes an entry for `line`, which has none; with it the line that this evicted.
     fn insert(&mut self, line: Line, access: Access) -> (EntryId, Option<Victim>) {
         let (id, victim) = self.tags.insert(line, access);
+        self.inserted.note(id, victim.map(|v| v.line));
         self.stats.evictions += u64::from(victim.is_some());
         let dirty = victim.filter(|v| !v.dirty.is_empty());
         self.stats.sector_writebacks += dirty.map_or(0, |v| u64::from(v.dirty.count()));
@@ -217,9 +299,16 @@ impl<W: Copy> L1<W> {
                 self.insert(line, access)
             }
         };
+        let unread = match prefetch::COMPILED {
+            true => mshr.map_or(SectorMask::NONE, |mshr| self.mshrs.prefetched(mshr)),
+            false => SectorMask::NONE,
+        };
         let entry = self.tags.entry_mut(id);
         entry.valid |= sectors;
         entry.partial = entry.partial.without(sectors);
+        if prefetch::COMPILED {
+            entry.prefetched = entry.prefetched.without(sectors) | (unread & sectors);
+        }
         if let Some(mshr) = mshr {
             let before = self.mshrs.in_use();
             self.mshrs.arrive(mshr, sectors, |waiter| each(waiter.who));
@@ -229,6 +318,12 @@ impl<W: Copy> L1<W> {
             }
         }
         victim
+    }
+
+    /// The access that has waited longest for `line`, which fills it; perhaps a prefetch, which is nobody's.
+    pub fn filler(&self, line: Line) -> Option<W> {
+        let mshr = self.mshrs.find(line)?;
+        self.mshrs.first(mshr).map(|waiter| waiter.who)
     }
 
     /// Whether stores to local memory stay here.
@@ -326,12 +421,15 @@ mod tests {
     fn spec() -> L1Spec {
         L1Spec {
             enabled: true,
+            perfect: false,
             unified_bytes: 4096,
             carveouts_kib: vec![0, 2],
             line_bytes: 128,
             sector_bytes: 32,
             ways: 8,
             set_hash: SetHash::Xor,
+            prefetch: crate::config::L1Prefetch::None,
+            stride: crate::config::load("v100", &[]).unwrap().spec.l1.stride,
             replacement: Replacement::Lru,
             allocate: AllocatePolicy::OnFill,
             write: WritePolicy::ThroughNoAllocate,

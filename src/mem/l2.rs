@@ -6,6 +6,7 @@
 
 mod action;
 mod fetch;
+mod perfect;
 mod set_map;
 mod state;
 mod touch;
@@ -13,8 +14,8 @@ mod touch;
 pub use action::Action;
 
 use super::cache::{Access, EntryId, MshrTable, Tags, Victim};
-use super::{LINE_BYTES, Line, Request, RequestKind, SectorMask};
-use crate::config::L2Spec;
+use super::{LINE_BYTES, Line, Request, RequestKind, SectorMask, noc_port};
+use crate::config::{ARCHITECTURE_RESEARCH, L2Spec, NocSpec};
 use crate::engine::{Cycle, Port};
 use crate::isa::PrefetchHint;
 use crate::stats::L2Stats;
@@ -32,7 +33,7 @@ pub struct Slice {
     /// Scratch of [`Slice::arrived`].
     ready: Vec<Waiter>,
     free_at: Cycle,
-    /// Into the crossbar: every reply with its header.
+    /// Into the interconnect: every reply with its header.
     reply_port: Port,
     header_bytes: u64,
     atomic_free_at: Cycle,
@@ -49,6 +50,7 @@ pub struct Slice {
     miss_latency: Cycle,
     fill_latency: Cycle,
     lazy_fetch: bool,
+    perfect: bool,
     sector_bytes: u32,
     replicates: bool,
     /// Both lines of an aligned pair are here.
@@ -58,8 +60,8 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// An empty slice whose replies have a header of `header_bytes`.
-    pub fn new(spec: &L2Spec, header_bytes: u16) -> Self {
+    /// An empty slice with a port into the interconnect `noc`.
+    pub fn new(spec: &L2Spec, noc: &NocSpec) -> Self {
         let lines = spec.bytes / u64::from(spec.slices) / u64::from(spec.line_bytes);
         let sets = (lines / u64::from(spec.ways)).max(1) as u32;
         Slice {
@@ -70,8 +72,8 @@ impl Slice {
             mshrs: MshrTable::new(u32::from(spec.mshrs), spec.mshr_merges),
             ready: Vec::new(),
             free_at: 0,
-            reply_port: Port::new(spec.slice_bytes_per_cycle),
-            header_bytes: u64::from(header_bytes),
+            reply_port: noc_port(noc, spec.slice_bytes_per_cycle),
+            header_bytes: u64::from(noc.header_bytes),
             atomic_free_at: 0,
             atomic_latency: Cycle::from(spec.atomic_latency),
             waiting: [VecDeque::new(), VecDeque::new()],
@@ -83,6 +85,7 @@ impl Slice {
             miss_latency: Cycle::from(spec.miss_latency),
             fill_latency: Cycle::from(spec.fill_latency),
             lazy_fetch: spec.lazy_fetch,
+            perfect: spec.perfect,
             sector_bytes: spec.sector_bytes,
             replicates: spec.two_copies(),
             pairs: u64::from(spec.interleave_bytes) >= 2 * LINE_BYTES,
@@ -140,6 +143,9 @@ impl Slice {
         home: bool,
         act: &mut Vec<Action>,
     ) -> Option<SectorMask> {
+        if ARCHITECTURE_RESEARCH && self.perfect {
+            return Some(self.serve_perfectly(r, now, act));
+        }
         match r.kind {
             RequestKind::Write => Some(self.write(r, now, act)),
             RequestKind::Invalidate => {
@@ -177,14 +183,7 @@ impl Slice {
         });
         let hit = valid & r.sectors;
         let missing = r.sectors.without(hit);
-        let waiter = Waiter {
-            kind: r.kind,
-            sm: r.sm,
-            to: r.to,
-            sectors: r.sectors,
-            atomic_cycles: r.atomic_cycles,
-            cache: r.cache,
-        };
+        let waiter = Waiter::of(r);
         let mut new = SectorMask::NONE;
         if !missing.is_empty() {
             let found = self.mshrs.find(r.line);
@@ -327,6 +326,12 @@ impl Slice {
                 });
             }
         }
+        self.acknowledge(r, start, act);
+        present.map_or(SectorMask::NONE, |_| r.sectors)
+    }
+
+    /// The write `r`, whose turn in the data path is at `start`, is done.
+    fn acknowledge(&mut self, r: &Request, start: Cycle, act: &mut Vec<Action>) {
         let at = self.send(start, SectorMask::NONE) + self.hit_latency;
         if self.replicates {
             act.push(Action::Invalidate { at, line: r.line });
@@ -339,7 +344,6 @@ impl Slice {
             line: r.line,
             sectors: SectorMask::NONE,
         });
-        present.map_or(SectorMask::NONE, |_| r.sectors)
     }
 
     fn allocate(&mut self, line: Line, access: Access, at: Cycle, act: &mut Vec<Action>) -> u32 {

@@ -45,6 +45,9 @@ impl FlightId {
     /// The largest number.
     pub const MAX: u32 = (1 << 24) - 1;
 
+    /// Stands for no instruction where a prefetch waits; no instruction has this number.
+    pub const NOBODY: FlightId = FlightId([u8::MAX; 3]);
+
     /// Flight number `number`, at most [`FlightId::MAX`].
     #[inline(always)]
     pub fn new(number: u32) -> Self {

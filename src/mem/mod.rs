@@ -20,6 +20,17 @@ pub mod tlb;
 pub use line::{Line, SectorMask};
 pub use message::{CodeCache, FlightId, Reply, ReplyTo, Request, RequestKind};
 
+use crate::config::{NocSpec, NocTopology};
+use crate::engine::Port;
+
+/// A port of the interconnect `noc` that moves `bytes_per_cycle`, unless its ports have no limit.
+pub fn noc_port(noc: &NocSpec, bytes_per_cycle: u16) -> Port {
+    match noc.topology {
+        NocTopology::Ideal => Port::unlimited(),
+        NocTopology::Crossbar | NocTopology::Mesh => Port::new(bytes_per_cycle),
+    }
+}
+
 /// Bytes of a cache line; lines are numbered by `address / LINE_BYTES`.
 pub const LINE_BYTES: u64 = 128;
 /// Bytes of a sector.

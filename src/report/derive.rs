@@ -186,6 +186,12 @@ derived! {
         /// Bandwidth of stores.
         write_gb_per_s: "GB/s", "32 l1.sector_writes / time"
             => w.gb_per_s(w.counters.sm.l1.sector_writes * SECTOR_BYTES);
+        /// Share of the prefetched sectors that a load used, in L1 or still on their way; the others were useless.
+        prefetch_used_percent: "%", "100 (l1.prefetch_hits + l1.prefetch_late) / l1.prefetches"
+            => percent(
+                w.counters.sm.l1.prefetch_hits + w.counters.sm.l1.prefetch_late,
+                w.counters.sm.l1.prefetches,
+            );
         /// Refused accesses per thousand cycles of an SM.
         reservation_fails_per_kilocycle: "per kcycle", "1000 l1.reservation_fails / (SMs x counted_cycles)"
             => 1e3 * ratio(w.counters.sm.l1.reservation_fails, w.sm_cycles());

@@ -29,6 +29,10 @@ pub const TIMELINE_INTERVAL: u64 = 1000;
 /// The Cargo features of this build.
 pub fn features() -> Vec<&'static str> {
     [
+        (
+            "architecture-research",
+            cfg!(feature = "architecture-research"),
+        ),
         ("cache-research", cfg!(feature = "cache-research")),
         ("dram-research", cfg!(feature = "dram-research")),
         (

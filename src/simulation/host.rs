@@ -114,7 +114,7 @@ impl<'a> Host<'a> {
         let begin = next * gpu.quantum();
         self.ended_at = begin;
         if self.quanta > 0 {
-            gpu.translate(last);
+            gpu.run_alone(last);
         }
         gpu.report(&mut self.quantum);
         if let Some(error) = self.quantum.error.take() {

@@ -102,12 +102,13 @@ impl Sm {
 impl<S: Stage> Sm<S> {
     /// An idle SM with `stage` in front of its miss port.
     pub fn with_stage(id: SmId, spec: &GpuSpec, quantum: Cycle, stage: S) -> Self {
+        let mut memory = MemoryPath::new(id, spec, stage);
         Sm {
             id,
             epoch: 0,
             front: Front::new(spec),
-            cores: Cores::new(spec),
-            memory: MemoryPath::new(id, spec, stage),
+            cores: Cores::new(spec, &mut memory.l1),
+            memory,
             async_side: AsyncSide::new(usize::from(spec.sm.warps_max)),
             ctas: CtaTable::new(spec.sm.ctas_max, quantum),
             inbox: Calendar::new(quantum),
@@ -158,6 +159,9 @@ impl<S: Stage> Sm<S> {
     pub fn begin_kernel(&mut self, smem_bytes: u32) {
         self.front.invalidate();
         self.memory.l1.flush(smem_bytes);
+        self.memory.prefetcher.reset();
+        let issued = self.progress();
+        self.cores.locality.began(issued);
     }
 
     /// No warp is resident, nothing is in flight and nothing will arrive.
@@ -278,6 +282,7 @@ impl<S: Stage> Sm<S> {
         }
         self.front.inst.rebase(by);
         self.memory.lsu.rebase(by);
+        self.cores.locality.rebase();
         self.epoch = to;
     }
 

@@ -7,7 +7,9 @@ use super::memory::banks::Banks;
 use super::memory::coalesce::PatternSet;
 use crate::config::{DependencePolicy, GpuSpec};
 use crate::isa::opcode::{BARRIER_ARRIVE_ONLY, prefetch_hint};
-use crate::isa::{Control, MemOp, MemSpace, OpClass, PrefetchHint, RegFile, RegRange, StaticInst};
+use crate::isa::{
+    Control, MemKind, MemOp, MemSpace, OpClass, PrefetchHint, RegFile, RegRange, StaticInst,
+};
 pub use crate::stats::Pipe;
 use crate::trace::Code;
 use crate::trace::stream::has_access;
@@ -190,6 +192,15 @@ pub struct Program {
 const PARAMETER_OFFSET: u32 = 0x160;
 
 impl Program {
+    /// Whether `op` loads through L1.
+    #[inline(always)]
+    pub fn loads(&self, op: &Op) -> bool {
+        op.kind == OpKind::Memory && {
+            let mem = &self.mems[usize::from(op.mem)];
+            matches!(mem.kind, MemKind::Load | MemKind::CpAsync) && mem.space != MemSpace::Shared
+        }
+    }
+
     /// Lowers `code` for `spec`.
     pub fn new(code: &Code, spec: &GpuSpec) -> Self {
         let mut program = Program {

@@ -2,6 +2,7 @@
 //! probe notes when each instruction issued.
 
 mod bench;
+mod order;
 mod port;
 
 use crate::config;

@@ -104,6 +104,14 @@ stats! {
         line_misses: count("lines"),
         /// Lines evicted.
         evictions: count("lines"),
+        /// Sectors that the prefetcher of L1 requested from L2; 0 without one.
+        prefetches: count("sectors"),
+        /// Of those, sectors that a load found in L1.
+        prefetch_hits: count("sectors"),
+        /// Of those, sectors that a load waited for while they were on their way.
+        prefetch_late: count("sectors"),
+        /// Sectors that it did not request because no MSHR was free, or the miss queue was full.
+        prefetch_drops: count("sectors"),
         /// Cycles that the head access waited because every MSHR was taken.
         fail_mshr_entries_cycles: count("cycles"),
         /// Cycles that it waited because the MSHR of its line could not take another access.
@@ -132,12 +140,16 @@ stats! {
         request_bytes: count("bytes"),
         /// Bytes of replies, headers included.
         reply_bytes: count("bytes"),
-        /// Cycles that requests waited for GPC ports.
+        /// Cycles that requests waited for GPC ports, or for links of a mesh.
         request_wait_cycles: count("cycles"),
-        /// Cycles that replies waited for GPC and SM ports.
+        /// Cycles that replies waited for GPC and SM ports, or for links of a mesh and SM ports.
         reply_wait_cycles: count("cycles"),
         /// Requests that crossed between L2 partitions.
         far_requests: count("requests"),
+        /// Links of a mesh that messages passed; 0 without a mesh.
+        mesh_hops: count("links"),
+        /// Cycles that links of a mesh were taken; 0 without a mesh.
+        mesh_link_cycles: count("cycles"),
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test target uses its part")]
 
+pub mod traced;
+
 use phantom_gpu::config::Resolved;
 use phantom_gpu::internals::probe::NoProbe;
 use phantom_gpu::internals::simulation::{Options, RunResult};

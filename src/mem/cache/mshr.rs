@@ -115,6 +115,11 @@ impl<W: Copy> MshrTable<W> {
         new
     }
 
+    /// Who waits for `sectors` of register `id` is nobody who reads them.
+    pub fn unread(&mut self, id: MshrId, sectors: SectorMask) {
+        self.registers[id as usize].prefetched |= sectors;
+    }
+
     /// Sectors of register `id` that are on their way and that nobody has waited for.
     pub fn prefetched(&self, id: MshrId) -> SectorMask {
         self.registers[id as usize].prefetched

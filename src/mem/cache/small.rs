@@ -70,6 +70,11 @@ impl SmallTags {
         self.used_at[id] = self.clock;
     }
 
+    /// Empties entry `id`, which is the next of its set to be taken.
+    pub fn remove(&mut self, id: SmallId) {
+        (self.lines[id], self.used_at[id]) = (NO_LINE, 0);
+    }
+
     /// Takes an entry for `line`, which must not be present: the first unused way, else the least recently used.
     /// It is the most recently used afterwards.
     pub fn insert(&mut self, line: u64) -> SmallId {
@@ -87,6 +92,16 @@ mod tests {
     use super::super::naive::NaiveLru;
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_removed_line_leaves_the_first_room() {
+        let mut tags = SmallTags::new(1, 3);
+        let ids = [5, 6, 7].map(|line| tags.insert(line));
+        tags.remove(ids[1]);
+        assert_eq!(tags.find(6), None);
+        assert_eq!(tags.insert(8), ids[1]);
+        assert_eq!(tags.insert(9), ids[0], "again the oldest");
+    }
 
     proptest! {
         #[test]

@@ -24,6 +24,18 @@ pub struct Waiter {
 }
 
 impl Waiter {
+    /// The sender of `r`.
+    pub fn of(r: &Request) -> Self {
+        Waiter {
+            kind: r.kind,
+            sm: r.sm,
+            to: r.to,
+            sectors: r.sectors,
+            atomic_cycles: r.atomic_cycles,
+            cache: r.cache,
+        }
+    }
+
     /// Stands for nobody in the register of `sectors`, which `r` makes L2 fetch for itself.
     pub fn nobody(r: &Request, sectors: SectorMask) -> Self {
         Waiter {

@@ -7,6 +7,6 @@ state! {
     Slice {
         units: [],
         values: [tags, mshrs, free_at, reply_port, atomic_free_at, waiting, remote_in_flight, waiting_since, stats],
-        left: [sets, ways, ready, header_bytes, atomic_latency, remote_max, bytes_per_cycle, hit_latency, miss_latency, fill_latency, lazy_fetch, sector_bytes, replicates, pairs],
+        left: [sets, ways, ready, header_bytes, atomic_latency, remote_max, bytes_per_cycle, hit_latency, miss_latency, fill_latency, lazy_fetch, perfect, sector_bytes, replicates, pairs],
     }
 }

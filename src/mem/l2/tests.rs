@@ -21,6 +21,13 @@ fn spec() -> L2Spec {
     spec
 }
 
+/// With headers of 8 bytes.
+fn noc() -> NocSpec {
+    let mut noc = crate::config::load("v100", &[]).unwrap().spec.noc;
+    noc.header_bytes = 8;
+    noc
+}
+
 const fn mask(bits: u8) -> SectorMask {
     SectorMask::new(bits)
 }
@@ -44,7 +51,7 @@ fn reply_at(actions: &[Action]) -> Vec<Cycle> {
 
 #[test]
 fn a_hit_answers_after_the_hit_latency_and_the_port_serialises() {
-    let mut slice = Slice::new(&spec(), 8);
+    let mut slice = Slice::new(&spec(), &noc());
     slice.preload(Line(5), mask(0b1111));
     let mut act = Vec::new();
     for _ in 0..5 {
@@ -70,7 +77,7 @@ fn a_hit_answers_after_the_hit_latency_and_the_port_serialises() {
 
 #[test]
 fn a_miss_fetches_only_missing_sectors_and_answers_at_the_fill() {
-    let mut slice = Slice::new(&spec(), 8);
+    let mut slice = Slice::new(&spec(), &noc());
     slice.preload(Line(5), mask(0b0001));
     let mut act = Vec::new();
     slice.serve(
@@ -121,7 +128,7 @@ fn a_hint_fetches_the_rest_of_its_piece_and_the_reader_gets_only_its_sectors() {
         (PrefetchHint::Line, 0b1111, vec![(6, all)], 0),
         (PrefetchHint::Pair, 0b0011, vec![(6, all), (7, all)], 6),
     ] {
-        let mut slice = Slice::new(&spec(), 8);
+        let mut slice = Slice::new(&spec(), &noc());
         assert_eq!(fetched(&mut slice, sectors, hint), expected, "{hint:?}");
         assert_eq!(slice.stats.prefetches, extra, "{hint:?}");
         let mut act = Vec::new();
@@ -149,7 +156,7 @@ fn a_hint_fetches_the_rest_of_its_piece_and_the_reader_gets_only_its_sectors() {
 
 #[test]
 fn a_hint_asks_for_nothing_that_is_here_or_on_its_way() {
-    let mut slice = Slice::new(&spec(), 8);
+    let mut slice = Slice::new(&spec(), &noc());
     slice.preload(Line(6), mask(0b1000));
     assert_eq!(
         fetched(&mut slice, 0b0001, PrefetchHint::Line),
@@ -170,7 +177,7 @@ fn a_neighbour_is_dropped_when_no_register_is_free() {
                 mshrs: registers,
                 ..spec()
             },
-            8,
+            &noc(),
         );
         let fetched = fetched(&mut slice, 0b0001, PrefetchHint::Pair);
         assert_eq!(fetched.len(), fetches);
@@ -180,7 +187,7 @@ fn a_neighbour_is_dropped_when_no_register_is_free() {
 
 #[test]
 fn the_copy_of_the_other_partition_passes_the_hint_on() {
-    let mut slice = Slice::new(&spec(), 8);
+    let mut slice = Slice::new(&spec(), &noc());
     let mut act = Vec::new();
     let read = Request {
         prefetch: PrefetchHint::Line,
@@ -196,7 +203,7 @@ fn the_copy_of_the_other_partition_passes_the_hint_on() {
 
 #[test]
 fn a_partly_written_sector_is_fetched_only_when_it_is_read() {
-    let mut slice = Slice::new(&spec(), 8);
+    let mut slice = Slice::new(&spec(), &noc());
     let mut act = Vec::new();
     slice.serve(
         &request(RequestKind::Write, 5, 0b0011, 0b0001),
@@ -234,7 +241,7 @@ fn without_lazy_fetch_a_partial_write_fetches_at_once() {
             lazy_fetch: false,
             ..spec()
         },
-        8,
+        &noc(),
     );
     let mut act = Vec::new();
     slice.serve(
@@ -251,7 +258,7 @@ fn without_lazy_fetch_a_partial_write_fetches_at_once() {
 
 #[test]
 fn a_third_line_waits_for_a_register_and_nothing_changes() {
-    let mut slice = Slice::new(&spec(), 8);
+    let mut slice = Slice::new(&spec(), &noc());
     let mut act = Vec::new();
     for line in [1, 2] {
         assert!(
@@ -277,7 +284,7 @@ fn a_third_line_waits_for_a_register_and_nothing_changes() {
 
 #[test]
 fn reads_of_the_other_partition_take_at_most_half_of_the_registers() {
-    let mut slice = Slice::new(&spec(), 8);
+    let mut slice = Slice::new(&spec(), &noc());
     let mut act = Vec::new();
     assert!(
         slice
@@ -298,7 +305,7 @@ fn reads_of_the_other_partition_take_at_most_half_of_the_registers() {
 
 #[test]
 fn an_evicted_line_writes_back_its_dirty_sectors_only() {
-    let mut slice = Slice::new(&L2Spec { ways: 2, ..spec() }, 8);
+    let mut slice = Slice::new(&L2Spec { ways: 2, ..spec() }, &noc());
     let mut act = Vec::new();
     for line in 0..40 {
         slice.serve(
@@ -321,7 +328,7 @@ fn an_evicted_line_writes_back_its_dirty_sectors_only() {
 
 #[test]
 fn atomics_of_one_address_go_one_after_the_other() {
-    let mut slice = Slice::new(&spec(), 8);
+    let mut slice = Slice::new(&spec(), &noc());
     slice.preload(Line(5), mask(0b1111));
     let mut act = Vec::new();
     for _ in 0..3 {
@@ -338,7 +345,7 @@ fn the_policy_sees_the_cache_operator_of_reads_and_writes() {
         ..spec()
     };
     for kind in [RequestKind::Read, RequestKind::Write] {
-        let mut slice = Slice::new(&spec, 8);
+        let mut slice = Slice::new(&spec, &noc());
         let mut act = Vec::new();
         let mut access = |line, cache| {
             let request = Request {

@@ -98,8 +98,8 @@ impl MemShard {
 
     /// Brings the channel, and what it completes, to the end of core cycle `until`.
     pub(super) fn pump<P: Probe>(&mut self, until: Cycle, cx: &mut ShardCx<P>) {
-        if let Some(latency) = self.simple {
-            return self.pump_simple(until, latency, cx);
+        if let Some(fixed) = self.fixed {
+            return self.pump_fixed(until, fixed, cx);
         }
         let limit = self.dram_cycle(until);
         loop {
@@ -122,13 +122,13 @@ impl MemShard {
     }
 
     /// When the next fill is due, if that is by core cycle `until` and before DRAM cycle `target`.
-    fn fill_before(&self, target: u64, until: Cycle) -> Option<Cycle> {
+    pub(super) fn fill_before(&self, target: u64, until: Cycle) -> Option<Cycle> {
         let at = self.later.front()?.at;
         (at <= until && self.ratio.to_other(at) <= target).then_some(at)
     }
 
     /// The fill that is due at `at` reaches its slice, and who waited for its MSHR goes on.
-    fn fill<P: Probe>(&mut self, at: Cycle, cx: &mut ShardCx<P>) {
+    pub(super) fn fill<P: Probe>(&mut self, at: Cycle, cx: &mut ShardCx<P>) {
         if let Some(due) = self.later.pop_front() {
             self.filled(due.tag, at, cx);
             self.retry(at, cx);
@@ -211,26 +211,6 @@ impl MemShard {
                     self.slices[local].unqueue(which, now);
                 }
             }
-        }
-    }
-
-    fn pump_simple<P: Probe>(&mut self, until: Cycle, latency: Cycle, cx: &mut ShardCx<P>) {
-        let latency = latency + self.controller_latency - self.controller_latency / 2;
-        loop {
-            while let Some(burst) = self.reads.pop_front() {
-                self.later.push_back(Later {
-                    at: self.ratio.to_core(burst.at) + latency,
-                    tag: burst.tag,
-                });
-                self.simple_bursts.0 += 1;
-            }
-            self.simple_bursts.1 += self.writes.len() as u64;
-            self.writes.clear();
-            self.stalled = false;
-            let Some(at) = self.fill_before(u64::MAX, until) else {
-                break;
-            };
-            self.fill(at, cx);
         }
     }
 }

@@ -18,10 +18,14 @@ use crate::probe::Probe;
 use crate::stats::L2Stats;
 use bincode::{Decode, Encode};
 use ecc::InlineEcc;
+use fixed::Fixed;
 use std::collections::VecDeque;
 
 mod ecc;
 mod fetch;
+mod fixed;
+#[cfg(test)]
+mod tests;
 
 /// A burst on its way to the channel.
 #[derive(Clone, Copy, Debug, Encode, Decode)]
@@ -68,9 +72,9 @@ pub struct MemShard {
     pending: Vec<Pending>,
     free_pending: Vec<u32>,
     done: Vec<Completion>,
-    simple: Option<Cycle>,
+    fixed: Option<Fixed>,
     later: VecDeque<Later>,
-    simple_bursts: (u64, u64),
+    fixed_bursts: (u64, u64),
     ecc: Option<InlineEcc>,
     /// Bursts of check bits, read and written.
     ecc_bursts: (u64, u64),
@@ -93,8 +97,8 @@ pub struct MemShard {
 crate::engine::state! {
     MemShard {
         units: [slices, channel],
-        values: [reads, writes, pending, free_pending, later, simple_bursts, ecc_bursts, inbox, stalled, replies, forwards],
-        left: [first_slice, map, ratio, simple, ecc, controller_latency, far_one_way, replicate, batch, actions, write_backlog, done, walks],
+        values: [reads, writes, pending, free_pending, later, fixed_bursts, ecc_bursts, inbox, stalled, replies, forwards],
+        left: [first_slice, map, ratio, fixed, ecc, controller_latency, far_one_way, replicate, batch, actions, write_backlog, done, walks],
     }
 }
 
@@ -123,7 +127,7 @@ impl MemShard {
         MemShard {
             first_slice: id.0 * per_channel,
             slices: (0..per_channel)
-                .map(|_| Slice::new(&spec.l2, spec.noc.header_bytes))
+                .map(|_| Slice::new(&spec.l2, &spec.noc))
                 .collect(),
             map: map.clone(),
             channel: Channel::new(&channel_spec(&spec.dram)),
@@ -133,12 +137,9 @@ impl MemShard {
             pending: Vec::new(),
             free_pending: Vec::new(),
             done: Vec::new(),
-            simple: spec
-                .dram
-                .simple
-                .then_some(Cycle::from(spec.dram.simple_latency)),
+            fixed: Fixed::new(&spec.dram),
             later: VecDeque::new(),
-            simple_bursts: (0, 0),
+            fixed_bursts: (0, 0),
             ecc: InlineEcc::new(&spec.dram),
             ecc_bursts: (0, 0),
             controller_latency: Cycle::from(spec.dram.controller_latency),
@@ -380,8 +381,8 @@ impl MemShard {
     pub fn dram_stats(&mut self, now: Cycle) -> DramStats {
         let waiting = self.writes.len() as u64;
         let (ecc_reads, ecc_writes) = self.ecc_bursts;
-        if self.simple.is_some() {
-            let (reads, writes) = self.simple_bursts;
+        if self.fixed.is_some() {
+            let (reads, writes) = self.fixed_bursts;
             return DramStats {
                 reads,
                 writes,

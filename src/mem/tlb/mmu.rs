@@ -12,7 +12,7 @@ use super::walk::{Step, TableRead, Walkers};
 use crate::config::GpuSpec;
 use crate::engine::{Cycle, Port};
 use crate::ids::{GpcId, SliceId, SmId};
-use crate::mem::{Reply, ReplyTo, Request, RequestKind, SectorMask};
+use crate::mem::{Reply, ReplyTo, Request, RequestKind, SectorMask, noc_port};
 use crate::stats::tlb::TlbStats;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -84,7 +84,7 @@ impl Mmu {
             gpcs: (0..spec.gpcs).map(|_| gpc()).collect(),
             l2: Level::new(tlb.l2_entries, tlb.l2_ways, tlb.l2_mshrs, tlb.l2_interval),
             walkers: Walkers::new(tlb),
-            port: Port::new(spec.noc.sm_request_bytes_per_cycle),
+            port: noc_port(&spec.noc, spec.noc.sm_request_bytes_per_cycle),
             header_bytes: u64::from(spec.noc.header_bytes),
             gpc_latency: Cycle::from(tlb.gpc_latency),
             l2_latency: Cycle::from(tlb.l2_latency),

@@ -26,14 +26,21 @@ impl<S: Stage> Sm<S> {
             sub.next = sub.next.min(sub.next_wake(now));
             return;
         }
+        let held = self.cores.locality.held(k, now);
+        let sub = &mut self.cores.subs[k];
         let mut candidates = sub.ready;
         while candidates != 0 {
             let index = sub.scheduler.pick(candidates);
             let slot = usize::from(index) * SUB_CORES + k;
             let warp = &self.cores.warps[slot];
-            let op = &cx.programs[usize::from(warp.program)].program.ops[warp.op as usize];
+            let program = &cx.programs[usize::from(warp.program)].program;
+            let op = &program.ops[warp.op as usize];
             if sub.pipe_free[op.pipe as usize] > now {
                 candidates &= !sub.class[op.pipe as usize];
+                continue;
+            }
+            if held >> index & 1 == 1 && program.loads(op) {
+                candidates &= !(1 << index);
                 continue;
             }
             self.issue(k, slot, *op, now, cx);

@@ -15,11 +15,13 @@ pub mod warp_sched;
 
 use super::SUB_CORES;
 use crate::config::GpuSpec;
+use crate::mem::l1::L1;
 use crate::stats::{IssueStats, SmStats};
 use crate::trace::WarpStream;
 use registers::Scoreboard;
 use subcore::SubCore;
 use warp::Warp;
+use warp_sched::ccws::Locality;
 
 /// Sub-cores and warps. Warp slot `s` belongs to sub-core `s % SUB_CORES`.
 pub struct Cores {
@@ -35,19 +37,21 @@ pub struct Cores {
     pub(in crate::sm) counters: SmStats,
     /// Warp and thread instructions by program slot.
     pub(in crate::sm) per_program: Vec<(u64, u64)>,
+    /// Who may not load; begins anew with each kernel.
+    pub(in crate::sm) locality: Locality,
 }
 
 crate::engine::state! {
     Cores {
         units: [subs],
         values: [warps, regs, used, issue, counters, per_program],
-        left: [streams],
+        left: [streams, locality],
     }
 }
 
 impl Cores {
-    /// Without warps.
-    pub fn new(spec: &GpuSpec) -> Self {
+    /// Without warps, above the cache `l1`.
+    pub fn new<W: Copy>(spec: &GpuSpec, l1: &mut L1<W>) -> Self {
         let warps = usize::from(spec.sm.warps_max);
         Cores {
             subs: std::array::from_fn(|_| SubCore::new(&spec.sm)),
@@ -58,6 +62,7 @@ impl Cores {
             issue: IssueStats::default(),
             counters: SmStats::default(),
             per_program: Vec::new(),
+            locality: Locality::new(spec, l1),
         }
     }
 }

@@ -201,6 +201,7 @@ impl<S: Stage> Sm<S> {
         let held = self.ctas.table[usize::from(warp.cta)].held;
         cx.probe.warp_started(at, self.id, slot as u8, program);
         self.cores.subs[k].scheduler.launched(index, held);
+        self.cores.locality.launched(slot);
         self.first_op(slot, now, cx);
     }
 
@@ -213,6 +214,7 @@ impl<S: Stage> Sm<S> {
         sub.ready &= !(1 << index);
         sub.blocked &= !(1 << index);
         sub.scheduler.exited(index);
+        self.cores.locality.exited(slot);
         self.cores.warps[slot].hold = Hold::Drain;
         let cta = usize::from(self.cores.warps[slot].cta);
         self.ctas.table[cta].live -= 1;

@@ -1,10 +1,11 @@
 //! The lines of a global access: L1, store credits, requests to L2.
 
 use super::{Flight, NO_FLIGHT, Space, Stuck};
+use crate::config::ARCHITECTURE_RESEARCH;
 use crate::engine::Cycle;
 use crate::isa::{CacheOp, MemKind, MemOp};
 use crate::mem::cache::Victim;
-use crate::mem::l1::ReservationFail;
+use crate::mem::l1::{ReadResult, ReservationFail};
 use crate::mem::{FlightId, Line, ReplyTo, Request, RequestKind};
 use crate::probe::{L1Access, L1Evicted, Probe};
 use crate::sm::cores::warp::{Local, PENDING, Queued};
@@ -42,6 +43,11 @@ impl<S: Stage> Sm<S> {
         cx: &mut Cx<P>,
     ) -> Result<(), (Stuck, Local)> {
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
+        if ARCHITECTURE_RESEARCH && cx.spec.l1.perfect {
+            let found = self.memory.l1.read_perfect(line.sectors);
+            self.observe_load(line, found, at, cx);
+            return Ok(());
+        }
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
         let coherent = matches!(mem.cache, CacheOp::Global | CacheOp::Volatile);
         if !cx.spec.l1.enabled || coherent && entry.space != Space::Local {
@@ -75,14 +81,12 @@ impl<S: Stage> Sm<S> {
                 return Err((Stuck::Reservation(fail), PENDING));
             }
         };
-        let access = L1Access {
-            sm: self.id,
-            line: line.line,
-            sectors: line.sectors,
-            found: result,
-            cache: &self.memory.l1,
-        };
-        cx.probe.l1_accessed(self.epoch + u64::from(at), &access);
+        self.observe_load(line, result, at, cx);
+        if !result.present {
+            let issued = self.cores.counters.warp_instructions;
+            let locality = &mut self.cores.locality;
+            locality.missed(entry.warp, line.line, at, issued);
+        }
         if result.waits {
             self.memory.lsu.flights[flight as usize].left += 1;
         } else if self.memory.lsu.flights[flight as usize].left == 1 && entry.misses == 0 {
@@ -100,6 +104,24 @@ impl<S: Stage> Sm<S> {
             });
         }
         Ok(())
+    }
+
+    #[inline(always)]
+    fn observe_load<P: Probe>(
+        &self,
+        line: LineAccess,
+        found: ReadResult,
+        at: Local,
+        cx: &mut Cx<P>,
+    ) {
+        let access = L1Access {
+            sm: self.id,
+            line: line.line,
+            sectors: line.sectors,
+            found,
+            cache: &self.memory.l1,
+        };
+        cx.probe.l1_accessed(self.epoch + u64::from(at), &access);
     }
 
     /// A load of `line` that L1 does not see, or does not keep.
@@ -149,10 +171,17 @@ impl<S: Stage> Sm<S> {
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
         if entry.space == Space::Local && cx.spec.l1.enabled && self.memory.l1.keeps_local() {
+            if ARCHITECTURE_RESEARCH && cx.spec.l1.perfect {
+                self.memory.l1.store_local_perfect(line.sectors);
+                return Ok(());
+            }
             let victim =
                 self.memory
                     .l1
                     .store_local(line.line, line.sectors, line.full, mem.cache.into());
+            self.cores
+                .locality
+                .inserted(&mut self.memory.l1, Some(entry.warp));
             self.evict(victim, line.line, miss_at, cx);
             return Ok(());
         }
@@ -166,6 +195,9 @@ impl<S: Stage> Sm<S> {
                 .memory
                 .l1
                 .store(line.line, line.sectors, line.full, mem.cache.into());
+            self.cores
+                .locality
+                .inserted(&mut self.memory.l1, Some(entry.warp));
             self.evict(victim, line.line, miss_at, cx);
             RequestKind::Write
         };

@@ -6,7 +6,7 @@
 //! of an address translation. What comes behind a held request waits for it, so that requests leave in the order
 //! in which they came.
 
-use crate::config::GpuSpec;
+use crate::config::{GpuSpec, NocTopology};
 use crate::engine::state::{Loaded, Saved};
 use crate::engine::{Cycle, State};
 use crate::ids::SmId;
@@ -87,6 +87,8 @@ pub struct MissPort<S> {
     header_bytes: u32,
     sector_bytes: u32,
     bytes_per_cycle: u32,
+    /// What rounds up to a cycle.
+    round: u32,
     queue_entries: usize,
 }
 
@@ -95,13 +97,19 @@ crate::engine::state! {
     MissPort<S> where [S: crate::engine::State] {
         units: [stage],
         values: [free_at],
-        left: [waiting, sm, header_bytes, sector_bytes, bytes_per_cycle, queue_entries],
+        left: [waiting, sm, header_bytes, sector_bytes, bytes_per_cycle, round, queue_entries],
     }
 }
 
 impl<S: Stage> MissPort<S> {
     /// The idle port of SM `id`.
     pub fn new(id: SmId, spec: &GpuSpec, stage: S) -> Self {
+        let width = u32::from(spec.noc.sm_request_bytes_per_cycle);
+        let (bytes_per_cycle, round) = match spec.noc.topology {
+            // Any request takes no cycle.
+            NocTopology::Ideal => (u32::MAX, 0),
+            NocTopology::Crossbar | NocTopology::Mesh => (width, width - 1),
+        };
         MissPort {
             stage,
             waiting: VecDeque::new(),
@@ -109,7 +117,8 @@ impl<S: Stage> MissPort<S> {
             sm: id,
             header_bytes: u32::from(spec.noc.header_bytes),
             sector_bytes: spec.l1.sector_bytes,
-            bytes_per_cycle: u32::from(spec.noc.sm_request_bytes_per_cycle),
+            bytes_per_cycle,
+            round,
             queue_entries: usize::from(spec.l1.miss_queue_entries),
         }
     }
@@ -158,7 +167,7 @@ impl<S: Stage> MissPort<S> {
             _ => request.sectors.count() * self.sector_bytes,
         };
         let at = at.max(self.free_at);
-        let cycles = (self.header_bytes + data).div_ceil(self.bytes_per_cycle);
+        let cycles = (self.header_bytes + data + self.round) / self.bytes_per_cycle;
         self.free_at = at + Cycle::from(cycles);
         out.push(Request {
             at,
@@ -284,6 +293,19 @@ mod tests {
             port.send(read(60, 5), &mut out);
         }
         assert_eq!((port.full_until(60), port.full_until(61)), (Some(61), None));
+    }
+
+    #[test]
+    fn an_ideal_interconnect_takes_all_that_comes_at_once() {
+        let mut spec = crate::config::load("v100", &[]).unwrap().spec;
+        spec.noc.topology = NocTopology::Ideal;
+        let mut port = MissPort::new(SmId(7), &spec, PassThrough);
+        let mut out = Vec::new();
+        for line in 1..100 {
+            port.send(read(10, line), &mut out);
+        }
+        assert!(out.iter().all(|request| request.at == 10));
+        assert_eq!(port.full_until(10), None);
     }
 
     #[test]

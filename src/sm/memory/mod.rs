@@ -6,17 +6,20 @@
 //! miss leaves a *flight* that replies complete (`reply`).
 
 mod agu;
+mod aside;
 pub mod banks;
 pub mod coalesce;
 mod lines;
 pub mod miss_port;
 mod pipe;
+mod prefetch;
 mod reply;
 #[cfg(feature = "memory-research")]
 mod translation;
 
 use crate::config::GpuSpec;
 use crate::ids::SmId;
+use crate::mem::cache::prefetch::Prefetcher;
 use crate::mem::l1::{L1, ReservationFail};
 use crate::mem::{FlightId, Request};
 use crate::sm::Cx;
@@ -24,6 +27,7 @@ use crate::sm::SUB_CORES;
 use crate::sm::cores::subcore::SubCore;
 use crate::sm::cores::warp::{Local, PENDING};
 use crate::stats::LsuStats;
+use aside::Aside;
 use bincode::{Decode, Encode};
 use miss_port::{MissPort, Stage};
 
@@ -66,6 +70,8 @@ const NO_FLIGHT: u32 = u32::MAX;
 pub struct MemoryPath<S> {
     pub(in crate::sm) lsu: Lsu<S>,
     pub(in crate::sm) l1: L1<FlightId>,
+    /// Begins anew with each kernel.
+    pub(in crate::sm) prefetcher: Prefetcher,
     /// Requests of this quantum, in order of `at`.
     pub(in crate::sm) requests: Vec<Request>,
 }
@@ -74,7 +80,7 @@ crate::engine::state! {
     MemoryPath<S> where [S: crate::engine::State] {
         units: [lsu, l1],
         values: [requests],
-        left: [],
+        left: [prefetcher],
     }
 }
 
@@ -84,6 +90,7 @@ impl<S: Stage> MemoryPath<S> {
         MemoryPath {
             lsu: Lsu::new(id, spec, stage),
             l1: L1::new(&spec.l1),
+            prefetcher: Prefetcher::new(&spec.l1),
             requests: Vec::new(),
         }
     }
@@ -116,13 +123,14 @@ pub struct Lsu<S> {
     store_credits_max: i32,
     frontend: Local,
     queue_entries: usize,
+    aside: Aside,
 }
 
 crate::engine::state! {
     Lsu<S> where [S: crate::engine::State] {
         units: [port],
         values: [next, stats, free, last, stuck, stuck_since, stuck_on, flights, free_flights, bypass_left, store_credits],
-        left: [store_credits_max, frontend, queue_entries],
+        left: [store_credits_max, frontend, queue_entries, aside],
     }
 }
 
@@ -160,6 +168,7 @@ impl<S: Stage> Lsu<S> {
             store_credits_max: i32::from(spec.lsu.store_credits),
             frontend: Local::from(spec.lsu.frontend_cycles),
             queue_entries: usize::from(spec.lsu.queue_entries),
+            aside: Aside::new(spec),
         }
     }
 
@@ -190,6 +199,13 @@ impl<S: Stage> Lsu<S> {
                     Some(_) => format!("{:?}", self.stuck_on),
                     None => "nothing".into(),
                 }
+            ));
+        }
+        if self.aside.waits() {
+            out.push(format!(
+                "SM {}: {} accesses stepped aside in front of L1",
+                sm.0,
+                self.aside.len()
             ));
         }
         if self.port.holds() {

@@ -1,14 +1,14 @@
 //! The pipe that the sub-cores share: one memory instruction after the other.
 
 use super::{NO_FLIGHT, Progress, Space, Stuck, l1_sector};
-use crate::isa::{MemKind, MemOp};
+use crate::isa::MemKind;
 use crate::mem::LINE_BYTES;
 use crate::mem::l1::ReservationFail;
 use crate::probe::{MemoryInst, Probe};
 use crate::sm::cores::subcore::SubCore;
 use crate::sm::cores::warp::{Local, PENDING, Queued, raw};
 use crate::sm::memory::miss_port::Stage;
-use crate::sm::program::{Op, OpKind, Pipe, flag};
+use crate::sm::program::{Memory, Op, OpKind, Pipe, flag};
 use crate::sm::{Cx, SUB_CORES, Sm};
 
 impl<S: Stage> Sm<S> {
@@ -18,7 +18,10 @@ impl<S: Stage> Sm<S> {
             let at = self.cycle(now);
             self.memory.lsu.port.resume(at, &mut self.memory.requests);
         }
-        self.shared_pipe(now, cx);
+        if !self.retry_aside(now, cx) {
+            self.shared_pipe(now, cx);
+        }
+        self.memory.lsu.plan_aside();
         self.plan_port();
     }
 
@@ -61,6 +64,9 @@ impl<S: Stage> Sm<S> {
                 self.memory.lsu.last = k;
                 self.left_queue(k, entry, now, cx);
                 self.memory.lsu.plan(&self.cores.subs);
+            }
+            Progress::Stuck(_, until) if self.memory.lsu.aside.has_room() => {
+                self.step_aside(k, entry, until, now);
             }
             Progress::Stuck(on, until) => {
                 self.cores.subs[k].queue.push_front(entry);
@@ -126,15 +132,33 @@ impl<S: Stage> Sm<S> {
         now: Local,
         cx: &mut Cx<P>,
     ) {
-        let slot = usize::from(entry.warp);
-        let program = &cx.programs[usize::from(entry.program)].program;
-        let op = program.ops[entry.op as usize];
+        self.queue_has_room(k, now);
+        self.left_pipe(k, entry, now, cx);
+    }
+
+    /// Sub-core `k` may issue memory instructions again.
+    #[inline(always)]
+    pub(super) fn queue_has_room(&mut self, k: usize, now: Local) {
         let sub = &mut self.cores.subs[k];
         if sub.pipe_free[Pipe::Lsu as usize] == PENDING {
             sub.pipe_free[Pipe::Lsu as usize] = now;
             sub.next = sub.next.min(now);
         }
-        sub.spare.push(entry);
+    }
+
+    /// `entry`, which is in no queue any more, is done with the pipe.
+    #[inline(always)]
+    pub(super) fn left_pipe<P: Probe>(
+        &mut self,
+        k: usize,
+        entry: Box<Queued>,
+        now: Local,
+        cx: &mut Cx<P>,
+    ) {
+        let slot = usize::from(entry.warp);
+        let program = &cx.programs[usize::from(entry.program)].program;
+        let op = program.ops[entry.op as usize];
+        self.cores.subs[k].spare.push(entry);
         let store = op.kind == OpKind::Memory
             && matches!(program.mems[usize::from(op.mem)].kind, MemKind::Store);
         let read = if store {
@@ -198,7 +222,8 @@ impl<S: Stage> Sm<S> {
     }
 
     /// Global memory: every line through L1 or straight to L2.
-    fn global_access<P: Probe>(
+    #[inline(always)]
+    pub(super) fn global_access<P: Probe>(
         &mut self,
         entry: &mut Queued,
         now: Local,
@@ -272,12 +297,15 @@ impl<S: Stage> Sm<S> {
         &mut self,
         entry: &Queued,
         op: &Op,
-        mem: &MemOp,
+        mem: &Memory,
         last: Local,
         now: Local,
         cx: &mut Cx<P>,
     ) {
         let slot = usize::from(entry.warp);
+        if self.memory.prefetcher.learns() {
+            self.prefetch(entry, op, mem, last, cx);
+        }
         let l1 = &cx.spec.l1;
         let latency = match mem.kind {
             MemKind::CpAsync => Local::from(l1.cp_async_latency),

@@ -2,8 +2,9 @@
 
 use super::Flight;
 use crate::engine::Cycle;
+use crate::mem::cache::prefetch;
 use crate::mem::space::line_of;
-use crate::mem::{CodeCache, Reply, ReplyTo, RequestKind};
+use crate::mem::{CodeCache, FlightId, Reply, ReplyTo, RequestKind};
 use crate::probe::Probe;
 use crate::sm::cores::warp::{Hold, Local, PENDING, raw};
 use crate::sm::memory::miss_port::Stage;
@@ -38,7 +39,11 @@ impl<S: Stage> Sm<S> {
             }
             to => unreachable!("a reply for {to:?} came to an SM"),
         }
-        if self.memory.lsu.stuck.is_some() || self.memory.lsu.port.holds() {
+        self.memory.lsu.aside.may_go(now);
+        if self.memory.lsu.stuck.is_some()
+            || self.memory.lsu.aside.waits()
+            || self.memory.lsu.port.holds()
+        {
             self.memory.lsu.next = self.memory.lsu.next.min(now);
         }
     }
@@ -52,8 +57,17 @@ impl<S: Stage> Sm<S> {
     ) {
         let mut landed = std::mem::take(&mut self.memory.lsu.free_flights);
         let keep = landed.len();
+        let filler = match self.cores.locality.listens() {
+            true => self.memory.l1.filler(reply.line),
+            false => None,
+        };
         let flights = &mut self.memory.lsu.flights;
+        let filler = filler.filter(|id| *id != FlightId::NOBODY);
+        let filler = filler.map(|id| flights[id.number() as usize].warp);
         let victim = self.memory.l1.fill(reply.line, reply.sectors, |id| {
+            if prefetch::COMPILED && id == FlightId::NOBODY {
+                return;
+            }
             let id = id.number();
             let flight = &mut flights[id as usize];
             flight.done = flight.done.max(ready);
@@ -62,6 +76,7 @@ impl<S: Stage> Sm<S> {
                 landed.push(id);
             }
         });
+        self.cores.locality.inserted(&mut self.memory.l1, filler);
         let at = self.epoch + u64::from(now);
         let mshrs = self.memory.l1.in_flight();
         cx.probe

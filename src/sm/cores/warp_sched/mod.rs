@@ -3,7 +3,8 @@
 //! Contract: events go in, one decision comes out. A [`Scheduler`] hears of every warp that starts, ends, issues,
 //! waits for memory or for its CTA at a barrier; [`Scheduler::pick`] is given the candidates of one cycle, at least
 //! one, all of them able to issue as far as dependences go, and returns one of them. It is called again in the same
-//! cycle with fewer candidates when the pick's pipe is busy. A policy decides by what these events told it, and by
+//! cycle with fewer candidates when the pick's pipe is busy, or when the pick may not issue (`ccws`, which looks at the
+//! warps of all sub-cores and lets some of them not load). A policy decides by what these events told it, and by
 //! nothing else.
 //!
 //! To add a policy: a file with its `pick`, a variant of `SchedulerPolicy` (`config/sm.rs`), a line in
@@ -11,6 +12,7 @@
 
 mod ages;
 mod barrier_aware;
+pub mod ccws;
 mod cggty;
 mod gto;
 mod lrr;
@@ -119,7 +121,7 @@ impl Scheduler {
     pub fn pick(&mut self, candidates: u16) -> u8 {
         match self.policy {
             SchedulerPolicy::Cggty => cggty::pick(self, candidates),
-            SchedulerPolicy::Gto => gto::pick(self, candidates),
+            SchedulerPolicy::Gto | SchedulerPolicy::Ccws => gto::pick(self, candidates),
             SchedulerPolicy::Lrr => lrr::pick(self, candidates),
             SchedulerPolicy::TwoLevel => two_level::pick(self, candidates),
             SchedulerPolicy::BarrierAware => barrier_aware::pick(self, candidates),
