@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::output;
-use crate::report::html::{Column, Page};
+use crate::report::html::{Chart, Column, Page};
 use crate::report::table::table;
 use serde_json::Value as Json;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub struct Figure {
     /// What it shows.
     pub caption: String,
     /// The picture.
-    pub svg: String,
+    pub svg: Chart,
 }
 
 /// Tables and figures of a section.
@@ -134,7 +134,7 @@ impl Exhibits {
         }
         for figure in &self.figures {
             let file = folder.join(format!("{section}-{}.svg", figure.name));
-            output::write_text(&file, &figure.svg)?;
+            output::write_text(&file, &figure.svg.file())?;
         }
         Ok(())
     }
