@@ -5,6 +5,7 @@ use super::kanata;
 use super::load_model::ShapeArgs;
 use super::project::ProjectArgs;
 use super::research;
+use super::variants::ArchitectureArgs;
 use crate::error::Result;
 use crate::output;
 use crate::session::Options;
@@ -88,6 +89,7 @@ pub fn run(args: &Args) -> Result<()> {
         machine: args.machine,
         threads: args.threads,
         json: args.json,
+        architecture: ArchitectureArgs::default(),
         html: args.html,
         latex: args.latex,
         max_cycles: args.max_cycles,

@@ -3,6 +3,7 @@
 use super::common::{JsonFile, MachineArgs, ThreadArgs, winds_up};
 use super::load_model::{FormatArg, ShapeArgs};
 use super::project::ProjectArgs;
+use super::variants::ArchitectureArgs;
 use crate::benchmark::build::{Builder, Shape, Wanted};
 use crate::benchmark::kernels;
 use crate::error::{Error, Result};
@@ -28,7 +29,8 @@ the report is that of `simulate`, with the sections of the features under `resea
 Examples:
   phantom-gpu research --features cache-research,dram-research traces/sgemm.pgt --gpu v100 --output r.json --html r.html
   phantom-gpu research --features dram-research 'synth:gather?span=64MiB' --gpu a100-80 --latex paper/
-  phantom-gpu research --features cache-research --model bert-base --gpu a100-80 --output m.json"
+  phantom-gpu research --features cache-research --model bert-base --gpu a100-80 --output m.json
+  phantom-gpu research --features architecture-research --variants larger-l1,mesh,./mine.toml --slopes traces/sgemm.pgt --gpu v100 --output a.json"
 )]
 #[command(mut_arg("gpu", |gpu| gpu.required(true)))]
 #[command(mut_arg("json", |json| json.long("output").visible_alias("json")))]
@@ -63,6 +65,9 @@ pub struct Args {
     /// The report as JSON.
     #[command(flatten)]
     pub json: JsonFile,
+    /// Other machines, with architecture-research.
+    #[command(flatten)]
+    pub architecture: ArchitectureArgs,
     /// Write tables and figures as one HTML file, or to standard output with -.
     #[arg(long, value_name = "FILE|-")]
     pub html: Option<PathBuf>,
@@ -97,11 +102,13 @@ pub fn run(args: &Args) -> Result<()> {
             .map(Path::new),
     )?;
     let session = args.machine.load()?;
+    let gpu = args.machine.gpu.as_deref().unwrap_or_default();
+    let architecture = args.architecture.wanted(&features, gpu)?;
     let workload = workload(args, &session)?;
     let _folder = args.latex.as_deref().map(folder).transpose()?;
     let outcome = research::run(&Request {
         session: &session,
-        gpu: args.machine.gpu.as_deref().unwrap_or_default(),
+        gpu,
         sets: &args.machine.set,
         workload: &workload,
         features,
@@ -109,6 +116,7 @@ pub fn run(args: &Args) -> Result<()> {
         max_cycles: args.max_cycles,
         memory_limit: args.memory_limit,
         stop: winds_up(),
+        architecture,
     })?;
     for warning in validity::warnings(&outcome.report) {
         output::note(format_args!("warning: {warning}"));

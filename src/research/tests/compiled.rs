@@ -1,7 +1,7 @@
 //! What every feature keeps to, and each its own laws.
 
 use super::*;
-use crate::session::Session;
+use crate::session::{Options, Session};
 use serde_json::Value as Json;
 
 /// Paths of all leaves of `value`; `[]` stands for any element of a list.
@@ -22,6 +22,24 @@ fn leaves(path: &str, value: &Json, out: &mut Vec<String>) {
 
 /// What `features` find of `input` on `gpu` with `sets`.
 pub fn study(features: &[&'static str], gpu: &str, input: &str, sets: &[&str]) -> Outcome {
+    let few: &[&str] = match features.contains(&architecture::FEATURE) {
+        true => &["larger-l1", "half-sms"],
+        false => &[],
+    };
+    study_of(features, gpu, input, sets, few, None)
+}
+
+/// The same, on these variants and with slopes of these parameters.
+pub fn study_of(
+    features: &[&'static str],
+    gpu: &str,
+    input: &str,
+    sets: &[&str],
+    variants: &[&str],
+    slopes: Option<&[&str]>,
+) -> Outcome {
+    let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    let slopes = slopes.map(words);
     let session = Session::new(gpu, sets).unwrap();
     let workload = session.open(&[input]).unwrap();
     run(&Request {
@@ -34,6 +52,7 @@ pub fn study(features: &[&'static str], gpu: &str, input: &str, sets: &[&str]) -
         max_cycles: None,
         memory_limit: None,
         stop: &AtomicBool::new(false),
+        architecture: architecture::Wanted::read(&words(variants), slopes.as_deref(), gpu).unwrap(),
     })
     .unwrap()
 }

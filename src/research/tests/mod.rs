@@ -65,6 +65,7 @@ fn features_and_instruments_are_the_same() {
 #[cfg(feature = "cache-research")]
 mod cache;
 #[cfg(any(
+    feature = "architecture-research",
     feature = "cache-research",
     feature = "dram-research",
     feature = "memory-research"
@@ -74,3 +75,5 @@ mod compiled;
 mod dram;
 #[cfg(feature = "memory-research")]
 mod memory;
+#[cfg(feature = "architecture-research")]
+mod variants;
