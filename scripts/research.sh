@@ -1,12 +1,13 @@
 #!/bin/sh
-# Runs the examples of docs/research.md and docs/memory-research.md: reports, pages and figures of each go to a folder of its name.
+# Runs the examples of docs/research.md, docs/memory-research.md, docs/architecture-research.md, docs/profile.md and
+# docs/energy.md: reports, pages and figures of each go to a folder of its name.
 # usage: scripts/research.sh [FOLDER]      (default: target/research; PHANTOM_GPU names a program that is built already)
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-target/research}
 phantom=${PHANTOM_GPU:-}
 if [ -z "$phantom" ]; then
-    cargo build --release --features cache-research,dram-research,memory-research
+    cargo build --release --features architecture-research,cache-research,dram-research,gpu-profiling-research,memory-research
     phantom=${CARGO_TARGET_DIR:-target}/release/phantom-gpu
 fi
 example() {
@@ -19,3 +20,6 @@ example() {
 example cache-research 'synth:gather?per=4&grid=40&span=1MiB' --gpu v100 --set l1.mshrs=8
 example dram-research traces/sgemm.pgt --gpu v100
 example memory-research traces/sgemm.pgt --gpu v100
+example gpu-profiling-research traces/sgemm.pgt --gpu v100
+example architecture-research traces/sgemm.pgt --gpu v100 --threads 2 --slopes \
+    --variants larger-l1,in-order-memory,mesh,ideal-interconnect,half-sms,half-hbm,lrr,ccws
