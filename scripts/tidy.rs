@@ -223,6 +223,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "isa",
             "kernels",
             "mem",
+            "memory_limit",
             "output",
             "probe",
             "progress",

@@ -162,6 +162,110 @@ mod profile {
     }
 }
 
+#[test]
+fn variants_without_their_feature_are_bad_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let feature = match cfg!(feature = "dram-research") {
+        true => "dram-research",
+        // Without any feature the first fault is that there is none.
+        false => "architecture-research",
+    };
+    let args = [
+        "--features",
+        feature,
+        "--variants",
+        "no-such",
+        "synth:empty",
+        "--gpu",
+        "v100",
+    ];
+    let out = research(folder.path(), &args);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(message(&out).contains("architecture-research") || message(&out).contains("no-such"));
+}
+
+#[cfg(feature = "architecture-research")]
+#[test]
+fn variants_are_side_by_side_in_report_page_and_paper() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("mine.toml"), "text = \"Fewer.\"\ngpu.sms = \"-50%\"\n").unwrap();
+    std::fs::write(at("wrong.toml"), "text = \"Wrong.\"\nl1.wayz = \"x2\"\n").unwrap();
+    let run = |variants: &str| {
+        let mut args = vec![
+            "--features",
+            "architecture-research",
+            "--variants",
+            variants,
+        ];
+        args.extend([
+            "synth:copy?bytes=64KiB",
+            "--gpu",
+            "v100",
+            "--slopes=dram-clock,l1.ways",
+        ]);
+        args.extend([
+            "--threads",
+            "2",
+            "--output",
+            "a.json",
+            "--html",
+            "a.html",
+            "--latex",
+            "paper",
+        ]);
+        research(folder.path(), &args)
+    };
+    let out = run("larger-l1,mesh,./mine.toml");
+    assert!(out.status.success(), "{}", message(&out));
+    let text = String::from_utf8(out.stdout).unwrap();
+    for part in [
+        "research.architecture",
+        "larger-l1",
+        "What perfect parts would give",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(at("a.json")).unwrap()).unwrap();
+    let section = &report["research"]["architecture"];
+    for leaf in [
+        "/variants/2/speedup",
+        "/variants/1/slots/0/difference",
+        "/slopes/1/slope",
+        "/perfect/0/speedup",
+    ] {
+        let found = section.pointer(leaf);
+        assert!(
+            found.is_some_and(serde_json::Value::is_number),
+            "{leaf}: {section}"
+        );
+    }
+    for file in [
+        "architecture-speedup.svg",
+        "architecture-cycles.svg",
+        "architecture-slopes.tex",
+    ] {
+        assert!(at("paper").join(file).is_file(), "{file}");
+    }
+    assert_eq!(
+        std::fs::read_to_string(at("a.html"))
+            .unwrap()
+            .matches("<svg")
+            .count(),
+        3
+    );
+    let out = run("larger-l1,larger-l3");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(message(&out).contains("did you mean larger-l") && message(&out).contains("half-sms"));
+    let out = run("wrong.toml");
+    assert_eq!(out.status.code(), Some(1));
+    assert!(
+        message(&out).contains("wrong.toml: line 2: l1.wayz: no such key; did you mean l1.ways?")
+    );
+    assert_eq!(run("none.toml").status.code(), Some(1));
+}
+
 #[cfg(all(feature = "cache-research", feature = "dram-research"))]
 mod both {
     use super::*;
@@ -254,6 +358,12 @@ mod both {
     }
 
     /// The examples of the document run, and show what the document shows of them.
+    #[cfg(all(
+        feature = "architecture-research",
+        feature = "gpu-profiling-research",
+        feature = "memory-divergence-research",
+        feature = "memory-research"
+    ))]
     #[test]
     fn the_script_runs_the_examples_of_the_document() {
         let folder = tempfile::tempdir().unwrap();
@@ -282,6 +392,9 @@ mod both {
             "dram-research/report.json",
             "memory-divergence-research/divergence-lanes.svg",
             "thrashing/memory-divergence-research/report.json",
+            "memory-research/memory-slices.svg",
+            "gpu-profiling-research/energy-power.svg",
+            "architecture-research/architecture-cycles.svg",
         ] {
             assert!(folder.path().join(file).is_file(), "{file}");
         }

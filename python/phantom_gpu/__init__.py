@@ -24,6 +24,7 @@ __all__ = [
     "load_model",
     "merge",
     "metrics",
+    "research",
     "simulate",
     "sweep",
     "validate",
@@ -86,6 +87,16 @@ def load_model(model, **options):
 def validate(**options):
     """Predicted times of kernels against measured ones."""
     return _numbers("validate", **options)
+
+
+def research(*inputs, gpu, features, **options):
+    """The report of traces, ``synth:`` kernels or a ``model`` under the instruments of research features, by name: their
+    sections are under ``research``.
+
+    >>> research("traces/tiny.pgt", gpu="v100", features=["architecture-research"], variants=["larger-l1"], slopes=True)
+    """
+    names = [features] if isinstance(features, str) else list(features)
+    return _numbers("research", *inputs, gpu=gpu, features=names, **options)
 
 
 def explain(*names):

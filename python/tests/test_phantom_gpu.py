@@ -65,6 +65,20 @@ def test_a_model_has_layers():
     assert report["layers"] and report["model"]["latency_ms"] > 0
 
 
+def test_research_has_the_sections_of_its_features():
+    features = ["architecture-research", "dram-research"]
+    report = phantom_gpu.research(
+        TINY, gpu="v100", features=features, variants=["gto", "larger-l1"], slopes="dram-clock"
+    )
+    assert sorted(report["research"]) == ["architecture", "dram"]
+    section = report["research"]["architecture"]
+    assert [row["name"] for row in section["variants"]] == ["gto", "larger-l1"]
+    assert section["slopes"][0]["step_percent"] == pytest.approx(10, abs=0.1)
+    with pytest.raises(phantom_gpu.PhantomGpuError, match="larger-l1") as fault:
+        phantom_gpu.research(TINY, gpu="v100", features="architecture-research", variants="larger-l")
+    assert fault.value.status == 2
+
+
 def test_two_threads_simulate_at_once():
     reports = [None, None]
 

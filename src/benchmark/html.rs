@@ -1,7 +1,7 @@
 //! Results as a page.
 
 use crate::report::Report;
-use crate::report::html::{Bar, Cloud, Column, Page, Roof, bars, roofline};
+use crate::report::html::{Bar, Chart, Cloud, Column, Page, Roof, bars, roofline};
 use crate::report::schema::{Layer, Model};
 use serde_json::{Value, json};
 
@@ -101,7 +101,7 @@ fn roof(layers: &[Layer]) -> Roof {
 }
 
 /// The layers that take most of the time.
-fn longest(layers: &[Layer]) -> String {
+fn longest(layers: &[Layer]) -> Chart {
     let mut longest: Vec<&Layer> = layers.iter().filter(|layer| layer.time_us > 0.0).collect();
     longest.sort_by(|a, b| b.time_us.total_cmp(&a.time_us));
     longest.truncate(LAYERS_SHOWN);

@@ -104,13 +104,13 @@ impl ListModels {
     }
 }
 
-fn json_text(value: &impl Serialize) -> String {
+pub(super) fn json_text(value: &impl Serialize) -> String {
     let text = serde_json::to_string_pretty(value).expect("plain data serialises");
     format!("{text}\n")
 }
 
 /// A table that fits the terminal, if there is one.
-fn fitting(header: &[&str], numbers_from: usize) -> Table {
+pub(super) fn fitting(header: &[&str], numbers_from: usize) -> Table {
     let mut table = table(header, numbers_from);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table

@@ -26,6 +26,7 @@ pub mod simulate;
 pub mod sweep;
 pub mod trace;
 pub mod validate;
+pub mod variants;
 
 use crate::error::Result;
 use crate::output;
@@ -84,6 +85,8 @@ enum Command {
     Calibrate(calibrate::Args),
     /// Where the time and the energy of kernels go: speed of light, roofline, stalls by instruction, watts.
     Profile(Box<profile::Args>),
+    /// The variants of a machine that `research` can run beside it.
+    ListVariants(variants::ListVariants),
     /// Kernels or a model under the instruments of research features: sections, tables, figures.
     Research(Box<research::Args>),
     /// One DRAM channel alone, fed by a request trace.
@@ -124,6 +127,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Validate(args) => validate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Profile(args) => profile::run(&args),
+        Command::ListVariants(args) => output::print_text(&args.text()?),
         Command::Research(args) => research::run(&args),
         Command::Dram(args) => dram::run(&args),
         Command::Cache(args) => cache::run(&args),

@@ -4,6 +4,7 @@ use super::common::winds_up;
 use super::kanata;
 use super::project::ProjectArgs;
 use super::research::{self, StudyArgs};
+use super::variants::ArchitectureArgs;
 use crate::correlate::{self, Map, Profile};
 use crate::error::{Error, Result};
 use crate::output;
@@ -89,6 +90,7 @@ pub fn run(args: &Args) -> Result<()> {
         study,
         format: None,
         precision: None,
+        architecture: ArchitectureArgs::default(),
     };
     let (outcome, tables) = research::study(&study, &more, &besides)?;
     if let Some(file) = &args.over_time {

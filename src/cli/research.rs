@@ -3,6 +3,7 @@
 use super::common::{JsonFile, MachineArgs, ThreadArgs, winds_up};
 use super::load_model::{FormatArg, ShapeArgs};
 use super::project::ProjectArgs;
+use super::variants::ArchitectureArgs;
 use crate::benchmark::build::{Builder, Shape, Wanted};
 use crate::benchmark::kernels;
 use crate::error::{Error, Result};
@@ -28,7 +29,8 @@ the report is that of `simulate`, with the sections of the features under `resea
 Examples:
   phantom-gpu research --features cache-research,dram-research traces/sgemm.pgt --gpu v100 --output r.json --html r.html
   phantom-gpu research --features dram-research 'synth:gather?span=64MiB' --gpu a100-80 --latex paper/
-  phantom-gpu research --features cache-research --model bert-base --gpu a100-80 --output m.json"
+  phantom-gpu research --features cache-research --model bert-base --gpu a100-80 --output m.json
+  phantom-gpu research --features architecture-research --variants larger-l1,mesh,./mine.toml --slopes traces/sgemm.pgt --gpu v100 --output a.json"
 )]
 #[command(mut_arg("gpu", |gpu| gpu.required(true)))]
 #[command(mut_arg("json", |json| json.long("output").visible_alias("json")))]
@@ -48,6 +50,9 @@ pub struct Args {
     /// Numbers of the model: fp32, tf32, fp16, bf16, fp8, int8, int4 [default: its own].
     #[arg(long, value_name = "NAME", requires = "model", value_parser = Precision::named)]
     pub precision: Option<Precision>,
+    /// Other machines, with architecture-research.
+    #[command(flatten)]
+    pub architecture: ArchitectureArgs,
 }
 
 /// What is run, and where the results go.
@@ -71,6 +76,9 @@ pub struct StudyArgs {
     /// The report as JSON.
     #[command(flatten)]
     pub json: JsonFile,
+    /// Other machines, with architecture-research.
+    #[command(flatten)]
+    pub architecture: ArchitectureArgs,
     /// Write tables and figures as one HTML file, or to standard output with -.
     #[arg(long, value_name = "FILE|-")]
     pub html: Option<PathBuf>,
@@ -125,11 +133,13 @@ pub(super) fn study(
             .map(Path::new),
     )?;
     let session = study.machine.load()?;
+    let gpu = study.machine.gpu.as_deref().unwrap_or_default();
+    let architecture = args.architecture.wanted(&features, gpu)?;
     let workload = workload(args, &session)?;
     let _folder = study.latex.as_deref().map(folder).transpose()?;
     let outcome = research::run(&Request {
         session: &session,
-        gpu: study.machine.gpu.as_deref().unwrap_or_default(),
+        gpu,
         sets: &study.machine.set,
         workload: &workload,
         features,
@@ -138,6 +148,7 @@ pub(super) fn study(
         memory_limit: study.memory_limit,
         stop: winds_up(),
         besides,
+        architecture,
     })?;
     for warning in validity::warnings(&outcome.report) {
         output::note(format_args!("warning: {warning}"));

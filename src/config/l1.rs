@@ -210,6 +210,16 @@ section! {
     }
 }
 
+impl GpuSpec {
+    /// What a CTA may ask for at most where no more than `kib` of shared memory are carved out, bytes.
+    pub fn cta_bytes_max(&self, kib: u32) -> u32 {
+        let smem = &self.smem;
+        let whole = kib * 1024 / smem.alloc_unit_bytes * smem.alloc_unit_bytes;
+        let room = whole.saturating_sub(smem.reserved_per_cta_bytes);
+        room.min(smem.per_cta_bytes_max)
+    }
+}
+
 pub(super) const RULES: &[Rule] = &[
     Rule {
         key: "l1.perfect",

@@ -150,6 +150,15 @@ impl Layer {
     }
 }
 
+impl Layer {
+    /// Its entries in the order of the file, each with its dotted key.
+    pub fn entries(&self) -> impl Iterator<Item = (String, &RawEntry)> {
+        self.entries
+            .iter()
+            .map(|(path, entry)| (path.join("."), entry))
+    }
+}
+
 fn line_of(text: &str, offset: usize) -> usize {
     let end = offset.min(text.len());
     text.as_bytes()[..end]

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, input};
 use std::path::{Path, PathBuf};
 
 /// A built-in file: its name (the file's stem) and text.
-pub(super) type BuiltIn = (&'static str, &'static str);
+pub type BuiltIn = (&'static str, &'static str);
 
 macro_rules! files {
     ($dir:literal: $($name:literal)+) => {
@@ -30,6 +30,13 @@ const GPUS: &[BuiltIn] = files!("gpus":
 /// Boards, on which measurements were made: a GPU, and what is different about it.
 pub(super) const BOARDS: &[BuiltIn] = files!("boards":
     "a10" "a100-pcie-40gb" "a100-pcie-80gb" "a100-sxm4-40gb" "a100-sxm4-80gb" "a40" "a6000" "b200" "gtx1650" "gv100" "h100-pcie-80gb" "h100-sxm5-80gb" "h200" "l4" "l40s" "rtx-pro-6000" "rtx2060" "rtx2080ti" "rtx3060" "rtx3060ti" "rtx3070" "rtx3070ti" "rtx3080" "rtx3090" "rtx4070" "rtx4090" "rtx5090" "t4" "titan-v" "v100-pcie-32gb" "v100-sxm2-16gb");
+
+/// Variants of any machine, for `research --variants`: keys that differ from it.
+pub const VARIANTS: &[BuiltIn] = files!("variants":
+    "adaptive-partitioning" "barrier-aware" "ccws" "closed-page" "crossbar" "double-hbm" "double-sms"
+    "early-writes" "fair-memory" "gto" "half-hbm" "half-sms" "ideal-interconnect" "in-order-memory" "larger-l1"
+    "larger-l2" "lrr" "mesh" "miss-aware" "more-mshrs" "no-l1" "no-refresh" "ooo-memory" "row-hit-memory"
+    "static-partitioning" "stride-prefetch" "two-level" "write-drain");
 
 /// The most files of a user that may be based on each other.
 const DEPTH_MAX: usize = 8;

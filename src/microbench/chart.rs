@@ -1,7 +1,9 @@
 //! The page of some results: how near they are to their references, a chart for each curve, and a table of all numbers.
 
 use super::results::{Point, Results, Score};
-use crate::report::html::{Bar, Cloud, Column, Curve, Page, Scale, bars, curves, largest, scatter};
+use crate::report::html::{
+    Bar, Chart, Cloud, Column, Curve, Page, Scale, bars, curves, largest, scatter,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -103,7 +105,7 @@ fn of_one_benchmark(points: &[Point]) -> impl Iterator<Item = Vec<&Point>> {
         .map(|run| run.iter().collect())
 }
 
-fn chart(points: &[&Point]) -> String {
+fn chart(points: &[&Point]) -> Chart {
     let numbers: Option<Vec<f64>> = points.iter().map(|p| p.parameter.parse().ok()).collect();
     // Sizes are spread by factors; points that are no sizes stand side by side.
     let (first, last) = (&points[0].parameter, &points[points.len() - 1].parameter);

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::output;
-use crate::report::html::{Column, Page, picture};
+use crate::report::html::{Chart, Column, Page};
 use crate::report::table::table;
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -30,8 +30,8 @@ pub struct Figure {
     pub name: &'static str,
     /// What it shows.
     pub caption: String,
-    /// The picture, with its legend as a page has it.
-    pub svg: String,
+    /// The picture.
+    pub svg: Chart,
 }
 
 /// Tables and figures of a section.
@@ -152,7 +152,7 @@ impl Exhibits {
         }
         for figure in &self.figures {
             let file = folder.join(format!("{section}-{}.svg", figure.name));
-            output::write_text(&file, &picture(&figure.svg))?;
+            output::write_text(&file, &figure.svg.file())?;
         }
         Ok(())
     }

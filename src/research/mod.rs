@@ -10,6 +10,7 @@
 //! A probe never steers. What needs other machines (all schedulers, all carve-outs) runs the workload again, unobserved,
 //! with [`Study::again`].
 
+pub mod architecture;
 #[cfg(any(
     feature = "memory-research",
     feature = "memory-divergence-research",
@@ -26,13 +27,14 @@ mod observe;
 mod profile;
 #[cfg(any(feature = "cache-research", feature = "memory-divergence-research"))]
 mod stores;
+mod study;
 #[cfg(test)]
 mod tests;
 
 pub use exhibit::{Exhibits, Figure, Table};
 pub use observe::{Finding, Join, Observe, Observer, Section};
+pub use study::{Again, Moment, Study};
 
-use crate::config::GpuSpec;
 use crate::correlate;
 use crate::error::{Error, Result};
 use crate::kernels::{Arrays, array};
@@ -40,11 +42,10 @@ use crate::probe::{Buffer, Instruments, NoProbe};
 use crate::progress::{self, Progress};
 use crate::report::Report;
 use crate::report::explain::{self, Entry};
-use crate::report::schema::Status;
 use crate::session::{Options, Outcome as Ran, Session};
-use crate::stats::{ChipCounters, UnitCounters};
 use crate::trace::{Command, Kernel, Source, Workload};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
+use study::{ctas, options};
 
 /// A research feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +98,12 @@ pub const FEATURES: &[Feature] = &[
         text: "Joules and watts of each kernel, by part of the chip and of the board.",
         compiled: cfg!(feature = "gpu-profiling-research"),
     },
+    Feature {
+        name: architecture::FEATURE,
+        section: "architecture",
+        text: "The same workload on variants of the machine: speedup, where the cycles went, traffic, energy; what each parameter is worth.",
+        compiled: cfg!(feature = "architecture-research"),
+    },
 ];
 
 /// What this build can observe; [`NoProbe`] where it has no feature. The only place where features meet the probe.
@@ -106,7 +113,10 @@ pub type BuildProbe = Join<
         dram::Probe,
         Join<
             memory::Probe,
-            Join<divergence::Probe, Join<profile::Probe, Join<energy::Probe, NoProbe>>>,
+            Join<
+                divergence::Probe,
+                Join<profile::Probe, Join<energy::Probe, Join<architecture::Probe, NoProbe>>>,
+            >,
         >,
     >,
 >;
@@ -133,6 +143,8 @@ pub struct Request<'a> {
     pub stop: &'a AtomicBool,
     /// What is asked of the profile.
     pub besides: &'a Besides,
+    /// Which other machines `architecture-research` runs it on.
+    pub architecture: architecture::Wanted,
 }
 
 /// What is asked of the profile besides what it always has.
@@ -150,115 +162,6 @@ pub struct Outcome {
     pub report: Report,
     /// The sections.
     pub findings: Vec<Finding>,
-}
-
-/// The run, for those who make a section of it.
-pub struct Study<'a> {
-    /// What was run.
-    pub request: &'a Request<'a>,
-    /// Its report.
-    pub report: &'a Report,
-    /// Counters of the whole run.
-    pub counters: &'a ChipCounters,
-    /// The same of each unit.
-    pub units: &'a UnitCounters,
-    /// The run so far, at some moments of it; none unless [`Besides::interval`] asks for them.
-    pub moments: &'a [Moment],
-}
-
-/// A moment of the run.
-#[derive(Clone, Debug)]
-pub struct Moment {
-    /// Core cycle.
-    pub at: u64,
-    /// Resident warps of the chip.
-    pub warps: u32,
-    /// Counters so far.
-    pub counters: ChipCounters,
-}
-
-/// The same workload on another machine.
-#[derive(Clone, Debug)]
-pub struct Again {
-    /// Core cycles of the whole run.
-    pub cycles: u64,
-    /// Counters of the whole run.
-    pub counters: ChipCounters,
-}
-
-impl Study<'_> {
-    /// The machine.
-    pub fn spec(&self) -> &GpuSpec {
-        self.request.session.spec()
-    }
-
-    /// SMs times cycles of the run.
-    pub fn sm_cycles(&self) -> u64 {
-        u64::from(self.spec().sms) * self.report.totals.cycles
-    }
-
-    /// The run itself, as one of several; nothing where it has ended early.
-    pub fn own(&self) -> Option<Again> {
-        is_whole(self.report).then_some(Again {
-            cycles: self.report.totals.cycles,
-            counters: *self.counters,
-        })
-    }
-
-    /// The workload again, unobserved, with `sets` besides what the user changed. Nothing where the run has ended early,
-    /// or ends early now: no comparison is made of parts.
-    ///
-    /// # Errors
-    /// Keys in conflict with the user's; a failed run.
-    pub fn again(&self, sets: &[String]) -> Result<Option<Again>> {
-        self.again_of(self.request.workload, sets)
-    }
-
-    /// The same of `workload`, a part of the one that was run.
-    ///
-    /// # Errors
-    /// As [`Study::again`].
-    pub fn again_of(&self, workload: &Workload, sets: &[String]) -> Result<Option<Again>> {
-        let request = self.request;
-        if !is_whole(self.report) || request.stop.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let sets: Vec<&String> = request.sets.iter().chain(sets).collect();
-        let session = Session::new(request.gpu, &sets)?;
-        let progress = Progress::of(ctas(workload));
-        let options = options(request, &progress, Instruments::default());
-        let run = || session.run(workload, &options);
-        let outcome = progress::watch(&progress, "CTAs", run)?;
-        Ok(is_whole(&outcome.report).then_some(Again {
-            cycles: outcome.run.cycles,
-            counters: outcome.run.counters,
-        }))
-    }
-}
-
-fn is_whole(report: &Report) -> bool {
-    matches!(report.status, Status::Complete | Status::UnmodelledWork)
-}
-
-/// CTAs of `workload`.
-fn ctas(workload: &Workload) -> u64 {
-    workload.launches().map(|k| k.header.cta_count()).sum()
-}
-
-fn options<'a>(
-    request: &Request<'a>,
-    progress: &'a Progress,
-    instruments: Instruments,
-) -> Options<'a> {
-    Options {
-        threads: request.threads,
-        max_cycles: request.max_cycles,
-        memory_limit: request.memory_limit,
-        stop: Some(request.stop),
-        progress: Some(&progress.done),
-        instruments,
-        ..Options::default()
-    }
 }
 
 /// The features with these names, in the order of [`FEATURES`], each once.

@@ -1,7 +1,7 @@
 //! Charts of blocks: bars of parts, and fields of shades. They are drawn here, since each name has to find room.
 
-use super::chart::{css, legend, number};
-use super::escape;
+use super::chart::{css, number};
+use super::{Chart, escape};
 use std::fmt::Write;
 
 /// Width of a chart.
@@ -18,6 +18,8 @@ const BAR: f64 = 20.0;
 const AXIS: f64 = 26.0;
 /// Room above a field for half a label.
 const TOP: f64 = 8.0;
+/// Height of the scale of shades.
+const SCALE: f64 = 18.0;
 /// Shades of a field.
 const SHADES: usize = 12;
 
@@ -31,7 +33,7 @@ pub struct Bar {
 }
 
 /// Bars one below the other, each with a part of every kind in `kinds`; parts are not below zero.
-pub fn bars(unit: &str, kinds: &[&str], bars: &[Bar]) -> String {
+pub fn bars(unit: &str, kinds: &[&str], bars: &[Bar]) -> Chart {
     let total = |bar: &Bar| bar.parts.iter().sum::<f64>();
     let most = bars.iter().map(total).fold(f64::MIN_POSITIVE, f64::max);
     let scale = (WIDTH - NAMES - VALUES) / most;
@@ -46,8 +48,8 @@ pub fn bars(unit: &str, kinds: &[&str], bars: &[Bar]) -> String {
         let x = NAMES + value * scale;
         let _ = write!(
             svg,
-            "<line class=grid x1={x:.1} x2={x:.1} y1=0 y2={floor:.0} /><text class=tick x={x:.1} y={:.0} \
-             text-anchor=middle>{} {}</text>",
+            "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"0\" y2=\"{floor:.0}\"/><text class=\"tick\" x=\"{x:.1}\" y=\"{:.0}\" \
+             text-anchor=\"middle\">{} {}</text>",
             floor + 15.0,
             number(value),
             escape(unit)
@@ -67,7 +69,7 @@ pub fn bars(unit: &str, kinds: &[&str], bars: &[Bar]) -> String {
             let what = kinds.get(kind).map_or("", |k| k);
             let _ = write!(
                 svg,
-                "<rect class=part x={x:.2} y={:.0} width={width:.2} height=16 fill={}><title>{}: {what} {} {}\
+                "<rect class=\"part\" x=\"{x:.2}\" y=\"{:.0}\" width=\"{width:.2}\" height=\"16\" fill=\"{}\"><title>{}: {what} {} {}\
                  </title></rect>",
                 top + 1.0,
                 css(kind),
@@ -79,13 +81,13 @@ pub fn bars(unit: &str, kinds: &[&str], bars: &[Bar]) -> String {
         }
         let _ = write!(
             svg,
-            "<text class=value x={:.1} y={:.0}>{}</text>",
+            "<text class=\"value\" x=\"{:.1}\" y=\"{:.0}\">{}</text>",
             x + 5.0,
             top + 13.0,
             number(total(bar))
         );
     }
-    legend(kinds.iter().copied()) + &svg + "</svg>"
+    Chart::of(kinds.iter().copied(), (WIDTH, height), svg + "</svg>")
 }
 
 /// A field of values: a row for each name, from the left to the right over `x`.
@@ -100,7 +102,7 @@ pub struct Field {
 }
 
 /// The field, darker or brighter where values are higher; its highest value has the full colour.
-pub fn heat(field: &Field) -> String {
+pub fn heat(field: &Field) -> Chart {
     let columns = field
         .rows
         .first()
@@ -112,7 +114,8 @@ pub fn heat(field: &Field) -> String {
     let left = 90.0;
     let wide = (WIDTH - left - 20.0) / columns as f64;
     let floor = high * field.rows.len() as f64;
-    let mut svg = open(TOP + floor + AXIS);
+    let height = TOP + floor + AXIS + SCALE;
+    let mut svg = open(height);
     for shade in 1..=SHADES {
         let mut path = String::new();
         for (row, (_, values)) in field.rows.iter().enumerate() {
@@ -127,7 +130,7 @@ pub fn heat(field: &Field) -> String {
         let strength = shade as f64 / SHADES as f64;
         let _ = write!(
             svg,
-            "<path class=heat fill-opacity={strength:.2} d=\"{path}\"/>"
+            "<path class=\"heat\" fill-opacity=\"{strength:.2}\" d=\"{path}\"/>"
         );
     }
     let every = (14.0 / high).ceil() as usize;
@@ -135,7 +138,7 @@ pub fn heat(field: &Field) -> String {
         let y = TOP + (row as f64 + 0.5) * high + 4.0;
         let _ = write!(
             svg,
-            "<text class=tick x={:.0} y={y:.1} text-anchor=end>{}</text>",
+            "<text class=\"tick\" x=\"{:.0}\" y=\"{y:.1}\" text-anchor=\"end\">{}</text>",
             left - 6.0,
             escape(name)
         );
@@ -150,26 +153,39 @@ pub fn heat(field: &Field) -> String {
         };
         let _ = write!(
             svg,
-            "<text class=tick x={x:.0} y={:.0} text-anchor={anchor}>{label}</text>",
+            "<text class=\"tick\" x=\"{x:.0}\" y=\"{:.0}\" text-anchor=\"{anchor}\">{label}</text>",
             TOP + floor + 16.0
         );
     }
-    format!(
-        "{svg}</svg><ul class=legend><li>0</li><li><svg width=120 height=12>{}</svg></li><li>{} {}</li></ul>",
-        (1..=SHADES)
-            .map(|shade| format!(
-                "<rect class=heat x={} width=10 height=12 fill-opacity={:.2} />",
-                (shade - 1) * 10,
-                shade as f64 / SHADES as f64
-            ))
-            .collect::<String>(),
+    shades(&mut svg, (left, TOP + floor + AXIS), most, &field.unit);
+    Chart::of(std::iter::empty(), (WIDTH, height), svg + "</svg>")
+}
+
+/// What the shades mean: from nothing to `most`, at `place`.
+fn shades(svg: &mut String, place: (f64, f64), most: f64, unit: &str) {
+    let (left, top) = place;
+    for shade in 1..=SHADES {
+        let _ = write!(
+            svg,
+            "<rect class=\"heat\" x=\"{:.0}\" y=\"{top:.0}\" width=\"10\" height=\"12\" fill-opacity=\"{:.2}\"/>",
+            left + 10.0 * (shade - 1) as f64,
+            shade as f64 / SHADES as f64
+        );
+    }
+    let _ = write!(
+        svg,
+        "<text class=\"name\" x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">0</text><text class=\"name\" x=\"{:.0}\" y=\"{:.0}\">{} {}</text>",
+        left - 6.0,
+        top + 10.0,
+        left + 10.0 * SHADES as f64 + 6.0,
+        top + 10.0,
         number(most),
-        escape(&field.unit)
-    )
+        escape(unit)
+    );
 }
 
 fn open(height: f64) -> String {
-    format!("<svg width={WIDTH} height={height:.0} viewBox=\"0 0 {WIDTH} {height:.0}\">")
+    format!("<svg width=\"{WIDTH}\" height=\"{height:.0}\" viewBox=\"0 0 {WIDTH} {height:.0}\">")
 }
 
 /// A name at the left, with its middle left out where it is long.
@@ -185,7 +201,7 @@ fn name(svg: &mut String, name: &str, y: f64) {
     };
     let _ = write!(
         svg,
-        "<text class=name x={:.0} y={y:.0} text-anchor=end>{}<title>{}</title></text>",
+        "<text class=\"name\" x=\"{:.0}\" y=\"{y:.0}\" text-anchor=\"end\">{}<title>{}</title></text>",
         NAMES - 8.0,
         escape(&short),
         escape(name)
@@ -213,7 +229,7 @@ mod tests {
             name: long.clone(),
             parts: vec![1.0, 0.0, 3.0],
         };
-        let svg = bars("%", &["a", "b", "c"], &[bar]);
+        let svg = bars("%", &["a", "b", "c"], &[bar]).to_string();
         assert_eq!(svg.matches("<rect").count(), 2);
         assert_eq!(svg.matches("<li>").count(), 3);
         assert!(svg.contains(&format!("<title>{long}</title>")));
@@ -231,7 +247,7 @@ mod tests {
                 ("SM 1".into(), vec![0.5, 0.5]),
             ],
         };
-        let svg = heat(&field);
+        let svg = heat(&field).to_string();
         let blocks: Vec<usize> = svg
             .split("<path")
             .skip(1)

@@ -1,6 +1,6 @@
 //! Charts as SVG.
 
-use super::escape;
+use super::Chart;
 use plotters::coord::combinators::{BindKeyPoints, LogCoord, WithKeyPoints};
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
@@ -61,49 +61,9 @@ pub(super) fn css(number: usize) -> String {
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
-/// Which colour is which kind, where there are several.
-pub(super) fn legend<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let kinds: Vec<String> = names
-        .enumerate()
-        .map(|(number, name)| {
-            let colour = css(number);
-            format!("<li><i style=background:{colour}></i>{}</li>", escape(name))
-        })
-        .collect();
-    match kinds.len() {
-        0 | 1 => String::new(),
-        _ => format!("<ul class=legend>{}</ul>", kinds.concat()),
-    }
-}
-
-/// Height of a row of the legend in a picture.
-const LEGEND_ROW: u32 = 20;
-
-/// A chart as a picture by itself: the legend, which a page has above it, is drawn below.
-pub fn picture(chart: &str) -> String {
-    let Some((list, svg)) = chart.split_once("</ul>") else {
-        return chart.to_owned();
-    };
-    let (width, height) = SIZE;
-    let mut bottom = height;
-    let mut rows = String::new();
-    // As `legend` writes it.
-    for kind in list.split("<li><i style=background:").skip(1) {
-        let Some((colour, name)) = kind.split_once("></i>") else {
-            continue;
-        };
-        let name = name.trim_end_matches("</li>");
-        let (middle, top) = (bottom + LEGEND_ROW / 2, bottom + LEGEND_ROW / 2 - 5);
-        rows.push_str(&format!(
-            "<rect x=\"76\" y=\"{top}\" width=\"10\" height=\"10\" fill=\"{colour}\"/>\n\
-             <text x=\"94\" y=\"{middle}\" dy=\"0.35em\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#000000\">{name}</text>\n"
-        ));
-        bottom += LEGEND_ROW;
-    }
-    let size =
-        |height| format!("width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\"");
-    let svg = svg.replacen(&size(height), &size(bottom), 1);
-    svg.replace("</svg>", &format!("{rows}</svg>"))
+/// A picture of the one size, with the names of its colours.
+fn with_size<'a>(names: impl Iterator<Item = &'a str>, svg: String) -> Chart {
+    Chart::of(names, (f64::from(SIZE.0), f64::from(SIZE.1)), svg)
 }
 
 /// What bounds a point from above: a rate for each unit of x, and a rate whatever x is.
@@ -116,7 +76,7 @@ pub struct Roof {
 }
 
 /// Points under a roof, both axes by factors. Values that are not above zero are left out.
-pub fn roofline(x: &str, y: &str, clouds: &[Cloud], roof: Roof) -> String {
+pub fn roofline(x: &str, y: &str, clouds: &[Cloud], roof: Roof) -> Chart {
     let (x0, x1) = span(clouds, |p| p.0, (f64::MAX, f64::MIN));
     let top = roof.top.unwrap_or(roof.slope * x1).min(roof.slope * x1);
     // The edge of the roof is part of the picture where it is near.
@@ -134,12 +94,12 @@ pub fn roofline(x: &str, y: &str, clouds: &[Cloud], roof: Roof) -> String {
         chart.draw_series(LineSeries::new(line, BLACK.mix(0.6).stroke_width(2)))?;
         marks(chart, clouds, visible)
     });
-    legend(clouds.iter().map(|c| c.name.as_str())) + &chart
+    with_size(clouds.iter().map(|c| c.name.as_str()), chart)
 }
 
 /// Measured against predicted values, both axes by factors, with the line of equality and those of `band` around it.
 /// Values that are not above zero are left out.
-pub fn scatter(x: &str, y: &str, clouds: &[Cloud], band: f64) -> String {
+pub fn scatter(x: &str, y: &str, clouds: &[Cloud], band: f64) -> Chart {
     let visible = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite() && p.0 > 0.0 && p.1 > 0.0;
     let all = || clouds.iter().flat_map(|c| c.points.iter().filter(visible));
     let low = all().fold(f64::MAX, |low, p| low.min(p.0).min(p.1));
@@ -160,22 +120,22 @@ pub fn scatter(x: &str, y: &str, clouds: &[Cloud], band: f64) -> String {
         }
         marks(chart, clouds, visible)
     });
-    legend(clouds.iter().map(|c| c.name.as_str())) + &chart
+    with_size(clouds.iter().map(|c| c.name.as_str()), chart)
 }
 
 /// Points, both axes by factors, with a line where y is 1.
-pub fn cloud(x: &str, y: &str, clouds: &[Cloud]) -> String {
+pub fn cloud(x: &str, y: &str, clouds: &[Cloud]) -> Chart {
     let (x0, x1) = span(clouds, |p| p.0, (f64::MAX, f64::MIN));
     let (y0, y1) = span(clouds, |p| p.1, (0.7, 1.4));
     let chart = draw(x, y, factors(x0, x1), factors(y0, y1), |chart| {
         chart.draw_series(LineSeries::new([(x0, 1.0), (x1, 1.0)], BLACK.mix(0.6)))?;
         marks(chart, clouds, visible)
     });
-    legend(clouds.iter().map(|c| c.name.as_str())) + &chart
+    with_size(clouds.iter().map(|c| c.name.as_str()), chart)
 }
 
 /// Points, both axes by factors, and nothing else; those of the last cloud stand out.
-pub fn plane(x: &str, y: &str, clouds: &[Cloud]) -> String {
+pub fn plane(x: &str, y: &str, clouds: &[Cloud]) -> Chart {
     let (x0, x1) = span(clouds, |p| p.0, (f64::MAX, f64::MIN));
     let (y0, y1) = span(clouds, |p| p.1, (f64::MAX, f64::MIN));
     let chart = draw(x, y, factors(x0, x1), factors(y0, y1), |chart| {
@@ -188,7 +148,7 @@ pub fn plane(x: &str, y: &str, clouds: &[Cloud]) -> String {
         }
         Ok(())
     });
-    legend(clouds.iter().map(|c| c.name.as_str())) + &chart
+    with_size(clouds.iter().map(|c| c.name.as_str()), chart)
 }
 
 /// Whether a point has a place where both axes are by factors.
@@ -207,7 +167,7 @@ fn span(clouds: &[Cloud], of: fn(&(f64, f64)) -> f64, within: (f64, f64)) -> (f6
 }
 
 /// Lines. On an axis by factors, values that are not above zero are left out.
-pub fn curves(x: &str, y: &str, lines: &[Curve], x_scale: Scale, y_scale: Scale) -> String {
+pub fn curves(x: &str, y: &str, lines: &[Curve], x_scale: Scale, y_scale: Scale) -> Chart {
     let fits = |v: f64, scale: Scale| v.is_finite() && (scale == Scale::Linear || v > 0.0);
     let visible = |p: &&(f64, f64)| fits(p.0, x_scale) && fits(p.1, y_scale);
     let all: Vec<(f64, f64)> = lines
@@ -246,7 +206,7 @@ pub fn curves(x: &str, y: &str, lines: &[Curve], x_scale: Scale, y_scale: Scale)
         (Scale::Linear, Scale::Log) => with!(x0..x1, factors(y0, y1)),
         (Scale::Log, Scale::Log) => with!(factors(x0, x1), factors(y0, y1)),
     };
-    legend(lines.iter().map(|l| l.name.as_str())) + &chart
+    with_size(lines.iter().map(|l| l.name.as_str()), chart)
 }
 
 /// A mark for each point of `clouds` that is `visible`.
@@ -391,27 +351,6 @@ mod tests {
             "within a decade"
         );
         assert_eq!(ticks(1.0, 1e9).len(), 5);
-    }
-
-    /// A file has nothing around the picture: that would be no SVG.
-    #[test]
-    fn a_picture_by_itself_has_its_legend_within() {
-        let curve = |name: &str| Curve {
-            name: name.to_owned(),
-            points: vec![(0.0, 1.0), (1.0, 2.0)],
-        };
-        let lines = [curve("reads"), curve("a < b")];
-        let chart = curves("x", "y", &lines, Scale::Linear, Scale::Linear);
-        assert!(!chart.starts_with("<svg"), "a page has the legend above");
-        let own = picture(&chart);
-        assert!(own.starts_with("<svg width=\"620\" height=\"440\" viewBox=\"0 0 620 440\""));
-        assert!(own.trim_end().ends_with("</svg>"));
-        for name in [">reads</text>", ">a &lt; b</text>", "fill=\"#0072b2\"/>"] {
-            assert!(own.contains(name), "{name}");
-        }
-        // One curve needs no legend.
-        let chart = curves("x", "y", &lines[..1], Scale::Linear, Scale::Linear);
-        assert_eq!(picture(&chart), chart);
     }
 
     #[test]

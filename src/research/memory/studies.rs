@@ -99,9 +99,7 @@ pub fn carveouts(study: &Study) -> Result<Carveouts> {
         if bytes < least {
             continue;
         }
-        let reserved = u64::from(spec.smem.reserved_per_cta_bytes);
-        let room = (bytes / unit * unit).saturating_sub(reserved);
-        let per_cta = room.min(u64::from(spec.smem.per_cta_bytes_max));
+        let per_cta = spec.cta_bytes_max(kib);
         let sets = [
             format!("l1.carveouts_kib=[{kib}]"),
             format!("smem.per_cta_bytes_max={per_cta}"),

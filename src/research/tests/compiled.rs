@@ -1,7 +1,7 @@
 //! What every feature keeps to, and each its own laws.
 
 use super::*;
-use crate::session::Session;
+use crate::session::{Options, Session};
 use serde_json::Value as Json;
 
 /// Paths of all leaves of `value`; `[]` stands for any element of a list.
@@ -33,6 +33,35 @@ pub fn study_with(
     sets: &[&str],
     besides: &Besides,
 ) -> Outcome {
+    let few: &[&str] = match features.contains(&architecture::FEATURE) {
+        true => &["larger-l1", "half-sms"],
+        false => &[],
+    };
+    let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    let wanted = architecture::Wanted::read(&words(few), None, gpu).unwrap();
+    run_of((features, gpu, input, sets), besides, wanted)
+}
+
+/// The same as [`study`], on these variants and with slopes of these parameters.
+pub fn study_of(
+    features: &[&'static str],
+    gpu: &str,
+    input: &str,
+    sets: &[&str],
+    variants: &[&str],
+    slopes: Option<&[&str]>,
+) -> Outcome {
+    let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    let slopes = slopes.map(words);
+    let wanted = architecture::Wanted::read(&words(variants), slopes.as_deref(), gpu).unwrap();
+    run_of((features, gpu, input, sets), &Besides::default(), wanted)
+}
+
+fn run_of(
+    (features, gpu, input, sets): (&[&'static str], &str, &str, &[&str]),
+    besides: &Besides,
+    architecture: architecture::Wanted,
+) -> Outcome {
     let session = Session::new(gpu, sets).unwrap();
     let workload = session.open(&[input]).unwrap();
     run(&Request {
@@ -46,6 +75,7 @@ pub fn study_with(
         memory_limit: None,
         stop: &AtomicBool::new(false),
         besides,
+        architecture,
     })
     .unwrap()
 }
@@ -129,11 +159,10 @@ fn exhibits_have_names_of_their_own_and_cells_for_their_columns() {
             assert!(table.rows.iter().all(|r| r.len() == table.columns.len()));
         }
         for figure in figures {
-            let line = figure.svg.contains("<polyline");
-            let field = figure
-                .svg
-                .contains("<path class=heat fill-opacity=1.00 d=\"M");
-            assert!(line || field, "{}", figure.name);
+            let svg = figure.svg.svg();
+            let field = "<path class=heat fill-opacity=1.00 d=\"M";
+            let drawn = ["<polyline", "<rect", field];
+            assert!(drawn.iter().any(|d| svg.contains(d)), "{}", figure.name);
         }
     }
 }

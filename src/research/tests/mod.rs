@@ -65,6 +65,7 @@ fn features_and_instruments_are_the_same() {
 #[cfg(feature = "cache-research")]
 mod cache;
 #[cfg(any(
+    feature = "architecture-research",
     feature = "cache-research",
     feature = "dram-research",
     feature = "memory-research",
@@ -80,3 +81,5 @@ mod dram;
 mod memory;
 #[cfg(feature = "gpu-profiling-research")]
 mod profile;
+#[cfg(feature = "architecture-research")]
+mod variants;
