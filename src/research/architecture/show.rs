@@ -59,10 +59,10 @@ impl Architecture {
             let energy = base.energy_j.map_or(Json::Null, |_| json!(1.0));
             rows.push(row("(base)", base, one, energy, String::new()));
         }
-        let base_slots = self.base.as_ref().map_or(0, |base| base.issue_slots);
         rows.extend(self.ran().into_iter().map(|(v, m)| {
             let speedups = [json!(v.speedup), json!(v.geomean_speedup)];
-            let went = largest(&v.slots, base_slots);
+            let went = self.base.as_ref().map(|base| largest(&v.slots, m, base));
+            let went = went.unwrap_or_default();
             row(&v.name, m, speedups, json!(v.energy_ratio), went)
         }));
         let mut columns = vec![
@@ -74,7 +74,7 @@ impl Architecture {
             Column::number("L2 hits %", 1),
             Column::number("DRAM MB", 2),
             Column::number("energy", 3),
-            Column::text("issue slots, % of the base's"),
+            Column::text("cycles by label, % of the base's"),
         ];
         if self
             .base
@@ -279,14 +279,57 @@ fn share(slots: u64, of: &Measured) -> f64 {
     ratio(slots, of.issue_slots)
 }
 
-/// The labels with the largest differences, in percent of all slots of the base.
-fn largest(slots: &[Slots], all: u64) -> String {
-    let mut slots: Vec<&Slots> = slots.iter().filter(|s| s.difference != 0).collect();
-    slots.sort_by_key(|s| std::cmp::Reverse(s.difference.unsigned_abs()));
-    let part = |s: &&Slots| {
-        let percent = 100.0 * s.difference as f64 / all.max(1) as f64;
-        format!("{} {percent:+.1}", s.label)
+/// The labels with the largest differences of cycles on average over sub-cores, in percent of all cycles of the base, so
+/// that machines with more SMs can be compared. All labels together make the difference of the cycles.
+fn largest(slots: &[Slots], variant: &Measured, base: &Measured) -> String {
+    let percent = |s: &Slots| {
+        let cycles = share(s.variant, variant) * variant.cycles as f64
+            - share(s.base, base) * base.cycles as f64;
+        100.0 * cycles / base.cycles.max(1) as f64
     };
-    let named: Vec<String> = slots.iter().take(LABELS_NAMED).map(part).collect();
-    named.join(", ")
+    let mut parts: Vec<(&str, f64)> = slots.iter().map(|s| (s.label, percent(s))).collect();
+    parts.retain(|(_, percent)| percent.abs() >= 0.05);
+    parts.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    let named = parts.iter().take(LABELS_NAMED);
+    let named = named.map(|(label, percent)| format!("{label} {percent:+.1}"));
+    named.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(cycles: u64, sub_cores: u64) -> Measured {
+        Measured {
+            cycles,
+            time_us: 0.0,
+            issue_slots: cycles * sub_cores,
+            l1_bytes: 0,
+            l1_hit_rate: 0.0,
+            l2_bytes: 0,
+            l2_hit_rate: 0.0,
+            dram_read_bytes: 0,
+            dram_written_bytes: 0,
+            energy_j: None,
+        }
+    }
+
+    /// Twice the sub-cores that share the same work: half of the cycles of each label.
+    #[test]
+    fn labels_are_compared_by_the_cycles_of_a_sub_core() {
+        let (base, variant) = (measured(1000, 4), measured(500, 8));
+        let slot = |label, base, variant: u64| Slots {
+            label,
+            base,
+            variant,
+            difference: variant as i64 - base as i64,
+        };
+        let slots = [
+            slot("issued", 3000, 3000),
+            slot("wait", 999, 999),
+            slot("misc", 1, 1),
+        ];
+        let text = largest(&slots, &variant, &base);
+        assert_eq!(text, "issued -37.5, wait -12.5");
+    }
 }
