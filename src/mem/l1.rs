@@ -87,7 +87,7 @@ impl<W: Copy> L1<W> {
             unified_bytes: spec.unified_bytes,
             pending_in_set: vec![0; sets as usize],
             stats: L1Stats::default(),
-            inserted: Inserted::default(),
+            inserted: Inserted::silent(),
         }
     }
 

@@ -4,13 +4,21 @@ use super::super::EntryId;
 use crate::mem::Line;
 
 /// Insertions since they were taken last, in order, where somebody listens.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Inserted {
     listens: bool,
     list: Vec<(EntryId, Option<Line>)>,
 }
 
 impl Inserted {
+    /// Nobody listens yet.
+    pub fn silent() -> Self {
+        Inserted {
+            listens: false,
+            list: Vec::new(),
+        }
+    }
+
     /// Insertions are noted from now on, and must be taken.
     pub fn listen(&mut self) {
         self.listens = true;
