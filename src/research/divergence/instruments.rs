@@ -200,7 +200,7 @@ impl Probe for Divergence {
         let warp = &mut self.warps[usize::from(inst.warp)];
         let running = &mut self.running[usize::from(warp.program)];
         let access = Access {
-            kernel: running.kernel,
+            kernel: running.kernel as u32,
             pc: inst.pc,
         };
         let who = Who {
@@ -240,7 +240,7 @@ impl Probe for Divergence {
     }
 
     fn dram_asked(&mut self, _: Cycle, _: SliceId, line: Line, sectors: SectorMask, _: u32) {
-        self.refetches.fetched(line, sectors, self.kernel);
+        self.refetches.fetched(line, sectors, self.kernel as u32);
     }
 
     fn merge(&mut self, other: &Self) {

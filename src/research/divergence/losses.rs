@@ -3,6 +3,7 @@
 //! Of each L1 the last evictions are remembered, four times as many as it has lines: a line that is wanted back later than
 //! that would not fit a cache of several times the size either.
 
+use super::table::Table;
 use crate::engine::Cycle;
 use crate::mem::{Line, SectorMask};
 use crate::probe::{L1Access, L1Evicted};
@@ -17,7 +18,7 @@ const FINDINGS_MAX: usize = 1024;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Access {
     /// Number of the kernel.
-    pub kernel: usize,
+    pub kernel: u32,
     /// Its pc.
     pub pc: u32,
 }
@@ -100,10 +101,10 @@ struct Lost {
 #[derive(Clone, Debug, Default)]
 pub struct Losses {
     /// Who asked first for a line in flight, and what has not come yet.
-    coming: BTreeMap<Line, (Who, SectorMask)>,
+    coming: Table<(Who, SectorMask)>,
     /// Who brought in a line that is there.
-    owners: BTreeMap<Line, Who>,
-    lost: BTreeMap<Line, Lost>,
+    owners: Table<Who>,
+    lost: Table<Lost>,
     /// Evictions in order.
     order: VecDeque<(Cycle, Line)>,
     remembered: usize,
@@ -140,14 +141,14 @@ impl Losses {
             return;
         }
         self.totals.fetched_sectors += u64::from(asked.count());
-        let coming = self.coming.entry(access.line);
-        coming.or_insert((who, SectorMask::NONE)).1 |= asked;
+        let new = (who, SectorMask::NONE);
+        self.coming.or_insert(access.line, new).1 |= asked;
         self.wanted(now, access.line, asked, who);
     }
 
     /// `asked` of `line` are fetched: sectors of it that were here are fetched again.
     fn wanted(&mut self, now: Cycle, line: Line, asked: SectorMask, who: Who) {
-        let Some(lost) = self.lost.get_mut(&line) else {
+        let Some(lost) = self.lost.get_mut(line) else {
             return;
         };
         let sectors = lost.sectors & asked;
@@ -177,38 +178,38 @@ impl Losses {
 
     /// `sectors` of `line` are no longer missed.
     fn took(&mut self, line: Line, sectors: SectorMask) {
-        if let Some(lost) = self.lost.get_mut(&line) {
+        if let Some(lost) = self.lost.get_mut(line) {
             lost.sectors = lost.sectors.without(sectors);
             if lost.sectors.is_empty() {
-                self.lost.remove(&line);
+                self.lost.remove(line);
             }
         }
     }
 
     /// Sectors arrive.
     pub fn filled(&mut self, line: Line, sectors: SectorMask) {
-        let Some((who, left)) = self.coming.get_mut(&line) else {
+        let Some((who, left)) = self.coming.get_mut(line) else {
             return;
         };
         let who = *who;
         *left = left.without(sectors);
         if left.is_empty() {
-            self.coming.remove(&line);
+            self.coming.remove(line);
         }
-        self.owners.entry(line).or_insert(who);
+        self.owners.or_insert(line, who);
     }
 
     /// `who` stores to a line that stays, and writes the sectors `full` in every byte.
     pub fn stored(&mut self, line: Line, full: SectorMask, who: Who) {
-        self.owners.entry(line).or_insert(who);
+        self.owners.or_insert(line, who);
         self.took(line, full);
     }
 
     /// A line falls out.
     pub fn evicted(&mut self, now: Cycle, evicted: &L1Evicted) {
         self.totals.evicted_lines += 1;
-        let owner = self.owners.remove(&evicted.line);
-        let by = self.owners.get(&evicted.by).copied();
+        let owner = self.owners.remove(evicted.line);
+        let by = self.owners.get(evicted.by).copied();
         let (Some(owner), Some(by)) = (owner, by) else {
             return;
         };
@@ -222,14 +223,14 @@ impl Losses {
             sectors: evicted.valid,
             wanted: false,
         };
-        self.lost.insert(evicted.line, lost);
+        *self.lost.or_insert(evicted.line, lost) = lost;
         self.order.push_back((now, evicted.line));
         if self.order.len() > self.remembered {
             let oldest = self.order.pop_front();
             let oldest =
-                oldest.filter(|(at, line)| self.lost.get(line).is_some_and(|l| l.at == *at));
+                oldest.filter(|(at, line)| self.lost.get(*line).is_some_and(|l| l.at == *at));
             if let Some((_, line)) = oldest {
-                self.lost.remove(&line);
+                self.lost.remove(line);
                 self.totals.forgotten_lines += 1;
             }
         }
@@ -272,8 +273,8 @@ mod tests {
 
     /// `line` is fetched by `who`, as if nothing else was asked.
     fn fetch(losses: &mut Losses, now: Cycle, line: u64, sectors: u8, who: Who) {
-        let coming = losses.coming.entry(Line(line));
-        coming.or_insert((who, SectorMask::NONE)).1 |= mask(sectors);
+        let new = (who, SectorMask::NONE);
+        losses.coming.or_insert(Line(line), new).1 |= mask(sectors);
         losses.totals.fetched_sectors += u64::from(mask(sectors).count());
         losses.wanted(now, Line(line), mask(sectors), who);
         losses.filled(Line(line), mask(sectors));

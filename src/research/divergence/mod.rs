@@ -16,6 +16,8 @@ mod requests;
 #[cfg(feature = "memory-divergence-research")]
 mod section;
 #[cfg(feature = "memory-divergence-research")]
+mod table;
+#[cfg(feature = "memory-divergence-research")]
 mod tables;
 
 /// The probe.

@@ -1,5 +1,6 @@
 //! Sectors that L2 fetched from DRAM twice: it had them, and they fell out in between.
 
+use super::table::Table;
 use crate::mem::{Line, SectorMask};
 use std::collections::BTreeMap;
 
@@ -12,16 +13,16 @@ const PAIRS_MAX: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pair {
     /// The one that fetched them last before.
-    pub before: usize,
+    pub before: u32,
     /// The one that fetched them again.
-    pub again: usize,
+    pub again: u32,
 }
 
 /// Sectors fetched by a channel, or by all when they are merged.
 #[derive(Clone, Debug, Default)]
 pub struct Refetches {
     /// What was fetched of a line, and the kernel that fetched last.
-    lines: BTreeMap<Line, (SectorMask, usize)>,
+    lines: Table<(SectorMask, u32)>,
     /// All sectors fetched.
     pub sectors: u64,
     /// Those of lines that are not followed.
@@ -34,13 +35,13 @@ pub struct Refetches {
 
 impl Refetches {
     /// `kernel` has `sectors` of `line` fetched.
-    pub fn fetched(&mut self, line: Line, sectors: SectorMask, kernel: usize) {
+    pub fn fetched(&mut self, line: Line, sectors: SectorMask, kernel: u32) {
         self.sectors += u64::from(sectors.count());
-        if self.lines.len() >= LINES_MAX && !self.lines.contains_key(&line) {
+        if self.lines.len() >= LINES_MAX && self.lines.get(line).is_none() {
             self.unfollowed += u64::from(sectors.count());
             return;
         }
-        let (had, before) = self.lines.entry(line).or_default();
+        let (had, before) = self.lines.or_insert(line, (SectorMask::NONE, kernel));
         let again = u64::from((*had & sectors).count());
         let pair = Pair {
             before: *before,

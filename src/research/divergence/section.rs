@@ -471,10 +471,10 @@ impl Refetched {
         pairs.sort_by_key(|(pair, sectors)| (Reverse(**sectors), **pair));
         pairs.truncate(EVIDENCE_MAX);
         let row = |(pair, sectors): (&Pair, &u64)| RefetchedBy {
-            kernel: names.kernel(pair.again),
-            launch: pair.again,
-            fetched_by: names.kernel(pair.before),
-            fetched_by_launch: pair.before,
+            kernel: names.kernel(pair.again as usize),
+            launch: pair.again as usize,
+            fetched_by: names.kernel(pair.before as usize),
+            fetched_by_launch: pair.before as usize,
             refetched_sectors: *sectors,
         };
         Refetched {
@@ -488,15 +488,15 @@ impl Refetched {
 }
 
 fn evidence((roles, found): (&Roles, &Found), names: &Names) -> Evidence {
-    let opcode = |access: &Access| names.opcode(access.kernel, access.pc);
+    let opcode = |access: &Access| names.opcode(access.kernel as usize, access.pc);
     Evidence {
-        kernel: names.kernel(roles.again.kernel),
-        launch: roles.again.kernel,
+        kernel: names.kernel(roles.again.kernel as usize),
+        launch: roles.again.kernel as usize,
         pc: roles.lost.pc,
         opcode: opcode(&roles.lost),
         evicted_by_pc: roles.by.pc,
         evicted_by_opcode: opcode(&roles.by),
-        evicted_by_launch: roles.by.kernel,
+        evicted_by_launch: roles.by.kernel as usize,
         missed_by_pc: roles.again.pc,
         missed_by_opcode: opcode(&roles.again),
         lines: found.lines,
