@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 mod ecc;
 mod fetch;
 mod fixed;
-#[cfg(test)]
+#[cfg(all(test, feature = "architecture-research"))]
 mod tests;
 
 /// A burst on its way to the channel.
