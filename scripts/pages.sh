@@ -43,9 +43,11 @@ make_pages() {
     "$phantom" validate --fidelity roofline --sample 300 --html "$work/validate.html"
     "$phantom" micro-benchmark --gpu v100 --only 'latency_f*,latency_w*,stream_triad' --html "$work/micro-benchmark.html"
     "$phantom" sweep configs/sweeps/l1-study.toml -o "$work/l1-study" --html "$work/sweep.html"
-    "$phantom" research --features cache-research,dram-research,memory-research traces/sgemm.pgt --gpu v100 \
+    local features=cache-research,dram-research,memory-research,memory-divergence-research,architecture-research
+    "$phantom" research --features "$features" --variants larger-l1,mesh,half-sms traces/sgemm.pgt --gpu v100 \
         --output "$work/research.json" --html "$work/research.html"
-    "$phantom" profile traces/sgemm.pgt --gpu v100 --output "$work/profile.json" --html "$work/profile.html"
+    "$phantom" profile traces/sgemm.pgt --gpu v100 --over-time "$work/profile.csv" \
+        --output "$work/profile.json" --html "$work/profile.html"
     "$phantom" correlate "$work/simulate.json" validation/profiles/ncu_raw.csv --html "$work/correlate.html"
 }
 
@@ -64,8 +66,8 @@ check validate 2
 check micro-benchmark 3
 check sweep 5
 check correlate 4
-check research 5
-check profile 1
+check research 8
+check profile 5
 if [[ $wrong == 0 && ${1:-} == pictures ]]; then
     picture benchmark page-model.png 900
     picture sweep page-sweep.png 900

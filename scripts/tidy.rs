@@ -224,6 +224,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "kernels",
             "mem",
             "memory_limit",
+            "occupancy",
             "output",
             "probe",
             "progress",

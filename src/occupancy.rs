@@ -130,7 +130,34 @@ impl Demand {
     }
 }
 
+/// What a CTA needs of each resource of an SM, and what there is.
+fn needs(demand: &Demand, spec: &GpuSpec) -> [(u32, u32, Limit); 4] {
+    let (sm, smem) = (&spec.sm, &spec.smem);
+    let warps = (demand.threads as u32).div_ceil(32);
+    let per_warp = granule(
+        u32::from(demand.registers_per_thread.max(1)) * 32,
+        sm.register_alloc_unit,
+    );
+    let registers = per_warp * granule(warps, u32::from(sm.warp_alloc_unit));
+    let smem_bytes = match demand.smem_bytes + smem.reserved_per_cta_bytes {
+        0 => 0,
+        bytes => granule(bytes, smem.alloc_unit_bytes),
+    };
+    let largest = spec.l1.carveouts_kib.last().copied().unwrap_or(0) * 1024;
+    [
+        (warps, u32::from(sm.warps_max), Limit::Warps),
+        (1, u32::from(sm.ctas_max), Limit::Ctas),
+        (registers, sm.registers, Limit::Registers),
+        (smem_bytes, largest, Limit::SharedMemory),
+    ]
+}
+
 impl Occupancy {
+    /// CTAs that ask for `demand` each, as many as each resource of an SM has room for; nothing where they ask for none.
+    pub fn room(demand: &Demand, spec: &GpuSpec) -> [(Limit, Option<u32>); 4] {
+        needs(demand, spec).map(|(needed, there, limit)| (limit, there.checked_div(needed)))
+    }
+
     /// Of the kernel on the GPU.
     ///
     /// # Errors
@@ -152,24 +179,7 @@ impl Occupancy {
     /// When not even one CTA fits.
     pub fn of(demand: &Demand, spec: &GpuSpec) -> Result<Self, Excess> {
         demand.check(spec)?;
-        let (sm, smem) = (&spec.sm, &spec.smem);
-        let warps = (demand.threads as u32).div_ceil(32);
-        let per_warp = granule(
-            u32::from(demand.registers_per_thread.max(1)) * 32,
-            sm.register_alloc_unit,
-        );
-        let registers = per_warp * granule(warps, u32::from(sm.warp_alloc_unit));
-        let smem_bytes = match demand.smem_bytes + smem.reserved_per_cta_bytes {
-            0 => 0,
-            bytes => granule(bytes, smem.alloc_unit_bytes),
-        };
-        let largest = spec.l1.carveouts_kib.last().copied().unwrap_or(0) * 1024;
-        let limits = [
-            (warps, u32::from(sm.warps_max), Limit::Warps),
-            (1, u32::from(sm.ctas_max), Limit::Ctas),
-            (registers, sm.registers, Limit::Registers),
-            (smem_bytes, largest, Limit::SharedMemory),
-        ];
+        let limits = needs(demand, spec);
         let ctas = |&(needed, there, limit): &(u32, u32, Limit)| {
             (there.checked_div(needed).unwrap_or(u32::MAX), limit)
         };
@@ -186,6 +196,7 @@ impl Occupancy {
                 remedy: "use fewer registers, less shared memory, or another GPU",
             });
         }
+        let [(warps, ..), _, (registers, ..), (smem_bytes, largest, _)] = limits;
         let need = smem_bytes * ctas_per_sm;
         let carveouts = spec.l1.carveouts_kib.iter().map(|kib| kib * 1024);
         let carveout_bytes = carveouts.clone().find(|&c| c >= need).unwrap_or(largest);

@@ -5,10 +5,12 @@
 //! Colours of text and lines follow the reader's preference for dark or light.
 
 mod blocks;
+mod chain;
 mod chart;
 mod figure;
 
 pub use blocks::{Bar, Field, bars, heat};
+pub use chain::{Link, Stage, chain};
 pub use chart::{Cloud, Curve, Roof, Scale, cloud, curves, largest, plane, roofline, scatter};
 pub use figure::Chart;
 

@@ -10,6 +10,10 @@ mod hardware;
 #[cfg(feature = "gpu-profiling-research")]
 mod instruments;
 #[cfg(feature = "gpu-profiling-research")]
+mod launch;
+#[cfg(feature = "gpu-profiling-research")]
+mod memory;
+#[cfg(feature = "gpu-profiling-research")]
 mod section;
 #[cfg(feature = "gpu-profiling-research")]
 mod show;

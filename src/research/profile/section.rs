@@ -4,6 +4,8 @@ use super::ceilings::{Ceilings, Flops, flops};
 use super::course::{Interval, over_time};
 use super::hardware::Hardware;
 use super::instruments::Kernel as Seen;
+use super::launch::Launch;
+use super::memory::{Flow, flows};
 use super::units::Units;
 use crate::error::Result;
 use crate::mem::SECTOR_BYTES;
@@ -60,6 +62,10 @@ record! {
         pub name: String,
         /// Speed of light: each part of the machine, of what it could do.
         pub speed_of_light: SpeedOfLight,
+        /// What was launched.
+        pub launch: Launch,
+        /// What moved between the levels of the memory.
+        pub memory: Vec<Flow>,
         /// Place under the roofs.
         pub roofline: Roofline,
         /// Warp instructions by opcode, the most frequent first.
@@ -200,6 +206,8 @@ impl KernelProfile {
             kernel: kernel.index,
             name: kernel.name.clone(),
             speed_of_light: SpeedOfLight::of(kernel, study),
+            launch: Launch::of(kernel, &launch.header, study.spec()),
+            memory: flows(kernel),
             roofline: Roofline::of(kernel, flops(code, seen)),
             mix: mix(code, seen),
             stalls: stalls(&kernel.issue),

@@ -2,6 +2,8 @@
 
 use super::course::{self, Interval, Slots};
 use super::hardware::{Hardware, MetricRow, PairRow};
+use super::launch::{self, Launch, Room};
+use super::memory::{self, Flow};
 use super::section::*;
 use super::units::{ChannelRow, SliceRow, SmRow, Spread, Units};
 use crate::report::html::{Column, Curve, Scale, curves};
@@ -19,6 +21,9 @@ impl Section for Profile {
         ("ceilings.", Peaks::SCHEMA),
         ("kernels[].", KernelProfile::SCHEMA),
         ("kernels[].speed_of_light.", SpeedOfLight::SCHEMA),
+        ("kernels[].launch.", Launch::SCHEMA),
+        ("kernels[].launch.limits[].", Room::SCHEMA),
+        ("kernels[].memory[].", Flow::SCHEMA),
         ("kernels[].roofline.", Roofline::SCHEMA),
         ("kernels[].mix[].", Opcode::SCHEMA),
         ("kernels[].stalls[].", Stall::SCHEMA),
@@ -39,12 +44,17 @@ impl Section for Profile {
         let mut exhibits = Exhibits {
             tables: vec![
                 self.speed_of_light(),
+                launch::table(self.kernels.iter().map(|k| k.launch.row(&k.name)).collect()),
+                memory::table(self.each(|k| &k.memory, Flow::row)),
                 self.rooflines(),
                 self.stalls(),
                 self.mix(),
                 self.source(),
             ],
-            figures: vec![self.roofline()],
+            figures: [Some(self.roofline()), self.memory_chart()]
+                .into_iter()
+                .flatten()
+                .collect(),
         };
         exhibits.tables.extend(self.units.tables());
         if let Some(intervals) = &self.over_time {
@@ -205,6 +215,20 @@ impl Profile {
                 .flat_map(shown)
                 .map(|s| (s.line, &s.source)),
         )
+    }
+
+    /// The memory of the kernel that moved most.
+    fn memory_chart(&self) -> Option<Figure> {
+        let moved = |k: &&KernelProfile| -> u64 {
+            let bytes = |flow: &Flow| flow.read_bytes + flow.written_bytes;
+            k.memory.iter().map(bytes).sum()
+        };
+        let most = self.kernels.iter().rev().max_by_key(moved)?;
+        Some(Figure {
+            name: "memory",
+            caption: format!("Bytes read (to the left) and written by {}", most.name),
+            svg: memory::chart(&most.memory),
+        })
     }
 
     /// The roofs of DRAM, L2 and L1, and the kernels under them.

@@ -42,22 +42,8 @@ pub fn study_with(
     run_of((features, gpu, input, sets), besides, wanted)
 }
 
-/// The same as [`study`], on these variants and with slopes of these parameters.
-pub fn study_of(
-    features: &[&'static str],
-    gpu: &str,
-    input: &str,
-    sets: &[&str],
-    variants: &[&str],
-    slopes: Option<&[&str]>,
-) -> Outcome {
-    let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
-    let slopes = slopes.map(words);
-    let wanted = architecture::Wanted::read(&words(variants), slopes.as_deref(), gpu).unwrap();
-    run_of((features, gpu, input, sets), &Besides::default(), wanted)
-}
-
-fn run_of(
+/// The same as [`study`], with `besides`, on the machines that are wanted.
+pub fn run_of(
     (features, gpu, input, sets): (&[&'static str], &str, &str, &[&str]),
     besides: &Besides,
     architecture: architecture::Wanted,

@@ -156,3 +156,37 @@ fn a_profile_of_hardware_is_compared_counter_by_counter() {
         .collect();
     assert!(names.contains(&"hardware") && names.contains(&"hardware-pairs"));
 }
+
+/// The levels of the memory chart are the kernel's counters, and the scarcest resource is what occupancy says.
+#[test]
+fn memory_and_launch_are_those_of_the_kernel() {
+    let found = study(FEATURE, "v100", "synth:sgemm?m=256&n=256&k=64", &[]);
+    let profile = &found.findings[0].data["kernels"][0];
+    let kernel = &found.report.kernels[0];
+    let (l1, l2, dram) = (
+        &kernel.l1.counters,
+        &kernel.l2.counters,
+        &kernel.dram.counters,
+    );
+    let levels = [
+        ("cores", l1.sector_reads, l1.sector_writes),
+        ("l1", l2.sector_reads, l2.sector_writes),
+        ("l2", dram.reads, dram.writes),
+    ];
+    for (row, (level, reads, writes)) in profile["memory"].as_array().unwrap().iter().zip(levels) {
+        assert_eq!(row["level"], level);
+        assert_eq!(row["read_bytes"], 32 * reads);
+        assert_eq!(row["written_bytes"], 32 * writes);
+    }
+    let launch = &profile["launch"];
+    let at_once = 80 * u64::from(kernel.occupancy.ctas_per_sm);
+    let ctas = kernel.grid.iter().map(|n| u64::from(*n)).product::<u64>();
+    assert_eq!(launch["waves"], ctas as f64 / at_once as f64);
+    let limits = launch["limits"].as_array().unwrap();
+    let least = limits
+        .iter()
+        .min_by_key(|l| l["ctas"].as_u64().unwrap_or(u64::MAX));
+    let least = least.unwrap();
+    assert_eq!(least["ctas"], kernel.occupancy.ctas_per_sm);
+    assert_eq!(least["resource"], kernel.occupancy.limit);
+}

@@ -1,9 +1,24 @@
 //! `research.architecture`.
 
-use super::compiled::study_of;
+use super::compiled::run_of;
 use super::*;
 use crate::memory_limit;
 use serde_json::Value as Json;
+
+/// As [`super::compiled::study`], on these variants and with slopes of these parameters.
+fn study_of(
+    features: &[&'static str],
+    gpu: &str,
+    input: &str,
+    sets: &[&str],
+    variants: &[&str],
+    slopes: Option<&[&str]>,
+) -> Outcome {
+    let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    let slopes = slopes.map(words);
+    let wanted = architecture::Wanted::read(&words(variants), slopes.as_deref(), gpu).unwrap();
+    run_of((features, gpu, input, sets), &Besides::default(), wanted)
+}
 
 const FEATURE: &[&str] = &[architecture::FEATURE];
 
