@@ -76,9 +76,6 @@ pub struct StudyArgs {
     /// The report as JSON.
     #[command(flatten)]
     pub json: JsonFile,
-    /// Other machines, with architecture-research.
-    #[command(flatten)]
-    pub architecture: ArchitectureArgs,
     /// Write tables and figures as one HTML file, or to standard output with -.
     #[arg(long, value_name = "FILE|-")]
     pub html: Option<PathBuf>,

@@ -96,7 +96,7 @@ impl Unit {
         if !found.present {
             self.locality.missed(warp, line, now, u64::from(now));
             let victim = self.l1.fill(line, all, |_| {});
-            assert_eq!(victim, None, "nothing is dirty");
+            assert!(victim.is_none_or(|v| v.dirty.is_empty()), "{victim:?}");
             self.locality.inserted(&mut self.l1, Some(warp));
         }
     }
