@@ -36,7 +36,9 @@ fn the_page_of_a_run_has_the_numbers_of_its_report() {
         "Issue slots by label",
         "Kernels of the run",
         "Activity by interval",
-        "Warp instructions/cycle by SM",
+        "Warp instructions of each SM, warp instructions/cycle",
+        "Sectors asked of each L2 slice, sectors/cycle",
+        "Bursts of each DRAM channel, bursts/cycle",
     ];
     assert_eq!(tables.len(), captions.len());
     for caption in captions {
@@ -55,17 +57,28 @@ fn the_page_of_a_run_has_the_numbers_of_its_report() {
         let whole: f64 = shares.sum();
         assert!((whole - 100.0).abs() < 1e-6, "{whole}");
     }
-    // Issue slots, roofline, two of curves, SMs over time; the last one has its key as a drawing, too.
-    assert_eq!(html.matches("<figure>").count(), 5);
-    let sms = tables[3]["rows"].as_array().unwrap();
-    assert_eq!(sms.len(), usize::from(run.config.spec.sms));
+    // Issue slots, roofline, two of curves, SMs, slices and channels over time.
+    assert_eq!(html.matches("<figure>").count(), 7);
     let intervals = tables[2]["rows"].as_array().unwrap();
-    assert!(
-        intervals.len() > 3
-            && sms
-                .iter()
-                .all(|row| row.as_array().unwrap().len() == intervals.len() + 1)
-    );
+    assert!(intervals.len() > 3);
+    let spec = &run.config.spec;
+    for (table, units) in [(3, spec.sms), (4, spec.l2.slices), (5, spec.dram.channels)] {
+        let rows = tables[table]["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), usize::from(units));
+        let whole = |row: &Value| row.as_array().unwrap().len() == intervals.len() + 1;
+        assert!(rows.iter().all(whole));
+    }
+    // Units sum to the chip at each sample.
+    for sample in &run.result.timeline.samples {
+        let (units, all) = (&sample.units, &sample.counters);
+        let sum = |of: &[u64]| of.iter().sum::<u64>();
+        assert_eq!(sum(&units.issued), all.sm.sm.warp_instructions);
+        assert_eq!(
+            sum(&units.slices),
+            all.l2.sector_reads + all.l2.sector_writes
+        );
+        assert_eq!(sum(&units.channels), all.dram.reads + all.dram.writes);
+    }
 }
 
 #[test]

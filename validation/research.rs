@@ -342,7 +342,7 @@ mod both {
         assert_eq!(plain["research"].take(), serde_json::json!({}));
         assert_eq!(found, plain);
         let page = std::fs::read_to_string(at("r.html")).unwrap();
-        assert_eq!(page.matches("<svg").count(), 3);
+        assert_eq!(page.matches("<svg").count(), 4);
         let names: Vec<String> = std::fs::read_dir(at("paper"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

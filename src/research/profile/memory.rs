@@ -20,8 +20,8 @@ record! {
         pub written_bytes: u64 = "bytes", by "32 x sectors",
         /// Rate of both.
         pub gb_per_s: f64 = "GB/s", by "(read_bytes + written_bytes) / time",
-        /// Share of the reads that the level behind it served by itself; absent of DRAM, and without a read.
-        pub hit_percent: Option<f64> = "%",
+        /// Share of the sectors read that the level behind it had; those on their way count as misses. Absent of DRAM, and without a read.
+        pub hit_percent: Option<f64> = "%", by "100 l1.sector_hits / l1.sector_reads, 100 l2.read_hits / l2.sector_reads",
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn flows(kernel: &Kernel) -> Vec<Flow> {
         (
             ("l1", "l2"),
             (l2.sector_reads, l2.sector_writes),
-            hits(kernel.l2.rates.read_hit_percent, l2.sector_reads),
+            hits(kernel.l2.rates.read_present_percent, l2.sector_reads),
         ),
         (("l2", "dram"), (dram.reads, dram.writes), None),
     ];
