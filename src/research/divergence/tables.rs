@@ -71,7 +71,9 @@ impl Divergence {
         }
     }
 
+    /// The report has those without an idle lane, too.
     fn instructions(&self) -> Table {
+        let idle = || self.divergence.iter().filter(|r| r.idle_lanes > 0);
         let row = |r: &Instruction| {
             let numbers = [
                 json!(r.executions),
@@ -84,9 +86,9 @@ impl Divergence {
             name: "divergence",
             caption: "Instructions by the lanes that were idle in them".into(),
             columns: columns(&[("executions", 0), ("active lanes", 2), ("idle lanes", 0)]),
-            rows: self.divergence.iter().map(row).collect(),
+            rows: idle().map(row).collect(),
         }
-        .with_lines(self.divergence.iter().map(|r| (r.line, &r.source)))
+        .with_lines(idle().map(|r| (r.line, &r.source)))
     }
 
     fn branch_table(&self) -> Table {
