@@ -39,7 +39,7 @@ impl<S: Stage> Sm<S> {
                 candidates &= !sub.class[op.pipe as usize];
                 continue;
             }
-            if held >> index & 1 == 1 && program.loads(op) {
+            if held != 0 && held >> index & 1 == 1 && program.loads(op) {
                 candidates &= !(1 << index);
                 continue;
             }

@@ -117,11 +117,20 @@ impl Locality {
     }
 
     /// Warps of sub-core `k`, numbered within it, that may not issue loads at `now`.
+    #[inline(always)]
     pub fn held(&mut self, k: usize, now: Local) -> u16 {
-        let Some(detector) = &mut self.0 else {
-            return 0;
-        };
-        let held = detector.scores.held(now);
+        match &mut self.0 {
+            None => 0,
+            Some(detector) => detector.held(k, now),
+        }
+    }
+}
+
+impl Detector {
+    /// Away from the issue slot's own code, which other schedulers go through, too.
+    #[inline(never)]
+    fn held(&mut self, k: usize, now: Local) -> u16 {
+        let held = self.scores.held(now);
         if held == 0 {
             return 0;
         }
