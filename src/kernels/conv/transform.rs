@@ -159,7 +159,7 @@ impl Map {
             match (&word[..1], digit) {
                 ("x", Ok(n)) => format!("r{}", from + n * from_step),
                 ("y", Ok(n)) => format!("r{}", to + n * to_step),
-                (_, Err(_)) if word.len() == 1 => {
+                (letter, Err(_)) if word.len() == 1 && letter != "=" => {
                     format!("r{}", TEMPORARIES + u16::from(word.as_bytes()[0] - b'a'))
                 }
                 _ => word.to_owned(),
