@@ -5,7 +5,7 @@
 //! u32       version
 //! u32       zero
 //! …         body of each kernel (see [`blocks`])
-//! …         index: bincode (legacy) under zstd (see [`format`])
+//! …         index: bincode (legacy) under zstd (see [`format`]); in version 2 with the lines of source behind it
 //! 32 bytes  footer: index offset u64, packed u32, raw u32, CRC-32 u32, version u32, magic
 //! ```
 //!
