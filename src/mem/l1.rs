@@ -161,7 +161,7 @@ impl<W: Copy> L1<W> {
     /// Sectors of `line` that are on their way and that no load has asked for.
     #[inline(always)]
     fn coming(&self, line: Line) -> SectorMask {
-        match prefetch::COMPILED {
+        match self.prefetches() {
             true => {
                 let mshr = self.mshrs.find(line);
                 mshr.map_or(SectorMask::NONE, |id| self.mshrs.prefetched(id))
@@ -170,10 +170,16 @@ impl<W: Copy> L1<W> {
         }
     }
 
+    /// Whether anything has been prefetched: else there is nothing to look for, in builds that could, too.
+    #[inline(always)]
+    fn prefetches(&self) -> bool {
+        prefetch::COMPILED && self.stats.prefetches > 0
+    }
+
     /// A load reads sectors `hit` of entry `id`: those among them that were prefetched have been of use.
     #[inline(always)]
     fn use_prefetched(&mut self, id: EntryId, hit: SectorMask) {
-        if prefetch::COMPILED {
+        if self.prefetches() {
             let entry = self.tags.entry_mut(id);
             self.stats.prefetch_hits += u64::from((entry.prefetched & hit).count());
             entry.prefetched = entry.prefetched.without(hit);
@@ -299,14 +305,15 @@ impl<W: Copy> L1<W> {
                 self.insert(line, access)
             }
         };
-        let unread = match prefetch::COMPILED {
+        let prefetches = self.prefetches();
+        let unread = match prefetches {
             true => mshr.map_or(SectorMask::NONE, |mshr| self.mshrs.prefetched(mshr)),
             false => SectorMask::NONE,
         };
         let entry = self.tags.entry_mut(id);
         entry.valid |= sectors;
         entry.partial = entry.partial.without(sectors);
-        if prefetch::COMPILED {
+        if prefetches {
             entry.prefetched = entry.prefetched.without(sectors) | (unread & sectors);
         }
         if let Some(mshr) = mshr {
