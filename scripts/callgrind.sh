@@ -4,6 +4,8 @@
 #
 #   scripts/callgrind.sh            fails when instructions are more than 2 % above the file, or misses 25 %
 #   scripts/callgrind.sh --write    writes the file again: commit it with the change that explains it
+#   scripts/callgrind.sh --features instructions with all features compiled in and none used, held against a plain build:
+#                                   fails when they are more than 0.5 % above it
 #
 # The counts do not depend on how busy the machine is; they do depend on the compiler. Misses also depend on where
 # the machine's loader and the length of its environment put the stack and the heap: gather moves by 8 % between two
@@ -34,11 +36,40 @@ measure() {
         }' "$folder/$name.out" > "$folder/$name.toml"
 }
 
+gather='synth:gather?grid=160&block=256&per=8&span=256MiB'
 for trace in alu sgemm hgemm stream; do
     "$binary" trace convert "traces/$trace/kernelslist.g" -o "$folder/$trace.pgt" > /dev/null 2>&1
 done
+
+# Instructions of one input with a build.
+count() {
+    valgrind --tool=callgrind --callgrind-out-file="$folder/$1.$2.out" "$folder/$1" simulate "$3" --gpu v100 \
+        > /dev/null 2> "$folder/$1.$2.log" || { cat "$folder/$1.$2.log" >&2; exit 1; }
+    awk '$1 == "totals:" || $1 == "summary:" { printf "%.0f\n", $2; exit }' "$folder/$1.$2.out"
+}
+
+if [ "${1:-}" = --features ]; then
+    cp "$binary" "$folder/plain"
+    cargo build --release --quiet --all-features
+    cp "$binary" "$folder/all"
+    worse=0
+    for trace in alu sgemm hgemm stream gather; do
+        input="$folder/$trace.pgt"
+        [ "$trace" != gather ] || input=$gather
+        count plain "$trace" "$input" > "$folder/count" &
+        all=$(count all "$trace" "$input")
+        wait $!
+        awk -v name="$trace" -v plain="$(cat "$folder/count")" -v all="$all" 'BEGIN {
+            printf "%-8s %15.0f -> %15.0f  %+.2f %%\n", name, plain, all, 100 * (all / plain - 1)
+            exit all > 1.005 * plain
+        }' || worse=1
+    done
+    [ "$worse" = 0 ] || echo "features that are compiled in and not used cost more than 0.5 %"
+    exit "$worse"
+fi
+
 { measure stream "$folder/stream.pgt" & measure hgemm "$folder/hgemm.pgt"; measure alu "$folder/alu.pgt"
-  measure sgemm "$folder/sgemm.pgt"; measure gather 'synth:gather?grid=160&block=256&per=8&span=256MiB'; wait; }
+  measure sgemm "$folder/sgemm.pgt"; measure gather "$gather"; wait; }
 
 {
     echo "# Per simulated warp instruction on v100, one thread, whole process: host instructions, and misses of"

@@ -37,6 +37,9 @@ fuzz() { FUZZ_SECONDS=60 cargo test --release --test fuzz_smoke; }
 # Host instructions and cache misses per simulated instruction, against benches/callgrind.toml.
 callgrind() { bash scripts/callgrind.sh; }
 
+# Host instructions with all features compiled in and none used, against a plain build.
+zero_cost() { bash scripts/callgrind.sh --features; }
+
 lint() { cargo clippy --release --all-targets --all-features -- -D warnings; }
 
 # Each feature alone, and none: definitions behind a feature must not be needed without it.
@@ -84,6 +87,7 @@ full() {
     GOLDEN=full cargo test --release --test golden
     FUZZ_SECONDS=600 cargo test --release --test fuzz_smoke
     cargo test --release --lib -- --ignored
+    zero_cost
     slurm
     pages
     python_package

@@ -121,6 +121,7 @@ impl Topology {
 
     /// The slice that a request of GPC `gpc` goes to first: reads look up the copy in their own
     /// partition where the chip keeps one.
+    #[inline(always)]
     fn destination(&self, gpc: GpcId, request: &Request) -> SliceId {
         let home = self.map.home(request.line);
         let read = matches!(request.kind, RequestKind::Read | RequestKind::ReadInst);
@@ -207,6 +208,7 @@ impl GpcPorts {
     }
 
     /// Sends everything collected through the ports.
+    #[inline(always)]
     pub fn route<P: Probe>(&mut self, topology: &Topology, probe: &mut P) {
         let mut merged = std::mem::take(&mut self.merged);
         put_in_order(&merged, &mut self.order);

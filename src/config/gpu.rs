@@ -3,8 +3,8 @@
 use super::declare::{choice, section};
 use super::rules::{Rule, unless};
 use super::{
-    ConstCacheSpec, FetchSpec, L1Spec, L2Spec, LaunchSpec, LsuSpec, MemorySpec, NocSpec, SmSpec,
-    SmemSpec, TlbSpec,
+    ConstCacheSpec, FetchSpec, L1Prefetch, L1Spec, L2Spec, LaunchSpec, LsuSpec, MemoryOrder,
+    MemorySpec, NocSpec, SchedulerPolicy, SmSpec, SmemSpec, TlbSpec,
 };
 
 choice! {
@@ -68,6 +68,17 @@ section! {
         pub dram: MemorySpec = Section,
         /// `[launch]`.
         pub launch: LaunchSpec = Section,
+    }
+}
+
+impl GpuSpec {
+    /// Whether its SMs have a component that no product has. Only builds with research features let such a machine pass.
+    pub fn has_sm_components(&self) -> bool {
+        self.tlb.enabled
+            || self.sm.scheduler == SchedulerPolicy::Ccws
+            || self.sm.memory_order == MemoryOrder::OutOfOrder
+            || self.l1.prefetch == L1Prefetch::Stride
+            || self.l1.perfect
     }
 }
 

@@ -48,6 +48,13 @@ pub use tlb::{PageSize, TlbSpec};
 /// Whether the machine's components for feature `architecture-research` are compiled in.
 pub const ARCHITECTURE_RESEARCH: bool = cfg!(feature = "architecture-research");
 
+/// Whether an SM may have components that no product has: the same for every machine of a build without research features.
+pub const SM_COMPONENTS: bool = cfg!(any(
+    feature = "architecture-research",
+    feature = "cache-research",
+    feature = "memory-research"
+));
+
 use crate::error::Result;
 use crate::hash::ContentHash;
 use field::{Echo, Field, Kind};

@@ -20,6 +20,7 @@ const PLACE_BITS: u32 = 24;
 const PLACES: u64 = 1 << PLACE_BITS;
 
 /// Puts the places of `messages` into `order`: by arrival, then rank, then place.
+#[inline(always)]
 pub fn put_in_order<T: Timed>(messages: &[T], order: &mut Vec<u64>) {
     assert!(messages.len() as u64 <= PLACES, "too many messages at once");
     order.clear();
@@ -87,6 +88,7 @@ impl<T: Timed> Calendar<T> {
 
     /// Takes what arrives in quantum number `index` into `out`, sorted. Quanta before `index` must
     /// be empty or taken.
+    #[inline(always)]
     pub fn take(&mut self, index: u64, out: &mut Vec<T>) {
         out.clear();
         if index >= self.next + BUCKETS as u64 {

@@ -3,9 +3,10 @@
 use super::{ChipCounters, Gpu, SmUnit, UnitCounters, UnitCounts, read, write};
 use crate::engine::Cycle;
 use crate::probe::Probe;
+use crate::sm::ChipStage;
 use std::sync::RwLock;
 
-impl<P: Probe + Sync> Gpu<P> {
+impl<P: Probe + Sync, S: ChipStage> Gpu<P, S> {
     /// All counters at cycle `at`, which must not lie before anything that has been simulated. With `closing`
     /// every issue slot before `at` gets its label, even in the middle of a wait. Serial.
     pub fn counters(&self, at: Cycle, closing: bool) -> ChipCounters {
@@ -32,7 +33,7 @@ impl<P: Probe + Sync> Gpu<P> {
 
     /// The same of each SM, slice and channel. Serial.
     pub fn unit_counters(&self, at: Cycle, closing: bool) -> UnitCounters {
-        let sm = |unit: &RwLock<SmUnit<P>>| write(unit).sm.counters(at, closing);
+        let sm = |unit: &RwLock<SmUnit<P, S>>| write(unit).sm.counters(at, closing);
         let mut counters = UnitCounters {
             sms: self.sms.iter().map(sm).collect(),
             ..UnitCounters::default()

@@ -29,12 +29,13 @@ use mesh::MeshUnit;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use translation::Translation;
 
+pub use crate::sm::{BuildStage, ChipStage, OrdinaryStage};
 pub use crate::stats::tlb::TlbStats;
 pub use crate::stats::{ChipCounters, UnitCounters, UnitCounts};
 pub use quantum::quantum;
 
-struct SmUnit<P> {
-    sm: Sm,
+struct SmUnit<P, S> {
+    sm: Sm<S>,
     probe: P,
 }
 
@@ -63,12 +64,12 @@ struct Bridge {
     active: bool,
 }
 
-/// The chip.
-pub struct Gpu<P> {
+/// The chip. `S` is the stage in front of the miss port of each SM, and says which components SMs may have.
+pub struct Gpu<P, S> {
     spec: GpuSpec,
     topology: Topology,
     quantum: Cycle,
-    sms: Vec<RwLock<SmUnit<P>>>,
+    sms: Vec<RwLock<SmUnit<P, S>>>,
     shards: Vec<RwLock<ShardUnit<P>>>,
     gpcs: Vec<RwLock<GpcUnit<P>>>,
     bridge: RwLock<Bridge>,
@@ -127,14 +128,14 @@ fn build<T: Send>(count: u16, threads: usize, make: impl Fn(u16) -> T + Sync) ->
     })
 }
 
-impl<P: Probe + Sync> Gpu<P> {
+impl<P: Probe + Sync, S: ChipStage> Gpu<P, S> {
     /// An idle chip, to be run by `threads` threads.
     pub fn new(spec: &GpuSpec, threads: usize) -> Self {
         let topology = Topology::new(spec);
         let quantum = quantum(spec);
         let gpcs = usize::from(spec.gpcs);
         let sm = |id| SmUnit {
-            sm: Sm::new(SmId(id), spec, quantum),
+            sm: Sm::with_stage(SmId(id), spec, quantum, S::of(spec)),
             probe: P::default(),
         };
         let shard = |id| ShardUnit {

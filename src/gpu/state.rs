@@ -4,6 +4,7 @@ use super::{Bridge, GpcUnit, Gpu, ShardUnit, SmUnit, read, write};
 use crate::engine::state::{Loaded, Saved};
 use crate::engine::{State, state};
 use crate::probe::Probe;
+use crate::sm::ChipStage;
 use bincode::de::Decoder;
 use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
@@ -19,8 +20,8 @@ state! {
 
 /// A unit without its probe, and the probe behind it.
 macro_rules! observed {
-    ($name:ident: $unit:ident, values: [$($value:ident),*], left: [$($left:ident),*]) => {
-        impl<P: Probe> State for $name<P> {
+    ($name:ident<$($of:ident: $bound:ident),*>: $unit:ident, values: [$($value:ident),*], left: [$($left:ident),*]) => {
+        impl<$($of: $bound),*> State for $name<$($of),*> {
             fn save<E: Encoder>(&self, to: &mut E) -> Saved {
                 let $name { $unit, $($value,)* $($left: _,)* probe } = self;
                 $unit.save(to)?;
@@ -42,12 +43,12 @@ macro_rules! observed {
     };
 }
 
-observed!(SmUnit: sm, values: [], left: []);
-observed!(ShardUnit: shard, values: [], left: []);
+observed!(SmUnit<P: Probe, S: ChipStage>: sm, values: [], left: []);
+observed!(ShardUnit<P: Probe>: shard, values: [], left: []);
 // The CTAs that ended in the last quantum are known to the host side already.
-observed!(GpcUnit: ports, values: [resident_warps, active, progress], left: [done, error]);
+observed!(GpcUnit<P: Probe>: ports, values: [resident_warps, active, progress], left: [done, error]);
 
-impl<P: Probe + Sync> Gpu<P> {
+impl<P: Probe + Sync, S: ChipStage> Gpu<P, S> {
     /// Writes the state of the chip, which must be [quiet](Gpu::quiet), and of its probes. Serial.
     ///
     /// # Errors

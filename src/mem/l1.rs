@@ -2,7 +2,9 @@
 //!
 //! Knows lines, sectors and waiting accesses; the LSU owns its timing.
 
-use super::cache::{Access, EntryId, Inserted, MshrTable, Tags, Victim, mshr::Refusal, prefetch};
+mod prefetched;
+
+use super::cache::{Access, EntryId, Inserted, MshrTable, Tags, Victim, mshr::Refusal};
 use crate::config::{AllocatePolicy, L1Spec, LocalWritePolicy, SetHash, WritePolicy};
 use crate::mem::{Line, SectorMask};
 use crate::stats::L1Stats;
@@ -121,7 +123,7 @@ impl<W: Copy> L1<W> {
     ///
     /// # Errors
     /// The reason why it must be tried again; nothing has changed then.
-    #[inline]
+    #[inline(always)]
     pub fn read(
         &mut self,
         line: Line,
@@ -134,9 +136,7 @@ impl<W: Copy> L1<W> {
         let missing = sectors.without(hit);
         let mut request = SectorMask::NONE;
         if !missing.is_empty() {
-            let coming = self.coming(line);
             request = self.wait(line, missing, Waiter { who, access })?;
-            self.stats.prefetch_late += u64::from((coming & missing).count());
             self.stats.line_misses += u64::from(present.is_none());
             if present.is_some() {
                 self.stats.sector_partial_misses += u64::from(missing.count());
@@ -144,7 +144,6 @@ impl<W: Copy> L1<W> {
         }
         if let Some(id) = present {
             self.tags.hit(id, access);
-            self.use_prefetched(id, hit);
         }
         self.stats.sector_reads += u64::from(sectors.count());
         self.stats.sector_hits += u64::from(hit.count());
@@ -156,67 +155,6 @@ impl<W: Copy> L1<W> {
             waits: !missing.is_empty(),
             present: present.is_some(),
         })
-    }
-
-    /// Sectors of `line` that are on their way and that no load has asked for.
-    #[inline(always)]
-    fn coming(&self, line: Line) -> SectorMask {
-        match self.prefetches() {
-            true => {
-                let mshr = self.mshrs.find(line);
-                mshr.map_or(SectorMask::NONE, |id| self.mshrs.prefetched(id))
-            }
-            false => SectorMask::NONE,
-        }
-    }
-
-    /// Whether anything has been prefetched: else there is nothing to look for, in builds that could, too.
-    #[inline(always)]
-    fn prefetches(&self) -> bool {
-        prefetch::COMPILED && self.stats.prefetches > 0
-    }
-
-    /// A load reads sectors `hit` of entry `id`: those among them that were prefetched have been of use.
-    #[inline(always)]
-    fn use_prefetched(&mut self, id: EntryId, hit: SectorMask) {
-        if self.prefetches() {
-            let entry = self.tags.entry_mut(id);
-            self.stats.prefetch_hits += u64::from((entry.prefetched & hit).count());
-            entry.prefetched = entry.prefetched.without(hit);
-        }
-    }
-
-    /// A prefetch of `sectors` of `line`, for which `nobody` waits; returns those that must be requested from L2. What is
-    /// here or on its way is left out, and without `room` for requests, or an MSHR, the rest is dropped.
-    pub fn prefetch(
-        &mut self,
-        line: Line,
-        sectors: SectorMask,
-        nobody: W,
-        access: Access,
-        room: bool,
-    ) -> SectorMask {
-        let present = self.tags.find(line);
-        let valid = present.map_or(SectorMask::NONE, |id| self.tags.entry(id).valid);
-        let found = self.mshrs.find(line);
-        let asked = found.map_or(SectorMask::NONE, |id| self.mshrs.requested(id));
-        let new = sectors.without(valid | asked);
-        if new.is_empty() {
-            return new;
-        }
-        let waiter = Waiter {
-            who: nobody,
-            access,
-        };
-        if !room || self.wait(line, new, waiter).is_err() {
-            self.stats.prefetch_drops += u64::from(new.count());
-            return SectorMask::NONE;
-        }
-        if let Some(id) = self.mshrs.find(line) {
-            self.mshrs.unread(id, new);
-        }
-        self.stats.prefetches += u64::from(new.count());
-        new
     }
 
     /// A load of `sectors` that finds them, whatever is here.
@@ -239,6 +177,7 @@ impl<W: Copy> L1<W> {
         self.stats.write_hits += count;
     }
 
+    #[inline(always)]
     fn wait(
         &mut self,
         line: Line,
@@ -276,6 +215,7 @@ impl<W: Copy> L1<W> {
     }
 
     /// Takes an entry for `line`, which has none; with it the line that this evicted.
+    #[inline(always)]
     fn insert(&mut self, line: Line, access: Access) -> (EntryId, Option<Victim>) {
         let (id, victim) = self.tags.insert(line, access);
         self.inserted.note(id, victim.map(|v| v.line));
@@ -288,7 +228,7 @@ impl<W: Copy> L1<W> {
     /// `sectors` of `line` arrived; hands accesses that now have everything to `each`. A line that was not here
     /// is filled by the access that has waited longest. Dirty sectors of the line that this evicted must be written
     /// back.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn fill(
         &mut self,
@@ -305,17 +245,9 @@ impl<W: Copy> L1<W> {
                 self.insert(line, access)
             }
         };
-        let prefetches = self.prefetches();
-        let unread = match prefetches {
-            true => mshr.map_or(SectorMask::NONE, |mshr| self.mshrs.prefetched(mshr)),
-            false => SectorMask::NONE,
-        };
         let entry = self.tags.entry_mut(id);
         entry.valid |= sectors;
         entry.partial = entry.partial.without(sectors);
-        if prefetches {
-            entry.prefetched = entry.prefetched.without(sectors) | (unread & sectors);
-        }
         if let Some(mshr) = mshr {
             let before = self.mshrs.in_use();
             self.mshrs.arrive(mshr, sectors, |waiter| each(waiter.who));
@@ -368,7 +300,7 @@ impl<W: Copy> L1<W> {
 
     /// A store of `sectors` of `line`, of which `full` are written in every byte; it goes to L2 as well. Dirty sectors
     /// of the line that this evicted must be written back.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn store(
         &mut self,

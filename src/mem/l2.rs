@@ -331,6 +331,7 @@ impl Slice {
     }
 
     /// The write `r`, whose turn in the data path is at `start`, is done.
+    #[inline(always)]
     fn acknowledge(&mut self, r: &Request, start: Cycle, act: &mut Vec<Action>) {
         let at = self.send(start, SectorMask::NONE) + self.hit_latency;
         if self.replicates {

@@ -87,15 +87,25 @@ pub enum ReplyTo {
     WriteBack,
     /// A line of the instruction or constant caches.
     Fetch(CodeCache),
+    // Who is not an SM comes in a row, so that one comparison tells.
     /// The slice that sent this to another slice.
     Slice(SliceId),
-    /// The TLB of the SM: the page of the line is translated.
-    Translation(Compiled),
     /// A page walker.
     Walk(Compiled, u16),
+    /// The TLB of the SM: the page of the line is translated.
+    Translation(Compiled),
 }
 
 impl ReplyTo {
+    /// The place of a slice, or of a page walker, among the senders of requests.
+    #[inline(never)]
+    fn rank_behind_sms(self) -> u32 {
+        match self {
+            ReplyTo::Slice(slice) => 1 << 16 | u32::from(slice.0),
+            _ => 1 << 15 | self.walker().map_or(0, |(_, walker)| u32::from(walker)),
+        }
+    }
+
     /// The page walker, if it is for one.
     #[inline(always)]
     pub fn walker(self) -> Option<(Compiled, u16)> {
@@ -185,9 +195,8 @@ impl Timed for Request {
     /// Page walkers come after SMs, slices after these.
     fn rank(&self) -> u32 {
         match self.to {
-            ReplyTo::Slice(slice) => 1 << 16 | u32::from(slice.0),
             #[allow(unreachable_patterns, reason = "some builds have no translation")]
-            ReplyTo::Walk(_, walker) => 1 << 15 | u32::from(walker),
+            ReplyTo::Slice(_) | ReplyTo::Walk(..) => self.to.rank_behind_sms(),
             _ => u32::from(self.sm.0),
         }
     }

@@ -9,7 +9,7 @@ use crate::config::GpuSpec;
 use crate::cta_scheduler::{CtaScheduler, Finished};
 use crate::engine::Cycle;
 use crate::error::{Error, Result};
-use crate::gpu::{ChipCounters, Gpu, Quantum};
+use crate::gpu::{ChipCounters, ChipStage, Gpu, Quantum};
 use crate::mem::space::Window;
 use crate::occupancy::Occupancy;
 use crate::probe::{KernelStart, Probe};
@@ -103,9 +103,9 @@ impl<'a> Host<'a> {
 
     /// Everything between two quanta. `last` is the number of the quantum that is over (or the next
     /// one, before the first). Returns the quantum to run next, or nothing when the run is over.
-    pub(super) fn between<P: Probe + Sync>(
+    pub(super) fn between<P: Probe + Sync, S: ChipStage>(
         &mut self,
-        gpu: &Gpu<P>,
+        gpu: &Gpu<P, S>,
         programs: &mut Vec<Launched>,
         last: u64,
     ) -> Option<u64> {
@@ -145,17 +145,16 @@ impl<'a> Host<'a> {
     }
 
     /// The next quantum in which anything can happen.
-    fn skip_idle<P: Probe + Sync>(&self, gpu: &Gpu<P>, next: u64) -> u64 {
+    fn skip_idle<P: Probe + Sync, S: ChipStage>(&self, gpu: &Gpu<P, S>, next: u64) -> u64 {
         if self.quantum.active || !self.starts.is_empty() || self.options.no_skip {
             return next;
         }
         let at = self.scheduler.next_at();
         let lead =
             Cycle::from(self.spec.launch.cta_start).min(Cycle::from(self.spec.launch.cta_end));
-        if at == Cycle::MAX {
-            next
-        } else {
-            next.max(at.saturating_sub(lead) / gpu.quantum())
+        match at {
+            Cycle::MAX => next,
+            at => next.max(at.saturating_sub(lead) / gpu.quantum()),
         }
     }
 
@@ -173,9 +172,9 @@ impl<'a> Host<'a> {
         }
     }
 
-    fn launch_and_retire<P: Probe + Sync>(
+    fn launch_and_retire<P: Probe + Sync, S: ChipStage>(
         &mut self,
-        gpu: &Gpu<P>,
+        gpu: &Gpu<P, S>,
         programs: &mut Vec<Launched>,
         begin: Cycle,
     ) -> Result<()> {
@@ -208,9 +207,9 @@ impl<'a> Host<'a> {
     }
 
     /// Takes commands from the queue as long as they may start.
-    fn launch<P: Probe + Sync>(
+    fn launch<P: Probe + Sync, S: ChipStage>(
         &mut self,
-        gpu: &Gpu<P>,
+        gpu: &Gpu<P, S>,
         programs: &mut Vec<Launched>,
         begin: Cycle,
     ) -> Result<()> {
@@ -242,10 +241,10 @@ impl<'a> Host<'a> {
         Ok(())
     }
 
-    fn launch_kernel<P: Probe + Sync>(
+    fn launch_kernel<P: Probe + Sync, S: ChipStage>(
         &mut self,
         kernel: Kernel,
-        gpu: &Gpu<P>,
+        gpu: &Gpu<P, S>,
         programs: &mut Vec<Launched>,
         begin: Cycle,
     ) -> Result<()> {
@@ -305,7 +304,11 @@ impl<'a> Host<'a> {
     }
 
     /// Gives a kernel's code and constants their places in memory.
-    fn upload<P: Probe + Sync>(&mut self, kernel: &Kernel, gpu: &Gpu<P>) -> Launched {
+    fn upload<P: Probe + Sync, S: ChipStage>(
+        &mut self,
+        kernel: &Kernel,
+        gpu: &Gpu<P, S>,
+    ) -> Launched {
         let (code_line, lines, new) = self.code_line(kernel);
         let program = Program::new(&kernel.code, self.spec);
         let constants = self.next_constant;
@@ -350,7 +353,7 @@ impl<'a> Host<'a> {
 
     /// Ends kernels whose last CTA has ended; alone on the chip a kernel also waits for its stores.
     /// True when one ended.
-    fn retire<P: Probe + Sync>(&mut self, gpu: &Gpu<P>, begin: Cycle) -> bool {
+    fn retire<P: Probe + Sync, S: ChipStage>(&mut self, gpu: &Gpu<P, S>, begin: Cycle) -> bool {
         let mut ended = false;
         for at in (0..self.running.len()).rev() {
             let Some(finished) = self.running[at].finished else {
@@ -374,12 +377,12 @@ impl<'a> Host<'a> {
         ended
     }
 
-    fn close<P: Probe + Sync>(
+    fn close<P: Probe + Sync, S: ChipStage>(
         &mut self,
         running: &Running,
         end: Cycle,
         counted_to: Cycle,
-        gpu: &Gpu<P>,
+        gpu: &Gpu<P, S>,
     ) {
         let counts = gpu.take_program_counts(usize::from(running.program));
         let run = &mut self.kernels[running.kernel];
@@ -388,9 +391,9 @@ impl<'a> Host<'a> {
         run.counters = gpu.counters(counted_to, true).since(&running.before);
     }
 
-    fn must_stop<P: Probe + Sync>(
+    fn must_stop<P: Probe + Sync, S: ChipStage>(
         &mut self,
-        gpu: &Gpu<P>,
+        gpu: &Gpu<P, S>,
         programs: &[Launched],
         begin: Cycle,
     ) -> bool {

@@ -4,7 +4,7 @@
 use crate::config::GpuSpec;
 use crate::engine::{Cycle, Team};
 use crate::error::Result;
-use crate::gpu::{ChipCounters, Gpu, TlbStats, UnitCounters};
+use crate::gpu::{BuildStage, ChipCounters, ChipStage, Gpu, OrdinaryStage, TlbStats, UnitCounters};
 use crate::ids::LayerId;
 use crate::occupancy::Occupancy;
 use crate::probe::{Instruments, Probe};
@@ -212,8 +212,21 @@ pub fn run<P: Probe + Sync>(
     options: &Options,
 ) -> Result<RunResult<P>> {
     memory::check(workload, spec, options.memory_limit)?;
+    // What no product has costs nothing where a machine has none of it.
+    match spec.has_sm_components() {
+        true => run_on::<P, BuildStage>(workload, spec, options),
+        false => run_on::<P, OrdinaryStage>(workload, spec, options),
+    }
+}
+
+/// As [`run`], on a machine whose SMs have the components that `S` says.
+fn run_on<P: Probe + Sync, S: ChipStage>(
+    workload: &Workload,
+    spec: &GpuSpec,
+    options: &Options,
+) -> Result<RunResult<P>> {
     let begun = Instant::now();
-    let gpu = Gpu::<P>::new(spec, options.threads);
+    let gpu = Gpu::<P, S>::new(spec, options.threads);
     gpu.begin_probes(&options.instruments);
     for before in &options.warm {
         warm::warm(&gpu, before.kernel, before.ctas.clone(), spec)?;
@@ -267,7 +280,11 @@ pub fn run<P: Probe + Sync>(
 }
 
 /// What the run leaves.
-fn result<P: Probe + Sync>(host: Host, gpu: Gpu<P>, begun: Instant) -> RunResult<P> {
+fn result<P: Probe + Sync, S: ChipStage>(
+    host: Host,
+    gpu: Gpu<P, S>,
+    begun: Instant,
+) -> RunResult<P> {
     RunResult {
         cycles: host.kernels.iter().map(|k| k.end).max().unwrap_or(0),
         kernels: host.kernels,
@@ -280,5 +297,31 @@ fn result<P: Probe + Sync>(host: Host, gpu: Gpu<P>, begun: Instant) -> RunResult
         units: gpu.unit_counters(host.ended_at, false),
         translation: gpu.translated(),
         probe: gpu.into_probe(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::NoProbe;
+
+    /// The two ways in which an SM is compiled (one and the same without research features) are the same machine, as long
+    /// as it has no component that no product has.
+    #[test]
+    fn room_for_components_changes_nothing() {
+        let spec = crate::config::load("v100", &["gpu.sms=4".into(), "gpu.gpcs=2".into()]);
+        let spec = spec.unwrap().spec;
+        for input in [
+            "synth:sgemm?m=128&n=128&k=64",
+            "synth:gather?grid=8&block=128&per=8&span=1MiB",
+        ] {
+            let workload = crate::kernels::synth::parse(input, &spec).unwrap();
+            let options = Options::default();
+            let without = run_on::<NoProbe, OrdinaryStage>(&workload, &spec, &options).unwrap();
+            let with = run_on::<NoProbe, BuildStage>(&workload, &spec, &options).unwrap();
+            assert!(!spec.has_sm_components() && without.cycles > 0);
+            assert_eq!(without.cycles, with.cycles, "{input}");
+            assert_eq!(without.counters, with.counters, "{input}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::config::GpuSpec;
 use crate::error::Result;
-use crate::gpu::Gpu;
+use crate::gpu::{ChipStage, Gpu};
 use crate::mem::{LINE_BYTES, SECTOR_BYTES, SectorMask};
 use crate::probe::Probe;
 use crate::sm::{Footprint, LineAccess};
@@ -17,8 +17,8 @@ const TIMES_OF_L2: u64 = 3;
 ///
 /// # Errors
 /// A trace that cannot be read.
-pub fn warm<P: Probe + Sync>(
-    gpu: &Gpu<P>,
+pub fn warm<P: Probe + Sync, S: ChipStage>(
+    gpu: &Gpu<P, S>,
     kernel: &Kernel,
     ctas: Range<u64>,
     spec: &GpuSpec,

@@ -19,6 +19,8 @@ mod tests;
 pub use ctas::{CtaDone, CtaStart};
 pub use footprint::Footprint;
 pub use memory::coalesce::LineAccess;
+pub use memory::miss_port::ChipStage;
+pub use memory::{BuildStage, OrdinaryStage};
 pub use program::Program;
 
 use crate::config::GpuSpec;
@@ -34,8 +36,8 @@ use cores::Cores;
 use cores::warp::{Local, PENDING};
 use ctas::CtaTable;
 use front::Front;
+use memory::MemoryPath;
 use memory::miss_port::Stage;
-use memory::{BuildStage, MemoryPath};
 use program::Pipe;
 
 pub use crate::stats::SmCounters;
@@ -95,7 +97,7 @@ crate::engine::state! {
 impl Sm {
     /// An idle SM for quanta of `quantum` cycles.
     pub fn new(id: SmId, spec: &GpuSpec, quantum: Cycle) -> Self {
-        Sm::with_stage(id, spec, quantum, BuildStage::new(spec))
+        Sm::with_stage(id, spec, quantum, BuildStage::of(spec))
     }
 }
 
@@ -177,8 +179,11 @@ impl<S: Stage> Sm<S> {
     pub fn run<P: Probe>(&mut self, index: u64, quantum: Cycle, cx: &mut Cx<P>) {
         self.inbox.take(index, &mut self.replies);
         self.ctas.starts.take(index, &mut self.ctas.starting);
-        let fills = self.replies.iter().filter(|r| r.kind == RequestKind::Read);
-        fills.for_each(|r| self.memory.l1.warm(r.line));
+        for reply in &self.replies {
+            if reply.kind == RequestKind::Read {
+                self.memory.l1.warm(reply.line);
+            }
+        }
         let begin = index * quantum;
         if self.cores.used == 0
             && begin - self.epoch > 1 << 28

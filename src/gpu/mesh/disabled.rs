@@ -5,6 +5,7 @@ use crate::config::GpuSpec;
 use crate::engine::state::{Loaded, Saved};
 use crate::noc::Topology;
 use crate::probe::Probe;
+use crate::sm::ChipStage;
 use crate::stats::NocStats;
 use bincode::de::Decoder;
 use bincode::enc::Encoder;
@@ -23,7 +24,7 @@ impl MeshUnit {
     }
 
     #[inline(always)]
-    pub(in crate::gpu) fn step<P: Probe>(&self, _: &Gpu<P>, _: u64) {}
+    pub(in crate::gpu) fn step<P: Probe, S: ChipStage>(&self, _: &Gpu<P, S>, _: u64) {}
 
     pub(in crate::gpu) fn stats(&self) -> NocStats {
         NocStats::default()

@@ -8,6 +8,7 @@ use crate::engine::state::{Loaded, Saved};
 use crate::noc::Topology;
 use crate::noc::mesh::Mesh;
 use crate::probe::Probe;
+use crate::sm::ChipStage;
 use crate::stats::NocStats;
 use bincode::de::Decoder;
 use bincode::enc::Encoder;
@@ -27,7 +28,7 @@ impl MeshUnit {
     }
 
     /// What happens in the mesh up to the end of quantum number `index`.
-    pub(in crate::gpu) fn step<P: Probe>(&self, gpu: &Gpu<P>, index: u64) {
+    pub(in crate::gpu) fn step<P: Probe, S: ChipStage>(&self, gpu: &Gpu<P, S>, index: u64) {
         let Some(mesh) = &self.0 else { return };
         let (mesh, topology) = (&mut *write(mesh), &gpu.topology);
         for (unit, &gpc) in gpu.sms.iter().zip(&topology.gpc_of) {

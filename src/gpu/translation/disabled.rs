@@ -13,9 +13,9 @@ impl Translation {
     }
 
     #[inline(always)]
-    pub(in crate::gpu) fn step<P>(&self, _: &Gpu<P>, _: u64) {}
+    pub(in crate::gpu) fn step<P, S>(&self, _: &Gpu<P, S>, _: u64) {}
 
-    pub(in crate::gpu) fn stats<P>(&self, _: &Gpu<P>) -> Option<TlbStats> {
+    pub(in crate::gpu) fn stats<P, S>(&self, _: &Gpu<P, S>) -> Option<TlbStats> {
         None
     }
 

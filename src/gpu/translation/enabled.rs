@@ -5,6 +5,7 @@ use super::super::{Gpu, read, write};
 use crate::config::GpuSpec;
 use crate::mem::Request;
 use crate::mem::tlb::Mmu;
+use crate::sm::ChipStage;
 use crate::stats::tlb::TlbStats;
 use std::sync::RwLock;
 
@@ -17,13 +18,13 @@ impl Translation {
     }
 
     /// What happens at the MMU up to the end of quantum number `index`.
-    pub(in crate::gpu) fn step<P>(&self, gpu: &Gpu<P>, index: u64) {
+    pub(in crate::gpu) fn step<P, S: ChipStage>(&self, gpu: &Gpu<P, S>, index: u64) {
         let Some(mmu) = &self.0 else { return };
         let mmu = &mut *write(mmu);
         for (unit, &gpc) in gpu.sms.iter().zip(&gpu.topology.gpc_of) {
             let sm = &mut write(unit).sm;
             let id = sm.id();
-            sm.stage().asks().for_each(|ask| mmu.ask(gpc, id, ask));
+            sm.stage().take_asks(|ask| mmu.ask(gpc, id, ask));
         }
         for unit in &gpu.shards {
             for entry in read(unit).shard.walks.messages() {
@@ -45,7 +46,7 @@ impl Translation {
     }
 
     /// Counters of all levels.
-    pub(in crate::gpu) fn stats<P>(&self, gpu: &Gpu<P>) -> Option<TlbStats> {
+    pub(in crate::gpu) fn stats<P, S: ChipStage>(&self, gpu: &Gpu<P, S>) -> Option<TlbStats> {
         let mmu = self.0.as_ref()?;
         let mut stats = read(mmu).stats();
         for unit in &gpu.sms {

@@ -153,6 +153,7 @@ impl<W: Copy> MshrTable<W> {
 
     /// Lets `who` wait for `sectors` of `line`; [`MshrTable::check`] must have agreed. Returns the
     /// register and the sectors that are not on their way yet.
+    #[inline(always)]
     pub fn wait(
         &mut self,
         found: Option<MshrId>,
@@ -240,6 +241,7 @@ impl<W: Copy> MshrTable<W> {
         }
     }
 
+    #[inline(always)]
     fn free_register(&mut self, id: MshrId) {
         let bucket = self.bucket(self.registers[id as usize].line);
         let next = self.registers[id as usize].chain;

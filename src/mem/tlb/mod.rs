@@ -43,6 +43,10 @@ pub struct Compiled;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub enum Compiled {}
 
+/// What an SM asks of the TLB of its GPC.
+#[cfg(not(feature = "memory-research"))]
+pub type Ask = Compiled;
+
 /// Messages to the page walkers; takes no room in builds without them.
 #[derive(Clone, Debug)]
 pub struct Outbox<T> {

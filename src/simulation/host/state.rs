@@ -3,7 +3,7 @@
 use super::{Host, Stopped};
 use crate::engine::{State, state};
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
+use crate::gpu::{ChipStage, Gpu};
 use crate::probe::Probe;
 use bincode::error::DecodeError;
 use bincode::{Decode, Encode};
@@ -27,7 +27,7 @@ impl Host<'_> {
     ///
     /// # Errors
     /// When the checkpoint cannot be written.
-    pub(super) fn keep<P: Probe + Sync>(&mut self, gpu: &Gpu<P>) -> Result<()> {
+    pub(super) fn keep<P: Probe + Sync, S: ChipStage>(&mut self, gpu: &Gpu<P, S>) -> Result<()> {
         let more = self.next_command < self.commands.len();
         if !more || !self.running.is_empty() {
             return Ok(());
@@ -52,7 +52,10 @@ impl Host<'_> {
     ///
     /// # Errors
     /// A checkpoint of something else, or a damaged one; a probe that cannot be kept.
-    pub(in crate::simulation) fn resume<P: Probe + Sync>(&mut self, gpu: &Gpu<P>) -> Result<()> {
+    pub(in crate::simulation) fn resume<P: Probe + Sync, S: ChipStage>(
+        &mut self,
+        gpu: &Gpu<P, S>,
+    ) -> Result<()> {
         let Some(keeper) = self.keeper.take() else {
             return Ok(());
         };

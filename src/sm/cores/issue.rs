@@ -26,7 +26,10 @@ impl<S: Stage> Sm<S> {
             sub.next = sub.next.min(sub.next_wake(now));
             return;
         }
-        let held = self.cores.locality.held(k, now);
+        let held = match S::COMPONENTS {
+            true => self.cores.locality.held(k, now),
+            false => 0,
+        };
         let sub = &mut self.cores.subs[k];
         let mut candidates = sub.ready;
         while candidates != 0 {

@@ -10,13 +10,13 @@
 //! the instruction that entered last.
 
 use super::{Lsu, Progress};
-use crate::config::{ARCHITECTURE_RESEARCH, GpuSpec, MemoryOrder};
+use crate::config::{GpuSpec, MemoryOrder};
 use crate::probe::Probe;
 use crate::sm::cores::warp::{Local, PENDING, Queued};
 use crate::sm::memory::miss_port::Stage;
 use crate::sm::{Cx, Sm};
 
-/// Who stands aside. Empty, and known to the compiler to be so, in builds without the feature.
+/// Who stands aside.
 #[derive(Clone, Debug)]
 pub(super) struct Aside {
     /// Sub-core and access, the oldest first.
@@ -43,34 +43,36 @@ impl Aside {
         }
     }
 
-    #[inline(always)]
-    pub(super) fn has_room(&self) -> bool {
-        ARCHITECTURE_RESEARCH && self.entries.len() < self.max
-    }
-
-    #[inline(always)]
-    pub(super) fn waits(&self) -> bool {
-        ARCHITECTURE_RESEARCH && !self.entries.is_empty()
-    }
-
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+}
+
+impl<S: Stage> Lsu<S> {
+    /// Whether another access may stand aside.
+    #[inline(always)]
+    pub(super) fn has_room_aside(&self) -> bool {
+        S::COMPONENTS && self.aside.entries.len() < self.aside.max
+    }
+
+    /// Whether an access stands aside.
+    #[inline(always)]
+    pub(super) fn waits_aside(&self) -> bool {
+        S::COMPONENTS && !self.aside.entries.is_empty()
     }
 
     /// Something came at `now` that one of them may have waited for.
     #[inline(always)]
-    pub(super) fn may_go(&mut self, now: Local) {
-        if self.waits() {
-            self.next = self.next.min(now);
+    pub(super) fn may_go_on(&mut self, now: Local) {
+        if self.waits_aside() {
+            self.aside.next = self.aside.next.min(now);
         }
     }
-}
 
-impl<S> Lsu<S> {
     /// The pipe is visited when it is free and one of those aside may go on.
     #[inline(always)]
     pub(super) fn plan_aside(&mut self) {
-        if self.aside.waits() {
+        if self.waits_aside() {
             self.next = self.next.min(self.aside.next.max(self.free));
         }
     }
@@ -91,7 +93,7 @@ impl<S: Stage> Sm<S> {
     /// Tries those aside again, if it is time. True when the pipe is busy with one of them, or still with another access.
     #[inline(always)]
     pub(super) fn retry_aside<P: Probe>(&mut self, now: Local, cx: &mut Cx<P>) -> bool {
-        self.memory.lsu.aside.waits() && self.retry_those_aside(now, cx)
+        self.memory.lsu.waits_aside() && self.retry_those_aside(now, cx)
     }
 
     #[inline(never)]

@@ -1,7 +1,6 @@
 //! The lines of a global access: L1, store credits, requests to L2.
 
 use super::{Flight, NO_FLIGHT, Space, Stuck};
-use crate::config::ARCHITECTURE_RESEARCH;
 use crate::engine::Cycle;
 use crate::isa::{CacheOp, MemKind, MemOp};
 use crate::mem::cache::Victim;
@@ -35,6 +34,7 @@ impl<S: Stage> Sm<S> {
         entry.flight
     }
 
+    #[inline(always)]
     pub(super) fn load_line<P: Probe>(
         &mut self,
         entry: &mut Queued,
@@ -43,7 +43,7 @@ impl<S: Stage> Sm<S> {
         cx: &mut Cx<P>,
     ) -> Result<(), (Stuck, Local)> {
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
-        if ARCHITECTURE_RESEARCH && cx.spec.l1.perfect {
+        if S::COMPONENTS && cx.spec.l1.perfect {
             let found = self.memory.l1.read_perfect(line.sectors);
             self.observe_load(line, found, at, cx);
             return Ok(());
@@ -67,12 +67,7 @@ impl<S: Stage> Sm<S> {
             return Err((Stuck::Reservation(ReservationFail::MissQueue), until));
         }
         let flight = self.flight_of(entry, mem);
-        let result = match self.memory.l1.read(
-            line.line,
-            line.sectors,
-            FlightId::new(flight),
-            mem.cache.into(),
-        ) {
+        let result = match self.read_l1(line, FlightId::new(flight), mem.cache) {
             Ok(result) => result,
             Err(fail) => {
                 self.memory.l1.stats.reservation_fails += 1;
@@ -82,7 +77,7 @@ impl<S: Stage> Sm<S> {
             }
         };
         self.observe_load(line, result, at, cx);
-        if !result.present {
+        if S::COMPONENTS && !result.present {
             let issued = self.cores.counters.warp_instructions;
             let locality = &mut self.cores.locality;
             locality.missed(entry.warp, line.line, at, issued);
@@ -104,6 +99,21 @@ impl<S: Stage> Sm<S> {
             });
         }
         Ok(())
+    }
+
+    #[inline(always)]
+    fn read_l1(
+        &mut self,
+        line: LineAccess,
+        who: FlightId,
+        op: CacheOp,
+    ) -> Result<ReadResult, ReservationFail> {
+        let prefetches = S::COMPONENTS && self.memory.prefetcher.learns();
+        let l1 = &mut self.memory.l1;
+        match prefetches {
+            true => l1.read_beside_prefetches(line.line, line.sectors, who, op.into()),
+            false => l1.read(line.line, line.sectors, who, op.into()),
+        }
     }
 
     #[inline(always)]
@@ -158,6 +168,7 @@ impl<S: Stage> Sm<S> {
         entry.flight = NO_FLIGHT;
     }
 
+    #[inline(always)]
     pub(super) fn store_line<P: Probe>(
         &mut self,
         entry: &mut Queued,
@@ -171,7 +182,7 @@ impl<S: Stage> Sm<S> {
         let line = entry.lines.as_slice()[usize::from(entry.next_line)];
         let miss_at = at + Local::from(cx.spec.l1.miss_latency);
         if entry.space == Space::Local && cx.spec.l1.enabled && self.memory.l1.keeps_local() {
-            if ARCHITECTURE_RESEARCH && cx.spec.l1.perfect {
+            if S::COMPONENTS && cx.spec.l1.perfect {
                 self.memory.l1.store_local_perfect(line.sectors);
                 return Ok(());
             }
@@ -179,9 +190,7 @@ impl<S: Stage> Sm<S> {
                 self.memory
                     .l1
                     .store_local(line.line, line.sectors, line.full, mem.cache.into());
-            self.cores
-                .locality
-                .inserted(&mut self.memory.l1, Some(entry.warp));
+            self.brought_by(Some(entry.warp));
             self.evict(victim, line.line, miss_at, cx);
             return Ok(());
         }
@@ -195,9 +204,7 @@ impl<S: Stage> Sm<S> {
                 .memory
                 .l1
                 .store(line.line, line.sectors, line.full, mem.cache.into());
-            self.cores
-                .locality
-                .inserted(&mut self.memory.l1, Some(entry.warp));
+            self.brought_by(Some(entry.warp));
             self.evict(victim, line.line, miss_at, cx);
             RequestKind::Write
         };

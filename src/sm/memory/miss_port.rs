@@ -10,13 +10,19 @@ use crate::config::{GpuSpec, NocTopology};
 use crate::engine::state::{Loaded, Saved};
 use crate::engine::{Cycle, State};
 use crate::ids::SmId;
+use crate::mem::tlb::Ask;
 use crate::mem::{Line, Request, RequestKind};
+use crate::stats::tlb::TlbLevelStats;
 use bincode::de::Decoder;
 use bincode::enc::Encoder;
 use std::collections::VecDeque;
 
 /// What lies between the caches of an SM and its port, such as a TLB.
 pub trait Stage {
+    /// Whether the SM around it may have components that no product has: a scheduler that looks at L1, accesses that step
+    /// aside, a prefetcher, a perfect L1. Where none can be there, the compiler leaves out what would ask for them.
+    const COMPONENTS: bool;
+
     /// `request` stands before the stage at `at`. Every request is asked about once when it comes, in order, and while
     /// it may not pass again at each [`MissPort::resume`], with the last answer. Asking again earlier than needed must
     /// change nothing.
@@ -32,6 +38,21 @@ pub trait Stage {
     }
 }
 
+/// A stage that the SMs of a chip can have: it is built from the configuration, kept with the chip's state, and the
+/// chip's MMU asks it.
+pub trait ChipStage: Stage + State + Send + Sync {
+    /// That of an SM of `spec`.
+    fn of(spec: &GpuSpec) -> Self;
+
+    /// Hands to `each`, in order, what it has asked of the MMU since the last call.
+    fn take_asks(&mut self, _each: impl FnMut(Ask)) {}
+
+    /// Counters of its TLB, if it is one.
+    fn stats(&self) -> TlbLevelStats {
+        TlbLevelStats::default()
+    }
+}
+
 /// What a [`Stage`] says of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passage {
@@ -43,18 +64,11 @@ pub enum Passage {
     Full,
 }
 
-/// No stage: addresses are physical.
+/// No stage: addresses are physical. An SM behind it may have other components of research builds, or none.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PassThrough;
+pub struct PassThrough<const COMPONENTS: bool>;
 
-impl PassThrough {
-    /// Nothing, whatever the configuration.
-    pub fn new(_: &GpuSpec) -> Self {
-        PassThrough
-    }
-}
-
-impl State for PassThrough {
+impl<const COMPONENTS: bool> State for PassThrough<COMPONENTS> {
     fn save<E: Encoder>(&self, _: &mut E) -> Saved {
         Ok(())
     }
@@ -64,7 +78,9 @@ impl State for PassThrough {
     }
 }
 
-impl Stage for PassThrough {
+impl<const COMPONENTS: bool> Stage for PassThrough<COMPONENTS> {
+    const COMPONENTS: bool = COMPONENTS;
+
     #[inline(always)]
     fn pass(&mut self, _: &Request, at: Cycle, _: Option<Passage>) -> Passage {
         Passage::At(at)
@@ -73,6 +89,12 @@ impl Stage for PassThrough {
     #[inline(always)]
     fn wake(&self) -> Cycle {
         Cycle::MAX
+    }
+}
+
+impl<const COMPONENTS: bool> ChipStage for PassThrough<COMPONENTS> {
+    fn of(_: &GpuSpec) -> Self {
+        PassThrough
     }
 }
 
@@ -227,6 +249,8 @@ mod tests {
     }
 
     impl Stage for Walker {
+        const COMPONENTS: bool = false;
+
         fn pass(&mut self, request: &Request, at: Cycle, _: Option<Passage>) -> Passage {
             if let Some((page, end)) = self.walk
                 && end <= at
@@ -273,7 +297,7 @@ mod tests {
 
     #[test]
     fn without_a_stage_requests_take_turns_at_the_port() {
-        let (mut port, mut out) = (port(PassThrough), Vec::new());
+        let (mut port, mut out) = (port(PassThrough::<false>), Vec::new());
         // A header takes a cycle, a whole line of data with its header 4.5, rounded up.
         port.send(read(10, 1), &mut out);
         let write = Request::new(
@@ -299,7 +323,7 @@ mod tests {
     fn an_ideal_interconnect_takes_all_that_comes_at_once() {
         let mut spec = crate::config::load("v100", &[]).unwrap().spec;
         spec.noc.topology = NocTopology::Ideal;
-        let mut port = MissPort::new(SmId(7), &spec, PassThrough);
+        let mut port = MissPort::new(SmId(7), &spec, PassThrough::<false>);
         let mut out = Vec::new();
         for line in 1..100 {
             port.send(read(10, line), &mut out);

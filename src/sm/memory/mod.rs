@@ -31,10 +31,13 @@ use aside::Aside;
 use bincode::{Decode, Encode};
 use miss_port::{MissPort, Stage};
 
-/// What lies in front of the miss port of an SM in this build.
+/// What lies in front of the miss port of an SM without components that no product has.
+pub type OrdinaryStage = miss_port::PassThrough<false>;
+
+/// What lies in front of the miss port of an SM with all components of this build.
 #[cfg(not(feature = "memory-research"))]
-pub type BuildStage = miss_port::PassThrough;
-/// What lies in front of the miss port of an SM in this build.
+pub type BuildStage = miss_port::PassThrough<{ crate::config::SM_COMPONENTS }>;
+/// What lies in front of the miss port of an SM with all components of this build.
 #[cfg(feature = "memory-research")]
 pub type BuildStage = translation::Translation;
 
@@ -201,7 +204,7 @@ impl<S: Stage> Lsu<S> {
                 }
             ));
         }
-        if self.aside.waits() {
+        if self.waits_aside() {
             out.push(format!(
                 "SM {}: {} accesses stepped aside in front of L1",
                 sm.0,

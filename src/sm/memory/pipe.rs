@@ -65,7 +65,7 @@ impl<S: Stage> Sm<S> {
                 self.left_queue(k, entry, now, cx);
                 self.memory.lsu.plan(&self.cores.subs);
             }
-            Progress::Stuck(_, until) if self.memory.lsu.aside.has_room() => {
+            Progress::Stuck(_, until) if self.memory.lsu.has_room_aside() => {
                 self.step_aside(k, entry, until, now);
             }
             Progress::Stuck(on, until) => {
@@ -293,6 +293,7 @@ impl<S: Stage> Sm<S> {
     }
 
     /// All lines were looked up; `last` is the cycle of the last one.
+    #[inline(always)]
     pub(in crate::sm) fn finish_access<P: Probe>(
         &mut self,
         entry: &Queued,
@@ -303,7 +304,7 @@ impl<S: Stage> Sm<S> {
         cx: &mut Cx<P>,
     ) {
         let slot = usize::from(entry.warp);
-        if self.memory.prefetcher.learns() {
+        if S::COMPONENTS && self.memory.prefetcher.learns() {
             self.prefetch(entry, op, mem, last, cx);
         }
         let l1 = &cx.spec.l1;

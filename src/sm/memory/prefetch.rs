@@ -1,7 +1,6 @@
 //! What the prefetcher of L1 asks for after a load.
 
 use super::Space;
-use crate::config::ARCHITECTURE_RESEARCH;
 use crate::isa::{CacheOp, MemKind};
 use crate::mem::cache::prefetch::ahead;
 use crate::mem::{FlightId, Line, ReplyTo, Request, RequestKind, SectorMask};
@@ -24,8 +23,7 @@ impl<S: Stage> Sm<S> {
     ) {
         let l1 = &cx.spec.l1;
         let coherent = matches!(mem.cache, CacheOp::Global | CacheOp::Volatile);
-        let perfect = ARCHITECTURE_RESEARCH && l1.perfect;
-        let through_l1 = l1.enabled && !perfect && !coherent;
+        let through_l1 = l1.enabled && !l1.perfect && !coherent;
         if mem.kind != MemKind::Load || entry.space != Space::Global || !through_l1 {
             return;
         }

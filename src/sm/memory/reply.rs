@@ -2,9 +2,8 @@
 
 use super::Flight;
 use crate::engine::Cycle;
-use crate::mem::cache::prefetch;
 use crate::mem::space::line_of;
-use crate::mem::{CodeCache, FlightId, Reply, ReplyTo, RequestKind};
+use crate::mem::{CodeCache, FlightId, Line, Reply, ReplyTo, RequestKind};
 use crate::probe::Probe;
 use crate::sm::cores::warp::{Hold, Local, PENDING, raw};
 use crate::sm::memory::miss_port::Stage;
@@ -39,9 +38,9 @@ impl<S: Stage> Sm<S> {
             }
             to => unreachable!("a reply for {to:?} came to an SM"),
         }
-        self.memory.lsu.aside.may_go(now);
+        self.memory.lsu.may_go_on(now);
         if self.memory.lsu.stuck.is_some()
-            || self.memory.lsu.aside.waits()
+            || self.memory.lsu.waits_aside()
             || self.memory.lsu.port.holds()
         {
             self.memory.lsu.next = self.memory.lsu.next.min(now);
@@ -57,15 +56,10 @@ impl<S: Stage> Sm<S> {
     ) {
         let mut landed = std::mem::take(&mut self.memory.lsu.free_flights);
         let keep = landed.len();
-        let filler = match self.cores.locality.listens() {
-            true => self.memory.l1.filler(reply.line),
-            false => None,
-        };
+        let filler = self.filler(reply.line);
         let flights = &mut self.memory.lsu.flights;
-        let filler = filler.filter(|id| *id != FlightId::NOBODY);
-        let filler = filler.map(|id| flights[id.number() as usize].warp);
-        let victim = self.memory.l1.fill(reply.line, reply.sectors, |id| {
-            if prefetch::COMPILED && id == FlightId::NOBODY {
+        let each = |id: FlightId| {
+            if S::COMPONENTS && id == FlightId::NOBODY {
                 return;
             }
             let id = id.number();
@@ -75,8 +69,14 @@ impl<S: Stage> Sm<S> {
             if flight.left == 0 {
                 landed.push(id);
             }
-        });
-        self.cores.locality.inserted(&mut self.memory.l1, filler);
+        };
+        let prefetches = S::COMPONENTS && self.memory.prefetcher.learns();
+        let l1 = &mut self.memory.l1;
+        let victim = match prefetches {
+            true => l1.fill_beside_prefetches(reply.line, reply.sectors, each),
+            false => l1.fill(reply.line, reply.sectors, each),
+        };
+        self.brought_by(filler);
         let at = self.epoch + u64::from(now);
         let mshrs = self.memory.l1.in_flight();
         cx.probe
@@ -89,6 +89,25 @@ impl<S: Stage> Sm<S> {
         for at in keep..count {
             let flight = self.memory.lsu.flights[self.memory.lsu.free_flights[at] as usize];
             self.landed(flight, now, cx);
+        }
+    }
+
+    /// The warp whose access brings `line`, where the scheduler is to know.
+    #[inline(always)]
+    fn filler(&self, line: Line) -> Option<u8> {
+        if !S::COMPONENTS || !self.cores.locality.listens() {
+            return None;
+        }
+        let first = self.memory.l1.filler(line);
+        let flight = first.filter(|id| *id != FlightId::NOBODY)?;
+        Some(self.memory.lsu.flights[flight.number() as usize].warp)
+    }
+
+    /// What has just come into L1 was brought by `warp`, if by any.
+    #[inline(always)]
+    pub(super) fn brought_by(&mut self, warp: Option<u8>) {
+        if S::COMPONENTS {
+            self.cores.locality.inserted(&mut self.memory.l1, warp);
         }
     }
 

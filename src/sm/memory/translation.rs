@@ -4,7 +4,7 @@
 //! once. The lookup of a page that is known takes no time beyond `l1.miss_latency`, within which the latency of L2 was
 //! measured.
 
-use super::miss_port::{Passage, Stage};
+use super::miss_port::{ChipStage, Passage, Stage};
 use crate::config::GpuSpec;
 use crate::engine::state::{Loaded, Saved};
 use crate::engine::{Cycle, State};
@@ -19,20 +19,19 @@ use bincode::error::{DecodeError, EncodeError};
 #[derive(Clone, Debug)]
 pub struct Translation(Option<Box<SmTlb>>);
 
-impl Translation {
-    /// That of `spec`.
-    pub fn new(spec: &GpuSpec) -> Self {
+impl ChipStage for Translation {
+    fn of(spec: &GpuSpec) -> Self {
         let tlb = &spec.tlb;
         Translation(tlb.enabled.then(|| Box::new(SmTlb::new(tlb))))
     }
 
-    /// What the TLB has asked since this was taken last, in order.
-    pub fn asks(&mut self) -> impl Iterator<Item = Ask> + '_ {
-        self.0.iter_mut().flat_map(|tlb| tlb.asks.drain(..))
+    fn take_asks(&mut self, each: impl FnMut(Ask)) {
+        if let Some(tlb) = &mut self.0 {
+            tlb.asks.drain(..).for_each(each);
+        }
     }
 
-    /// Counters.
-    pub fn stats(&self) -> TlbLevelStats {
+    fn stats(&self) -> TlbLevelStats {
         self.0.as_ref().map(|tlb| tlb.stats).unwrap_or_default()
     }
 }
@@ -71,6 +70,8 @@ fn translate(tlb: &mut SmTlb, line: Line, at: Cycle, last: Option<Passage>) -> P
 }
 
 impl Stage for Translation {
+    const COMPONENTS: bool = true;
+
     #[inline(always)]
     fn pass(&mut self, request: &Request, at: Cycle, last: Option<Passage>) -> Passage {
         match &mut self.0 {

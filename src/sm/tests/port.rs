@@ -17,6 +17,8 @@ const LATENCY: Cycle = 400;
 struct Gate(Cycle);
 
 impl Stage for Gate {
+    const COMPONENTS: bool = false;
+
     fn pass(&mut self, _: &Request, at: Cycle, _: Option<Passage>) -> Passage {
         match at < self.0 {
             true => Passage::Waits,
@@ -33,6 +35,8 @@ impl Stage for Gate {
 struct FirstOnly(Option<Cycle>);
 
 impl Stage for FirstOnly {
+    const COMPONENTS: bool = false;
+
     fn pass(&mut self, _: &Request, at: Cycle, _: Option<Passage>) -> Passage {
         let first = *self.0.get_or_insert(at);
         match at == first || at >= first + LATENCY {
@@ -113,7 +117,7 @@ fn run<S: Stage>(stage: S, no_skip: bool) -> Seen {
 
 #[test]
 fn held_requests_leave_in_order_when_the_stage_opens() {
-    let free = run(PassThrough, false);
+    let free = run(PassThrough::<false>, false);
     assert_eq!(free.left.len(), 5, "{free:?}");
     let held = run(Gate(5000), false);
     let order = |seen: &Seen| -> Vec<_> { seen.left.iter().map(|l| (l.0, l.1)).collect() };
