@@ -467,10 +467,10 @@ impl Thrashing {
 
 impl Refetched {
     fn new(refetches: &Refetches, names: &Names) -> Self {
-        let mut pairs: Vec<(&Pair, &u64)> = refetches.pairs.iter().collect();
-        pairs.sort_by_key(|(pair, sectors)| (Reverse(**sectors), **pair));
+        let mut pairs: Vec<&(Pair, u64)> = refetches.pairs.iter().collect();
+        pairs.sort_by_key(|(pair, sectors)| (Reverse(*sectors), *pair));
         pairs.truncate(EVIDENCE_MAX);
-        let row = |(pair, sectors): (&Pair, &u64)| RefetchedBy {
+        let row = |(pair, sectors): &(Pair, u64)| RefetchedBy {
             kernel: names.kernel(pair.again as usize),
             launch: pair.again as usize,
             fetched_by: names.kernel(pair.before as usize),
