@@ -24,6 +24,8 @@ mod energy;
 mod exhibit;
 mod memory;
 mod observe;
+#[cfg(any(feature = "memory-research", feature = "memory-divergence-research"))]
+mod place;
 mod profile;
 #[cfg(any(feature = "cache-research", feature = "memory-divergence-research"))]
 mod stores;

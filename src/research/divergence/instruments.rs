@@ -2,7 +2,7 @@
 //! L2 fetches again.
 
 use super::lanes::{Branch, Histogram, Kind, Piece};
-use super::losses::{Access, Losses, Who};
+use super::losses::{Access, AccessId, Losses, Who};
 use super::refetches::Refetches;
 use super::requests::{OnTheWay, Requests};
 use super::section::Divergence as Section;
@@ -24,10 +24,22 @@ pub const LISTED_MAX: usize = 1 << 15;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Inst {
     kind: Kind,
+    /// Its number among the details, from 1; 0 for none.
+    detail: u32,
     /// Warp instructions.
     pub executed: u64,
     /// Active lanes, summed.
     pub lanes: u64,
+}
+
+/// What a branch did, or what an access asked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Detail {
+    pc: u32,
+    /// Its number, if it was at memory.
+    access: Option<AccessId>,
+    branch: Branch,
+    requests: Requests,
 }
 
 /// A kernel that runs.
@@ -36,8 +48,23 @@ struct Running {
     kernel: usize,
     listed: bool,
     insts: ByPc<Inst>,
-    branches: BTreeMap<u32, Branch>,
-    requests: BTreeMap<u32, Requests>,
+    /// Of the instructions that have one.
+    details: Vec<Detail>,
+}
+
+impl Running {
+    /// That of the instruction at `pc`.
+    fn detail(&mut self, pc: u32) -> &mut Detail {
+        let inst = self.insts.at(pc);
+        if inst.detail == 0 {
+            self.details.push(Detail {
+                pc,
+                ..Detail::default()
+            });
+            inst.detail = self.details.len() as u32;
+        }
+        &mut self.details[inst.detail as usize - 1]
+    }
 }
 
 /// What was counted of a kernel, by pc.
@@ -91,21 +118,28 @@ impl Divergence {
     /// Puts what ran as `program` to the kernels.
     fn keep(&mut self, program: usize) {
         let running = std::mem::take(&mut self.running[program]);
-        if running.listed {
-            self.add(&running);
-        }
+        self.add(&running);
     }
 
     fn add(&mut self, running: &Running) {
+        for detail in &running.details {
+            self.branches.add(&detail.branch);
+            self.requests.add(&detail.requests);
+        }
+        if !running.listed {
+            return;
+        }
         let kernel = self.kernels.entry(running.kernel).or_default();
         for (pc, inst) in running.insts.iter().filter(|(_, i)| i.executed > 0) {
             kernel.inst(pc, inst);
         }
-        for (pc, branch) in &running.branches {
-            kernel.branches.entry(*pc).or_default().add(branch);
-        }
-        for (pc, requests) in &running.requests {
-            kernel.requests.entry(*pc).or_default().add(requests);
+        for detail in &running.details {
+            if detail.branch.executed > 0 {
+                kernel.branch(detail.pc, &detail.branch);
+            }
+            if detail.requests != Requests::default() {
+                kernel.requests(detail.pc, &detail.requests);
+            }
         }
     }
 }
@@ -117,15 +151,23 @@ impl Kernel {
         sum.lanes += more.lanes;
     }
 
+    fn branch(&mut self, pc: u32, more: &Branch) {
+        self.branches.entry(pc).or_default().add(more);
+    }
+
+    fn requests(&mut self, pc: u32, more: &Requests) {
+        self.requests.entry(pc).or_default().add(more);
+    }
+
     fn merge(&mut self, other: &Self) {
         for (pc, inst) in &other.insts {
             self.inst(*pc, inst);
         }
         for (pc, branch) in &other.branches {
-            self.branches.entry(*pc).or_default().add(branch);
+            self.branch(*pc, branch);
         }
         for (pc, requests) in &other.requests {
-            self.requests.entry(*pc).or_default().add(requests);
+            self.requests(*pc, requests);
         }
     }
 }
@@ -164,35 +206,35 @@ impl Probe for Divergence {
     }
 
     fn warp_started(&mut self, _: Cycle, _: SmId, warp: u8, program: u8) {
-        self.warps[usize::from(warp)] = Warp {
-            program,
-            ..Warp::default()
-        };
+        let warp = &mut self.warps[usize::from(warp)];
+        (warp.piece, warp.program) = (Piece::default(), program);
+        warp.on_the_way.clear();
     }
 
     #[inline]
     fn warp_issued(&mut self, _: Cycle, _: SmId, warp: u8, program: u8, pc: u32, mask: u32) {
         let running = &mut self.running[usize::from(program)];
         let warp = &mut self.warps[usize::from(warp)];
-        let lanes = mask.count_ones();
+        let lanes = match mask {
+            u32::MAX => 32, // by far the most
+            _ => mask.count_ones(),
+        };
         let inst = running.insts.at(pc);
         inst.executed += 1;
         inst.lanes += u64::from(lanes);
-        self.histogram.add(lanes, inst.kind);
-        warp.on_the_way.issued(pc, mask, inst.kind);
-        let (before, own) = warp.piece.issued(pc, mask, inst.kind);
+        let kind = inst.kind;
+        self.histogram.add(lanes, kind);
+        warp.on_the_way.issued(pc, lanes, kind);
+        let (before, own) = warp.piece.issued(pc, mask, kind);
         if let Some(issued) = own {
-            let branch = Branch {
+            running.detail(pc).branch.add(&Branch {
                 executed: 1,
                 lanes: issued.lanes.count_ones().into(),
                 splits: issued.split.into(),
-            };
-            running.branches.entry(pc).or_default().add(&branch);
-            self.branches.add(&branch);
+            });
         }
         if let Some(pc) = before {
-            running.branches.entry(pc).or_default().splits += 1;
-            self.branches.splits += 1;
+            running.detail(pc).branch.splits += 1;
         }
     }
 
@@ -203,9 +245,11 @@ impl Probe for Divergence {
             kernel: running.kernel as u32,
             pc: inst.pc,
         };
+        let detail = running.detail(inst.pc);
+        let number = || self.losses.number(access);
         let who = Who {
-            access,
-            cta: inst.cta,
+            access: *detail.access.get_or_insert_with(number),
+            cta: inst.cta as u32,
         };
         self.last = Some(who);
         if inst.op.is_none() {
@@ -213,8 +257,7 @@ impl Probe for Divergence {
         }
         let lanes = warp.on_the_way.entered(inst.pc);
         if let Some(request) = Requests::one(inst, lanes) {
-            self.requests.add(&request);
-            running.requests.entry(inst.pc).or_default().add(&request);
+            detail.requests.add(&request);
         }
         for line in self.stays.iter().flat_map(|stays| stays.lines(inst)) {
             self.losses.stored(line.line, line.full, who);
@@ -253,7 +296,7 @@ impl Probe for Divergence {
         for (number, kernel) in &other.kernels {
             self.kernels.entry(*number).or_default().merge(kernel);
         }
-        for running in other.running.iter().filter(|running| running.listed) {
+        for running in &other.running {
             self.add(running);
         }
     }

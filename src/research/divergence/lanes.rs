@@ -112,16 +112,27 @@ struct Taken {
 }
 
 /// A warp: its piece so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Piece {
-    /// The last instruction.
-    last: Option<u32>,
+    /// The last instruction; before the first one the highest number, behind which none stands.
+    last: u32,
     /// Lanes that are known to be active.
     lanes: u32,
     /// The last instruction ended the piece; these lanes go on with the instruction behind it.
     ended: Option<u32>,
     /// The branch before the piece, while it may still turn out to have split the warp.
     taken: Option<Taken>,
+}
+
+impl Default for Piece {
+    fn default() -> Self {
+        Piece {
+            last: u32::MAX,
+            lanes: 0,
+            ended: None,
+            taken: None,
+        }
+    }
 }
 
 /// Bytes from an instruction to the one behind it, at most.
@@ -132,8 +143,24 @@ impl Piece {
     /// this one does if it is a branch.
     #[inline]
     pub fn issued(&mut self, pc: u32, mask: u32, kind: Kind) -> (Option<u32>, Option<Issued>) {
-        let last = self.last.replace(pc);
-        let behind = last.is_some_and(|last| pc > last && pc - last <= PC_STEP_MAX);
+        let last = std::mem::replace(&mut self.last, pc);
+        let behind = pc > last && pc - last <= PC_STEP_MAX;
+        if behind && self.ended.is_none() && matches!(kind, Kind::Plain | Kind::Memory) {
+            // Most instructions: one more of the piece.
+            self.lanes |= mask;
+            return (None, None);
+        }
+        self.at_an_end(behind, pc, mask, kind)
+    }
+
+    /// The same where the instruction begins a piece or ends one.
+    fn at_an_end(
+        &mut self,
+        behind: bool,
+        pc: u32,
+        mask: u32,
+        kind: Kind,
+    ) -> (Option<u32>, Option<Issued>) {
         let mut split = None;
         match self.ended.take() {
             // The branch that ended it waits for what this piece will have.

@@ -2,15 +2,21 @@
 //!
 //! Of each L1 the last evictions are remembered, four times as many as it has lines: a line that is wanted back later than
 //! that would not fit a cache of several times the size either.
+//!
+//! What happens is noted, and followed up many events at a time. Most of what an event needs to know is not in the host's
+//! caches when it happens, and one after the other they would wait for each of it; in a row they wait together.
 
-use super::table::Table;
+use super::history::{History, Lost};
+use super::table::{Key, Table};
 use crate::engine::Cycle;
 use crate::mem::{Line, SectorMask};
 use crate::probe::{L1Access, L1Evicted};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 /// Evictions that are remembered, for each line of the cache.
 pub const REMEMBERED: usize = 4;
+/// Events that are noted before they are followed up.
+const NOTED_MAX: usize = 512;
 /// Triples of accesses that are told apart in an SM.
 const FINDINGS_MAX: usize = 1024;
 
@@ -23,24 +29,41 @@ pub struct Access {
     pub pc: u32,
 }
 
+/// Its number in an SM, in which fewer bits tell accesses apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AccessId(u32);
+
 /// An access of a CTA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Who {
     /// The instruction.
-    pub access: Access,
-    /// The CTA.
-    pub cta: u64,
+    pub access: AccessId,
+    /// The CTA: the low bits of its number, which tell apart those that are ever at one L1 together.
+    pub cta: u32,
 }
 
 /// The three accesses to a line that was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Roles {
+pub struct Roles<A = Access> {
     /// Brought it in.
-    pub lost: Access,
+    pub lost: A,
     /// Brought the line in that took its place.
-    pub by: Access,
+    pub by: A,
     /// Wanted it back.
-    pub again: Access,
+    pub again: A,
+}
+
+impl Key for Roles<AccessId> {
+    const FREE: Self = Roles {
+        lost: AccessId(u32::MAX),
+        by: AccessId(u32::MAX),
+        again: AccessId(u32::MAX),
+    };
+
+    fn bits(self) -> u64 {
+        let (lost, by) = (u64::from(self.lost.0), u64::from(self.by.0));
+        lost ^ by << 11 ^ u64::from(self.again.0) << 22
+    }
 }
 
 /// Lines that were lost and fetched again.
@@ -86,184 +109,252 @@ pub struct Totals {
     pub again: Found,
 }
 
-/// A line that falls out.
-#[derive(Clone, Copy, Debug)]
-struct Lost {
-    at: Cycle,
-    owner: Who,
-    by: Who,
-    sectors: SectorMask,
-    /// It was wanted back already, in part.
-    wanted: bool,
+/// A line of which something has not come yet.
+#[derive(Clone, Copy, Debug, Default)]
+struct Coming {
+    /// Who asked first.
+    who: Who,
+    left: SectorMask,
 }
+
+/// What happened to a line.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// `who` had sectors of it fetched.
+    Asked {
+        at: Cycle,
+        who: Who,
+        sectors: SectorMask,
+    },
+    /// Sectors arrived.
+    Filled(SectorMask),
+    /// `who` stored to it, so that it stays, and wrote the sectors `full` in every byte.
+    Stored { who: Who, full: SectorMask },
+    /// It fell out with the sectors `valid` for line `by`.
+    Evicted {
+        at: Cycle,
+        by: Line,
+        valid: SectorMask,
+    },
+}
+
+const _: () = assert!(size_of::<(Line, Event)>() == 32);
 
 /// Watches an L1, or sums over several.
 #[derive(Clone, Debug, Default)]
 pub struct Losses {
-    /// Who asked first for a line in flight, and what has not come yet.
-    coming: Table<(Who, SectorMask)>,
+    noted: Vec<(Line, Event)>,
+    coming: Table<(Line, Coming)>,
     /// Who brought in a line that is there.
-    owners: Table<Who>,
-    lost: Table<Lost>,
-    /// Evictions in order.
-    order: VecDeque<(Cycle, Line)>,
-    remembered: usize,
+    owners: Table<(Line, Who)>,
+    history: History,
+    /// By number.
+    accesses: Vec<Access>,
+    /// By accesses of the own SM.
+    own: Table<(Roles<AccessId>, Found)>,
     /// In sums.
     pub totals: Totals,
-    /// By accesses.
+    /// By accesses, of the SMs that were merged.
     pub found: BTreeMap<Roles, Found>,
     /// Those of accesses for which there was no room.
     pub others: Found,
 }
 
+const _: () = assert!(size_of::<(Line, Coming)>() <= 24 && size_of::<(Line, Who)>() == 16);
+
 impl Losses {
     /// Of a cache of `lines` lines.
     pub fn new(lines: usize) -> Self {
         Losses {
-            remembered: REMEMBERED * lines,
+            noted: Vec::with_capacity(NOTED_MAX),
+            owners: Table::with_room(lines),
+            history: History::new(REMEMBERED * lines),
             ..Losses::default()
         }
     }
 
+    /// A number for `access`, which has none yet.
+    pub fn number(&mut self, access: Access) -> AccessId {
+        self.accesses.push(access);
+        AccessId(self.accesses.len() as u32 - 1)
+    }
+
+    #[inline]
+    fn note(&mut self, line: Line, event: Event) {
+        if self.noted.len() == NOTED_MAX {
+            self.follow_up();
+        }
+        self.noted.push((line, event));
+    }
+
+    fn follow_up(&mut self) {
+        let mut noted = std::mem::take(&mut self.noted);
+        for (line, event) in noted.drain(..) {
+            match event {
+                Event::Asked { at, who, sectors } => self.asked(at, line, sectors, who),
+                Event::Filled(sectors) => self.came(line, sectors),
+                Event::Stored { who, full } => self.written(line, full, who),
+                Event::Evicted { at, by, valid } => self.left(at, line, valid, by),
+            }
+        }
+        self.noted = noted;
+    }
+
     /// The cache is emptied.
     pub fn emptied(&mut self) {
+        self.follow_up();
         self.coming.clear();
         self.owners.clear();
-        self.lost.clear();
-        self.order.clear();
+        self.history.clear();
     }
 
     /// `who` loads from a line.
     #[inline]
-    pub fn loaded(&mut self, now: Cycle, access: &L1Access, who: Who) {
-        let asked = access.found.request;
-        if asked.is_empty() {
-            return;
+    pub fn loaded(&mut self, at: Cycle, access: &L1Access, who: Who) {
+        let sectors = access.found.request;
+        if !sectors.is_empty() {
+            self.note(access.line, Event::Asked { at, who, sectors });
         }
-        self.totals.fetched_sectors += u64::from(asked.count());
-        let new = (who, SectorMask::NONE);
-        self.coming.or_insert(access.line, new).1 |= asked;
-        self.wanted(now, access.line, asked, who);
     }
 
-    /// `asked` of `line` are fetched: sectors of it that were here are fetched again.
-    fn wanted(&mut self, now: Cycle, line: Line, asked: SectorMask, who: Who) {
-        let Some(lost) = self.lost.get_mut(line) else {
+    /// Sectors arrive.
+    #[inline]
+    pub fn filled(&mut self, line: Line, sectors: SectorMask) {
+        self.note(line, Event::Filled(sectors));
+    }
+
+    /// `who` stores to a line that stays, and writes the sectors `full` in every byte.
+    #[inline]
+    pub fn stored(&mut self, line: Line, full: SectorMask, who: Who) {
+        self.note(line, Event::Stored { who, full });
+    }
+
+    /// A line falls out.
+    #[inline]
+    pub fn evicted(&mut self, at: Cycle, evicted: &L1Evicted) {
+        let L1Evicted { line, valid, by } = *evicted;
+        self.note(line, Event::Evicted { at, by, valid });
+    }
+
+    /// `who` has `sectors` of `line` fetched: those that were here are fetched again.
+    fn asked(&mut self, now: Cycle, line: Line, sectors: SectorMask, who: Who) {
+        self.totals.fetched_sectors += u64::from(sectors.count());
+        let new = Coming {
+            who,
+            left: SectorMask::NONE,
+        };
+        self.coming.or_insert((line, new)).1.left |= sectors;
+        let Some(lost) = self.history.get_mut(line) else {
             return;
         };
-        let sectors = lost.sectors & asked;
-        if sectors.is_empty() {
+        let again = lost.sectors & sectors;
+        if again.is_empty() {
             return;
         }
+        lost.sectors = lost.sectors.without(again);
         let mut found = Found {
-            sectors: sectors.count().into(),
+            sectors: again.count().into(),
             ..Found::default()
         };
         if !lost.wanted {
             lost.wanted = true;
             found.lines = 1;
-            found.other_cta = u64::from(lost.owner.cta != lost.by.cta);
+            found.other_cta = lost.other_cta.into();
             found.cycles = now - lost.at;
             found.least = found.cycles;
         }
         let roles = Roles {
-            lost: lost.owner.access,
-            by: lost.by.access,
+            lost: lost.owner,
+            by: lost.by,
             again: who.access,
         };
         self.totals.again.add(&found);
-        find(&mut self.found, &mut self.others, roles, &found);
-        self.took(line, sectors);
+        find(&mut self.own, &mut self.others, roles, &found);
     }
 
-    /// `sectors` of `line` are no longer missed.
-    fn took(&mut self, line: Line, sectors: SectorMask) {
-        if let Some(lost) = self.lost.get_mut(line) {
-            lost.sectors = lost.sectors.without(sectors);
-            if lost.sectors.is_empty() {
-                self.lost.remove(line);
-            }
-        }
-    }
-
-    /// Sectors arrive.
-    pub fn filled(&mut self, line: Line, sectors: SectorMask) {
-        let Some((who, left)) = self.coming.get_mut(line) else {
+    fn came(&mut self, line: Line, sectors: SectorMask) {
+        let Some((_, coming)) = self.coming.get_mut(line) else {
             return;
         };
-        let who = *who;
-        *left = left.without(sectors);
-        if left.is_empty() {
+        let who = coming.who;
+        coming.left = coming.left.without(sectors);
+        if coming.left.is_empty() {
             self.coming.remove(line);
         }
-        self.owners.or_insert(line, who);
+        self.owners.or_insert((line, who));
     }
 
-    /// `who` stores to a line that stays, and writes the sectors `full` in every byte.
-    pub fn stored(&mut self, line: Line, full: SectorMask, who: Who) {
-        self.owners.or_insert(line, who);
-        self.took(line, full);
+    fn written(&mut self, line: Line, full: SectorMask, who: Who) {
+        self.owners.or_insert((line, who));
+        if let Some(lost) = self.history.get_mut(line) {
+            lost.sectors = lost.sectors.without(full);
+        }
     }
 
-    /// A line falls out.
-    pub fn evicted(&mut self, now: Cycle, evicted: &L1Evicted) {
+    fn left(&mut self, now: Cycle, line: Line, valid: SectorMask, by: Line) {
         self.totals.evicted_lines += 1;
-        let owner = self.owners.remove(evicted.line);
-        let by = self.owners.get(evicted.by).copied();
-        let (Some(owner), Some(by)) = (owner, by) else {
+        let owner = self.owners.remove(line);
+        let by = self.owners.get(by);
+        let (Some((_, owner)), Some((_, by))) = (owner, by) else {
             return;
         };
-        if evicted.valid.is_empty() {
+        if valid.is_empty() {
             return;
         }
-        let lost = Lost {
-            at: now,
-            owner,
-            by,
-            sectors: evicted.valid,
-            wanted: false,
-        };
-        *self.lost.or_insert(evicted.line, lost) = lost;
-        self.order.push_back((now, evicted.line));
-        if self.order.len() > self.remembered {
-            let oldest = self.order.pop_front();
-            let oldest =
-                oldest.filter(|(at, line)| self.lost.get(*line).is_some_and(|l| l.at == *at));
-            if let Some((_, line)) = oldest {
-                self.lost.remove(line);
-                self.totals.forgotten_lines += 1;
-            }
-        }
+        let forgets = self.history.push(Lost {
+            owner: owner.access,
+            by: by.access,
+            other_cta: owner.cta != by.cta,
+            ..Lost::new(line, valid, now)
+        });
+        self.totals.forgotten_lines += u64::from(forgets);
     }
 
     /// Adds those of another SM.
     pub fn merge(&mut self, other: &Self) {
+        if !other.noted.is_empty() {
+            let mut other = other.clone();
+            other.follow_up();
+            return self.merge(&other);
+        }
         let (sum, more) = (&mut self.totals, &other.totals);
         sum.fetched_sectors += more.fetched_sectors;
         sum.evicted_lines += more.evicted_lines;
         sum.forgotten_lines += more.forgotten_lines;
         sum.again.add(&more.again);
-        for (roles, found) in &other.found {
-            self.found.entry(*roles).or_default().add(found);
+        let access = |id: AccessId| other.accesses[id.0 as usize];
+        for (ids, found) in other.own.iter() {
+            let roles = Roles {
+                lost: access(ids.lost),
+                by: access(ids.by),
+                again: access(ids.again),
+            };
+            self.found.entry(roles).or_default().add(found);
         }
         self.others.add(&other.others);
     }
 }
 
 /// Puts `found` to its accesses, or to the others.
-fn find(list: &mut BTreeMap<Roles, Found>, others: &mut Found, roles: Roles, found: &Found) {
-    if list.len() >= FINDINGS_MAX && !list.contains_key(&roles) {
+fn find(
+    list: &mut Table<(Roles<AccessId>, Found)>,
+    others: &mut Found,
+    roles: Roles<AccessId>,
+    found: &Found,
+) {
+    if list.len() >= FINDINGS_MAX && list.get(roles).is_none() {
         return others.add(found);
     }
-    list.entry(roles).or_default().add(found);
+    list.or_insert((roles, Found::default())).1.add(found);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn who(pc: u32, cta: u64) -> Who {
-        let access = Access { kernel: 0, pc };
+    /// The instructions of the tests by number, which is their pc.
+    fn who(pc: u32, cta: u32) -> Who {
+        let access = AccessId(pc);
         Who { access, cta }
     }
 
@@ -273,25 +364,21 @@ mod tests {
 
     /// `line` is fetched by `who`, as if nothing else was asked.
     fn fetch(losses: &mut Losses, now: Cycle, line: u64, sectors: u8, who: Who) {
-        let new = (who, SectorMask::NONE);
-        losses.coming.or_insert(Line(line), new).1 |= mask(sectors);
-        losses.totals.fetched_sectors += u64::from(mask(sectors).count());
-        losses.wanted(now, Line(line), mask(sectors), who);
-        losses.filled(Line(line), mask(sectors));
+        losses.asked(now, Line(line), mask(sectors), who);
+        losses.came(Line(line), mask(sectors));
     }
 
     fn evict(losses: &mut Losses, now: Cycle, line: u64, valid: u8, by: u64) {
-        let evicted = L1Evicted {
-            line: Line(line),
-            valid: mask(valid),
-            by: Line(by),
-        };
-        losses.evicted(now, &evicted);
+        losses.left(now, Line(line), mask(valid), Line(by));
     }
 
     #[test]
     fn a_finding_names_who_lost_the_line_who_took_its_place_and_who_wanted_it_back() {
         let mut losses = Losses::new(8);
+        let access = |pc| Access { kernel: 3, pc };
+        for pc in 0..=64 {
+            assert_eq!(losses.number(access(pc)), who(pc, 0).access);
+        }
         fetch(&mut losses, 10, 1, 0b0111, who(16, 0));
         fetch(&mut losses, 20, 2, 0b0001, who(32, 5));
         evict(&mut losses, 21, 1, 0b0111, 2);
@@ -299,9 +386,9 @@ mod tests {
         fetch(&mut losses, 121, 1, 0b0011, who(48, 0));
         fetch(&mut losses, 131, 1, 0b1100, who(64, 0));
         let roles = |pc| Roles {
-            lost: who(16, 0).access,
-            by: who(32, 5).access,
-            again: who(pc, 0).access,
+            lost: access(16),
+            by: access(32),
+            again: access(pc),
         };
         let first = Found {
             lines: 1,
@@ -314,7 +401,9 @@ mod tests {
             sectors: 1,
             ..Found::default()
         };
-        let found: Vec<_> = losses.found.iter().map(|(r, f)| (*r, *f)).collect();
+        let mut all = Losses::default();
+        all.merge(&losses);
+        let found: Vec<_> = all.found.iter().map(|(r, f)| (*r, *f)).collect();
         assert_eq!(found, [(roles(48), first), (roles(64), rest)]);
         assert_eq!(losses.totals.fetched_sectors, 8);
         assert_eq!(losses.totals.again.sectors, 3);
@@ -327,7 +416,7 @@ mod tests {
         fetch(&mut losses, 0, 1, 0b0011, who(0, 0));
         fetch(&mut losses, 0, 2, 0b0001, who(0, 0));
         evict(&mut losses, 1, 1, 0b0011, 2);
-        losses.stored(Line(1), mask(0b0001), who(16, 0));
+        losses.written(Line(1), mask(0b0001), who(16, 0));
         fetch(&mut losses, 5, 1, 0b0011, who(0, 0));
         assert_eq!(losses.totals.again.sectors, 1);
     }
@@ -355,7 +444,7 @@ mod tests {
 
     #[test]
     fn more_accesses_than_there_is_room_for_are_counted_together() {
-        let (mut list, mut others) = (BTreeMap::new(), Found::default());
+        let (mut list, mut others) = (Table::default(), Found::default());
         let one = Found {
             lines: 1,
             sectors: 4,

@@ -67,12 +67,17 @@ impl Requests {
 pub struct OnTheWay(VecDeque<(u32, u32)>);
 
 impl OnTheWay {
-    /// An instruction issues.
+    /// An instruction issues with so many lanes.
     #[inline]
-    pub fn issued(&mut self, pc: u32, mask: u32, kind: Kind) {
-        if kind == Kind::Memory && mask != 0 {
-            self.0.push_back((pc, mask.count_ones()));
+    pub fn issued(&mut self, pc: u32, lanes: u32, kind: Kind) {
+        if kind == Kind::Memory && lanes != 0 {
+            self.0.push_back((pc, lanes));
         }
+    }
+
+    /// Another warp takes the place.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// The instruction at `pc` enters: how many lanes it has.

@@ -7,7 +7,7 @@ use super::refetches::{Pair, Refetches};
 use super::requests::Requests;
 use crate::report::derive::ratio;
 use crate::report::record::{Field, record};
-use crate::research::by_pc::{Line, inst_at, line_of, name_of};
+use crate::research::place::Place;
 use crate::research::{Exhibits, Section, Study};
 use std::cmp::Reverse;
 
@@ -65,22 +65,18 @@ record! {
 }
 
 record! {
-    /// An instruction.
-    pub struct Instruction {
+    /// The instruction of a row.
+    pub struct Listed with place: Place {
         /// Name of its kernel.
         pub kernel: String,
         /// Position of that in `kernels`, from 0.
         pub launch: usize = "kernel",
-        /// Byte offset from the kernel's first instruction.
-        pub pc: u32 = "bytes",
-        /// Its mnemonic.
-        pub opcode: String,
-        /// Line of the source that it comes from; left out where it is not known: only recordings of PTX know it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pub line: Option<u32> = "line",
-        /// That line.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pub source: Option<String>,
+    }
+}
+
+record! {
+    /// An instruction.
+    pub struct Instruction with at: Listed {
         /// How often warps executed it.
         pub executions: u64 = "warp instructions",
         /// Active lanes on average.
@@ -92,21 +88,7 @@ record! {
 
 record! {
     /// A branch, call or return.
-    pub struct BranchRow {
-        /// Name of its kernel.
-        pub kernel: String,
-        /// Position of that in `kernels`, from 0.
-        pub launch: usize = "kernel",
-        /// Byte offset from the kernel's first instruction.
-        pub pc: u32 = "bytes",
-        /// Its mnemonic.
-        pub opcode: String,
-        /// Line of the source that it comes from; left out where it is not known: only recordings of PTX know it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pub line: Option<u32> = "line",
-        /// That line.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pub source: Option<String>,
+    pub struct BranchRow with at: Listed {
         /// How often warps executed it.
         pub executions: u64 = "warp instructions",
         /// Lanes that were known to be active on average, whether they took it or not.
@@ -120,21 +102,7 @@ record! {
 
 record! {
     /// An instruction that accesses global or local memory.
-    pub struct Request {
-        /// Name of its kernel.
-        pub kernel: String,
-        /// Position of that in `kernels`, from 0.
-        pub launch: usize = "kernel",
-        /// Byte offset from the kernel's first instruction.
-        pub pc: u32 = "bytes",
-        /// Its mnemonic.
-        pub opcode: String,
-        /// Line of the source that it comes from; left out where it is not known: only recordings of PTX know it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pub line: Option<u32> = "line",
-        /// That line.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pub source: Option<String>,
+    pub struct Request with at: Listed {
         /// Requests: its executions that had an active lane.
         pub requests: u64 = "warp instructions",
         /// Active lanes of a request.
@@ -148,21 +116,7 @@ record! {
 
 record! {
     /// An instruction that accesses shared memory.
-    pub struct Shared {
-        /// Name of its kernel.
-        pub kernel: String,
-        /// Position of that in `kernels`, from 0.
-        pub launch: usize = "kernel",
-        /// Byte offset from the kernel's first instruction.
-        pub pc: u32 = "bytes",
-        /// Its mnemonic.
-        pub opcode: String,
-        /// Line of the source that it comes from; left out where it is not known: only recordings of PTX know it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pub line: Option<u32> = "line",
-        /// That line.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pub source: Option<String>,
+    pub struct Shared with at: Listed {
         /// Requests: its executions that had an active lane.
         pub requests: u64 = "warp instructions",
         /// Passes over the banks of a request.
@@ -264,26 +218,13 @@ record! {
     }
 }
 
-/// Kernels and instructions by their numbers.
-struct Names<'a>(&'a Study<'a>);
-
-impl Names<'_> {
-    fn kernel(&self, launch: usize) -> String {
-        let kernel = self.0.report.kernels.get(launch);
-        kernel.map_or(String::new(), |kernel| kernel.name.clone())
-    }
-
-    fn opcode(&self, launch: usize, pc: u32) -> String {
-        let kernel = self.0.request.workload.launches().nth(launch);
-        let name = kernel.and_then(|kernel| {
-            let inst = inst_at(&kernel.code, pc)?;
-            Some(name_of(&kernel.code, inst).to_owned())
-        });
-        name.unwrap_or_default()
-    }
-
-    fn line(&self, launch: usize, pc: u32) -> Line {
-        line_of(self.0.request.workload.launches().nth(launch), pc)
+impl Listed {
+    fn new(launch: usize, pc: u32, study: &Study) -> Self {
+        Listed {
+            place: study.place(launch, pc),
+            kernel: study.kernel_name(launch),
+            launch,
+        }
     }
 }
 
@@ -305,7 +246,6 @@ fn rows<T: Copy, K: Ord>(
 impl Divergence {
     /// Of what was `seen` in the run of `study`.
     pub(super) fn new(seen: &Seen, study: &Study) -> Self {
-        let names = Names(study);
         let bins = || (0u64..).zip(&seen.histogram.0);
         let sum = |of: fn(&Bin) -> u64| bins().map(|(_, bin)| of(bin)).sum::<u64>();
         let lanes = |of: fn(&Bin) -> u64| bins().map(|(n, bin)| n * of(bin)).sum::<u64>();
@@ -317,16 +257,16 @@ impl Divergence {
             active_lanes: ratio(lanes(all), sum(all)),
             memory_active_lanes: ratio(lanes(memory), sum(memory)),
             active_lane_histogram: seen.histogram.0.iter().enumerate().map(bin).collect(),
-            divergence: instructions(seen, &names),
-            branches: branch_rows(seen, &names),
+            divergence: instructions(seen, study),
+            branches: branch_rows(seen, study),
             split_share: mean(branches.splits, branches.executed),
             sectors_per_request: mean(requests.sectors, requests.requests),
             ideal_sectors_per_request: mean(requests.least_sectors, requests.requests),
-            requests: request_rows(seen, &names),
+            requests: request_rows(seen, study),
             shared_passes_per_request: mean(requests.passes, requests.shared),
-            shared: shared_rows(seen, &names),
+            shared: shared_rows(seen, study),
             unlisted_kernels: seen.unlisted,
-            thrashing: Thrashing::new(seen, &names),
+            thrashing: Thrashing::new(seen, study),
         }
     }
 }
@@ -339,7 +279,7 @@ fn bin((lanes, bin): (usize, &Bin)) -> Lanes {
     }
 }
 
-fn instructions(seen: &Seen, names: &Names) -> Vec<Instruction> {
+fn instructions(seen: &Seen, study: &Study) -> Vec<Instruction> {
     let idle = |inst: &Inst| 32 * inst.executed - inst.lanes;
     let of = |kernel: &super::instruments::Kernel| {
         // A branch has the lanes that take it; those that do not are not idle.
@@ -347,42 +287,26 @@ fn instructions(seen: &Seen, names: &Names) -> Vec<Instruction> {
         let insts = kernel.insts.iter().filter(|(pc, _)| !branch(pc));
         insts.map(|(pc, inst)| (*pc, *inst)).collect()
     };
-    let row = |(launch, pc, inst): (usize, u32, Inst)| {
-        let (line, source) = names.line(launch, pc);
-        Instruction {
-            kernel: names.kernel(launch),
-            launch,
-            pc,
-            opcode: names.opcode(launch, pc),
-            line,
-            source,
-            executions: inst.executed,
-            active_lanes: ratio(inst.lanes, inst.executed),
-            idle_lanes: idle(&inst),
-        }
+    let row = |(launch, pc, inst): (usize, u32, Inst)| Instruction {
+        at: Listed::new(launch, pc, study),
+        executions: inst.executed,
+        active_lanes: ratio(inst.lanes, inst.executed),
+        idle_lanes: idle(&inst),
     };
     rows(seen, of, idle).into_iter().map(row).collect()
 }
 
-fn branch_rows(seen: &Seen, names: &Names) -> Vec<BranchRow> {
+fn branch_rows(seen: &Seen, study: &Study) -> Vec<BranchRow> {
     let of = |kernel: &super::instruments::Kernel| {
         let branches = kernel.branches.iter();
         branches.map(|(pc, branch)| (*pc, *branch)).collect()
     };
-    let row = |(launch, pc, branch): (usize, u32, Branch)| {
-        let (line, source) = names.line(launch, pc);
-        BranchRow {
-            kernel: names.kernel(launch),
-            launch,
-            pc,
-            opcode: names.opcode(launch, pc),
-            line,
-            source,
-            executions: branch.executed,
-            active_lanes: ratio(branch.lanes, branch.executed),
-            splits: branch.splits,
-            split_share: ratio(branch.splits, branch.executed),
-        }
+    let row = |(launch, pc, branch): (usize, u32, Branch)| BranchRow {
+        at: Listed::new(launch, pc, study),
+        executions: branch.executed,
+        active_lanes: ratio(branch.lanes, branch.executed),
+        splits: branch.splits,
+        split_share: ratio(branch.splits, branch.executed),
     };
     let rank = |branch: &Branch| (branch.splits, branch.executed);
     rows(seen, of, rank).into_iter().map(row).collect()
@@ -398,41 +322,25 @@ fn requests_of(
     }
 }
 
-fn request_rows(seen: &Seen, names: &Names) -> Vec<Request> {
-    let row = |(launch, pc, r): (usize, u32, Requests)| {
-        let (line, source) = names.line(launch, pc);
-        Request {
-            kernel: names.kernel(launch),
-            launch,
-            pc,
-            opcode: names.opcode(launch, pc),
-            line,
-            source,
-            requests: r.requests,
-            active_lanes: ratio(r.lanes, r.requests),
-            sectors_per_request: ratio(r.sectors, r.requests),
-            ideal_sectors_per_request: ratio(r.least_sectors, r.requests),
-        }
+fn request_rows(seen: &Seen, study: &Study) -> Vec<Request> {
+    let row = |(launch, pc, r): (usize, u32, Requests)| Request {
+        at: Listed::new(launch, pc, study),
+        requests: r.requests,
+        active_lanes: ratio(r.lanes, r.requests),
+        sectors_per_request: ratio(r.sectors, r.requests),
+        ideal_sectors_per_request: ratio(r.least_sectors, r.requests),
     };
     let rank = |r: &Requests| (r.sectors.saturating_sub(r.least_sectors), r.sectors);
     let found = rows(seen, requests_of(|r| r.requests), rank);
     found.into_iter().map(row).collect()
 }
 
-fn shared_rows(seen: &Seen, names: &Names) -> Vec<Shared> {
-    let row = |(launch, pc, r): (usize, u32, Requests)| {
-        let (line, source) = names.line(launch, pc);
-        Shared {
-            kernel: names.kernel(launch),
-            launch,
-            pc,
-            opcode: names.opcode(launch, pc),
-            line,
-            source,
-            requests: r.shared,
-            passes_per_request: ratio(r.passes, r.shared),
-            ideal_passes_per_request: ratio(r.least_passes, r.shared),
-        }
+fn shared_rows(seen: &Seen, study: &Study) -> Vec<Shared> {
+    let row = |(launch, pc, r): (usize, u32, Requests)| Shared {
+        at: Listed::new(launch, pc, study),
+        requests: r.shared,
+        passes_per_request: ratio(r.passes, r.shared),
+        ideal_passes_per_request: ratio(r.least_passes, r.shared),
     };
     let rank = |r: &Requests| (r.passes - r.least_passes, r.passes);
     let found = rows(seen, requests_of(|r| r.shared), rank);
@@ -440,9 +348,9 @@ fn shared_rows(seen: &Seen, names: &Names) -> Vec<Shared> {
 }
 
 impl Thrashing {
-    fn new(seen: &Seen, names: &Names) -> Self {
+    fn new(seen: &Seen, study: &Study) -> Self {
         let losses = &seen.losses;
-        let l2 = Refetched::new(&seen.refetches, names);
+        let l2 = Refetched::new(&seen.refetches, study);
         let totals = &losses.totals;
         let again = &totals.again;
         let mut found: Vec<(&Roles, &Found)> = losses.found.iter().collect();
@@ -458,7 +366,7 @@ impl Thrashing {
             evicted_lines: totals.evicted_lines,
             refetched_lines: again.lines,
             forgotten_lines: totals.forgotten_lines,
-            evidence: found.into_iter().map(|row| evidence(row, names)).collect(),
+            evidence: found.into_iter().map(|row| evidence(row, study)).collect(),
             other_sectors: again.sectors - listed,
             l2,
         }
@@ -466,14 +374,14 @@ impl Thrashing {
 }
 
 impl Refetched {
-    fn new(refetches: &Refetches, names: &Names) -> Self {
-        let mut pairs: Vec<(&Pair, &u64)> = refetches.pairs.iter().collect();
-        pairs.sort_by_key(|(pair, sectors)| (Reverse(**sectors), **pair));
+    fn new(refetches: &Refetches, study: &Study) -> Self {
+        let mut pairs: Vec<&(Pair, u64)> = refetches.pairs.iter().collect();
+        pairs.sort_by_key(|(pair, sectors)| (Reverse(*sectors), *pair));
         pairs.truncate(EVIDENCE_MAX);
-        let row = |(pair, sectors): (&Pair, &u64)| RefetchedBy {
-            kernel: names.kernel(pair.again as usize),
+        let row = |(pair, sectors): &(Pair, u64)| RefetchedBy {
+            kernel: study.kernel_name(pair.again as usize),
             launch: pair.again as usize,
-            fetched_by: names.kernel(pair.before as usize),
+            fetched_by: study.kernel_name(pair.before as usize),
             fetched_by_launch: pair.before as usize,
             refetched_sectors: *sectors,
         };
@@ -487,10 +395,10 @@ impl Refetched {
     }
 }
 
-fn evidence((roles, found): (&Roles, &Found), names: &Names) -> Evidence {
-    let opcode = |access: &Access| names.opcode(access.kernel as usize, access.pc);
+fn evidence((roles, found): (&Roles, &Found), study: &Study) -> Evidence {
+    let opcode = |access: &Access| study.opcode(access.kernel as usize, access.pc);
     Evidence {
-        kernel: names.kernel(roles.again.kernel as usize),
+        kernel: study.kernel_name(roles.again.kernel as usize),
         launch: roles.again.kernel as usize,
         pc: roles.lost.pc,
         opcode: opcode(&roles.lost),

@@ -15,9 +15,18 @@ fn columns(numbers: &[(&str, usize)]) -> Vec<Column> {
 }
 
 /// The cells that name an instruction, and those behind them.
-fn cells<const N: usize>(kernel: &str, pc: u32, opcode: &str, numbers: [Json; N]) -> Vec<Json> {
-    let words = [json!(kernel), json!(place(pc)), json!(opcode)];
+fn cells<const N: usize>(at: &Listed, numbers: [Json; N]) -> Vec<Json> {
+    let words = [
+        json!(at.kernel),
+        json!(place(at.place.pc)),
+        json!(at.place.opcode),
+    ];
     words.into_iter().chain(numbers).collect()
+}
+
+/// The line of the source, if it is known, and what stands there.
+fn line(at: &Listed) -> (Option<u32>, &Option<String>) {
+    (at.place.line, &at.place.source)
 }
 
 fn place(pc: u32) -> String {
@@ -80,7 +89,7 @@ impl Divergence {
                 json!(r.active_lanes),
                 json!(r.idle_lanes),
             ];
-            cells(&r.kernel, r.pc, &r.opcode, numbers)
+            cells(&r.at, numbers)
         };
         Table {
             name: "divergence",
@@ -88,7 +97,7 @@ impl Divergence {
             columns: columns(&[("executions", 0), ("active lanes", 2), ("idle lanes", 0)]),
             rows: idle().map(row).collect(),
         }
-        .with_lines(idle().map(|r| (r.line, &r.source)))
+        .with_lines(idle().map(|r| line(&r.at)))
     }
 
     fn branch_table(&self) -> Table {
@@ -99,7 +108,7 @@ impl Divergence {
                 json!(r.splits),
                 json!(r.split_share),
             ];
-            cells(&r.kernel, r.pc, &r.opcode, numbers)
+            cells(&r.at, numbers)
         };
         Table {
             name: "branches",
@@ -112,7 +121,7 @@ impl Divergence {
             ]),
             rows: self.branches.iter().map(row).collect(),
         }
-        .with_lines(self.branches.iter().map(|r| (r.line, &r.source)))
+        .with_lines(self.branches.iter().map(|r| line(&r.at)))
     }
 
     fn request_table(&self) -> Table {
@@ -123,7 +132,7 @@ impl Divergence {
                 json!(r.sectors_per_request),
                 json!(r.ideal_sectors_per_request),
             ];
-            cells(&r.kernel, r.pc, &r.opcode, numbers)
+            cells(&r.at, numbers)
         };
         Table {
             name: "requests",
@@ -136,7 +145,7 @@ impl Divergence {
             ]),
             rows: self.requests.iter().map(row).collect(),
         }
-        .with_lines(self.requests.iter().map(|r| (r.line, &r.source)))
+        .with_lines(self.requests.iter().map(|r| line(&r.at)))
     }
 
     fn shared_table(&self) -> Table {
@@ -146,7 +155,7 @@ impl Divergence {
                 json!(r.passes_per_request),
                 json!(r.ideal_passes_per_request),
             ];
-            cells(&r.kernel, r.pc, &r.opcode, numbers)
+            cells(&r.at, numbers)
         };
         Table {
             name: "shared",
@@ -154,7 +163,7 @@ impl Divergence {
             columns: columns(&[("requests", 0), ("passes/request", 2), ("ideal", 2)]),
             rows: self.shared.iter().map(row).collect(),
         }
-        .with_lines(self.shared.iter().map(|r| (r.line, &r.source)))
+        .with_lines(self.shared.iter().map(|r| line(&r.at)))
     }
 
     fn evidence(&self) -> Table {

@@ -9,7 +9,7 @@ use crate::mem::SECTOR_BYTES;
 use crate::report::Report;
 use crate::report::record::{Field, record};
 use crate::report::translation;
-use crate::research::by_pc::{Line, inst_at, line_of, name_of};
+use crate::research::place::Place;
 use crate::research::{Exhibits, Section, Study};
 use serde_json::Value as Json;
 
@@ -46,21 +46,11 @@ record! {
 
 record! {
     /// An instruction that accesses global memory.
-    pub struct Coalescing {
+    pub struct Coalescing with place: Place {
         /// Name of its kernel; kernels that overlap are counted with the one that began on the idle chip.
         pub kernel: String,
         /// Which launch on the idle chip that was, from 0.
         pub launch: u32 = "launch",
-        /// Its program counter.
-        pub pc: u32 = "bytes",
-        /// Its mnemonic.
-        pub opcode: String,
-        /// Line of the source that it comes from; left out where it is not known: only recordings of PTX know it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pub line: Option<u32> = "line",
-        /// That line.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pub source: Option<String>,
         /// Warp instructions.
         pub requests: u64 = "warp instructions",
         /// Lanes that were active.
@@ -147,45 +137,25 @@ record! {
 }
 
 /// Kernels that begin on an idle chip, in order: their numbers among all.
-fn launches(report: &Report) -> Vec<usize> {
-    let mut idle_from = 0;
-    let mut found = Vec::new();
-    for (at, kernel) in report.kernels.iter().enumerate() {
-        if kernel.start_cycle >= idle_from {
-            found.push(at);
+struct Launches(Vec<usize>);
+
+impl Launches {
+    fn of(report: &Report) -> Self {
+        let mut idle_from = 0;
+        let mut found = Vec::new();
+        for (at, kernel) in report.kernels.iter().enumerate() {
+            if kernel.start_cycle >= idle_from {
+                found.push(at);
+            }
+            idle_from = idle_from.max(kernel.start_cycle + kernel.cycles);
         }
-        idle_from = idle_from.max(kernel.start_cycle + kernel.cycles);
-    }
-    found
-}
-
-/// Kernels by the launch on the idle chip that they are.
-struct Names<'a> {
-    study: &'a Study<'a>,
-    launches: Vec<usize>,
-}
-
-impl Names<'_> {
-    fn kernel(&self, launch: u32) -> String {
-        let at = self.launches.get(launch as usize);
-        let kernel = at.and_then(|&at| self.study.report.kernels.get(at));
-        kernel.map_or(String::new(), |kernel| kernel.name.clone())
+        Launches(found)
     }
 
-    fn opcode(&self, launch: u32, pc: u32) -> String {
-        let at = self.launches.get(launch as usize);
-        let kernel = at.and_then(|&at| self.study.request.workload.launches().nth(at));
-        let name = kernel.and_then(|kernel| {
-            let inst = inst_at(&kernel.code, pc)?;
-            Some(name_of(&kernel.code, inst).to_owned())
-        });
-        name.unwrap_or_default()
-    }
-
-    fn line(&self, launch: u32, pc: u32) -> Line {
-        let at = self.launches.get(launch as usize);
-        let kernel = at.and_then(|&at| self.study.request.workload.launches().nth(at));
-        line_of(kernel, pc)
+    /// The number among all kernels of the one that was `launch`; one that no kernel has, if there was none.
+    fn kernel(&self, launch: u32) -> usize {
+        let kernel = self.0.get(launch as usize);
+        kernel.copied().unwrap_or(usize::MAX)
     }
 }
 
@@ -195,17 +165,14 @@ impl Memory {
     /// # Errors
     /// A run on another machine that failed.
     pub fn new(seen: Seen, study: &Study) -> Result<Self> {
-        let names = Names {
-            study,
-            launches: launches(study.report),
-        };
+        let launches = Launches::of(study.report);
         let spec = study.spec();
         let (l1, sm) = (&study.counters.sm.l1, &study.counters.sm.sm);
         let bytes = SECTOR_BYTES * (l1.sector_reads + l1.sector_writes);
         let used = |cycles: u64| {
             bytes as f64 / (u64::from(spec.l1.bytes_per_cycle) * cycles.max(1)) as f64
         };
-        let coalescing = coalescing(&seen, &names);
+        let coalescing = coalescing(&seen, &launches, study);
         let (asked, moved) = coalescing.iter().fold((0, 0), |(asked, moved), row| {
             let own = row.lanes * row.width_bytes;
             (asked + own, moved + SECTOR_BYTES * row.sectors)
@@ -240,7 +207,7 @@ impl Memory {
                 .traffic
                 .rows()
                 .map(|(launch, buffer, sectors)| Traffic {
-                    kernel: names.kernel(launch as u32),
+                    kernel: study.kernel_name(launches.kernel(launch as u32)),
                     launch: launch as u32,
                     buffer: buffer.to_owned(),
                     read_bytes: SECTOR_BYTES * sectors.read,
@@ -262,19 +229,16 @@ fn cycles_of(runs: &[HashRun], hash: SliceHash) -> Option<u64> {
         .map(|run| run.cycles)
 }
 
-fn coalescing(seen: &Seen, names: &Names) -> Vec<Coalescing> {
+fn coalescing(seen: &Seen, launches: &Launches, study: &Study) -> Vec<Coalescing> {
     let mut rows: Vec<Coalescing> = seen
         .coalescing
         .rows()
         .map(|(launch, pc, accesses)| {
-            let (line, source) = names.line(launch, pc);
+            let kernel = launches.kernel(launch);
             Coalescing {
-                kernel: names.kernel(launch),
+                place: study.place(kernel, pc),
+                kernel: study.kernel_name(kernel),
                 launch,
-                pc,
-                opcode: names.opcode(launch, pc),
-                line,
-                source,
                 requests: accesses.requests,
                 lanes: accesses.lanes,
                 width_bytes: accesses.width,
@@ -284,7 +248,7 @@ fn coalescing(seen: &Seen, names: &Names) -> Vec<Coalescing> {
             }
         })
         .collect();
-    rows.sort_by_key(|row| (std::cmp::Reverse(row.sectors), row.launch, row.pc));
+    rows.sort_by_key(|row| (std::cmp::Reverse(row.sectors), row.launch, row.place.pc));
     rows
 }
 

@@ -59,8 +59,8 @@ impl Memory {
         let rows = self.coalescing.iter().map(|row| {
             vec![
                 json!(row.kernel),
-                json!(format!("{:#06x}", row.pc)),
-                json!(row.opcode),
+                json!(format!("{:#06x}", row.place.pc)),
+                json!(row.place.opcode),
                 json!(row.requests),
                 json!(row.sectors_per_request),
                 json!(row.efficiency),
@@ -79,7 +79,11 @@ impl Memory {
             ],
             rows.collect(),
         )
-        .with_lines(self.coalescing.iter().map(|row| (row.line, &row.source)))
+        .with_lines(
+            self.coalescing
+                .iter()
+                .map(|row| (row.place.line, &row.place.source)),
+        )
     }
 
     fn carveout_table(&self) -> Table {
