@@ -11,18 +11,20 @@ use crate::probe::{Instruments, Probe};
 use crate::trace::{Kernel, KernelHeader, Workload};
 use bincode::{Decode, Encode};
 pub use checkpoint::Checkpoint;
-use host::Host;
+use host::{Host, Throttle};
 use regex::Regex;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
+use throttle::{Clocks, Power};
 pub use timeline::{CtaSpan, Sample, Timeline};
 pub use warm::traffic;
 
 mod checkpoint;
 mod host;
 mod memory;
+pub mod throttle;
 mod timeline;
 mod warm;
 
@@ -125,6 +127,8 @@ pub struct KernelRun {
     pub control_bits: bool,
     /// How much of it was simulated.
     pub provenance: Provenance,
+    /// The clock that it settled at; nothing where clocks stay where the configuration has them.
+    pub power: Option<Power>,
 }
 
 /// Where a kernel's numbers come from.
@@ -211,6 +215,16 @@ pub fn run<P: Probe + Sync>(
     spec: &GpuSpec,
     options: &Options,
 ) -> Result<RunResult<P>> {
+    run_at(workload, spec, options, Clocks::Configured)
+}
+
+/// The same with kernels at `clocks`.
+fn run_at<P: Probe + Sync>(
+    workload: &Workload,
+    spec: &GpuSpec,
+    options: &Options,
+    clocks: Clocks,
+) -> Result<RunResult<P>> {
     memory::check(workload, spec, options.memory_limit)?;
     let begun = Instant::now();
     let gpu = Gpu::<P>::new(spec, options.threads);
@@ -220,6 +234,7 @@ pub fn run<P: Probe + Sync>(
     }
     let programs = RwLock::new(Vec::new());
     let mut host = Host::new(workload, spec, options);
+    host.throttle = Throttle::new(clocks);
     host.resume(&gpu)?;
     let index = AtomicU64::new(host.last_quantum);
     let host = Mutex::new(host);
@@ -259,7 +274,8 @@ pub fn run<P: Probe + Sync>(
         }
         work(0);
     });
-    let host = host.into_inner().unwrap_or_else(|e| e.into_inner());
+    let mut host = host.into_inner().unwrap_or_else(|e| e.into_inner());
+    host.broken_off(&gpu);
     if let Some(error) = host.error {
         return Err(error);
     }
