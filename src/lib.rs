@@ -67,6 +67,7 @@ pub(crate) mod model;
 pub(crate) mod noc;
 pub(crate) mod occupancy;
 pub(crate) mod output;
+pub(crate) mod power;
 pub(crate) mod probe;
 pub(crate) mod progress;
 pub(crate) mod ptx;

@@ -7,6 +7,7 @@ use crate::config::{self, GpuSpec, Resolved};
 use crate::error::{Error, Result};
 use crate::kernels::choose::Algorithm;
 use crate::kernels::synth;
+use crate::power;
 use crate::probe::{NoProbe, Probe};
 use crate::report::Report;
 use crate::sampling::{self, Memo, Settings};
@@ -146,6 +147,8 @@ impl Session {
     /// # Errors
     /// A kernel that was launched for no operator.
     pub fn rooflines(&self, workload: &Workload, options: &Options) -> Result<Outcome<NoProbe>> {
+        let why = "nothing is simulated, so power is not known";
+        power::one_clock(self.spec(), "--fidelity roofline", why)?;
         let run = sampling::rooflines(&self.config, workload, options)?;
         let report = Report::new(&self.config, workload, &run, options.threads);
         Ok(Outcome { report, run })
@@ -160,7 +163,11 @@ impl Session {
         workload: &Workload,
         options: &Options,
     ) -> Result<Outcome<P>> {
-        let run = simulation::run::<P>(workload, &self.config.spec, options)?;
+        let spec = &self.config.spec;
+        let run = match power::governor(spec) {
+            None => simulation::run::<P>(workload, spec, options)?,
+            Some(governor) => simulation::throttle::run::<P>(workload, spec, options, &governor)?,
+        };
         let report = Report::new(&self.config, workload, &run, options.threads);
         Ok(Outcome { report, run })
     }

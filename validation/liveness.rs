@@ -100,6 +100,10 @@ const TRANSLATED: &[&str] = &[
     "gpu.gpcs=2",
 ];
 
+/// A board that a kernel of its whole chip does not stay within.
+const THROTTLED: &[&str] = &["power.throttle=true", "power.limit_w=95"];
+const BUSY: &str = "synth:ffma?grid=160&block=512&iters=4";
+
 /// Dependences by scoreboard: latencies hold for the machine, whatever stall counts a generator wrote.
 const BOARD: &[&str] = &["sm.dependence=scoreboard", "gpu.sms=2", "gpu.gpcs=1"];
 
@@ -335,6 +339,8 @@ const PROBES: &[Probe] = &[
         &[PAGES, "synth:gather?span=16MiB&per=2&grid=48"],
     ),
     with("tlb.enabled", "v100", &[], &[PAGES]),
+    with("power.", "v100", THROTTLED, &[BUSY]),
+    with("power.throttle", "v100", &["power.limit_w=95"], &[BUSY]),
     probe("noc.", "h100-sxm", &[GATHER, L2_ONLY, WRITES]),
     with(
         "noc.mesh_",
@@ -404,6 +410,7 @@ const PROBES: &[Probe] = &[
 /// Keys of components that some builds refuse to turn on, and whether this one has them.
 const COMPONENTS: &[(&str, bool)] = &[
     ("tlb.", cfg!(feature = "memory-research")),
+    ("power.", cfg!(feature = "gpu-profiling-research")),
     ("noc.topology", ARCHITECTURE),
     ("noc.mesh_", ARCHITECTURE),
     ("l1.perfect", ARCHITECTURE),

@@ -158,6 +158,7 @@ fn kernel(name: &str, start: u64, cycles: u64) -> KernelRun {
         unknown: vec![("NEWOP.X".to_owned(), 12)],
         control_bits: false,
         provenance: Provenance::FULL,
+        power: None,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::kernels::work::Roofline;
 use crate::model::graph::{Graph, Role};
 use crate::model::lower::{Lowered, Optimizer, Path, Plan, Precision, Runtime, lower};
+use crate::power;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::sampling::{Memo, Settings};
@@ -169,6 +170,8 @@ impl Runner<'_> {
         session: &Session,
         fit: &dyn Fn(&Lowered) -> Result<Fit>,
     ) -> Result<Report> {
+        let why = "the times of layers and the host's clock are counted in cycles of the device";
+        power::one_clock(session.spec(), "models", why)?;
         let plan = case.plan(session);
         let lowered = lower(graph, &plan);
         if let (Some(_), Some(refused)) = (plan.training, lowered.refused.first()) {

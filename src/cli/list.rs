@@ -246,6 +246,10 @@ const UNITS: &[(&str, &str)] = &[
         "channels: standard, clock, scheduler, page policy, refresh",
     ),
     ("launch", "kernel launch and CTA dispatch"),
+    (
+        "power",
+        "limit of the board, clocks within it (feature gpu-profiling-research)",
+    ),
 ];
 
 impl ListHardware {

@@ -4,7 +4,7 @@ use super::declare::{choice, section};
 use super::rules::{Rule, unless};
 use super::{
     ConstCacheSpec, FetchSpec, L1Prefetch, L1Spec, L2Spec, LaunchSpec, LsuSpec, MemoryOrder,
-    MemorySpec, NocSpec, SchedulerPolicy, SmSpec, SmemSpec, TlbSpec,
+    MemorySpec, NocSpec, PowerSpec, SchedulerPolicy, SmSpec, SmemSpec, TlbSpec,
 };
 
 choice! {
@@ -68,6 +68,19 @@ section! {
         pub dram: MemorySpec = Section,
         /// `[launch]`.
         pub launch: LaunchSpec = Section,
+        /// `[power]`.
+        pub power: PowerSpec = Section,
+    }
+}
+
+impl GpuSpec {
+    /// The machine at another core clock. Everything that is counted in core cycles stays: crossbar and L2 follow the clock of
+    /// the core, which they share a supply with; DRAM does not.
+    pub fn at_clock(&self, khz: u32) -> Self {
+        GpuSpec {
+            core_clock_khz: khz,
+            ..self.clone()
+        }
     }
 }
 

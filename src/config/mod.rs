@@ -21,6 +21,7 @@ pub mod l2;
 pub mod launch;
 pub mod memory;
 pub mod noc;
+pub mod power;
 pub mod raw;
 pub mod registry;
 pub mod rules;
@@ -39,6 +40,7 @@ pub use l2::{L2Spec, SliceHash};
 pub use launch::LaunchSpec;
 pub use memory::{DramMap, DramPage, DramRefresh, DramScheduler, DramStandard, MemorySpec};
 pub use noc::{NocSpec, NocTopology};
+pub use power::PowerSpec;
 pub use sm::{
     CcwsSpec, ConstCacheSpec, DependencePolicy, FetchSpec, LatencySpec, MemoryOrder, PipeSpec,
     RegfileSpec, SchedulerPolicy, SmSpec, TensorLatency, TensorSpec,
@@ -47,6 +49,8 @@ pub use tlb::{PageSize, TlbSpec};
 
 /// Whether the machine's components for feature `architecture-research` are compiled in.
 pub const ARCHITECTURE_RESEARCH: bool = cfg!(feature = "architecture-research");
+/// Whether energy, and with it throttling, is compiled in (feature `gpu-profiling-research`).
+pub const PROFILING_RESEARCH: bool = cfg!(feature = "gpu-profiling-research");
 
 /// Whether an SM may have components that no product has: the same for every machine of a build without research features.
 pub const SM_COMPONENTS: bool = cfg!(any(
@@ -72,7 +76,8 @@ pub struct Resolved {
     /// Every resolved key, nested by section, numbers as integers. Loading it again (as TOML) gives
     /// the same configuration.
     pub echo: Json,
-    /// Hash of the resolved keys, hexadecimal: equal hashes, equal machines.
+    /// Hash of the resolved keys, hexadecimal: equal hashes, equal machines. Those of `[power]` are among them where
+    /// `power.throttle`.
     pub hash: String,
 }
 
@@ -131,7 +136,9 @@ fn resolved(spec: GpuSpec) -> Resolved {
     let mut flat = Echo::new();
     spec.echo("", Kind::Section, &mut flat);
     let mut hash = ContentHash::default();
-    for (key, value) in &flat {
+    // What is known of power changes no machine whose clock it may not lower.
+    let counts = |key: &str| spec.power.throttle || !key.starts_with("power.");
+    for (key, value) in flat.iter().filter(|(key, _)| counts(key)) {
         hash.update(format!("{key}={value}\n").as_bytes());
     }
     let mut echo = Json::Object(serde_json::Map::new());

@@ -3,7 +3,7 @@
 //! Each section's file has its `RULES`; [`super::check`] applies all of them, so that every fault is reported at once.
 //! What a rule guards may then be computed without a check of its own.
 
-use super::{GpuSpec, gpu, l1, l2, memory, noc, sm, tlb};
+use super::{GpuSpec, gpu, l1, l2, memory, noc, power, sm, tlb};
 
 /// A precondition that a range of one key cannot say.
 pub struct Rule {
@@ -56,6 +56,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         noc::RULES,
         l2::RULES,
         memory::RULES,
+        power::RULES,
     ];
     sections.into_iter().flatten()
 }

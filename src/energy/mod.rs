@@ -12,17 +12,19 @@ pub use coefficients::{Coefficient, Coefficients, Memory};
 use crate::config::GpuSpec;
 use crate::mem::SECTOR_BYTES;
 use crate::mem::shard::channel_spec;
-use crate::report::derive::seconds;
+use crate::report::derive::{Window, seconds};
 use crate::report::record::record;
 use crate::report::schema::Kernel;
-use crate::stats::Pipe;
+use crate::report::sections::Sections;
+use crate::stats::{ChipCounters, Pipe};
+use std::borrow::Cow;
 
 record! {
     /// Energy of a kernel by part; the parts sum to `total_j`.
     #[derive(Default)]
     pub struct Energy {
         /// Board: fans, voltage regulators, idle memory, host interface.
-        pub constant_j: f64 = "J", by "constant_w x time",
+        pub constant_j: f64 = "J", by "(constant_w + power.board_w) x time",
         /// Leakage and clock trees of the SMs.
         pub static_j: f64 = "J", by "(sm_static_w x sm.active_cycles + sm_static_w x idle_sm_share x sm_cycles.idle) / gpu.core_clock_khz",
         /// Fetch, decode, scheduling and dependences of warp instructions.
@@ -66,10 +68,31 @@ fn operands(pipe: Pipe) -> u64 {
 }
 
 impl Energy {
-    /// Of a kernel that ran on `spec`.
+    /// Of a kernel that ran on `spec`, at the clock that it settled at where it has one of its own.
     pub fn of(kernel: &Kernel, spec: &GpuSpec, table: &Coefficients) -> Self {
-        let time = seconds(kernel.counted_cycles, spec);
-        let voltage = table.voltage_ratio(spec.core_clock_khz).powi(2);
+        let spec = clocked(kernel, spec);
+        Self::of_sections(&kernel.sections, kernel.counted_cycles, &spec, table)
+    }
+
+    /// Of what was counted in `cycles` core cycles on `spec`.
+    pub fn counted(
+        counters: &ChipCounters,
+        cycles: u64,
+        spec: &GpuSpec,
+        table: &Coefficients,
+    ) -> Self {
+        let sections = Sections::of(&Window {
+            cycles,
+            spec,
+            counters,
+        });
+        Self::of_sections(&sections, cycles, spec, table)
+    }
+
+    fn of_sections(kernel: &Sections, cycles: u64, spec: &GpuSpec, table: &Coefficients) -> Self {
+        let time = seconds(cycles, spec);
+        let board = f64::from(spec.power.voltage_milli) / 1e3;
+        let voltage = (board * table.voltage_ratio(spec.core_clock_khz)).powi(2);
         let pj = |events: u64, each: &Coefficient| events as f64 * each.value * 1e-12 * voltage;
         let sm = &kernel.sm.counters;
         let lsu = &kernel.lsu.counters;
@@ -84,7 +107,7 @@ impl Energy {
             .map(|pipe| sm.pipes.get(*pipe) * operands(*pipe))
             .sum();
         let parts = Energy {
-            constant_j: table.constant_w.value * time,
+            constant_j: (table.constant_w.value + f64::from(spec.power.board_w)) * time,
             static_j: table.sm_static_w.value * voltage * (busy + idle),
             front_end_j: pj(sm.warp_instructions, &table.front_end_pj),
             register_file_j: pj(
@@ -169,8 +192,16 @@ impl Energy {
     }
 }
 
+/// The machine at the clock that `kernel` settled at.
+pub fn clocked<'a>(kernel: &Kernel, spec: &'a GpuSpec) -> Cow<'a, GpuSpec> {
+    match &kernel.power {
+        Some(power) if power.throttled => Cow::Owned(spec.at_clock(power.clock_khz)),
+        _ => Cow::Borrowed(spec),
+    }
+}
+
 /// Of the DRAM devices, J. Their voltage does not follow that of the chip.
-fn dram(kernel: &Kernel, spec: &GpuSpec, memory: &Memory) -> f64 {
+fn dram(kernel: &Sections, spec: &GpuSpec, memory: &Memory) -> f64 {
     let dram = &kernel.dram.counters;
     let row_bytes = f64::from(channel_spec(&spec.dram).standard.org.row_bytes);
     let sectors = dram.reads + dram.writes + dram.ecc_reads + dram.ecc_writes;

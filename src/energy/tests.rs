@@ -97,18 +97,17 @@ fn a_slower_clock_at_the_same_voltage_costs_time_only() {
     assert!((ratio - volts.powi(2)).abs() < 1e-3, "{ratio}");
 }
 
-/// DEVIATIONS.md, E2: a board takes its 400 W here. Half of that is what GV100's coefficients, scaled, come to.
+/// A board that takes more at all times, and one that runs at another voltage.
 #[test]
-fn products_on_a100_are_far_below_the_limit_of_the_board() {
-    let session = Session::new::<&str>("a100-80", &[]).unwrap();
-    let workload = session
-        .open(&["synth:gemm?m=2048&n=4096&k=2048&type=f16"])
-        .unwrap();
-    let settings = crate::sampling::Settings::default();
-    let memo = crate::sampling::Memo::default();
-    let run = session.sample(&workload, &Options::default(), settings, &memo);
-    let kernel = &run.unwrap().report.kernels[0];
-    let table = Coefficients::of(session.spec());
-    let watts = Energy::of(kernel, session.spec(), &table).average_w;
-    assert!((150.0..230.0).contains(&watts), "{watts}");
+fn a_board_has_its_own_constant_and_its_own_voltage() {
+    let input = "synth:ffma?grid=80&block=256";
+    let own = energy("v100", input, &[]).0;
+    let (more, kernel) = energy("v100", input, &["power.board_w=30"]);
+    let seconds = kernel.time_us * 1e-6;
+    assert!(close(more.constant_j, own.constant_j + 30.0 * seconds));
+    assert!(close(more.total_j, own.total_j + 30.0 * seconds));
+    let low = energy("v100", input, &["power.voltage_milli=900"]).0;
+    assert!(close(low.lanes_j, 0.81 * own.lanes_j) && own.lanes_j > 0.0);
+    assert!(close(low.static_j, 0.81 * own.static_j));
+    assert!(close(low.constant_j, own.constant_j) && close(low.dram_j, own.dram_j));
 }

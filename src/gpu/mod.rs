@@ -10,6 +10,7 @@
 //! Threads: [`Gpu::phase_a`] and [`Gpu::phase_b`] are called by all threads of the team at once. Every other method
 //! is for one thread while the rest waits at the barrier (see [`crate::engine::Team::barrier`]); it says "serial".
 
+mod clock;
 mod counters;
 mod mesh;
 mod quantum;

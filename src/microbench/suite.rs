@@ -9,6 +9,7 @@ use super::template::substitute;
 use crate::config::GpuSpec;
 use crate::error::{Error, Result};
 use crate::expression::evaluate;
+use crate::power;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::simulation::{KernelRun, Options};
@@ -63,6 +64,8 @@ pub fn run_watched(
     watch: Watch<'_>,
 ) -> Result<Results> {
     let gpu = session.spec();
+    let why = "what is measured becomes cycles and rates at that of the configuration";
+    power::one_clock(gpu, "micro-benchmark", why)?;
     let mut tasks = Vec::new();
     for definition in definitions {
         if !definition.is_for(gpu.compute_capability) {

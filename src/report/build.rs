@@ -6,8 +6,10 @@ use super::sections::Sections;
 use super::{features, host, metrics, translation, validity};
 use crate::config::{GpuSpec, Resolved};
 use crate::probe::{self, Observed, Probe};
+use crate::simulation::throttle::Power;
 use crate::simulation::{KernelRun, RunResult, Stopped};
 use crate::trace::Workload;
+use std::borrow::Cow;
 
 impl Report {
     /// Of a run.
@@ -25,7 +27,7 @@ impl Report {
             .collect();
         let totals = Totals {
             cycles: result.cycles,
-            time_us: microseconds(result.cycles, &config.spec),
+            time_us: time_us(result, &config.spec),
             warp_instructions: kernels.iter().map(|k| k.warp_instructions).sum(),
             thread_instructions: kernels.iter().map(|k| k.thread_instructions).sum(),
             kernels: kernels.len(),
@@ -62,6 +64,32 @@ impl Report {
             kernels,
             totals,
         }
+    }
+}
+
+/// The time of the run. Where kernels have clocks of their own, what is between two of them is at that of the one before.
+fn time_us<P>(result: &RunResult<P>, spec: &GpuSpec) -> f64 {
+    if result.kernels.iter().all(|run| run.power.is_none()) {
+        return microseconds(result.cycles, spec);
+    }
+    let mut ends: Vec<&KernelRun> = result.kernels.iter().collect();
+    ends.sort_by_key(|run| run.end);
+    let (mut at, mut time, mut clock) = (0, 0.0, Cow::Borrowed(spec));
+    for run in ends {
+        let start = run.start.max(at);
+        time += microseconds(start - at, &clock);
+        clock = clocked(run, spec);
+        time += microseconds(run.end.max(at) - start, &clock);
+        at = run.end.max(at);
+    }
+    time
+}
+
+/// The machine at the clock of `run`.
+fn clocked<'a>(run: &KernelRun, spec: &'a GpuSpec) -> Cow<'a, GpuSpec> {
+    match &run.power {
+        Some(power) if power.throttled => Cow::Owned(spec.at_clock(power.clock_khz)),
+        _ => Cow::Borrowed(spec),
     }
 }
 
@@ -114,6 +142,7 @@ fn counted_cycles(run: &KernelRun, spec: &GpuSpec) -> u64 {
 }
 
 fn kernel(index: usize, run: &KernelRun, workload: &Workload, spec: &GpuSpec) -> Kernel {
+    let spec = &*clocked(run, spec);
     let cycles = run.end - run.start;
     let window = Window {
         cycles: counted_cycles(run, spec),
@@ -137,6 +166,7 @@ fn kernel(index: usize, run: &KernelRun, workload: &Workload, spec: &GpuSpec) ->
         warp_instructions: run.warp_instructions,
         thread_instructions: run.thread_instructions,
         ipc: ratio(run.warp_instructions, cycles),
+        power: run.power.as_ref().map(power),
         occupancy: occupancy(run, spec),
         overlapped: run.overlapped,
         partial: run.partial,
@@ -151,6 +181,17 @@ fn kernel(index: usize, run: &KernelRun, workload: &Workload, spec: &GpuSpec) ->
             partial: run.partial,
             note: run.provenance.note.clone(),
         },
+    }
+}
+
+fn power(of: &Power) -> PowerInfo {
+    PowerInfo {
+        limit_w: of.limit_w,
+        average_w: of.average_w,
+        clock_khz: of.clock_khz,
+        throttled: of.throttled,
+        above_limit: of.average_w > f64::from(of.limit_w),
+        runs: of.runs,
     }
 }
 

@@ -35,6 +35,9 @@ pub fn catalogue() -> Vec<Entry> {
     all.configuration();
     all.fields("workload.", WorkloadInfo::SCHEMA);
     all.kernel();
+    if config::PROFILING_RESEARCH {
+        all.fields("kernels[].power.", PowerInfo::SCHEMA);
+    }
     all.fields("kernels[].occupancy.", OccupancyInfo::SCHEMA);
     let counters = ChipCounters::schema();
     for section in Sections::SCHEMA {
@@ -200,6 +203,9 @@ impl Catalogue {
     /// A kernel's own fields; its sections stand among them.
     fn kernel(&mut self) {
         for field in Kernel::SCHEMA {
+            if field.name == "power" && !config::PROFILING_RESEARCH {
+                continue;
+            }
             if field.name != "sections" {
                 self.fields("kernels[].", std::slice::from_ref(field));
                 continue;

@@ -123,13 +123,16 @@ record! {
         /// Core cycles from start to end, launch included.
         pub cycles: u64 = "cycles",
         /// The same in microseconds.
-        pub time_us: f64 = "us", by "1000 cycles / gpu.core_clock_khz",
+        pub time_us: f64 = "us", by "1000 cycles / gpu.core_clock_khz, or / power.clock_khz",
         /// Warp instructions executed.
         pub warp_instructions: u64 = "warp instructions",
         /// Thread instructions executed: active lanes of warp instructions, summed.
         pub thread_instructions: u64 = "thread instructions",
         /// Warp instructions per core cycle of the whole chip.
         pub ipc: f64 = "instructions/cycle", by "warp_instructions / cycles",
+        /// What its power let it be clocked at; absent unless power.throttle.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub power: Option<PowerInfo>,
         /// Occupancy.
         pub occupancy: OccupancyInfo,
         /// Other kernels ran meanwhile: the counters below include theirs.
@@ -156,6 +159,24 @@ impl std::ops::Deref for Kernel {
 
     fn deref(&self) -> &Sections {
         &self.sections
+    }
+}
+
+record! {
+    /// Power of a kernel, and its clock.
+    pub struct PowerInfo {
+        /// Limit of the board.
+        pub limit_w: u32 = "W",
+        /// Average power at the clock below.
+        pub average_w: f64 = "W",
+        /// Core clock of the kernel: the highest, in whole steps, at which its average power is within the limit.
+        pub clock_khz: u32 = "kHz",
+        /// It is lower than that of the configuration.
+        pub throttled: bool,
+        /// Its power is above the limit even at the lowest clock of the board.
+        pub above_limit: bool,
+        /// Simulations of the kernel until its clock was found.
+        pub runs: u32 = "runs",
     }
 }
 

@@ -1,5 +1,6 @@
 //! The report for people: at most 100 columns wide.
 
+mod power;
 mod summary;
 mod sums;
 mod text;
@@ -8,6 +9,7 @@ use super::Report;
 use super::derive::{percent, ratio};
 use super::schema::Status;
 use comfy_table::{CellAlignment, Table, presets};
+use power::power;
 use summary::summary;
 use sums::Sums;
 use text::{group, real, shorten, wrap};
@@ -21,6 +23,7 @@ pub fn render(report: &Report) -> String {
     let mut out = heading(report);
     for part in [
         summary(report),
+        power(report),
         issue(&sums),
         memory(&sums),
         pipes(&sums),

@@ -1,7 +1,7 @@
 //! What a report says about its own limits.
 
 use super::derive::ratio;
-use super::schema::{Report, Status, Validity};
+use super::schema::{self, Report, Status, Validity};
 use crate::config::{DependencePolicy, GpuSpec};
 use crate::isa::opcode::{Mnemonic, is_async_work};
 use crate::isa::{OpClass, RegFile, StaticInst};
@@ -12,13 +12,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What real GPUs have and this machine has not.
 pub const UNMODELLED: &[&str] = &[
     NO_TRANSLATION,
-    "energy and power: `profile` has them beside the report; no power or thermal throttling, clocks are constant",
+    CONSTANT_CLOCKS,
     "TMA, wgmma, mbarrier, thread-block clusters and distributed shared memory",
     "texture and surface units; texture instructions take the memory path",
     "L2 data compression and residency control",
     "ECC and its traffic",
     "other clock domains than core and DRAM: crossbar and L2 run with the core clock",
 ];
+
+/// What is missing unless `power.throttle`.
+const CONSTANT_CLOCKS: &str = "energy and power: `profile` has them beside the report; no power or thermal throttling, clocks are constant";
+
+/// What is missing with it.
+const STEADY_CLOCKS: &str = "power over time: a kernel has one clock from begin to end, that of its average power, whatever came before it and \
+     however short it is; no thermal throttling";
 
 /// What is missing unless `tlb.enabled`.
 const NO_TRANSLATION: &str = "address translation: no TLB, no page walks";
@@ -47,6 +54,20 @@ pub fn warnings(report: &Report) -> Vec<String> {
             "{:.3} % of the warp instructions do work that is not modelled or that this GPU does not have, \
              and carry a kernel: its cycles say little; validity.unmodelled names them",
             100.0 * validity.unmodelled_share
+        ));
+    }
+    let above =
+        |kernel: &&schema::Kernel| kernel.power.as_ref().is_some_and(|power| power.above_limit);
+    if let Some(kernel) = report.kernels.iter().find(above)
+        && let Some(power) = &kernel.power
+    {
+        out.push(format!(
+            "{} kernels take more than the {} W of the board even at its lowest clock: {} takes {:.1} W at {} MHz",
+            report.kernels.iter().filter(above).count(),
+            power.limit_w,
+            kernel.name,
+            power.average_w,
+            f64::from(power.clock_khz) / 1e3,
         ));
     }
     let foreign = |line: &&String| line.starts_with(ANOTHER_ARCHITECTURE);
@@ -113,7 +134,11 @@ fn ran<'a, P>(
 fn unmodelled<P>(workload: &Workload, result: &RunResult<P>, spec: &GpuSpec) -> Vec<String> {
     let always = UNMODELLED.iter();
     let missing = always.filter(|what| **what != NO_TRANSLATION || !spec.tlb.enabled);
-    let mut out: Vec<String> = missing.map(|s| (*s).to_owned()).collect();
+    let of = |what: &&str| match spec.power.throttle && *what == CONSTANT_CLOCKS {
+        true => STEADY_CLOCKS.to_owned(),
+        false => (*what).to_owned(),
+    };
+    let mut out: Vec<String> = missing.map(of).collect();
     let mut unknown: BTreeMap<&str, u64> = BTreeMap::new();
     for (mnemonic, count) in result.kernels.iter().flat_map(|k| &k.unknown) {
         *unknown.entry(mnemonic).or_default() += count;

@@ -40,6 +40,7 @@ pub use study::{Again, Moment, Study};
 use crate::correlate;
 use crate::error::{Error, Result};
 use crate::kernels::{Arrays, array};
+use crate::power;
 use crate::probe::{Buffer, Instruments, NoProbe};
 use crate::progress::{self, Progress};
 use crate::report::Report;
@@ -61,6 +62,9 @@ pub struct Feature {
     /// Whether this build has it.
     pub compiled: bool,
 }
+
+/// The feature that energy belongs to.
+const ENERGY_FEATURE: &str = "gpu-profiling-research";
 
 /// All research features, in the order of their sections on a page.
 pub const FEATURES: &[Feature] = &[
@@ -210,6 +214,14 @@ pub fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
 /// # Errors
 /// A failed run.
 pub fn run(request: &Request) -> Result<Outcome> {
+    for feature in request.features.iter().filter(|f| **f != ENERGY_FEATURE) {
+        let why = "it compares cycles, of machines or of moments";
+        power::one_clock(
+            request.session.spec(),
+            &format!("--features {feature}"),
+            why,
+        )?;
+    }
     let progress = Progress::of(ctas(request.workload));
     let instruments = Instruments::new(request.features.clone(), buffers(request.workload));
     let options = Options {

@@ -172,6 +172,7 @@ impl Stored {
                 ci_rel: self.ci_rel,
                 note: self.note,
             },
+            power: None,
         })
     }
 

@@ -14,6 +14,7 @@ mod flow;
 mod fluid;
 mod memo;
 mod plan;
+mod throttle;
 mod waves;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use plan::{Plan, Trips};
 use crate::config::{GpuSpec, Resolved};
 use crate::error::{Error, Result};
 use crate::occupancy::Occupancy;
+use crate::power;
 use crate::probe::NoProbe;
 use crate::simulation::{
     self, KernelRun, Options, Provenance, ProvenanceKind, RunResult, Stopped, Timeline, Warm,
@@ -195,6 +197,7 @@ fn roofline(kernel: &Kernel, spec: &GpuSpec) -> Result<KernelRun> {
             ci_rel: 0.0,
             note: None,
         },
+        power: None,
     })
 }
 
@@ -229,8 +232,16 @@ impl Sampler<'_> {
         )
     }
 
-    /// The same under the key that it is remembered by.
+    /// The same under the key that it is remembered by, at the clock that the power of the board allows.
     fn run_as(&self, key: &str, kernel: &Kernel, before: &[&Kernel]) -> Result<KernelRun> {
+        match power::governor(&self.config.spec) {
+            None => self.remembered(key, kernel, before),
+            Some(governor) => throttle::settled(self, &governor, key, kernel, before),
+        }
+    }
+
+    /// The same at the clock of the configuration.
+    fn remembered(&self, key: &str, kernel: &Kernel, before: &[&Kernel]) -> Result<KernelRun> {
         let spec = &self.config.spec;
         self.memo
             .get_or_run(key, kernel, spec, || self.estimate(kernel, before))

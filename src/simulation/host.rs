@@ -1,8 +1,11 @@
 //! Between two quanta: commands in program order, kernels on and off the chip, and what stops a run.
 
+mod code;
 mod state;
+mod throttle;
 
 use super::checkpoint::Keeper;
+use super::throttle::Clocks;
 use super::timeline::{CtaSpan, Timeline};
 use super::{KernelRun, Options, Provenance, Stopped};
 use crate::config::GpuSpec;
@@ -16,6 +19,7 @@ use crate::probe::{KernelStart, Probe};
 use crate::sm::{CtaDone, CtaStart, Launched, Program};
 use crate::trace::{Command, Kernel, Workload};
 use std::sync::atomic::Ordering;
+pub(super) use throttle::Throttle;
 
 /// Constant banks of launches start at multiples of this many bytes.
 const CONSTANT_ALIGNMENT: u64 = 1024;
@@ -59,6 +63,7 @@ pub(super) struct Host<'a> {
     pub(super) ended_at: Cycle,
     ctas_done: u64,
     keeper: Option<Keeper<'a>>,
+    pub(super) throttle: Throttle<'a>,
     /// Wall time of the run before this process, seconds.
     pub(super) earlier_s: f64,
 }
@@ -97,6 +102,7 @@ impl<'a> Host<'a> {
                 .checkpoint
                 .as_ref()
                 .map(|c| Keeper::new(c, workload, options)),
+            throttle: Throttle::new(Clocks::Configured),
             earlier_s: 0.0,
         }
     }
@@ -109,10 +115,9 @@ impl<'a> Host<'a> {
         programs: &mut Vec<Launched>,
         last: u64,
     ) -> Option<u64> {
-        let next = if self.quanta == 0 { last } else { last + 1 };
+        let mut next = if self.quanta == 0 { last } else { last + 1 };
         self.last_quantum = last;
-        let begin = next * gpu.quantum();
-        self.ended_at = begin;
+        self.ended_at = next * gpu.quantum();
         if self.quanta > 0 {
             gpu.run_alone(last);
         }
@@ -127,10 +132,14 @@ impl<'a> Host<'a> {
             self.scheduler.ended(done);
             self.note_cta(&done);
         }
-        if let Err(error) = self.launch_and_retire(gpu, programs, begin) {
-            self.error = Some(error);
-            return None;
+        match self.turn(gpu, programs, next) {
+            Ok(turned) => next = turned,
+            Err(error) => {
+                self.error = Some(error);
+                return None;
+            }
         }
+        let begin = next * gpu.quantum();
         let over = self.running.is_empty() && self.next_command == self.commands.len();
         if over || self.stopped.is_some() {
             return None;
@@ -141,7 +150,9 @@ impl<'a> Host<'a> {
         let warps = self.quantum.resident_warps;
         self.timeline.sample(begin, warps, || gpu.sample(begin));
         self.quanta += 1;
-        Some(self.skip_idle(gpu, next))
+        let next = self.skip_idle(gpu, next);
+        self.throttle.goes_on(gpu, next * gpu.quantum());
+        Some(next)
     }
 
     /// The next quantum in which anything can happen.
@@ -192,6 +203,9 @@ impl<'a> Host<'a> {
             }
         }
         if self.retire(gpu, begin) {
+            if self.after_kernels(gpu, begin)? {
+                return Ok(());
+            }
             self.keep(gpu)?;
             if self.stopped.is_some() {
                 return Ok(());
@@ -213,6 +227,7 @@ impl<'a> Host<'a> {
         programs: &mut Vec<Launched>,
         begin: Cycle,
     ) -> Result<()> {
+        self.before_launch(gpu, begin)?;
         while let Some(command) = self.commands.get(self.next_command) {
             match command {
                 Command::MemcpyHtoD { address, bytes } => {
@@ -274,6 +289,10 @@ impl<'a> Host<'a> {
         let first = (start + Cycle::from(self.spec.launch.kernel_start)).max(earliest);
         self.scheduler.add(slot as u8, occupancy, ctas, first);
         let overlapped = !self.running.is_empty();
+        let before = gpu.counters(if overlapped { begin } else { start }, true);
+        if !overlapped {
+            self.starts_alone(gpu, start, &before);
+        }
         for other in &self.running {
             self.kernels[other.kernel].overlapped = true;
         }
@@ -281,7 +300,7 @@ impl<'a> Host<'a> {
             program: slot as u8,
             kernel: self.kernels.len(),
             stream: kernel.header.stream,
-            before: gpu.counters(if overlapped { begin } else { start }, true),
+            before,
             finished: None,
         });
         self.kernels.push(KernelRun {
@@ -299,6 +318,7 @@ impl<'a> Host<'a> {
             partial: false,
             control_bits,
             provenance: Provenance::FULL,
+            power: None,
         });
         Ok(())
     }
@@ -329,26 +349,6 @@ impl<'a> Host<'a> {
             const_line: constants / line_bytes,
             kernel: kernel.clone(),
         }
-    }
-
-    /// The address of a kernel's code: the same code keeps its place from launch to launch.
-    /// Returns its first line, its lines, and whether it is new.
-    fn code_line(&mut self, kernel: &Kernel) -> (u64, u64, bool) {
-        let same = |at: usize| match &self.commands[at] {
-            Command::Launch(k) => {
-                k.header.name == kernel.header.name && k.code.insts == kernel.code.insts
-            }
-            Command::MemcpyHtoD { .. } => false,
-        };
-        if let Some((_, line)) = self.codes.iter().find(|(at, _)| same(*at)) {
-            return (*line, 0, false);
-        }
-        let line = self.next_code_line;
-        let end = kernel.code.insts.iter().map(|i| i.pc).max().unwrap_or(0);
-        let lines = u64::from(end / self.spec.fetch.line_bytes) + 1;
-        self.next_code_line += lines + 1;
-        self.codes.push((self.next_command - 1, line));
-        (line, lines, true)
     }
 
     /// Ends kernels whose last CTA has ended; alone on the chip a kernel also waits for its stores.

@@ -11,18 +11,20 @@ use crate::probe::{Instruments, Probe};
 use crate::trace::{Kernel, KernelHeader, Workload};
 use bincode::{Decode, Encode};
 pub use checkpoint::Checkpoint;
-use host::Host;
+use host::{Host, Throttle};
 use regex::Regex;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
+use throttle::{Clocks, Power};
 pub use timeline::{CtaSpan, Sample, Timeline};
 pub use warm::traffic;
 
 mod checkpoint;
 mod host;
 mod memory;
+pub mod throttle;
 mod timeline;
 mod warm;
 
@@ -125,6 +127,8 @@ pub struct KernelRun {
     pub control_bits: bool,
     /// How much of it was simulated.
     pub provenance: Provenance,
+    /// The clock that it settled at; nothing where clocks stay where the configuration has them.
+    pub power: Option<Power>,
 }
 
 /// Where a kernel's numbers come from.
@@ -211,19 +215,30 @@ pub fn run<P: Probe + Sync>(
     spec: &GpuSpec,
     options: &Options,
 ) -> Result<RunResult<P>> {
+    run_at(workload, spec, options, Clocks::Configured)
+}
+
+/// The same with kernels at `clocks`.
+fn run_at<P: Probe + Sync>(
+    workload: &Workload,
+    spec: &GpuSpec,
+    options: &Options,
+    clocks: Clocks,
+) -> Result<RunResult<P>> {
     memory::check(workload, spec, options.memory_limit)?;
     // What no product has costs nothing where a machine has none of it.
     match spec.has_sm_components() {
-        true => run_on::<P, BuildStage>(workload, spec, options),
-        false => run_on::<P, OrdinaryStage>(workload, spec, options),
+        true => run_on::<P, BuildStage>(workload, spec, options, clocks),
+        false => run_on::<P, OrdinaryStage>(workload, spec, options, clocks),
     }
 }
 
-/// As [`run`], on a machine whose SMs have the components that `S` says.
+/// As [`run_at`], on a machine whose SMs have the components that `S` says.
 fn run_on<P: Probe + Sync, S: ChipStage>(
     workload: &Workload,
     spec: &GpuSpec,
     options: &Options,
+    clocks: Clocks,
 ) -> Result<RunResult<P>> {
     let begun = Instant::now();
     let gpu = Gpu::<P, S>::new(spec, options.threads);
@@ -233,6 +248,7 @@ fn run_on<P: Probe + Sync, S: ChipStage>(
     }
     let programs = RwLock::new(Vec::new());
     let mut host = Host::new(workload, spec, options);
+    host.throttle = Throttle::new(clocks);
     host.resume(&gpu)?;
     let index = AtomicU64::new(host.last_quantum);
     let host = Mutex::new(host);
@@ -272,7 +288,8 @@ fn run_on<P: Probe + Sync, S: ChipStage>(
         }
         work(0);
     });
-    let host = host.into_inner().unwrap_or_else(|e| e.into_inner());
+    let mut host = host.into_inner().unwrap_or_else(|e| e.into_inner());
+    host.broken_off(&gpu);
     if let Some(error) = host.error {
         return Err(error);
     }
@@ -317,8 +334,10 @@ mod tests {
         ] {
             let workload = crate::kernels::synth::parse(input, &spec).unwrap();
             let options = Options::default();
-            let without = run_on::<NoProbe, OrdinaryStage>(&workload, &spec, &options).unwrap();
-            let with = run_on::<NoProbe, BuildStage>(&workload, &spec, &options).unwrap();
+            let clocks = Clocks::Configured;
+            let without =
+                run_on::<NoProbe, OrdinaryStage>(&workload, &spec, &options, clocks).unwrap();
+            let with = run_on::<NoProbe, BuildStage>(&workload, &spec, &options, clocks).unwrap();
             assert!(!spec.has_sm_components() && without.cycles > 0);
             assert_eq!(without.cycles, with.cycles, "{input}");
             assert_eq!(without.counters, with.counters, "{input}");

@@ -11,6 +11,7 @@ use crate::kernels::choose::{self, Algorithm};
 use crate::kernels::operator::{DataType, Function, Operator};
 use crate::kernels::rows::pointwise::Pointwise;
 use crate::kernels::{Arrays, KernelGenerator};
+use crate::power;
 use crate::report::bound::{Bound, bound};
 use crate::report::microseconds;
 use crate::sampling::{Memo, Sampler, Settings};
@@ -258,6 +259,7 @@ impl Predictor<'_> {
             progress: None,
         };
         let spec = session.spec();
+        power::one_clock(spec, "validate", "a row is one sum of cycles")?;
         let (repeated, since) = match (operator::l2_state(row), operator) {
             (L2State::Layer, Some(operator)) => (true, layer::rest(row, operator, spec)?),
             (L2State::Foreign, _) => (false, vec![foreign(spec)?]),

@@ -156,6 +156,16 @@ impl MemShard {
         }
     }
 
+    /// The clock of DRAM by that of the core.
+    pub fn dram_clock(&self) -> ClockRatio {
+        self.ratio
+    }
+
+    /// From now on DRAM's edges are those of `clock`.
+    pub fn set_dram_clock(&mut self, clock: ClockRatio) {
+        self.ratio = clock;
+    }
+
     /// Delivers a request; it arrives in a later quantum.
     pub fn deliver(&mut self, request: Request) {
         self.inbox.push(request);

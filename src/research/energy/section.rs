@@ -1,13 +1,14 @@
 //! The section `research.energy`.
 
 use crate::config::GpuSpec;
-use crate::energy::{Coefficients, Energy};
+use crate::energy::{Coefficients, Energy, clocked};
 use crate::error::Result;
 use crate::mem::dram::DramProbe;
 use crate::probe::{Instrument, Probe};
 use crate::report::html::{Column, Curve, Scale, curves};
+use crate::report::microseconds;
 use crate::report::record::{Field, record};
-use crate::report::schema::Kernel;
+use crate::report::schema::{Kernel, PowerInfo};
 use crate::research::{Exhibits, Figure, Observe, Section, Study, Table};
 use serde_json::{Value as Json, json};
 
@@ -43,7 +44,10 @@ record! {
         /// Function name.
         pub name: String,
         /// Time, over which the average is taken.
-        pub time_us: f64 = "us", by "1000 counted_cycles / gpu.core_clock_khz",
+        pub time_us: f64 = "us", by "1000 counted_cycles / gpu.core_clock_khz, or / power.clock_khz",
+        /// Its clock and the limit of the board; absent unless power.throttle.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub power: Option<PowerInfo>,
         /// The parts.
         #[serde(flatten)]
         pub energy: Energy,
@@ -72,7 +76,8 @@ impl RunEnergy {
         let of_kernel = |kernel: &Kernel| KernelEnergy {
             kernel: kernel.index,
             name: kernel.name.clone(),
-            time_us: crate::report::derive::microseconds(kernel.counted_cycles, spec),
+            time_us: microseconds(kernel.counted_cycles, &clocked(kernel, spec)),
+            power: kernel.power.clone(),
             energy: Energy::of(kernel, spec, table),
         };
         let kernels: Vec<KernelEnergy> = kernels.iter().map(of_kernel).collect();
@@ -119,12 +124,16 @@ impl Section for RunEnergy {
         ("", RunEnergy::LISTS),
         ("kernels[].", KernelEnergy::OWN),
         ("kernels[].", Energy::SCHEMA),
+        ("kernels[].power.", PowerInfo::SCHEMA),
         ("coefficients[].", Used::SCHEMA),
     ];
 
     fn exhibits(&self) -> Exhibits {
         Exhibits {
-            tables: vec![self.by_part(), self.by_kernel()],
+            tables: [self.by_part(), self.by_kernel()]
+                .into_iter()
+                .chain(self.clocks())
+                .collect(),
             figures: vec![self.power()],
         }
     }
@@ -132,7 +141,7 @@ impl Section for RunEnergy {
 
 impl KernelEnergy {
     /// The fields beside those of the energy.
-    const OWN: &'static [Field] = Self::SCHEMA.split_at(3).0;
+    const OWN: &'static [Field] = Self::SCHEMA.split_at(4).0;
 }
 
 impl RunEnergy {
@@ -187,6 +196,40 @@ impl RunEnergy {
             ],
             rows: self.kernels.iter().map(row).collect(),
         }
+    }
+
+    /// Clocks of kernels, where the power of the board holds them; nothing elsewhere.
+    fn clocks(&self) -> Option<Table> {
+        let row = |k: &KernelEnergy| {
+            let power = k.power.as_ref()?;
+            let state = match (power.above_limit, power.throttled) {
+                (true, _) => "above the limit at the lowest clock",
+                (false, true) => "throttled",
+                (false, false) => "within the limit",
+            };
+            Some(vec![
+                json!(k.name),
+                json!(power.limit_w),
+                json!(power.average_w),
+                json!(f64::from(power.clock_khz) / 1e3),
+                json!(power.runs),
+                json!(state),
+            ])
+        };
+        let rows: Vec<Vec<Json>> = self.kernels.iter().filter_map(row).collect();
+        (!rows.is_empty()).then(|| Table {
+            name: "clocks",
+            caption: "Clock of each kernel within the limit of the board".into(),
+            columns: vec![
+                Column::text("kernel"),
+                Column::number("limit W", 0),
+                Column::number("W", 2),
+                Column::number("MHz", 1),
+                Column::number("runs", 0),
+                Column::text("state"),
+            ],
+            rows,
+        })
     }
 
     /// Power over time, kernel by kernel.

@@ -26,7 +26,7 @@ const FORMAT: u32 = 1;
 const HEAD_BYTES: usize = 8 + 4 + 4 + 16 + 16;
 const HASH_BYTES: usize = 16;
 /// No state is as large, bytes: far more than the machines that fit a host have.
-const STATE_BYTES_MAX: usize = 1 << 34;
+pub(super) const STATE_BYTES_MAX: usize = 1 << 34;
 const LEVEL: i32 = 1;
 /// The source that this build was made of, and its features (`scripts/build.rs`).
 const BUILD: &str = env!("PHANTOM_GPU_SOURCE");
@@ -42,7 +42,7 @@ pub(in crate::simulation) type Decoder<'a> = DecoderImpl<
 >;
 
 /// Bincode's view of a stream.
-pub(in crate::simulation) struct Bytes<T>(T);
+pub(in crate::simulation) struct Bytes<T>(pub(super) T);
 
 impl bincode::enc::write::Writer for Bytes<&mut dyn Write> {
     fn write(&mut self, bytes: &[u8]) -> Saved {

@@ -5,8 +5,10 @@
 //! of the state. A run that goes on from there is the same run: it gives the same report, at any number of threads.
 
 mod file;
+mod held;
 
 pub(super) use file::{Decoder, Encoder};
+pub(super) use held::Held;
 
 use super::Options;
 use crate::engine::state::{Loaded, Saved};

@@ -17,7 +17,8 @@ state! {
             last_quantum, ctas_done
         ],
         left: [
-            spec, options, commands, running, quantum, starts, finished, stopped, error, ended_at, keeper, earlier_s
+            spec, options, commands, running, quantum, starts, finished, stopped, error, ended_at, keeper, throttle,
+            earlier_s
         ],
     }
 }
