@@ -290,6 +290,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "probe",
             "sm::CtaDone",
             "sm::CtaStart",
+            "sm::Program",
             "sm::{CtaDone",
             "sm::{Footprint",
             "trace",

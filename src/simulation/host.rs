@@ -16,13 +16,10 @@ use crate::gpu::{ChipCounters, ChipStage, Gpu, Quantum};
 use crate::mem::space::Window;
 use crate::occupancy::Occupancy;
 use crate::probe::{KernelStart, Probe};
-use crate::sm::{CtaDone, CtaStart, Launched, Program};
+use crate::sm::{CtaDone, CtaStart, Launched};
 use crate::trace::{Command, Kernel, Workload};
 use std::sync::atomic::Ordering;
 pub(super) use throttle::Throttle;
-
-/// Constant banks of launches start at multiples of this many bytes.
-const CONSTANT_ALIGNMENT: u64 = 1024;
 
 struct Running {
     program: u8,
@@ -321,34 +318,6 @@ impl<'a> Host<'a> {
             power: None,
         });
         Ok(())
-    }
-
-    /// Gives a kernel's code and constants their places in memory.
-    fn upload<P: Probe + Sync, S: ChipStage>(
-        &mut self,
-        kernel: &Kernel,
-        gpu: &Gpu<P, S>,
-    ) -> Launched {
-        let (code_line, lines, new) = self.code_line(kernel);
-        let program = Program::new(&kernel.code, self.spec);
-        let constants = self.next_constant;
-        let line_bytes = u64::from(self.spec.const_cache.line_bytes);
-        let constant_bytes = u64::from(program.const_lines) * line_bytes;
-        self.next_constant += constant_bytes.next_multiple_of(CONSTANT_ALIGNMENT);
-        if self.spec.l2.memcpy_fills {
-            // The driver uploads code once and parameters with every launch, like any host copy.
-            if new {
-                let line_bytes = u64::from(self.spec.fetch.line_bytes);
-                gpu.preload(code_line * line_bytes, lines * line_bytes, true);
-            }
-            gpu.preload(constants, constant_bytes, true);
-        }
-        Launched {
-            program,
-            code_line,
-            const_line: constants / line_bytes,
-            kernel: kernel.clone(),
-        }
     }
 
     /// Ends kernels whose last CTA has ended; alone on the chip a kernel also waits for its stores.

@@ -343,4 +343,25 @@ mod tests {
             assert_eq!(without.counters, with.counters, "{input}");
         }
     }
+
+    /// A gap on a data bus that is open when one kernel ends and another one begins may get another label in the second:
+    /// neither has it twice, or less than nothing of it.
+    #[test]
+    fn labels_of_the_data_bus_close_in_every_kernel() {
+        let spec = crate::config::load("v100", &[]).unwrap().spec;
+        let parse = |input| crate::kernels::synth::parse(input, &spec).unwrap();
+        let mut workload = parse("synth:copy?bytes=8MiB");
+        for _ in 0..2 {
+            let next = parse("synth:copy?bytes=1MiB");
+            workload.commands.extend(next.commands);
+        }
+        let run = run::<NoProbe>(&workload, &spec, &Options::default()).unwrap();
+        for kernel in &run.kernels {
+            let (bus, core) = (kernel.counters.dram.bus, kernel.end - kernel.start);
+            let ck = core as f64 * f64::from(spec.dram.clock_khz) / f64::from(spec.core_clock_khz);
+            let expected = ck * f64::from(spec.dram.channels);
+            assert!((bus.total() as f64 - expected).abs() <= 2.0 * f64::from(spec.dram.channels));
+            assert!(bus.values().iter().all(|label| *label <= bus.total()));
+        }
+    }
 }

@@ -271,6 +271,6 @@ stats! {
         /// Elapsed command-clock cycles of all channels, which `bus` labels.
         cycles: count("CK"),
         /// Elapsed cycles by what the data buses did; they sum to dram.cycles.
-        bus: part(BusCycles, "CK"),
+        bus: labels(BusCycles, "CK"),
     }
 }

@@ -30,7 +30,9 @@ impl Counter {
 /// - `level("unit")` is what stands at one moment. The difference of two accounts keeps the level at its end, and
 ///   `level_before(field, "unit")` is the level of `field` at its start;
 /// - `part(Struct)` is a group with a name, which may have a unit, and `flat(Struct)` one whose counters stand among
-///   the others.
+///   the others;
+/// - `labels(Struct, "unit")` is a part each unit of which has one label that may still change: its `relabelled_since`
+///   is the difference.
 macro_rules! stats {
     (
         $(#[$meta:meta])*
@@ -114,6 +116,11 @@ pub(crate) use stats;
 
 /// What [`stats`] does for each kind of field.
 macro_rules! kind {
+    (since labels $now:ident $earlier:ident $field:ident; $($arg:tt)*) => {
+        $now.$field.relabelled_since(&$earlier.$field)
+    };
+    ($what:ident labels $($rest:tt)*) => { $crate::stats::declare::kind!($what part $($rest)*) };
+
     (type part $group:ty $(, $unit:literal)?) => { $group };
     (type flat $group:ty) => { $group };
     (type $kind:ident $($arg:tt)*) => { u64 };

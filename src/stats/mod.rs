@@ -4,6 +4,7 @@
 //! A new counter is a field of its unit's struct, a new unit a struct and a field of [`ChipCounters`], a new issue
 //! label or pipe a line of [`Label`] or [`Pipe`].
 
+mod bus;
 pub mod chip;
 pub mod counters;
 mod declare;
