@@ -2,8 +2,8 @@
 
 use super::axis::{Axis, POINTS_MAX, Setting, Values, between};
 use super::file::{File, Method, Sample};
-use crate::error::{Error, Result};
-use crate::expression::evaluate;
+use crate::error::{Error, Result, input};
+use crate::expression;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -158,18 +158,18 @@ impl Design {
             };
             let mut holds = true;
             for constraint in constraints {
-                let value = evaluate(constraint, &lookup).map_err(|e| {
+                holds &= expression::holds(constraint, &lookup).map_err(|e| {
                     let what = match e {
                         Error::Input { place, what, .. } => format!("{what} at {place}"),
                         other => other.to_string(),
                     };
+                    let shown = input::shorten(constraint.as_bytes());
                     file.fault(
-                        format!("constraint {constraint:?}"),
+                        format!("constraint {shown:?}"),
                         what,
                         "compare numbers and keys that are numbers, e.g. \"l1.ways * 4 <= l1.mshrs\"",
                     )
                 })?;
-                holds &= value != 0.0;
             }
             if holds {
                 kept.push(at);
