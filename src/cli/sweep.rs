@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use crate::output;
 use crate::report::table::table;
 use crate::sampling::Memo;
+use crate::sweep::point::Status;
 use crate::sweep::summary::{Best, Summary};
+use crate::sweep::table::FILE as RESULTS;
 use crate::sweep::{
     Cluster, Manners, Outcome, Shard, Study, Usual, foresee, merge, page, run as run_sweep, script,
 };
@@ -88,6 +90,9 @@ pub struct MergeArgs {
     /// Folder of all results [default: the first].
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
+    /// Exit with 0 also when points have no result yet.
+    #[arg(long)]
+    pub partial: bool,
 }
 
 /// Scripts that can be printed.
@@ -103,9 +108,7 @@ pub enum Emit {
 /// Everything that is wrong with the sweep and its folder; a sweep that was ended early; one of which every point failed.
 pub fn run(args: &Args) -> Result<()> {
     if let Some(SubCommand::Merge(merged)) = &args.command {
-        let out = merged.output.as_ref().unwrap_or(&merged.folders[0]);
-        let outcome = merge(&merged.folders, out)?;
-        return output::print_text(&text(&outcome, out));
+        return merge_folders(merged);
     }
     let file = args
         .file
@@ -151,6 +154,7 @@ pub fn run(args: &Args) -> Result<()> {
         page(&study.manifest, &outcome).write(file)?;
     }
     tables.print(&text(&outcome, folder))?;
+    note_failed(&outcome, folder);
     let summary = &outcome.summary;
     if stop.load(Ordering::SeqCst) && summary.missing > 0 {
         return Err(Error::Run(format!(
@@ -161,6 +165,47 @@ pub fn run(args: &Args) -> Result<()> {
         )));
     }
     all_failed(&outcome)
+}
+
+/// Merges folders; what is not there is a fault, so that a script does not go on with a part of a sweep.
+fn merge_folders(args: &MergeArgs) -> Result<()> {
+    let out = args.output.as_ref().unwrap_or(&args.folders[0]);
+    let outcome = merge(&args.folders, out)?;
+    output::print_text(&text(&outcome, out))?;
+    note_failed(&outcome, out);
+    match outcome.summary.missing {
+        0 => Ok(()),
+        _ if args.partial => Ok(()),
+        missing => Err(Error::Run(format!(
+            "{missing} of {} points have no result; {} has what there is: run the sweep with -o {} to make the others, \
+             merge the folders that have them, or accept this with --partial",
+            outcome.summary.points,
+            out.display(),
+            out.display()
+        ))),
+    }
+}
+
+/// Says that points failed, which does not end a sweep.
+fn note_failed(outcome: &Outcome, folder: &std::path::Path) {
+    let rows = &outcome.table.rows;
+    let failed = rows.iter().filter(|row| row.status == Status::Failed);
+    let (mut all, mut again) = (0, 0);
+    for row in failed {
+        all += 1;
+        again += usize::from(row.again);
+    }
+    if all > 0 {
+        let more = match again {
+            0 => String::new(),
+            n => format!("; the next run tries {n} of them again"),
+        };
+        output::note(format_args!(
+            "note: {all} of {} points failed: see column error of {}{more}",
+            outcome.summary.points,
+            folder.join(RESULTS).display()
+        ));
+    }
 }
 
 /// Refuses a sweep of which no point came to an end.
@@ -211,16 +256,17 @@ fn text(outcome: &Outcome, folder: &std::path::Path) -> String {
         .iter()
         .map(|(status, n)| format!("{n} {}", status.replace('_', " ")))
         .collect();
+    let missing = match summary.missing {
+        0 => None,
+        n => Some(format!("{n} without a result yet")),
+    };
+    let counts: Vec<String> = counts.into_iter().chain(missing).collect();
     let mut text = format!(
-        "{}: {} points: {}",
+        "{}: {} points: {}\n",
         summary.name,
         summary.points,
         counts.join(", ")
     );
-    if summary.missing > 0 {
-        text.push_str(&format!(", {} without a result yet", summary.missing));
-    }
-    text.push('\n');
     for workload in &summary.workloads {
         text.push_str(&format!("\n{}\n", workload.workload));
         if let Some(best) = &workload.best {
@@ -260,10 +306,7 @@ fn text(outcome: &Outcome, folder: &std::path::Path) -> String {
             overall.geometric_mean
         ));
     }
-    text.push_str(&format!(
-        "\nresults: {}\n",
-        folder.join("results.csv").display()
-    ));
+    text.push_str(&format!("\nresults: {}\n", folder.join(RESULTS).display()));
     text
 }
 

@@ -12,12 +12,15 @@ mod merge;
 mod metrics;
 mod page;
 mod plan;
+pub mod point;
 pub mod results;
 mod run;
 mod slurm;
 pub mod store;
 pub mod summary;
 pub mod table;
+#[cfg(test)]
+mod tests;
 mod workload;
 
 pub use file::Usual;
@@ -28,14 +31,16 @@ pub use slurm::{Cluster, script};
 
 use crate::error::{Error, Result};
 use crate::memory_limit;
+use crate::output;
 use crate::progress::{self, Progress};
 use crate::sampling::Memo;
 use manifest::Manifest;
+use point::Limits;
 use rayon::prelude::*;
 use run::Job;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use store::{Limits, Store};
+use store::Store;
 use summary::Summary;
 use table::Table;
 use workload::Manner;
@@ -143,6 +148,7 @@ pub fn run(study: &Study, folder: &Path, manners: &Manners<'_>) -> Result<Outcom
         .into_par_iter()
         .filter(|at| !store.has(&study.manifest.points[*at].key, &limits))
         .collect();
+    note_damaged(study, &store, &todo);
     if store.is_shared() && !todo.is_empty() {
         // Whoever began before takes the same points in the same order: begin elsewhere, and meet in the end.
         let place = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
@@ -168,6 +174,19 @@ pub fn run(study: &Study, folder: &Path, manners: &Manners<'_>) -> Result<Outcom
     let done = progress::watch(&progress, "points", || job.run(&todo, &progress));
     done.and_then(|()| finish(&study.manifest, &store))
         .map_err(unwritten)
+}
+
+/// Says which points of `todo` have a file that is not what was stored: they are run again.
+fn note_damaged(study: &Study, store: &Store, todo: &[usize]) {
+    let keys = todo
+        .iter()
+        .map(|at| study.manifest.points[*at].key.as_str());
+    if let Some(damaged) = store.damaged(keys) {
+        output::note(format_args!(
+            "note: {}: {damaged}; made again",
+            store.folder().display()
+        ));
+    }
 }
 
 /// Says of a file that could not be written that the others are.

@@ -338,7 +338,7 @@ fn overall(manifest: &Manifest, judged: &[Judged<'_>]) -> Option<Overall> {
 mod tests {
     use super::*;
     use crate::sweep::manifest::{Named, Point};
-    use crate::sweep::store::Status;
+    use crate::sweep::point::Status;
     use serde_json::json;
 
     /// A sweep of `l1.mshrs` whose points cost `cycles` on two workloads.
@@ -377,6 +377,7 @@ mod tests {
                     status: Status::Complete,
                     numbers: vec![Some(json!(cycles[workload]))],
                     error: String::new(),
+                    again: false,
                 });
                 manifest.points.push(Point {
                     key: String::new(),
