@@ -161,6 +161,11 @@ impl Project {
         Error::input(self.file.display().to_string(), place, what, remedy)
     }
 
+    /// Its file, where there is one.
+    pub fn file(&self) -> Option<&Path> {
+        Some(self.file.as_path()).filter(|file| !file.as_os_str().is_empty())
+    }
+
     /// The model: a built-in name, or a file, which is relative to the project's.
     pub fn model(&self) -> Option<String> {
         let path = &self.model.as_ref()?.path;

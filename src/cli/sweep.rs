@@ -7,12 +7,13 @@ use crate::output;
 use crate::report::table::table;
 use crate::sampling::Memo;
 use crate::sweep::point::Status;
+use crate::sweep::store::Store;
 use crate::sweep::summary::{Best, Summary};
 use crate::sweep::table::FILE as RESULTS;
 use crate::sweep::{
-    Cluster, Manners, Outcome, Shard, Study, Usual, foresee, merge, page, run as run_sweep, script,
+    Cluster, Manners, Outcome, Shard, Study, Usual, foresee, merge, run as run_sweep, script,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 /// Points of a Pareto front that are printed.
@@ -90,6 +91,9 @@ pub struct MergeArgs {
     /// Folder of all results [default: the first].
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
+    /// Write charts and tables to a file, or to standard output with - (the table then goes to standard error).
+    #[arg(long, value_name = "FILE|-")]
+    pub html: Option<PathBuf>,
     /// Exit with 0 also when points have no result yet.
     #[arg(long)]
     pub partial: bool,
@@ -132,14 +136,10 @@ pub fn run(args: &Args) -> Result<()> {
         .as_ref()
         .ok_or_else(|| Error::Usage("name a folder with -o".into()))?;
     if args.emit == Some(Emit::Slurm) {
-        let cluster = Cluster {
-            shards: usize::from(args.shards),
-            jobs: args.jobs.map_or(1, usize::from),
-        };
-        return output::print_text(&script(&study, folder, cluster)?);
+        return emit(args, &study, project.file(), folder);
     }
     let tables = output::check_all(&[("--html", &args.html)])?;
-    output::spare(&[("--html", args.html.as_deref())], [file.as_path()])?;
+    spare(args, &study, project.file(), folder)?;
     let memo = Memo::new(args.cache.as_deref())?;
     let manners = Manners {
         jobs,
@@ -148,11 +148,9 @@ pub fn run(args: &Args) -> Result<()> {
         memory_limit: args.memory_limit,
         memo: &memo,
         stop,
+        html: args.html.as_deref(),
     };
     let outcome = run_sweep(&study, folder, &manners)?;
-    if let Some(file) = &args.html {
-        page(&study.manifest, &outcome).write(file)?;
-    }
     tables.print(&text(&outcome, folder))?;
     note_failed(&outcome, folder);
     let summary = &outcome.summary;
@@ -167,11 +165,64 @@ pub fn run(args: &Args) -> Result<()> {
     all_failed(&outcome)
 }
 
+/// Prints the script. What a task would not find where it runs has its absolute path.
+fn emit(args: &Args, study: &Study, project: Option<&Path>, folder: &Path) -> Result<()> {
+    let html = args.html.as_deref();
+    if html.is_some_and(output::is_standard) {
+        let what =
+            "--html -: standard output has the script; name a file for the page of the tasks";
+        return Err(Error::Usage(what.into()));
+    }
+    spare(args, study, project, folder)?;
+    let files = [
+        ("--project", project),
+        ("--cache", args.cache.as_deref()),
+        ("--html", html),
+    ];
+    let cluster = Cluster {
+        shards: usize::from(args.shards),
+        jobs: args.jobs.map_or(1, usize::from),
+        memory_limit: args.memory_limit,
+        files: &files,
+    };
+    output::print_text(&script(study, folder, cluster)?)
+}
+
+/// Refuses a page that would take the place of an input or of a result.
+fn spare(args: &Args, study: &Study, project: Option<&Path>, folder: &Path) -> Result<()> {
+    let inputs = study.inputs();
+    let inputs = inputs.iter().map(PathBuf::as_path).chain(project);
+    output::spare(&[("--html", args.html.as_deref())], inputs)?;
+    owned(args.html.as_deref(), &[folder])
+}
+
+/// Refuses a page that would take the place of a result in one of `folders`.
+fn owned(html: Option<&Path>, folders: &[&Path]) -> Result<()> {
+    let Some(html) = html.filter(|html| !output::is_standard(html)) else {
+        return Ok(());
+    };
+    match folders.iter().any(|folder| Store::owns(folder, html)) {
+        true => Err(Error::Usage(format!(
+            "--html {}: this is a file of the sweep, which it would replace; name another file",
+            html.display()
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// Merges folders; what is not there is a fault, so that a script does not go on with a part of a sweep.
 fn merge_folders(args: &MergeArgs) -> Result<()> {
     let out = args.output.as_ref().unwrap_or(&args.folders[0]);
-    let outcome = merge(&args.folders, out)?;
-    output::print_text(&text(&outcome, out))?;
+    let tables = output::check_all(&[("--html", &args.html)])?;
+    let folders: Vec<&Path> = args
+        .folders
+        .iter()
+        .chain([out])
+        .map(PathBuf::as_path)
+        .collect();
+    owned(args.html.as_deref(), &folders)?;
+    let outcome = merge(&args.folders, out, args.html.as_deref())?;
+    tables.print(&text(&outcome, out))?;
     note_failed(&outcome, out);
     match outcome.summary.missing {
         0 => Ok(()),
@@ -187,7 +238,7 @@ fn merge_folders(args: &MergeArgs) -> Result<()> {
 }
 
 /// Says that points failed, which does not end a sweep.
-fn note_failed(outcome: &Outcome, folder: &std::path::Path) {
+fn note_failed(outcome: &Outcome, folder: &Path) {
     let rows = &outcome.table.rows;
     let failed = rows.iter().filter(|row| row.status == Status::Failed);
     let (mut all, mut again) = (0, 0);
@@ -249,7 +300,7 @@ fn dry_run(args: &Args, study: &Study, shard: Shard) -> Result<()> {
 }
 
 /// What is in `folder`, for people.
-fn text(outcome: &Outcome, folder: &std::path::Path) -> String {
+fn text(outcome: &Outcome, folder: &Path) -> String {
     let summary = &outcome.summary;
     let counts: Vec<String> = summary
         .status

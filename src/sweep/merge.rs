@@ -7,11 +7,11 @@ use crate::error::{Error, Result};
 use crate::output;
 use std::path::{Path, PathBuf};
 
-/// Merges `folders` into `out`, which may be one of them.
+/// Merges `folders` into `out`, which may be one of them; the page of all goes to `html`.
 ///
 /// # Errors
 /// A folder without a sweep, folders of different sweeps, results that differ, files that cannot be written.
-pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Outcome> {
+pub fn merge(folders: &[PathBuf], out: &Path, html: Option<&Path>) -> Result<Outcome> {
     let mut first: Option<(Manifest, &Path)> = None;
     for folder in folders {
         let Some(manifest) = Manifest::read(folder)? else {
@@ -54,7 +54,7 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Outcome> {
         into.add_times(&from)?;
     }
     note_damaged(&manifest, &into);
-    finish(&manifest, &into)
+    finish(&manifest, &into, html)
 }
 
 /// Names the results in `store` that are not what was stored there, so that they are not taken.

@@ -25,7 +25,6 @@ mod workload;
 
 pub use file::Usual;
 pub use merge::merge;
-pub use page::page;
 pub use plan::Study;
 pub use slurm::{Cluster, script};
 
@@ -85,6 +84,8 @@ pub struct Manners<'a> {
     pub memo: &'a Memo,
     /// Set from outside to end with what is done.
     pub stop: &'a AtomicBool,
+    /// Where the page goes.
+    pub html: Option<&'a Path>,
 }
 
 /// What is in the folder of a sweep.
@@ -172,7 +173,7 @@ pub fn run(study: &Study, folder: &Path, manners: &Manners<'_>) -> Result<Outcom
     };
     let progress = Progress::of(todo.len() as u64);
     let done = progress::watch(&progress, "points", || job.run(&todo, &progress));
-    done.and_then(|()| finish(&study.manifest, &store))
+    done.and_then(|()| finish(&study.manifest, &store, manners.html))
         .map_err(unwritten)
 }
 
@@ -202,14 +203,19 @@ fn unwritten(error: Error) -> Error {
     }
 }
 
-/// Makes the tables of all results that are stored.
-fn finish(manifest: &Manifest, store: &Store) -> Result<Outcome> {
+/// Makes the tables of all results that are stored, and their page where `html` says. Of several processes that end at
+/// once the last one has all.
+fn finish(manifest: &Manifest, store: &Store, html: Option<&Path>) -> Result<Outcome> {
     store.alone(|| {
         let table = Table::of(manifest, store);
         let summary = Summary::of(manifest, &table);
         table.write(manifest, store)?;
         summary.write(store)?;
         results::keep(manifest, &table, store)?;
-        Ok(Outcome { summary, table })
+        let outcome = Outcome { summary, table };
+        if let Some(file) = html {
+            page::page(manifest, &outcome).write(file)?;
+        }
+        Ok(outcome)
     })
 }

@@ -11,8 +11,9 @@ use crate::error::{Error, Result};
 use crate::hash::ContentHash;
 use crate::memory_limit;
 use crate::session::{MODEL_VERSION, Session};
+use crate::trace;
 use rayon::prelude::*;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A sweep that is ready to run.
 pub struct Study {
@@ -202,6 +203,21 @@ impl Study {
             )
         });
         bytes.max().unwrap_or(0)
+    }
+
+    /// Every file that the sweep is made of, its own one first.
+    pub fn inputs(&self) -> Vec<PathBuf> {
+        let gpus = self.gpus.iter().map(|gpu| PathBuf::from(&gpu.opened));
+        let mut all: Vec<PathBuf> = [self.file.path.clone()].into_iter().chain(gpus).collect();
+        for written in &self.file.written.workload {
+            if let Some(trace) = &written.trace {
+                all.extend(trace::open::files(&self.file.beside(trace)));
+            }
+            let others = [&written.ptx, &written.launch, &written.model];
+            let others = others.into_iter().flatten();
+            all.extend(others.map(|name| PathBuf::from(self.file.beside(name))));
+        }
+        all
     }
 
     /// `text` with the names that the sweep has, in place of the paths that were opened for point number `at`.

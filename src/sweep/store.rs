@@ -222,6 +222,27 @@ impl Store {
         work()
     }
 
+    /// Whether `path` is a file of the sweep in `folder`: one that is there, or has the name of one.
+    pub fn owns(folder: &Path, path: &Path) -> bool {
+        let place = |path: &Path| fs::canonicalize(path).ok();
+        let name = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
+        let above = match path.parent() {
+            Some(above) if !above.as_os_str().is_empty() => place(above),
+            _ => place(Path::new(".")),
+        };
+        let tables = [
+            super::manifest::FILE,
+            super::table::FILE,
+            super::summary::FILE,
+            "results.parquet",
+            TIMINGS,
+        ];
+        let among = |name: String| tables.contains(&name.as_str());
+        above.is_some()
+            && (above == place(&folder.join(POINTS))
+                || above == place(folder) && name(path).is_some_and(among))
+    }
+
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -59,6 +59,7 @@ impl Place {
             memory_limit: None,
             memo: &memo,
             stop: &AtomicBool::new(false),
+            html: None,
         };
         let outcome = run(study, &self.path(out), &manners).unwrap();
         outcome.table.rows.iter().map(|row| row.status).collect()
@@ -129,14 +130,14 @@ fn a_merge_takes_no_damaged_result_and_prefers_one_that_follows_from_its_key() {
     let bad = &place.points("b")[0].0;
     fs::write(bad, "{\"status\":\"complete\"}").unwrap();
     let folders = [place.path("a"), place.path("b")];
-    let outcome = merge(&folders, &place.path("all")).unwrap();
+    let outcome = merge(&folders, &place.path("all"), None).unwrap();
     assert_eq!(outcome.summary.missing, 1);
     place.damage();
     place.run(&place.study(), "c", "1/2");
     let folders = [place.path("a"), place.path("c")];
-    let outcome = merge(&folders, &place.path("all")).unwrap();
+    let outcome = merge(&folders, &place.path("all"), None).unwrap();
     assert_eq!(outcome.summary.status["failed"], 1);
-    merge(&[place.path("whole")], &place.path("all")).unwrap();
+    merge(&[place.path("whole")], &place.path("all"), None).unwrap();
     let names = |out: &str| -> Vec<Vec<u8>> {
         place
             .points(out)
@@ -150,6 +151,51 @@ fn a_merge_takes_no_damaged_result_and_prefers_one_that_follows_from_its_key() {
         times.lines().count(),
         1 + 5,
         "a, b and c once each, whole twice: {times}"
+    );
+}
+
+#[test]
+fn a_script_has_what_its_tasks_cannot_know() {
+    let place = Place::new();
+    let study = place.study();
+    let (project, page) = (place.path("p.toml"), place.path("it's.html"));
+    let files = [
+        ("--project", Some(project.as_path())),
+        ("--cache", None),
+        ("--html", Some(&page)),
+    ];
+    let cluster = Cluster {
+        shards: 2,
+        jobs: 1,
+        memory_limit: Some(1 << 30),
+        files: &files,
+    };
+    let script = script(&study, &place.path("out"), cluster).unwrap();
+    for word in [
+        " \\\n    --memory-limit 1073741824 \\\n    --project '/",
+        "/p.toml' \\\n    --html '/",
+        "/it'\\''s.html'\n",
+    ] {
+        assert!(script.contains(word), "{word}: {script}");
+    }
+    assert!(!script.contains("--cache"), "{script}");
+}
+
+#[test]
+fn files_of_a_sweep_are_known() {
+    let place = Place::new();
+    let study = place.study();
+    place.run(&study, "out", "0/1");
+    let out = place.path("out");
+    let owns = |name: &str| Store::owns(&out, &out.join(name));
+    assert!(owns("results.csv") && owns("manifest.json") && owns("points/any.json"));
+    assert!(owns("../out/results.parquet") && !owns("page.html"));
+    assert!(study.inputs().contains(&place.path("t.pgt")));
+    let traces = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces/tiny_list");
+    let files = crate::trace::open::files(&traces.display().to_string());
+    assert!(
+        files.len() > 1 && files.iter().all(|file| file.is_file()),
+        "{files:?}"
     );
 }
 
