@@ -45,6 +45,20 @@ pub enum Values {
     },
 }
 
+impl Axis {
+    /// Whether all values of its key `key` are numbers as the results show them.
+    pub fn is_number(&self, key: &str) -> bool {
+        let at = self.keys.iter().position(|own| own == key);
+        match &self.values {
+            Values::List(rows) => at.is_some_and(|at| {
+                rows.iter()
+                    .all(|row| row[at].shown.parse::<f64>().is_ok_and(f64::is_finite))
+            }),
+            Values::Between { .. } => at.is_some(),
+        }
+    }
+}
+
 impl Setting {
     /// `value` of `key` on the machine of `layers`.
     ///

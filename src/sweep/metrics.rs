@@ -1,10 +1,15 @@
 //! Columns of the results: numbers of a report, of which a run of several kernels has one each.
 //!
-//! Whole numbers (counts) are added up over the kernels; all others are averaged, weighted by cycles.
+//! Over several kernels counters and times are added up, quotients of counters are formed again of the sums, other shares
+//! and rates are averaged over time, and properties stand where all kernels have the same one.
 
 use crate::config::check::nearest;
-use crate::report::explain::catalogue;
+use crate::expression::evaluate;
+use crate::report::explain::{Entry, catalogue};
+use crate::stats::ChipCounters;
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// Columns that every sweep has.
 pub const USUAL: &[&str] = &[
@@ -19,34 +24,153 @@ pub const USUAL: &[&str] = &[
 ];
 /// Columns of models.
 pub const OF_MODELS: &[&str] = &["latency_ms", "throughput", "memory_bytes"];
+/// What a kernel has as a list of three numbers.
+const LISTS: &[&str] = &["grid", "block", "cluster"];
+/// Numbers of a kernel that are neither counted nor shares of what is.
+const PROPERTIES: &[&str] = &[
+    "index",
+    "stream",
+    "registers",
+    "smem_bytes",
+    "start_cycle",
+    "occupancy.theoretical",
+    "occupancy.ctas_per_sm",
+    "occupancy.warps_per_cta",
+    "occupancy.carveout_bytes",
+    "dram.peak_gb_per_s",
+    "dram.queued_writes_at_start",
+    "dram.queued_writes_at_end",
+];
+/// Numbers of a kernel that add up, beside the counters of its sections.
+const SUMS: &[&str] = &[
+    "cycles",
+    "time_us",
+    "warp_instructions",
+    "thread_instructions",
+    "counted_cycles",
+    "total_slots",
+];
+/// Averages while an SM is active, and not over all of a kernel.
+const OF_ACTIVE_CYCLES: &[&str] = &[
+    "occupancy.achieved",
+    "metrics.sm__warps_active.avg.pct_of_peak_sustained_active",
+];
+
+/// How one number comes of those of several kernels.
+#[derive(Clone, Debug, PartialEq)]
+enum Rule {
+    /// Their sum.
+    Sum,
+    /// This of the sums of what it names; where it names something else, the mean over time.
+    Quotient(String),
+    /// The mean, weighted by this.
+    Mean(&'static str),
+    /// The value of all, or nothing where they differ.
+    Same,
+}
+
+/// Every number of a kernel.
+static OF_KERNELS: LazyLock<BTreeMap<String, Rule>> = LazyLock::new(|| {
+    let counters: Vec<String> = ChipCounters::schema().into_iter().map(|c| c.path).collect();
+    let all = catalogue();
+    let own = all.iter().filter(|entry| !entry.unit.is_empty());
+    let own = own.filter_map(|entry| Some((entry, entry.path.strip_prefix("kernels[].")?)));
+    // A group of numbers is none; names of metrics begin like each other.
+    let is_group = |name: &str| {
+        let inner = format!("kernels[].{name}.");
+        !name.starts_with("metrics.") && all.iter().any(|entry| entry.path.starts_with(&inner))
+    };
+    own.filter(|(_, name)| !LISTS.contains(name) && !is_group(name))
+        .map(|(entry, name)| {
+            let name = name.replace('"', "");
+            let rule = rule(&name, entry, &counters);
+            (name, rule)
+        })
+        .collect()
+});
+
+/// How kernels have number `name`, which `entry` explains.
+fn rule(name: &str, entry: &Entry, counters: &[String]) -> Rule {
+    let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
+    let metric = name.starts_with("metrics.");
+    let summed = match metric {
+        true => ends(&[".sum", ".max", "cycles_active.avg"]),
+        false => {
+            SUMS.contains(&name)
+                || counters.iter().any(|counter| counter == name)
+                || ends(&["_cycles.busy", "_cycles.idle"])
+                || name.starts_with("pipes.") && ends(&[".instructions"])
+        }
+    };
+    match name {
+        _ if PROPERTIES.contains(&name) => Rule::Same,
+        _ if summed => Rule::Sum,
+        _ if OF_ACTIVE_CYCLES.contains(&name) => Rule::Mean("sm.active_cycles"),
+        _ if entry.formula.is_empty() => Rule::Mean("counted_cycles"),
+        _ => Rule::Quotient(spelt_out(&entry.formula)),
+    }
+}
+
+/// `formula` with the signs that `explain` leaves away: `100 a / b` is `100 * a / b`.
+fn spelt_out(formula: &str) -> String {
+    let formula = formula.replace(" x ", " * ");
+    let mut out = String::new();
+    for word in formula.split_inclusive(' ') {
+        out.push_str(word);
+        let number = word.trim_matches(['(', ' ']);
+        if word.ends_with(' ') && number.parse::<f64>().is_ok() {
+            out.push_str("* ");
+        }
+    }
+    // A number before a sign was no factor.
+    ["* ", "/ ", "- ", "+ "]
+        .iter()
+        .fold(out, |out, sign| out.replace(&format!("* {sign}"), sign))
+}
 
 /// Whether every sweep has column `name`.
 pub fn is_usual(name: &str) -> bool {
     USUAL.contains(&name) || OF_MODELS.contains(&name)
 }
 
-/// Whether the report has a number `name`: of a kernel, of `totals` or of `model`.
+/// The column that `name` means: a number of a kernel, of `totals` or of `model`. A name of Nsight Compute's stands for
+/// `metrics.NAME`, which may have quotes.
 ///
 /// # Errors
-/// A name that no number has, in a sentence with a near one.
-pub fn check(name: &str) -> Result<(), String> {
+/// A name that no number has, in a sentence with a near one; a number of models where `models` is false.
+pub fn check(name: &str, models: bool) -> Result<String, String> {
+    let plain = name.replace('"', "");
+    let of_models = OF_MODELS.contains(&name) || name.starts_with("model.");
+    if of_models && !models {
+        return Err(format!(
+            "{name}: only models have it, and no workload is one"
+        ));
+    }
     if is_usual(name) {
-        return Ok(());
+        return Ok(name.to_owned());
+    }
+    if LISTS.contains(&name) {
+        return Err(format!(
+            "{name}: it is a list, and a column is of single numbers"
+        ));
+    }
+    let metric = format!("metrics.{plain}");
+    if OF_KERNELS.contains_key(&plain) {
+        return Ok(plain);
+    }
+    if OF_KERNELS.contains_key(&metric) {
+        return Ok(metric);
     }
     let all = catalogue();
-    let names: Vec<&str> = all
-        .iter()
-        .filter(|entry| !entry.unit.is_empty())
-        .filter_map(|entry| match entry.path.strip_prefix("kernels[].") {
-            Some(of_kernel) => Some(of_kernel),
-            None => (entry.path.starts_with("totals.") || entry.path.starts_with("model."))
-                .then_some(entry.path.as_str()),
-        })
-        .collect();
-    if names.contains(&name) {
-        return Ok(());
+    let whole = all.iter().filter(|entry| !entry.unit.is_empty());
+    let whole = whole
+        .map(|entry| entry.path.as_str())
+        .filter(|path| path.starts_with("totals.") || models && path.starts_with("model."));
+    if whole.clone().any(|path| path == name) {
+        return Ok(name.to_owned());
     }
-    let hint = nearest(name, names.iter().copied());
+    let names = OF_KERNELS.keys().map(String::as_str);
+    let hint = nearest(&plain, names.chain(whole));
     let hint = hint.map_or(String::new(), |near| format!("; did you mean {near}?"));
     Err(format!("{name}: no report has such a number{hint}"))
 }
@@ -83,26 +207,54 @@ fn at<'a>(value: &'a Json, path: &str) -> Option<&'a Json> {
     }
 }
 
+/// The number `name` of all `kernels`; nothing where none has it, or what all should share differs.
 fn over_kernels(kernels: &[Json], name: &str) -> Option<Json> {
-    let mut counted: Option<u64> = Some(0);
-    let (mut sum, mut weight) = (0.0, 0.0);
-    let mut any = false;
-    for kernel in kernels {
-        let Some(value) = at(kernel, name).filter(|value| value.is_number()) else {
-            continue;
-        };
-        any = true;
-        counted = counted
-            .zip(value.as_u64())
-            .and_then(|(sum, n)| sum.checked_add(n));
-        let cycles = kernel["cycles"].as_f64().unwrap_or(0.0).max(1.0);
-        sum += value.as_f64()? * cycles;
-        weight += cycles;
+    let having: Vec<(&Json, &Json)> = kernels
+        .iter()
+        .filter_map(|kernel| Some((kernel, at(kernel, name).filter(|value| value.is_number())?)))
+        .collect();
+    let (_, first) = having.first()?;
+    if having.len() == 1 {
+        return Some((*first).clone());
     }
-    match (any, counted) {
-        (false, _) => None,
-        (true, Some(count)) => Some(Json::from(count)),
-        (true, None) => Some(Json::from(sum / weight)),
+    let mean = |weight: &str| {
+        let (mut sum, mut all) = (0.0, 0.0);
+        for (kernel, value) in &having {
+            let weight = at(kernel, weight).or(kernel.get("cycles"));
+            let weight = weight.and_then(Json::as_f64).unwrap_or(0.0);
+            sum += value.as_f64().unwrap_or(0.0) * weight;
+            all += weight;
+        }
+        Json::from(if all > 0.0 { sum / all } else { 0.0 })
+    };
+    Some(match OF_KERNELS.get(name)? {
+        Rule::Sum => sum(having.iter().map(|(_, value)| *value)),
+        Rule::Same => {
+            let same = having.iter().all(|(_, value)| value == first);
+            return same.then(|| (*first).clone());
+        }
+        Rule::Mean(weight) => mean(weight),
+        Rule::Quotient(formula) => {
+            let lookup = |part: &str| {
+                matches!(OF_KERNELS.get(part)?, Rule::Sum).then_some(())?;
+                let parts: Option<Vec<&Json>> = having.iter().map(|(k, _)| at(k, part)).collect();
+                sum(parts?.into_iter()).as_f64()
+            };
+            match evaluate(formula, &lookup) {
+                // Nothing of nothing is nothing, as in the report of a kernel.
+                Ok(value) => Json::from(if value.is_finite() { value } else { 0.0 }),
+                Err(_) => mean("counted_cycles"),
+            }
+        }
+    })
+}
+
+/// The sum of `values`: whole where all of them are.
+fn sum<'a>(values: impl Iterator<Item = &'a Json> + Clone) -> Json {
+    let mut whole = values.clone().map(Json::as_u64);
+    match whole.try_fold(0u64, |sum, n| sum.checked_add(n?)) {
+        Some(sum) => Json::from(sum),
+        None => Json::from(values.filter_map(Json::as_f64).sum::<f64>()),
     }
 }
 
@@ -138,10 +290,92 @@ mod tests {
             "totals.cycles",
             "model.flops",
         ] {
-            check(name).unwrap();
+            assert_eq!(check(name, true).unwrap(), name);
         }
-        let fault = check("l1.hit_percant").unwrap_err();
+        let fault = check("l1.hit_percant", true).unwrap_err();
         assert!(fault.contains("did you mean l1.hit_percent"), "{fault}");
-        assert!(check("name").is_err(), "a word is no number");
+        assert!(check("name", true).is_err(), "a word is no number");
+        for name in [
+            "dram__bytes_read.sum",
+            "metrics.dram__bytes_read.sum",
+            "metrics.\"dram__bytes_read.sum\"",
+        ] {
+            assert_eq!(check(name, false).unwrap(), "metrics.dram__bytes_read.sum");
+        }
+        let list = check("grid", false).unwrap_err();
+        assert!(list.contains("a list"), "{list}");
+        for name in ["latency_ms", "model.flops"] {
+            let fault = check(name, false).unwrap_err();
+            assert!(fault.contains("only models have it"), "{fault}");
+        }
+    }
+
+    /// The report of two kernels of unlike length.
+    fn two_kernels() -> Json {
+        let session = crate::session::Session::new::<&str>("v100", &[]).unwrap();
+        let inputs = ["synth:gather?per=8&grid=8", "synth:stream?bytes=1MiB"];
+        let workload = session.open(&inputs).unwrap();
+        let options = crate::session::Options::default();
+        let report = session.run(&workload, &options).unwrap().report;
+        serde_json::to_value(&report).unwrap()
+    }
+
+    #[test]
+    fn every_column_of_kernels_has_a_number_and_whole_numbers_are_no_means() {
+        let report = two_kernels();
+        let kernels = report["kernels"].as_array().unwrap();
+        assert_eq!(kernels.len(), 2);
+        for (name, rule) in OF_KERNELS.iter() {
+            let one = over_kernels(&kernels[..1], name);
+            let of_pipe = name.starts_with("pipes.") && name.ends_with("utilisation_percent");
+            assert!(one.is_some() || of_pipe, "{name} has no value");
+            let both = number(&report, name);
+            let whole = one.is_some_and(|value| value.is_u64());
+            assert!(
+                !whole || matches!(rule, Rule::Sum | Rule::Same),
+                "{name}: {rule:?}"
+            );
+            assert!(both.is_some() || of_pipe || *rule == Rule::Same, "{name}");
+        }
+    }
+
+    #[test]
+    fn quotients_are_those_of_the_sums() {
+        let report = two_kernels();
+        let number = |name: &str| number(&report, name).unwrap().as_f64().unwrap();
+        let kernels = report["kernels"].as_array().unwrap();
+        let sum = |path: &str| -> f64 {
+            kernels
+                .iter()
+                .map(|k| at(k, path).unwrap().as_f64().unwrap())
+                .sum()
+        };
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-9 * b.abs().max(1.0);
+        assert!(near(
+            number("l1.hit_percent"),
+            100.0 * sum("l1.sector_hits") / sum("l1.sector_reads")
+        ));
+        let (misses, reads) = (sum("l2.read_misses"), sum("l2.sector_reads"));
+        assert!(near(
+            number("l2.read_hit_percent"),
+            100.0 * (1.0 - misses / reads)
+        ));
+        let accesses = sum("dram.reads") + sum("dram.writes");
+        assert!(near(
+            number("dram.row_hit_percent"),
+            100.0 * (1.0 - sum("dram.activates") / accesses)
+        ));
+        // Over time: bytes of both by time of both.
+        assert!(near(
+            number("dram.read_gb_per_s"),
+            32.0 * sum("dram.reads") / sum("time_us") / 1e3
+        ));
+        let both = sum("l1.sector_reads");
+        assert!(
+            kernels
+                .iter()
+                .all(|k| at(k, "l1.sector_reads").unwrap().as_f64() < Some(both))
+        );
+        assert_eq!(super::number(&report, "start_cycle"), None, "they differ");
     }
 }

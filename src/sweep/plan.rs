@@ -1,6 +1,6 @@
 //! From a sweep's file to its points: everything is loaded, checked and hashed before the first point runs.
 
-use super::axis::{self, Setting};
+use super::axis::{self, Axis, Setting};
 use super::design::Design;
 use super::file::{File, Usual};
 use super::manifest::{Goal, Manifest, Named, Objective, Point, SCHEMA_VERSION};
@@ -62,8 +62,9 @@ impl Study {
             workloads.push(workload::open(&file, at, &session, threads)?);
         }
         names_differ(&file, "workload", workloads.iter().map(|w| &w.name))?;
-        let columns = columns(&file)?;
-        let objectives = objectives(&file, &keys, &columns, &workloads)?;
+        let models = workloads.iter().any(|workload| workload.is_model);
+        let columns = columns(&file, models)?;
+        let objectives = objectives(&file, &axes, &columns, &workloads)?;
         let times = (workloads.len() * gpus.len()) as u64;
         let design = Design::of(&file, axes, times)?;
         let named = |name: &str, hash: &str, model| Named {
@@ -355,15 +356,15 @@ fn names_differ<'a>(
     Ok(())
 }
 
-fn columns(file: &File) -> Result<Vec<String>> {
+fn columns(file: &File, models: bool) -> Result<Vec<String>> {
     let mut columns: Vec<String> = Vec::new();
     for name in &file.written.columns {
-        metrics::check(name).map_err(|what| {
+        let name = metrics::check(name, models).map_err(|what| {
             let remedy = "`phantom-gpu explain` lists the numbers of a report";
             file.fault("columns", what, remedy)
         })?;
-        if !metrics::is_usual(name) && !columns.contains(name) {
-            columns.push(name.clone());
+        if !metrics::is_usual(&name) && !columns.contains(&name) {
+            columns.push(name);
         }
     }
     Ok(columns)
@@ -371,10 +372,11 @@ fn columns(file: &File) -> Result<Vec<String>> {
 
 fn objectives(
     file: &File,
-    keys: &[String],
+    axes: &[Axis],
     columns: &[String],
     workloads: &[Workload],
 ) -> Result<Vec<Objective>> {
+    let models = workloads.iter().any(|workload| workload.is_model);
     let mut objectives = Vec::new();
     for written in &file.written.objective {
         let (column, goal) = match (&written.minimize, &written.maximize) {
@@ -385,19 +387,29 @@ fn objectives(
                 return Err(file.fault("objective", what, "give either minimize or maximize"));
             }
         };
-        if !keys.contains(column) && !columns.contains(column) && !metrics::is_usual(column) {
-            let what = format!("{column} is no column of the results");
-            return Err(file.fault("objective", what, "name it in columns, too"));
-        }
-        objectives.push(Objective {
-            column: column.clone(),
-            goal,
-        });
+        let axis = axes.iter().find(|axis| axis.keys.contains(column));
+        let column = match (axis, metrics::check(column, models)) {
+            (Some(axis), _) if axis.is_number(column) => column.clone(),
+            (Some(_), _) => {
+                let what = format!("{column} has values that are no numbers");
+                return Err(file.fault("objective", what, "name a key or column of numbers"));
+            }
+            (None, Ok(name)) if metrics::is_usual(&name) || columns.contains(&name) => name,
+            (None, Ok(name)) => {
+                let what = format!("{name} is no column of the results");
+                return Err(file.fault("objective", what, "name it in columns, too"));
+            }
+            (None, Err(what)) => {
+                let what = format!("no column of the results: {what}");
+                return Err(file.fault("objective", what, "name a column or a key of an axis"));
+            }
+        };
+        objectives.push(Objective { column, goal });
     }
     if objectives.is_empty() {
-        let models = workloads.iter().all(|workload| workload.is_model);
+        let all = workloads.iter().all(|workload| workload.is_model);
         objectives.push(Objective {
-            column: if models { "latency_ms" } else { "time_us" }.to_owned(),
+            column: if all { "latency_ms" } else { "time_us" }.to_owned(),
             goal: Goal::Minimize,
         });
     }

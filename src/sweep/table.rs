@@ -108,7 +108,15 @@ impl Table {
 
 impl Row {
     fn of(point: usize, columns: &[String], stored: Stored<Json>) -> Self {
-        let number = |column: &String| metrics::number(stored.report.as_ref()?, column);
+        // What does not fit was not run: only what is known of the model itself has a value.
+        let known = |column: &str| {
+            stored.status != Status::DoesNotFit
+                || column == "memory_bytes"
+                || column.starts_with("model.")
+        };
+        let number = |column: &String| {
+            metrics::number(stored.report.as_ref()?, column).filter(|_| known(column))
+        };
         Row {
             point,
             status: stored.status,
