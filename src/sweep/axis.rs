@@ -190,7 +190,7 @@ impl Reader<'_> {
         };
         let whole = number.filter(|n| *n >= 0.0 && n.fract() == 0.0 && *n < 9e15);
         whole.map(|n| n as u64).ok_or_else(|| {
-            let what = format!("{what} = {value} is no whole number");
+            let what = format!("{what} = {value} is no whole number from 0 on");
             self.fault(
                 what,
                 "ranges are of numbers; give other keys values = [...]",

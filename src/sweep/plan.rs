@@ -6,7 +6,7 @@ use super::file::{File, Usual};
 use super::manifest::{Goal, Manifest, Named, Objective, Point, SCHEMA_VERSION};
 use super::metrics;
 use super::workload::{self, Workload};
-use crate::config::{Layers, Resolved};
+use crate::config::{Layers, Resolved, registry};
 use crate::error::{Error, Result};
 use crate::hash::ContentHash;
 use crate::memory_limit;
@@ -59,14 +59,17 @@ impl Study {
         let mut workloads = Vec::new();
         for at in 0..file.written.workload.len() {
             let session = Session::of(bases[0].clone());
-            workloads.push(workload::open(&file, at, &session, threads)?);
+            let opened = workload::open(&file, at, &session, threads);
+            let place = format!("workload {}", at + 1);
+            workloads.push(opened.map_err(|e| file.within(&place, e))?);
         }
         names_differ(&file, "workload", workloads.iter().map(|w| &w.name))?;
         let models = workloads.iter().any(|workload| workload.is_model);
         let columns = columns(&file, models)?;
         let objectives = objectives(&file, &axes, &columns, &workloads)?;
         let times = (workloads.len() * gpus.len()) as u64;
-        let design = Design::of(&file, axes, times)?;
+        let echoes: Vec<&serde_json::Value> = bases.iter().map(|base| &base.echo).collect();
+        let design = Design::of(&file, axes, times, &echoes)?;
         let named = |name: &str, hash: &str, model| Named {
             name: name.to_owned(),
             hash: hash.to_owned(),
@@ -181,7 +184,22 @@ impl Study {
     }
 
     fn resolve_row(&self, gpu: usize, row: usize) -> Result<Resolved> {
-        self.gpus[gpu].layers.with(&self.sets(gpu, row))
+        let made = self.gpus[gpu].layers.with(&self.sets(gpu, row));
+        made.map_err(|error| match error {
+            // Nobody has written --set: the keys are of axes and of [set].
+            Error::Config { file, faults } => Error::Config {
+                file,
+                faults: faults
+                    .into_iter()
+                    .map(|fault| {
+                        fault
+                            .strip_prefix("--set: ")
+                            .map_or(fault.clone(), str::to_owned)
+                    })
+                    .collect(),
+            },
+            other => other,
+        })
     }
 
     /// The machine of a point.
@@ -297,13 +315,15 @@ fn gpus(file: &File) -> Result<Vec<Gpu>> {
             false => name.clone(),
         };
         gpus.push(Gpu {
-            layers: Layers::of(&opened)?,
+            layers: Layers::of(&opened).map_err(|e| file.within("gpus", e))?,
             name: name.clone(),
             opened,
             sets: Vec::new(),
         });
     }
-    names_differ(file, "gpus", gpus.iter().map(|gpu| &gpu.name))?;
+    let known = |name: &String| registry::lookup(name).map_or(name.clone(), str::to_owned);
+    let known: Vec<String> = file.written.gpus.iter().map(known).collect();
+    names_differ(file, "gpus", known.iter())?;
     for (key, value) in file.sets() {
         let setting = Setting::of(&gpus[0].layers, &key, &value).map_err(|fault| {
             Error::config(file.path.display().to_string(), format!("set: {fault}"))

@@ -39,6 +39,12 @@ impl Store {
     /// # Errors
     /// A folder with another sweep or with other files; one that cannot be written.
     pub fn open(folder: &Path, manifest: &Manifest) -> Result<Self> {
+        if folder.exists() && !folder.is_dir() {
+            let shown = folder.display();
+            return Err(Error::Usage(format!(
+                "{shown}: it is no folder; name one with -o, which is made where it is missing"
+            )));
+        }
         let known = Manifest::read(folder)?;
         match &known {
             Some(known) if known.sweep != manifest.sweep => {

@@ -200,6 +200,96 @@ fn files_of_a_sweep_are_known() {
 }
 
 #[test]
+fn what_a_sweep_says_wrong_is_named_in_its_own_words() {
+    let place = Place::new();
+    let trace = "[[workload]]\ntrace = \"t.pgt\"\n";
+    let good = format!("gpus = [\"v100\"]\n{trace}");
+    let axis = |text: &str| format!("{good}[[axis]]\n{text}\n");
+    let scheduler = axis("key = \"sm.scheduler\"\nvalues = [\"gto\", \"lrr\"]");
+    let synth = "gpus = [\"v100\"]\n[[workload]]\nname = \"w\"\nsynth = \"synth:emty\"\n";
+    for (text, words) in [
+        (
+            format!("{scheduler}[[objective]]\nminimize = \"sm.scheduler\"\n"),
+            "values that are no numbers",
+        ),
+        (
+            format!("{good}[[objective]]\nminimize = \"latency_ms\"\n"),
+            "only models have it",
+        ),
+        (
+            format!("constraints = [\"l1.mshrs\"]\n{good}"),
+            "nothing is compared",
+        ),
+        (format!("columns = [\"block\"]\n{good}"), "it is a list"),
+        (
+            format!("gpus = [\"v1000\"]\n{trace}"),
+            "s.toml: gpus: v1000: no such GPU",
+        ),
+        (
+            format!("gpus = [\"v100\", \"V100\"]\n{trace}"),
+            "v100 stands there twice",
+        ),
+        (synth.to_owned(), "s.toml: workload 1: "),
+        (
+            axis("key = \"l1.mshrs\"\nrange = { from = 1, to = 4, step = -1 }"),
+            "no whole number from 0 on",
+        ),
+    ] {
+        fs::write(place.path("s.toml"), &text).unwrap();
+        let refused = Study::open(&place.path("s.toml"), &Usual::default(), 1);
+        let error = refused.map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(words), "{text}: {error}");
+        assert!(!error.contains("--gpu"), "{error}");
+    }
+    let study = place.study();
+    let error = Store::open(&place.path("t.pgt"), &study.manifest);
+    let error = error.map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("it is no folder"), "{error}");
+}
+
+#[test]
+fn a_point_that_is_in_conflict_names_its_key_as_the_sweep_does() {
+    let place = Place::new();
+    let text = "gpus = [\"v100\"]\n[[workload]]\ntrace = \"t.pgt\"\n\
+                [[axis]]\nkey = \"l1.ways\"\nvalues = [7, 64]\n";
+    fs::write(place.path("s.toml"), text).unwrap();
+    let study = Study::open(&place.path("s.toml"), &Usual::default(), 1).unwrap();
+    let ended = place.run(&study, "out", "0/1");
+    assert_eq!(ended, [Status::Failed, Status::Complete]);
+    let table = fs::read_to_string(place.path("out/results.csv")).unwrap();
+    assert!(
+        table.contains("l1.ways = 7") && !table.contains("--set"),
+        "{table}"
+    );
+    // It follows from the keys, and is not tried again.
+    let whole = Shard { index: 0, count: 1 };
+    let foreseen = foresee(&study, Some(&place.path("out")), whole);
+    assert_eq!(foreseen.unwrap(), (2, 2));
+}
+
+#[test]
+fn a_model_that_does_not_fit_has_no_cycles() {
+    let place = Place::new();
+    let text = "gpus = [\"v100\"]\nfidelity = \"roofline\"\ncolumns = [\"model.flops\"]\n\
+                [[workload]]\nmodel = \"llama2-7b\"\nbatch_size = 512\nseq_len = 4096\n";
+    fs::write(place.path("s.toml"), text).unwrap();
+    let study = Study::open(&place.path("s.toml"), &Usual::default(), 1).unwrap();
+    assert_eq!(place.run(&study, "out", "0/1"), [Status::DoesNotFit]);
+    let mut reader = csv::Reader::from_path(place.path("out/results.csv")).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let row = reader.records().next().unwrap().unwrap();
+    for (name, cell) in header.iter().zip(&row) {
+        match name {
+            "cycles" | "time_us" | "warp_instructions" | "dram.reads" | "latency_ms" => {
+                assert_eq!(cell, "", "{name}");
+            }
+            "memory_bytes" | "model.flops" => assert_ne!(cell, "", "{name}"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
 fn results_are_the_same_however_the_path_is_written() {
     let place = Place::new();
     place.run(&place.study(), "relative", "0/1");
