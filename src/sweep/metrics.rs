@@ -6,7 +6,6 @@
 use crate::config::check::nearest;
 use crate::expression::evaluate;
 use crate::report::explain::{Entry, catalogue};
-use crate::stats::ChipCounters;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -71,7 +70,6 @@ enum Rule {
 
 /// Every number of a kernel.
 static OF_KERNELS: LazyLock<BTreeMap<String, Rule>> = LazyLock::new(|| {
-    let counters: Vec<String> = ChipCounters::schema().into_iter().map(|c| c.path).collect();
     let all = catalogue();
     let own = all.iter().filter(|entry| !entry.unit.is_empty());
     let own = own.filter_map(|entry| Some((entry, entry.path.strip_prefix("kernels[].")?)));
@@ -83,23 +81,22 @@ static OF_KERNELS: LazyLock<BTreeMap<String, Rule>> = LazyLock::new(|| {
     own.filter(|(_, name)| !LISTS.contains(name) && !is_group(name))
         .map(|(entry, name)| {
             let name = name.replace('"', "");
-            let rule = rule(&name, entry, &counters);
+            let rule = rule(&name, entry);
             (name, rule)
         })
         .collect()
 });
 
 /// How kernels have number `name`, which `entry` explains.
-fn rule(name: &str, entry: &Entry, counters: &[String]) -> Rule {
+fn rule(name: &str, entry: &Entry) -> Rule {
     let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
     let metric = name.starts_with("metrics.");
     let summed = match metric {
         true => ends(&[".sum", ".max", "cycles_active.avg"]),
+        // In a section everything is counted that is no share and has no formula.
         false => {
-            SUMS.contains(&name)
-                || counters.iter().any(|counter| counter == name)
-                || ends(&["_cycles.busy", "_cycles.idle"])
-                || name.starts_with("pipes.") && ends(&[".instructions"])
+            let counted = name.contains('.') && entry.formula.is_empty() && entry.unit != "%";
+            SUMS.contains(&name) || counted && !is_uncounted(name)
         }
     };
     match name {
@@ -109,6 +106,13 @@ fn rule(name: &str, entry: &Entry, counters: &[String]) -> Rule {
         _ if entry.formula.is_empty() => Rule::Mean("counted_cycles"),
         _ => Rule::Quotient(spelt_out(&entry.formula)),
     }
+}
+
+/// Whether `name` is of a part of a kernel that has no counters.
+fn is_uncounted(name: &str) -> bool {
+    ["occupancy.", "provenance."]
+        .iter()
+        .any(|part| name.starts_with(part))
 }
 
 /// `formula` with the signs that `explain` leaves away: `100 a / b` is `100 * a / b`.
@@ -330,6 +334,9 @@ mod tests {
             let of_pipe = name.starts_with("pipes.") && name.ends_with("utilisation_percent");
             assert!(one.is_some() || of_pipe, "{name} has no value");
             let both = number(&report, name);
+            let time = name == "time_us" || name.starts_with("metrics.");
+            let real = one.as_ref().is_some_and(Json::is_f64);
+            assert!(!real || time || *rule != Rule::Sum, "{name} is no count");
             let whole = one.is_some_and(|value| value.is_u64());
             assert!(
                 !whole || matches!(rule, Rule::Sum | Rule::Same),

@@ -206,6 +206,10 @@ impl Job<'_> {
             }
             stored.report = report.as_ref().ok();
         }
+        if stored.again && self.store.has(&point.key, &self.limits) {
+            // Another process has come to a result meanwhile, which is worth more.
+            return Ok(());
+        }
         self.store.write(&stored)?;
         self.store
             .note_time(&point.key, at, begun.elapsed().as_secs_f64())
