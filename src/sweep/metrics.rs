@@ -1,14 +1,9 @@
 //! Columns of the results: numbers of a report, of which a run of several kernels has one each.
-//!
-//! Over several kernels counters and times are added up, quotients of counters are formed again of the sums, other shares
-//! and rates are averaged over time, and properties stand where all kernels have the same one.
 
+use super::kernels::{LISTS, OF_KERNELS, at, over_kernels};
 use crate::config::check::nearest;
-use crate::expression::evaluate;
-use crate::report::explain::{Entry, catalogue};
+use crate::report::explain::catalogue;
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 /// Columns that every sweep has.
 pub const USUAL: &[&str] = &[
@@ -23,115 +18,6 @@ pub const USUAL: &[&str] = &[
 ];
 /// Columns of models.
 pub const OF_MODELS: &[&str] = &["latency_ms", "throughput", "memory_bytes"];
-/// What a kernel has as a list of three numbers.
-const LISTS: &[&str] = &["grid", "block", "cluster"];
-/// Numbers of a kernel that are neither counted nor shares of what is.
-const PROPERTIES: &[&str] = &[
-    "index",
-    "stream",
-    "registers",
-    "smem_bytes",
-    "start_cycle",
-    "occupancy.theoretical",
-    "occupancy.ctas_per_sm",
-    "occupancy.warps_per_cta",
-    "occupancy.carveout_bytes",
-    "dram.peak_gb_per_s",
-    "dram.queued_writes_at_start",
-    "dram.queued_writes_at_end",
-];
-/// Numbers of a kernel that add up, beside the counters of its sections.
-const SUMS: &[&str] = &[
-    "cycles",
-    "time_us",
-    "warp_instructions",
-    "thread_instructions",
-    "counted_cycles",
-    "total_slots",
-];
-/// Averages while an SM is active, and not over all of a kernel.
-const OF_ACTIVE_CYCLES: &[&str] = &[
-    "occupancy.achieved",
-    "metrics.sm__warps_active.avg.pct_of_peak_sustained_active",
-];
-
-/// How one number comes of those of several kernels.
-#[derive(Clone, Debug, PartialEq)]
-enum Rule {
-    /// Their sum.
-    Sum,
-    /// This of the sums of what it names; where it names something else, the mean over time.
-    Quotient(String),
-    /// The mean, weighted by this.
-    Mean(&'static str),
-    /// The value of all, or nothing where they differ.
-    Same,
-}
-
-/// Every number of a kernel.
-static OF_KERNELS: LazyLock<BTreeMap<String, Rule>> = LazyLock::new(|| {
-    let all = catalogue();
-    let own = all.iter().filter(|entry| !entry.unit.is_empty());
-    let own = own.filter_map(|entry| Some((entry, entry.path.strip_prefix("kernels[].")?)));
-    // A group of numbers is none; names of metrics begin like each other.
-    let is_group = |name: &str| {
-        let inner = format!("kernels[].{name}.");
-        !name.starts_with("metrics.") && all.iter().any(|entry| entry.path.starts_with(&inner))
-    };
-    own.filter(|(_, name)| !LISTS.contains(name) && !is_group(name))
-        .map(|(entry, name)| {
-            let name = name.replace('"', "");
-            let rule = rule(&name, entry);
-            (name, rule)
-        })
-        .collect()
-});
-
-/// How kernels have number `name`, which `entry` explains.
-fn rule(name: &str, entry: &Entry) -> Rule {
-    let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
-    let metric = name.starts_with("metrics.");
-    let summed = match metric {
-        true => ends(&[".sum", ".max", "cycles_active.avg"]),
-        // In a section everything is counted that is no share and has no formula.
-        false => {
-            let counted = name.contains('.') && entry.formula.is_empty() && entry.unit != "%";
-            SUMS.contains(&name) || counted && !is_uncounted(name)
-        }
-    };
-    match name {
-        _ if PROPERTIES.contains(&name) => Rule::Same,
-        _ if summed => Rule::Sum,
-        _ if OF_ACTIVE_CYCLES.contains(&name) => Rule::Mean("sm.active_cycles"),
-        _ if entry.formula.is_empty() => Rule::Mean("counted_cycles"),
-        _ => Rule::Quotient(spelt_out(&entry.formula)),
-    }
-}
-
-/// Whether `name` is of a part of a kernel that has no counters.
-fn is_uncounted(name: &str) -> bool {
-    ["occupancy.", "provenance."]
-        .iter()
-        .any(|part| name.starts_with(part))
-}
-
-/// `formula` with the signs that `explain` leaves away: `100 a / b` is `100 * a / b`.
-fn spelt_out(formula: &str) -> String {
-    let formula = formula.replace(" x ", " * ");
-    let mut out = String::new();
-    for word in formula.split_inclusive(' ') {
-        out.push_str(word);
-        let number = word.trim_matches(['(', ' ']);
-        if word.ends_with(' ') && number.parse::<f64>().is_ok() {
-            out.push_str("* ");
-        }
-    }
-    // A number before a sign was no factor.
-    ["* ", "/ ", "- ", "+ "]
-        .iter()
-        .fold(out, |out, sign| out.replace(&format!("* {sign}"), sign))
-}
-
 /// Whether every sweep has column `name`.
 pub fn is_usual(name: &str) -> bool {
     USUAL.contains(&name) || OF_MODELS.contains(&name)
@@ -184,17 +70,20 @@ pub fn number(report: &Json, name: &str) -> Option<Json> {
     let model = report.get("model");
     match (name, model) {
         ("time_us", Some(model)) => Some(Json::from(model["latency_ms"].as_f64()? * 1000.0)),
+        // The totals of a model have the instructions of each kind of kernel once.
+        ("warp_instructions", Some(_)) => over_kernels(report, name),
         ("cycles" | "time_us" | "warp_instructions", _) => report["totals"].get(name).cloned(),
         ("ipc", _) => {
-            let totals = &report["totals"];
-            let cycles = totals["cycles"].as_f64().filter(|cycles| *cycles > 0.0)?;
-            Some(Json::from(totals["warp_instructions"].as_f64()? / cycles))
+            let cycles = report["totals"]["cycles"].as_f64();
+            let cycles = cycles.filter(|cycles| *cycles > 0.0)?;
+            let instructions = number(report, "warp_instructions")?.as_f64()?;
+            Some(Json::from(instructions / cycles))
         }
         ("latency_ms" | "throughput", Some(model)) => found(model.get(name)?),
         ("memory_bytes", Some(model)) => found(&model["memory"]["total_bytes"]),
         ("latency_ms" | "throughput" | "memory_bytes", None) => None,
         _ if name.starts_with("totals.") || name.starts_with("model.") => found(at(report, name)?),
-        _ => over_kernels(report["kernels"].as_array()?, name),
+        _ => over_kernels(report, name),
     }
 }
 
@@ -202,68 +91,9 @@ fn found(value: &Json) -> Option<Json> {
     value.is_number().then(|| value.clone())
 }
 
-/// The value at the dotted `path`; names of metrics have dots of their own.
-fn at<'a>(value: &'a Json, path: &str) -> Option<&'a Json> {
-    match path.split_once('.') {
-        Some(("metrics", name)) => value.get("metrics")?.get(name),
-        Some((first, rest)) => at(value.get(first)?, rest),
-        None => value.get(path),
-    }
-}
-
-/// The number `name` of all `kernels`; nothing where none has it, or what all should share differs.
-fn over_kernels(kernels: &[Json], name: &str) -> Option<Json> {
-    let having: Vec<(&Json, &Json)> = kernels
-        .iter()
-        .filter_map(|kernel| Some((kernel, at(kernel, name).filter(|value| value.is_number())?)))
-        .collect();
-    let (_, first) = having.first()?;
-    if having.len() == 1 {
-        return Some((*first).clone());
-    }
-    let mean = |weight: &str| {
-        let (mut sum, mut all) = (0.0, 0.0);
-        for (kernel, value) in &having {
-            let weight = at(kernel, weight).or(kernel.get("cycles"));
-            let weight = weight.and_then(Json::as_f64).unwrap_or(0.0);
-            sum += value.as_f64().unwrap_or(0.0) * weight;
-            all += weight;
-        }
-        Json::from(if all > 0.0 { sum / all } else { 0.0 })
-    };
-    Some(match OF_KERNELS.get(name)? {
-        Rule::Sum => sum(having.iter().map(|(_, value)| *value)),
-        Rule::Same => {
-            let same = having.iter().all(|(_, value)| value == first);
-            return same.then(|| (*first).clone());
-        }
-        Rule::Mean(weight) => mean(weight),
-        Rule::Quotient(formula) => {
-            let lookup = |part: &str| {
-                matches!(OF_KERNELS.get(part)?, Rule::Sum).then_some(())?;
-                let parts: Option<Vec<&Json>> = having.iter().map(|(k, _)| at(k, part)).collect();
-                sum(parts?.into_iter()).as_f64()
-            };
-            match evaluate(formula, &lookup) {
-                // Nothing of nothing is nothing, as in the report of a kernel.
-                Ok(value) => Json::from(if value.is_finite() { value } else { 0.0 }),
-                Err(_) => mean("counted_cycles"),
-            }
-        }
-    })
-}
-
-/// The sum of `values`: whole where all of them are.
-fn sum<'a>(values: impl Iterator<Item = &'a Json> + Clone) -> Json {
-    let mut whole = values.clone().map(Json::as_u64);
-    match whole.try_fold(0u64, |sum, n| sum.checked_add(n?)) {
-        Some(sum) => Json::from(sum),
-        None => Json::from(values.filter_map(Json::as_f64).sum::<f64>()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::kernels::Rule;
     use super::*;
     use serde_json::json;
 
@@ -330,7 +160,7 @@ mod tests {
         let kernels = report["kernels"].as_array().unwrap();
         assert_eq!(kernels.len(), 2);
         for (name, rule) in OF_KERNELS.iter() {
-            let one = over_kernels(&kernels[..1], name);
+            let one = over_kernels(&json!({ "kernels": kernels[..1] }), name);
             let of_pipe = name.starts_with("pipes.") && name.ends_with("utilisation_percent");
             assert!(one.is_some() || of_pipe, "{name} has no value");
             let both = number(&report, name);

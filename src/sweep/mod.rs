@@ -7,6 +7,7 @@
 mod axis;
 mod design;
 mod file;
+mod kernels;
 pub mod manifest;
 mod merge;
 mod metrics;
