@@ -24,8 +24,9 @@ pub struct ProjectArgs {
 
 /// Whether two names are of one GPU.
 fn same(a: &str, b: &str) -> bool {
+    let is_file = a.ends_with(".toml") || b.ends_with(".toml");
     match (registry::lookup(a), registry::lookup(b)) {
-        (Some(a), Some(b)) => a == b,
+        (Some(a), Some(b)) if !is_file => a == b,
         _ => a == b,
     }
 }

@@ -321,7 +321,10 @@ fn gpus(file: &File) -> Result<Vec<Gpu>> {
             sets: Vec::new(),
         });
     }
-    let known = |name: &String| registry::lookup(name).map_or(name.clone(), str::to_owned);
+    let known = |name: &String| match name.ends_with(".toml") {
+        true => name.clone(),
+        false => registry::lookup(name).map_or(name.clone(), str::to_owned),
+    };
     let known: Vec<String> = file.written.gpus.iter().map(known).collect();
     names_differ(file, "gpus", known.iter())?;
     for (key, value) in file.sets() {
