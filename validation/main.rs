@@ -37,6 +37,7 @@ mod research;
 mod sampling;
 mod support;
 mod sweep;
+mod sweep_faults;
 mod traces;
 #[cfg(feature = "memory-research")]
 mod translation;

@@ -38,7 +38,7 @@ fn traces() -> String {
 }
 
 /// A folder with the sweep `text` in it.
-fn sweep(text: &str) -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn sweep(text: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("study.toml");
     fs::write(&file, text.replace("TRACES", &traces())).unwrap();
@@ -51,21 +51,21 @@ fn command(file: &Path, out: &Path, more: &[&str]) -> Command {
     command
 }
 
-fn run(file: &Path, out: &Path, more: &[&str]) -> Output {
+pub(crate) fn run(file: &Path, out: &Path, more: &[&str]) -> Output {
     command(file, out, more).output().unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn succeeds(output: Output) -> String {
+pub(crate) fn succeeds(output: Output) -> String {
     assert!(output.status.success(), "{}", stderr(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Every file of a sweep with its bytes, but for the times.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut all = BTreeMap::new();
     for place in [folder.to_path_buf(), folder.join("points")] {
         for entry in fs::read_dir(&place).unwrap() {

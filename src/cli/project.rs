@@ -3,6 +3,7 @@
 //! It is read from the current folder, or from where `--project` says. Options win over it.
 
 use super::load_model::FormatArg;
+use crate::config::check::nearest;
 use crate::config::registry;
 use crate::error::{Error, Result, input};
 use crate::output;
@@ -19,6 +20,15 @@ pub struct ProjectArgs {
     /// Model, GPUs and constraints of a project, where no option says them [default: phantom-gpu.toml, if it is there].
     #[arg(long, value_name = "FILE")]
     pub project: Option<PathBuf>,
+}
+
+/// Whether two names are of one GPU.
+fn same(a: &str, b: &str) -> bool {
+    let is_file = a.ends_with(".toml") || b.ends_with(".toml");
+    match (registry::lookup(a), registry::lookup(b)) {
+        (Some(a), Some(b)) if !is_file => a == b,
+        _ => a == b,
+    }
 }
 
 /// What a project says.
@@ -62,8 +72,7 @@ struct Constraints {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Gpus {
-    #[serde(default)]
-    candidates: Vec<String>,
+    candidates: Option<Vec<String>>,
     #[serde(default)]
     exclude: Vec<String>,
 }
@@ -150,6 +159,7 @@ impl Project {
                 ));
             }
         }
+        self.check_gpus()?;
         if self.gpus.is_some() && self.gpus().is_empty() {
             let what = "no candidate is left";
             return Err(self.fault("gpus", what, "name more candidates, or exclude fewer"));
@@ -157,8 +167,43 @@ impl Project {
         Ok(())
     }
 
+    /// Refuses candidates that are the same, none, and those that exclude nothing because no GPU has their name.
+    fn check_gpus(&self) -> Result<()> {
+        let Some(gpus) = &self.gpus else {
+            return Ok(());
+        };
+        let candidates = gpus.candidates.as_deref();
+        if candidates.is_some_and(<[String]>::is_empty) {
+            let what = "it is empty";
+            return Err(self.fault("gpus.candidates", what, "leave it away to have all GPUs"));
+        }
+        let candidates = candidates.unwrap_or_default();
+        for (at, gpu) in candidates.iter().enumerate() {
+            if let Some(other) = candidates[..at].iter().find(|other| same(gpu, other)) {
+                let what = format!("{other} and {gpu} are the same GPU");
+                return Err(self.fault("gpus.candidates", &what, "name each GPU once"));
+            }
+        }
+        for out in &gpus.exclude {
+            let known = registry::lookup(out).is_some();
+            if !known && !candidates.iter().any(|gpu| same(gpu, out)) {
+                let names = registry::names().into_iter();
+                let near = nearest(out, names.chain(candidates.iter().map(String::as_str)));
+                let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+                let what = format!("no GPU is called {out}{near}");
+                return Err(self.fault("gpus.exclude", &what, "correct it, or leave it away"));
+            }
+        }
+        Ok(())
+    }
+
     fn fault(&self, place: &str, what: &str, remedy: &str) -> Error {
         Error::input(self.file.display().to_string(), place, what, remedy)
+    }
+
+    /// Its file, where there is one.
+    pub fn file(&self) -> Option<&Path> {
+        Some(self.file.as_path()).filter(|file| !file.as_os_str().is_empty())
     }
 
     /// The model: a built-in name, or a file, which is relative to the project's.
@@ -191,13 +236,9 @@ impl Project {
         let Some(gpus) = &self.gpus else {
             return Vec::new();
         };
-        let same = |a: &str, b: &str| match (registry::lookup(a), registry::lookup(b)) {
-            (Some(a), Some(b)) => a == b,
-            _ => a == b,
-        };
-        let all = match gpus.candidates.is_empty() {
-            true => registry::names().into_iter().map(str::to_owned).collect(),
-            false => gpus.candidates.clone(),
+        let all = match &gpus.candidates {
+            None => registry::names().into_iter().map(str::to_owned).collect(),
+            Some(candidates) => candidates.clone(),
         };
         let left = all
             .into_iter()
@@ -246,5 +287,37 @@ impl Project {
             ));
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_that_are_none_or_the_same_are_named() {
+        let read = |gpus: &str| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), format!("[gpus]\n{gpus}\n")).unwrap();
+            Project::read(file.path())
+        };
+        let left = read("candidates = [\"v100\", \"a100-40\"]\nexclude = [\"A100-40\"]");
+        assert_eq!(left.unwrap().gpus(), ["v100"]);
+        assert!(read("exclude = [\"a100-40\"]").unwrap().gpus().len() > 5);
+        for (gpus, word) in [
+            ("exclude = [\"a100-44\"]", "did you mean a100-40"),
+            (
+                "candidates = [\"v100\", \"V100\"]",
+                "v100 and V100 are the same",
+            ),
+            ("candidates = []", "it is empty"),
+            (
+                "candidates = [\"v100\"]\nexclude = [\"v100\"]",
+                "no candidate is left",
+            ),
+        ] {
+            let error = read(gpus).unwrap_err().to_string();
+            assert!(error.contains(word), "{gpus}: {error}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::report;
 use crate::sampling::Settings;
 use crate::session::{Outcome, Session};
 use crate::simulation::Options;
-use crate::trace::Workload;
+use crate::trace::{self, Workload};
 use regex::Regex;
 use std::path::{Path, PathBuf};
 
@@ -111,9 +111,17 @@ fn outputs(args: &Args) -> Result<output::Tables> {
     args.checkpoint
         .check(args.fidelity, args.address_trace.is_some())?;
     let tables = output::check_all(&asked)?;
+    let files: Vec<PathBuf> = args
+        .inputs
+        .iter()
+        .flat_map(|i| trace::open::files(i))
+        .collect();
     output::spare(
         &asked.map(|(option, file)| (option, file.as_deref())),
-        args.inputs.iter().chain(&args.machine.gpu).map(Path::new),
+        files
+            .iter()
+            .map(PathBuf::as_path)
+            .chain(args.machine.gpu.iter().map(Path::new)),
     )?;
     Ok(tables)
 }

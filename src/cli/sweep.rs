@@ -6,11 +6,14 @@ use crate::error::{Error, Result};
 use crate::output;
 use crate::report::table::table;
 use crate::sampling::Memo;
+use crate::sweep::point::Status;
+use crate::sweep::store::Store;
 use crate::sweep::summary::{Best, Summary};
+use crate::sweep::table::FILE as RESULTS;
 use crate::sweep::{
-    Cluster, Manners, Outcome, Shard, Study, Usual, foresee, merge, page, run as run_sweep, script,
+    Cluster, Manners, Outcome, Shard, Study, Usual, foresee, merge, run as run_sweep, script,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 /// Points of a Pareto front that are printed.
@@ -88,6 +91,12 @@ pub struct MergeArgs {
     /// Folder of all results [default: the first].
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
+    /// Write charts and tables to a file, or to standard output with - (the table then goes to standard error).
+    #[arg(long, value_name = "FILE|-")]
+    pub html: Option<PathBuf>,
+    /// Exit with 0 also when points have no result yet.
+    #[arg(long)]
+    pub partial: bool,
 }
 
 /// Scripts that can be printed.
@@ -103,9 +112,7 @@ pub enum Emit {
 /// Everything that is wrong with the sweep and its folder; a sweep that was ended early; one of which every point failed.
 pub fn run(args: &Args) -> Result<()> {
     if let Some(SubCommand::Merge(merged)) = &args.command {
-        let out = merged.output.as_ref().unwrap_or(&merged.folders[0]);
-        let outcome = merge(&merged.folders, out)?;
-        return output::print_text(&text(&outcome, out));
+        return merge_folders(merged);
     }
     let file = args
         .file
@@ -129,14 +136,10 @@ pub fn run(args: &Args) -> Result<()> {
         .as_ref()
         .ok_or_else(|| Error::Usage("name a folder with -o".into()))?;
     if args.emit == Some(Emit::Slurm) {
-        let cluster = Cluster {
-            shards: usize::from(args.shards),
-            jobs: args.jobs.map_or(1, usize::from),
-        };
-        return output::print_text(&script(&study, folder, cluster)?);
+        return emit(args, &study, project.file(), folder);
     }
     let tables = output::check_all(&[("--html", &args.html)])?;
-    output::spare(&[("--html", args.html.as_deref())], [file.as_path()])?;
+    spare(args, &study, project.file(), folder)?;
     let memo = Memo::new(args.cache.as_deref())?;
     let manners = Manners {
         jobs,
@@ -145,12 +148,11 @@ pub fn run(args: &Args) -> Result<()> {
         memory_limit: args.memory_limit,
         memo: &memo,
         stop,
+        html: args.html.as_deref(),
     };
     let outcome = run_sweep(&study, folder, &manners)?;
-    if let Some(file) = &args.html {
-        page(&study.manifest, &outcome).write(file)?;
-    }
     tables.print(&text(&outcome, folder))?;
+    note_failed(&outcome, folder);
     let summary = &outcome.summary;
     if stop.load(Ordering::SeqCst) && summary.missing > 0 {
         return Err(Error::Run(format!(
@@ -161,6 +163,100 @@ pub fn run(args: &Args) -> Result<()> {
         )));
     }
     all_failed(&outcome)
+}
+
+/// Prints the script. What a task would not find where it runs has its absolute path.
+fn emit(args: &Args, study: &Study, project: Option<&Path>, folder: &Path) -> Result<()> {
+    let html = args.html.as_deref();
+    if html.is_some_and(output::is_standard) {
+        let what =
+            "--html -: standard output has the script; name a file for the page of the tasks";
+        return Err(Error::Usage(what.into()));
+    }
+    spare(args, study, project, folder)?;
+    let files = [
+        ("--project", project),
+        ("--cache", args.cache.as_deref()),
+        ("--html", html),
+    ];
+    let cluster = Cluster {
+        shards: usize::from(args.shards),
+        jobs: args.jobs.map_or(1, usize::from),
+        memory_limit: args.memory_limit,
+        files: &files,
+    };
+    output::print_text(&script(study, folder, cluster)?)
+}
+
+/// Refuses a page that would take the place of an input or of a result.
+fn spare(args: &Args, study: &Study, project: Option<&Path>, folder: &Path) -> Result<()> {
+    let inputs = study.inputs();
+    let inputs = inputs.iter().map(PathBuf::as_path).chain(project);
+    output::spare(&[("--html", args.html.as_deref())], inputs)?;
+    owned(args.html.as_deref(), &[folder])
+}
+
+/// Refuses a page that would take the place of a result in one of `folders`.
+fn owned(html: Option<&Path>, folders: &[&Path]) -> Result<()> {
+    let Some(html) = html.filter(|html| !output::is_standard(html)) else {
+        return Ok(());
+    };
+    match folders.iter().any(|folder| Store::owns(folder, html)) {
+        true => Err(Error::Usage(format!(
+            "--html {}: this is a file of the sweep, which it would replace; name another file",
+            html.display()
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Merges folders; what is not there is a fault, so that a script does not go on with a part of a sweep.
+fn merge_folders(args: &MergeArgs) -> Result<()> {
+    let out = args.output.as_ref().unwrap_or(&args.folders[0]);
+    let tables = output::check_all(&[("--html", &args.html)])?;
+    let folders: Vec<&Path> = args
+        .folders
+        .iter()
+        .chain([out])
+        .map(PathBuf::as_path)
+        .collect();
+    owned(args.html.as_deref(), &folders)?;
+    let outcome = merge(&args.folders, out, args.html.as_deref())?;
+    tables.print(&text(&outcome, out))?;
+    note_failed(&outcome, out);
+    match outcome.summary.missing {
+        0 => Ok(()),
+        _ if args.partial => Ok(()),
+        missing => Err(Error::Run(format!(
+            "{missing} of {} points have no result; {} has what there is: run the sweep with -o {} to make the others, \
+             merge the folders that have them, or accept this with --partial",
+            outcome.summary.points,
+            out.display(),
+            out.display()
+        ))),
+    }
+}
+
+/// Says that points failed, which does not end a sweep.
+fn note_failed(outcome: &Outcome, folder: &Path) {
+    let rows = &outcome.table.rows;
+    let failed = rows.iter().filter(|row| row.status == Status::Failed);
+    let (mut all, mut again) = (0, 0);
+    for row in failed {
+        all += 1;
+        again += usize::from(row.again);
+    }
+    if all > 0 {
+        let more = match again {
+            0 => String::new(),
+            n => format!("; the next run tries {n} of them again"),
+        };
+        output::note(format_args!(
+            "note: {all} of {} points failed: see column error of {}{more}",
+            outcome.summary.points,
+            folder.join(RESULTS).display()
+        ));
+    }
 }
 
 /// Refuses a sweep of which no point came to an end.
@@ -204,23 +300,24 @@ fn dry_run(args: &Args, study: &Study, shard: Shard) -> Result<()> {
 }
 
 /// What is in `folder`, for people.
-fn text(outcome: &Outcome, folder: &std::path::Path) -> String {
+fn text(outcome: &Outcome, folder: &Path) -> String {
     let summary = &outcome.summary;
     let counts: Vec<String> = summary
         .status
         .iter()
         .map(|(status, n)| format!("{n} {}", status.replace('_', " ")))
         .collect();
+    let missing = match summary.missing {
+        0 => None,
+        n => Some(format!("{n} without a result yet")),
+    };
+    let counts: Vec<String> = counts.into_iter().chain(missing).collect();
     let mut text = format!(
-        "{}: {} points: {}",
+        "{}: {} points: {}\n",
         summary.name,
         summary.points,
         counts.join(", ")
     );
-    if summary.missing > 0 {
-        text.push_str(&format!(", {} without a result yet", summary.missing));
-    }
-    text.push('\n');
     for workload in &summary.workloads {
         text.push_str(&format!("\n{}\n", workload.workload));
         if let Some(best) = &workload.best {
@@ -260,10 +357,7 @@ fn text(outcome: &Outcome, folder: &std::path::Path) -> String {
             overall.geometric_mean
         ));
     }
-    text.push_str(&format!(
-        "\nresults: {}\n",
-        folder.join("results.csv").display()
-    ));
+    text.push_str(&format!("\nresults: {}\n", folder.join(RESULTS).display()));
     text
 }
 

@@ -45,6 +45,20 @@ pub enum Values {
     },
 }
 
+impl Axis {
+    /// Whether all values of its key `key` are numbers as the results show them.
+    pub fn is_number(&self, key: &str) -> bool {
+        let at = self.keys.iter().position(|own| own == key);
+        match &self.values {
+            Values::List(rows) => at.is_some_and(|at| {
+                rows.iter()
+                    .all(|row| row[at].shown.parse::<f64>().is_ok_and(f64::is_finite))
+            }),
+            Values::Between { .. } => at.is_some(),
+        }
+    }
+}
+
 impl Setting {
     /// `value` of `key` on the machine of `layers`.
     ///
@@ -176,7 +190,7 @@ impl Reader<'_> {
         };
         let whole = number.filter(|n| *n >= 0.0 && n.fract() == 0.0 && *n < 9e15);
         whole.map(|n| n as u64).ok_or_else(|| {
-            let what = format!("{what} = {value} is no whole number");
+            let what = format!("{what} = {value} is no whole number from 0 on");
             self.fault(
                 what,
                 "ranges are of numbers; give other keys values = [...]",

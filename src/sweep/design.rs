@@ -2,13 +2,19 @@
 
 use super::axis::{Axis, POINTS_MAX, Setting, Values, between};
 use super::file::{File, Method, Sample};
-use crate::error::{Error, Result};
-use crate::expression::evaluate;
+use crate::error::{Error, Result, input};
+use crate::expression;
+use crate::output;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
+
+/// Draws for each point that is asked for, before it is believed that there are not so many.
+const DRAWS: usize = 64;
+/// Draws that are made in any case.
+const DRAWS_LEAST: usize = 100_000;
 
 /// Points of the axes: for each axis the number of its value.
 #[derive(Clone, Debug)]
@@ -37,12 +43,26 @@ fn drawn_at(from: u64, to: u64, place: f64, log: bool) -> u64 {
     }
 }
 
+/// A place (0 to 1) on an axis for each of `points`.
+fn column(method: Method, points: usize, random: &mut Pcg64Mcg) -> Vec<f64> {
+    let mut strata: Vec<usize> = (0..points).collect();
+    if method == Method::LatinHypercube {
+        strata.shuffle(random);
+    }
+    let place = |stratum| match method {
+        Method::Random => random.random::<f64>(),
+        Method::LatinHypercube => (stratum as f64 + random.random::<f64>()) / points as f64,
+    };
+    strata.into_iter().map(place).collect()
+}
+
 impl Design {
-    /// The points of `axes`; `times` is how often each is run (workloads times GPUs).
+    /// The points of `axes`; `times` is how often each is run (workloads times GPUs). Points that are drawn keep the
+    /// constraints on all machines of `echoes`.
     ///
     /// # Errors
-    /// More points than a sweep may have.
-    pub fn of(file: &File, axes: Vec<Axis>, times: u64) -> Result<Self> {
+    /// More points than a sweep may have; constraints that are no comparisons.
+    pub fn of(file: &File, axes: Vec<Axis>, times: u64, echoes: &[&Json]) -> Result<Self> {
         let (count, what) = match &file.written.sample {
             Some(sample) => (Some(u128::from(sample.points)), "sample"),
             None => (grid_points(&axes), "axis"),
@@ -72,7 +92,7 @@ impl Design {
         }
         match &file.written.sample {
             None => design.grid(),
-            Some(sample) => design.draw(&axes, sample),
+            Some(sample) => design.draw(file, &axes, sample, echoes)?,
         }
         Ok(design)
     }
@@ -91,45 +111,83 @@ impl Design {
         }
     }
 
-    fn draw(&mut self, axes: &[Axis], sample: &Sample) {
+    /// Draws until there are as many points as `sample` says, all different and with the constraints kept, or until it
+    /// has to be believed that there are not so many.
+    fn draw(
+        &mut self,
+        file: &File,
+        axes: &[Axis],
+        sample: &Sample,
+        echoes: &[&Json],
+    ) -> Result<()> {
         let mut random = Pcg64Mcg::seed_from_u64(sample.seed);
         let points = sample.points as usize;
-        let columns: Vec<Vec<f64>> = axes
-            .iter()
-            .map(|_| {
-                let mut strata: Vec<usize> = (0..points).collect();
-                if sample.method == Method::LatinHypercube {
-                    strata.shuffle(&mut random);
-                }
-                let place = |stratum| match sample.method {
-                    Method::Random => random.random::<f64>(),
-                    Method::LatinHypercube => {
-                        (stratum as f64 + random.random::<f64>()) / points as f64
-                    }
-                };
-                strata.into_iter().map(place).collect()
-            })
-            .collect();
+        let all = grid_points(axes);
+        let most = DRAWS_LEAST.max(points.saturating_mul(DRAWS));
+        let (mut draws, mut refused) = (0, 0);
         let mut drawn: Vec<BTreeMap<u64, u32>> = vec![BTreeMap::new(); axes.len()];
-        for point in 0..points {
-            let places = columns.iter().map(|column| column[point]);
-            let row = axes.iter().zip(places).enumerate();
-            let row = row.map(|(at, (axis, place))| match &axis.values {
-                Values::List(values) => {
-                    ((place * values.len() as f64) as usize).min(values.len() - 1) as u32
-                }
-                Values::Between { from, to, log } => {
-                    let number = drawn_at(*from, *to, place, *log);
-                    *drawn[at].entry(number).or_insert_with(|| {
-                        self.values[at].push(vec![Setting::whole(number)]);
-                        self.values[at].len() as u32 - 1
-                    })
-                }
-            });
-            self.rows.push(row.collect());
-        }
         let mut seen = std::collections::BTreeSet::new();
-        self.rows.retain(|row| seen.insert(row.clone()));
+        while self.rows.len() < points && draws < most && all != Some(seen.len() as u128) {
+            // The first points are those of the method; few that are missing are drawn with some to spare.
+            let count = (points - self.rows.len()).max(if draws == 0 { 1 } else { DRAWS });
+            let columns: Vec<Vec<f64>> = (0..axes.len())
+                .map(|_| column(sample.method, count, &mut random))
+                .collect();
+            draws += count;
+            for point in 0..count {
+                let places = columns.iter().map(|column| column[point]);
+                let row = self.place(axes, places, &mut drawn);
+                if self.rows.len() == points || !seen.insert(row.clone()) {
+                    continue;
+                }
+                match self.holds_everywhere(file, &row, echoes)? {
+                    true => self.rows.push(row),
+                    false => refused += 1,
+                }
+            }
+        }
+        if self.rows.len() < points {
+            output::note(format_args!(
+                "note: {}: sample: {} points instead of {points}: in {draws} draws there were {} different ones, of which \
+                 the constraints refuse {refused}",
+                file.path.display(),
+                self.rows.len(),
+                seen.len()
+            ));
+        }
+        Ok(())
+    }
+
+    /// The row at `places` (0 to 1) of the axes; `drawn` has the numbers of ranges that were drawn before.
+    fn place(
+        &mut self,
+        axes: &[Axis],
+        places: impl Iterator<Item = f64>,
+        drawn: &mut [BTreeMap<u64, u32>],
+    ) -> Vec<u32> {
+        let row = axes.iter().zip(places).enumerate();
+        let row = row.map(|(at, (axis, place))| match &axis.values {
+            Values::List(values) => {
+                ((place * values.len() as f64) as usize).min(values.len() - 1) as u32
+            }
+            Values::Between { from, to, log } => {
+                let number = drawn_at(*from, *to, place, *log);
+                *drawn[at].entry(number).or_insert_with(|| {
+                    self.values[at].push(vec![Setting::whole(number)]);
+                    self.values[at].len() as u32 - 1
+                })
+            }
+        });
+        row.collect()
+    }
+
+    fn holds_everywhere(&self, file: &File, row: &[u32], echoes: &[&Json]) -> Result<bool> {
+        for echo in echoes {
+            if !self.holds(file, &file.written.constraints, echo, row)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Settings of `row`, one for each key.
@@ -147,35 +205,40 @@ impl Design {
     pub fn kept(&self, file: &File, constraints: &[String], echo: &Json) -> Result<Vec<usize>> {
         let mut kept = Vec::new();
         for (at, row) in self.rows.iter().enumerate() {
-            let lookup = |name: &str| {
-                let own = self.settings(row).find(|(key, _)| *key == name);
-                match own {
-                    Some((_, setting)) => setting.number,
-                    None => echo
-                        .pointer(&format!("/{}", name.replace('.', "/")))?
-                        .as_f64(),
-                }
-            };
-            let mut holds = true;
-            for constraint in constraints {
-                let value = evaluate(constraint, &lookup).map_err(|e| {
-                    let what = match e {
-                        Error::Input { place, what, .. } => format!("{what} at {place}"),
-                        other => other.to_string(),
-                    };
-                    file.fault(
-                        format!("constraint {constraint:?}"),
-                        what,
-                        "compare numbers and keys that are numbers, e.g. \"l1.ways * 4 <= l1.mshrs\"",
-                    )
-                })?;
-                holds &= value != 0.0;
-            }
-            if holds {
+            if self.holds(file, constraints, echo, row)? {
                 kept.push(at);
             }
         }
         Ok(kept)
+    }
+
+    /// Whether all of `constraints` hold for `row`; all are looked at.
+    fn holds(&self, file: &File, constraints: &[String], echo: &Json, row: &[u32]) -> Result<bool> {
+        let lookup = |name: &str| {
+            let own = self.settings(row).find(|(key, _)| *key == name);
+            match own {
+                Some((_, setting)) => setting.number,
+                None => echo
+                    .pointer(&format!("/{}", name.replace('.', "/")))?
+                    .as_f64(),
+            }
+        };
+        let mut holds = true;
+        for constraint in constraints {
+            holds &= expression::holds(constraint, &lookup).map_err(|e| {
+                let what = match e {
+                    Error::Input { place, what, .. } => format!("{what} at {place}"),
+                    other => other.to_string(),
+                };
+                let shown = input::shorten(constraint.as_bytes());
+                file.fault(
+                    format!("constraint {shown:?}"),
+                    what,
+                    "compare numbers and keys that are numbers, e.g. \"l1.ways * 4 <= l1.mshrs\"",
+                )
+            })?;
+        }
+        Ok(holds)
     }
 }
 
@@ -197,7 +260,8 @@ mod tests {
         let axes = (0..file.written.axis.len())
             .map(|at| axis::read(&file, at, &layers, drawn))
             .collect::<Result<_>>()?;
-        Design::of(&file, axes, 1)
+        let echo = layers.with(&[])?.echo;
+        Design::of(&file, axes, 1, &[&echo])
     }
 
     const TWO: &str = "[[axis]]\nkey = \"l1.mshrs\"\nrange = { from = 1, to = 100 }\n\
@@ -242,6 +306,26 @@ mod tests {
         assert_eq!(drawn.rows, again.rows, "the seed decides");
         let other = sample.replace("seed = 3", "seed = 4");
         assert_ne!(drawn.rows, design(&format!("{TWO}\n{other}")).unwrap().rows);
+    }
+
+    #[test]
+    fn points_that_constraints_take_away_are_drawn_again() {
+        for method in ["random", "latin-hypercube"] {
+            let text = format!(
+                "constraints = [\"l1.mshrs < 6\"]\n{TWO}\n[sample]\nmethod = \"{method}\"\n"
+            );
+            let drawn = |points: usize| design(&format!("{text}points = {points}\n")).unwrap();
+            // 5 numbers of MSHRs and 2 schedulers: 10 points, all of which are found, and no more.
+            for (asked, made) in [(7, 7), (10, 10), (20, 10)] {
+                let drawn = drawn(asked);
+                assert_eq!(drawn.rows.len(), made, "{method}");
+                for row in &drawn.rows {
+                    let mshrs = drawn.settings(row).next().unwrap().1.number.unwrap();
+                    assert!(mshrs < 6.0, "{method}: {mshrs}");
+                }
+            }
+            assert_eq!(drawn(7).rows, drawn(7).rows, "the seed decides");
+        }
     }
 
     #[test]

@@ -276,6 +276,17 @@ impl File {
         Error::input(self.path.display().to_string(), place, what, remedy)
     }
 
+    /// `error` with the place here that it is about, where it is one of a command that nobody has written.
+    pub fn within(&self, place: &str, error: Error) -> Error {
+        match error {
+            Error::Usage(what) => {
+                let what = what.strip_prefix("--gpu ").unwrap_or(&what);
+                Error::Usage(format!("{}: {place}: {what}", self.path.display()))
+            }
+            other => other,
+        }
+    }
+
     /// The file that `name` means, which is relative to this one.
     pub fn beside(&self, name: &str) -> String {
         let folder = self.path.parent().unwrap_or(Path::new(""));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Version of the files of a folder.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 /// The file of the manifest.
 pub const FILE: &str = "manifest.json";
 
@@ -170,14 +170,24 @@ impl Manifest {
             let remedy = "name another folder, or remove this one";
             Error::input(path.display().to_string(), place, what, remedy)
         };
-        let manifest: Manifest = serde_json::from_str(&text)
-            .map_err(|e| fault(format!("line {}", e.line()), e.to_string()))?;
-        match manifest.schema_version == SCHEMA_VERSION && manifest.sweep == manifest.identity() {
+        /// What every version has.
+        #[derive(Deserialize)]
+        struct Version {
+            schema_version: u32,
+        }
+        let broken = |e: serde_json::Error| fault(format!("line {}", e.line()), e.to_string());
+        let version: Version = serde_json::from_str(&text).map_err(broken)?;
+        if version.schema_version != SCHEMA_VERSION {
+            let what = format!(
+                "the folder is of version {}, this program reads and writes version {SCHEMA_VERSION}",
+                version.schema_version
+            );
+            return Err(fault("schema_version".into(), what));
+        }
+        let manifest: Manifest = serde_json::from_str(&text).map_err(broken)?;
+        match manifest.sweep == manifest.identity() {
             true => Ok(Some(manifest)),
-            false => Err(fault(
-                "whole file".into(),
-                "it is damaged, or of another version".into(),
-            )),
+            false => Err(fault("whole file".into(), "it is damaged".into())),
         }
     }
 

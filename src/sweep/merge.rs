@@ -4,13 +4,14 @@ use super::manifest::Manifest;
 use super::store::Store;
 use super::{Outcome, finish};
 use crate::error::{Error, Result};
+use crate::output;
 use std::path::{Path, PathBuf};
 
-/// Merges `folders` into `out`, which may be one of them.
+/// Merges `folders` into `out`, which may be one of them; the page of all goes to `html`.
 ///
 /// # Errors
 /// A folder without a sweep, folders of different sweeps, results that differ, files that cannot be written.
-pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Outcome> {
+pub fn merge(folders: &[PathBuf], out: &Path, html: Option<&Path>) -> Result<Outcome> {
     let mut first: Option<(Manifest, &Path)> = None;
     for folder in folders {
         let Some(manifest) = Manifest::read(folder)? else {
@@ -46,23 +47,37 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Outcome> {
             continue;
         }
         let from = Store::at(folder);
+        note_damaged(&manifest, &from);
         for at in manifest.owners() {
             copy(&manifest.points[at].key, &from, &into)?;
         }
+        into.add_times(&from)?;
     }
-    finish(&manifest, &into)
+    note_damaged(&manifest, &into);
+    finish(&manifest, &into, html)
 }
 
-/// Copies the result of `key`. Limits of time and memory depend on the host, so a result that they have ended gives way
-/// to one that has come to its end.
+/// Names the results in `store` that are not what was stored there, so that they are not taken.
+fn note_damaged(manifest: &Manifest, store: &Store) {
+    let keys = manifest.owners().into_iter();
+    if let Some(damaged) = store.damaged(keys.map(|at| manifest.points[at].key.as_str())) {
+        output::note(format_args!(
+            "note: {}: {damaged}; not taken",
+            store.folder().display()
+        ));
+    }
+}
+
+/// Copies the result of `key`. Limits of time and memory depend on the host, and a file that could not be read may be
+/// whole elsewhere: such a result gives way to one that follows from the key.
 fn copy(key: &str, from: &Store, into: &Store) -> Result<()> {
     let Some(bytes) = from.bytes(key) else {
         return Ok(());
     };
     match into.bytes(key) {
         Some(known) if known == bytes => Ok(()),
-        Some(_) if into.was_limited(key) => into.write_bytes(key, &bytes),
-        Some(_) if from.was_limited(key) => Ok(()),
+        Some(_) if from.is_provisional(key) => Ok(()),
+        Some(_) if into.is_provisional(key) => into.write_bytes(key, &bytes),
         Some(_) => Err(Error::input(
             from.folder().display().to_string(),
             format!("points/{key}.json"),

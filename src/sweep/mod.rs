@@ -7,35 +7,40 @@
 mod axis;
 mod design;
 mod file;
+mod kernels;
 pub mod manifest;
 mod merge;
 mod metrics;
 mod page;
 mod plan;
+pub mod point;
 pub mod results;
 mod run;
 mod slurm;
 pub mod store;
 pub mod summary;
 pub mod table;
+#[cfg(test)]
+mod tests;
 mod workload;
 
 pub use file::Usual;
 pub use merge::merge;
-pub use page::page;
 pub use plan::Study;
 pub use slurm::{Cluster, script};
 
 use crate::error::{Error, Result};
 use crate::memory_limit;
+use crate::output;
 use crate::progress::{self, Progress};
 use crate::sampling::Memo;
 use manifest::Manifest;
+use point::Limits;
 use rayon::prelude::*;
 use run::Job;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use store::{Limits, Store};
+use store::Store;
 use summary::Summary;
 use table::Table;
 use workload::Manner;
@@ -80,6 +85,8 @@ pub struct Manners<'a> {
     pub memo: &'a Memo,
     /// Set from outside to end with what is done.
     pub stop: &'a AtomicBool,
+    /// Where the page goes.
+    pub html: Option<&'a Path>,
 }
 
 /// What is in the folder of a sweep.
@@ -143,6 +150,7 @@ pub fn run(study: &Study, folder: &Path, manners: &Manners<'_>) -> Result<Outcom
         .into_par_iter()
         .filter(|at| !store.has(&study.manifest.points[*at].key, &limits))
         .collect();
+    note_damaged(study, &store, &todo);
     if store.is_shared() && !todo.is_empty() {
         // Whoever began before takes the same points in the same order: begin elsewhere, and meet in the end.
         let place = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
@@ -166,8 +174,21 @@ pub fn run(study: &Study, folder: &Path, manners: &Manners<'_>) -> Result<Outcom
     };
     let progress = Progress::of(todo.len() as u64);
     let done = progress::watch(&progress, "points", || job.run(&todo, &progress));
-    done.and_then(|()| finish(&study.manifest, &store))
+    done.and_then(|()| finish(&study.manifest, &store, manners.html))
         .map_err(unwritten)
+}
+
+/// Says which points of `todo` have a file that is not what was stored: they are run again.
+fn note_damaged(study: &Study, store: &Store, todo: &[usize]) {
+    let keys = todo
+        .iter()
+        .map(|at| study.manifest.points[*at].key.as_str());
+    if let Some(damaged) = store.damaged(keys) {
+        output::note(format_args!(
+            "note: {}: {damaged}; made again",
+            store.folder().display()
+        ));
+    }
 }
 
 /// Says of a file that could not be written that the others are.
@@ -183,14 +204,19 @@ fn unwritten(error: Error) -> Error {
     }
 }
 
-/// Makes the tables of all results that are stored.
-fn finish(manifest: &Manifest, store: &Store) -> Result<Outcome> {
+/// Makes the tables of all results that are stored, and their page where `html` says. Of several processes that end at
+/// once the last one has all.
+fn finish(manifest: &Manifest, store: &Store, html: Option<&Path>) -> Result<Outcome> {
     store.alone(|| {
         let table = Table::of(manifest, store);
         let summary = Summary::of(manifest, &table);
         table.write(manifest, store)?;
         summary.write(store)?;
         results::keep(manifest, &table, store)?;
-        Ok(Outcome { summary, table })
+        let outcome = Outcome { summary, table };
+        if let Some(file) = html {
+            page::page(manifest, &outcome).write(file)?;
+        }
+        Ok(outcome)
     })
 }

@@ -1,18 +1,19 @@
 //! From a sweep's file to its points: everything is loaded, checked and hashed before the first point runs.
 
-use super::axis::{self, Setting};
+use super::axis::{self, Axis, Setting};
 use super::design::Design;
 use super::file::{File, Usual};
 use super::manifest::{Goal, Manifest, Named, Objective, Point, SCHEMA_VERSION};
 use super::metrics;
 use super::workload::{self, Workload};
-use crate::config::{Layers, Resolved};
+use crate::config::{Layers, Resolved, registry};
 use crate::error::{Error, Result};
 use crate::hash::ContentHash;
 use crate::memory_limit;
 use crate::session::{MODEL_VERSION, Session};
+use crate::trace;
 use rayon::prelude::*;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A sweep that is ready to run.
 pub struct Study {
@@ -58,13 +59,17 @@ impl Study {
         let mut workloads = Vec::new();
         for at in 0..file.written.workload.len() {
             let session = Session::of(bases[0].clone());
-            workloads.push(workload::open(&file, at, &session, threads)?);
+            let opened = workload::open(&file, at, &session, threads);
+            let place = format!("workload {}", at + 1);
+            workloads.push(opened.map_err(|e| file.within(&place, e))?);
         }
         names_differ(&file, "workload", workloads.iter().map(|w| &w.name))?;
-        let columns = columns(&file)?;
-        let objectives = objectives(&file, &keys, &columns, &workloads)?;
+        let models = workloads.iter().any(|workload| workload.is_model);
+        let columns = columns(&file, models)?;
+        let objectives = objectives(&file, &axes, &columns, &workloads)?;
         let times = (workloads.len() * gpus.len()) as u64;
-        let design = Design::of(&file, axes, times)?;
+        let echoes: Vec<&serde_json::Value> = bases.iter().map(|base| &base.echo).collect();
+        let design = Design::of(&file, axes, times, &echoes)?;
         let named = |name: &str, hash: &str, model| Named {
             name: name.to_owned(),
             hash: hash.to_owned(),
@@ -179,7 +184,22 @@ impl Study {
     }
 
     fn resolve_row(&self, gpu: usize, row: usize) -> Result<Resolved> {
-        self.gpus[gpu].layers.with(&self.sets(gpu, row))
+        let made = self.gpus[gpu].layers.with(&self.sets(gpu, row));
+        made.map_err(|error| match error {
+            // Nobody has written --set: the keys are of axes and of [set].
+            Error::Config { file, faults } => Error::Config {
+                file,
+                faults: faults
+                    .into_iter()
+                    .map(|fault| {
+                        fault
+                            .strip_prefix("--set: ")
+                            .map_or(fault.clone(), str::to_owned)
+                    })
+                    .collect(),
+            },
+            other => other,
+        })
     }
 
     /// The machine of a point.
@@ -202,6 +222,21 @@ impl Study {
             )
         });
         bytes.max().unwrap_or(0)
+    }
+
+    /// Every file that the sweep is made of, its own one first.
+    pub fn inputs(&self) -> Vec<PathBuf> {
+        let gpus = self.gpus.iter().map(|gpu| PathBuf::from(&gpu.opened));
+        let mut all: Vec<PathBuf> = [self.file.path.clone()].into_iter().chain(gpus).collect();
+        for written in &self.file.written.workload {
+            if let Some(trace) = &written.trace {
+                all.extend(trace::open::files(&self.file.beside(trace)));
+            }
+            let others = [&written.ptx, &written.launch, &written.model];
+            let others = others.into_iter().flatten();
+            all.extend(others.map(|name| PathBuf::from(self.file.beside(name))));
+        }
+        all
     }
 
     /// `text` with the names that the sweep has, in place of the paths that were opened for point number `at`.
@@ -280,13 +315,18 @@ fn gpus(file: &File) -> Result<Vec<Gpu>> {
             false => name.clone(),
         };
         gpus.push(Gpu {
-            layers: Layers::of(&opened)?,
+            layers: Layers::of(&opened).map_err(|e| file.within("gpus", e))?,
             name: name.clone(),
             opened,
             sets: Vec::new(),
         });
     }
-    names_differ(file, "gpus", gpus.iter().map(|gpu| &gpu.name))?;
+    let known = |name: &String| match name.ends_with(".toml") {
+        true => name.clone(),
+        false => registry::lookup(name).map_or(name.clone(), str::to_owned),
+    };
+    let known: Vec<String> = file.written.gpus.iter().map(known).collect();
+    names_differ(file, "gpus", known.iter())?;
     for (key, value) in file.sets() {
         let setting = Setting::of(&gpus[0].layers, &key, &value).map_err(|fault| {
             Error::config(file.path.display().to_string(), format!("set: {fault}"))
@@ -339,15 +379,15 @@ fn names_differ<'a>(
     Ok(())
 }
 
-fn columns(file: &File) -> Result<Vec<String>> {
+fn columns(file: &File, models: bool) -> Result<Vec<String>> {
     let mut columns: Vec<String> = Vec::new();
     for name in &file.written.columns {
-        metrics::check(name).map_err(|what| {
+        let name = metrics::check(name, models).map_err(|what| {
             let remedy = "`phantom-gpu explain` lists the numbers of a report";
             file.fault("columns", what, remedy)
         })?;
-        if !metrics::is_usual(name) && !columns.contains(name) {
-            columns.push(name.clone());
+        if !metrics::is_usual(&name) && !columns.contains(&name) {
+            columns.push(name);
         }
     }
     Ok(columns)
@@ -355,10 +395,11 @@ fn columns(file: &File) -> Result<Vec<String>> {
 
 fn objectives(
     file: &File,
-    keys: &[String],
+    axes: &[Axis],
     columns: &[String],
     workloads: &[Workload],
 ) -> Result<Vec<Objective>> {
+    let models = workloads.iter().any(|workload| workload.is_model);
     let mut objectives = Vec::new();
     for written in &file.written.objective {
         let (column, goal) = match (&written.minimize, &written.maximize) {
@@ -369,19 +410,29 @@ fn objectives(
                 return Err(file.fault("objective", what, "give either minimize or maximize"));
             }
         };
-        if !keys.contains(column) && !columns.contains(column) && !metrics::is_usual(column) {
-            let what = format!("{column} is no column of the results");
-            return Err(file.fault("objective", what, "name it in columns, too"));
-        }
-        objectives.push(Objective {
-            column: column.clone(),
-            goal,
-        });
+        let axis = axes.iter().find(|axis| axis.keys.contains(column));
+        let column = match (axis, metrics::check(column, models)) {
+            (Some(axis), _) if axis.is_number(column) => column.clone(),
+            (Some(_), _) => {
+                let what = format!("{column} has values that are no numbers");
+                return Err(file.fault("objective", what, "name a key or column of numbers"));
+            }
+            (None, Ok(name)) if metrics::is_usual(&name) || columns.contains(&name) => name,
+            (None, Ok(name)) => {
+                let what = format!("{name} is no column of the results");
+                return Err(file.fault("objective", what, "name it in columns, too"));
+            }
+            (None, Err(what)) => {
+                let what = format!("no column of the results: {what}");
+                return Err(file.fault("objective", what, "name a column or a key of an axis"));
+            }
+        };
+        objectives.push(Objective { column, goal });
     }
     if objectives.is_empty() {
-        let models = workloads.iter().all(|workload| workload.is_model);
+        let all = workloads.iter().all(|workload| workload.is_model);
         objectives.push(Objective {
-            column: if models { "latency_ms" } else { "time_us" }.to_owned(),
+            column: if all { "latency_ms" } else { "time_us" }.to_owned(),
             goal: Goal::Minimize,
         });
     }

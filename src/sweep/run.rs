@@ -2,7 +2,8 @@
 
 use super::manifest::Point;
 use super::plan::Study;
-use super::store::{Limits, Status, Store, Stored};
+use super::point::{Limits, Status, Stored};
+use super::store::Store;
 use super::workload::Manner;
 use crate::config::Resolved;
 use crate::error::{Error, Result};
@@ -160,9 +161,13 @@ impl Job<'_> {
             status: Status::Failed,
             error: None,
             limit: None,
+            again: false,
             report: None,
         };
-        let report = match self.study.machine(at) {
+        let machine = self.study.machine(at);
+        // Whether keys are in conflict follows from them. Of anything else that fails the reason may be gone next time.
+        let again = machine.is_ok();
+        let report = match machine {
             Ok(machine) => {
                 let parts = memory_limit::machine(&machine.spec);
                 let bytes = parts
@@ -194,9 +199,16 @@ impl Job<'_> {
                     stored.limit = Some(self.limits.memory_bytes as f64);
                     stored.error = Some(self.study.named(at, what));
                 }
-                Err(error) => stored.error = Some(self.study.named(at, &error.to_string())),
+                Err(error) => {
+                    stored.again = again;
+                    stored.error = Some(self.study.named(at, &error.to_string()));
+                }
             }
             stored.report = report.as_ref().ok();
+        }
+        if stored.again && self.store.has(&point.key, &self.limits) {
+            // Another process has come to a result meanwhile, which is worth more.
+            return Ok(());
         }
         self.store.write(&stored)?;
         self.store

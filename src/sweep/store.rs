@@ -3,10 +3,10 @@
 //! A result takes its name when it is whole, so that what is there can be believed: nothing else says what is done.
 
 use super::manifest::Manifest;
+use super::point::{self, Limits, Stored};
 use crate::error::{Error, Result};
 use crate::output;
 use crate::report::Report;
-use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -17,89 +17,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const POINTS: &str = "points";
 /// Times, which are compared with nothing.
 const TIMINGS: &str = "timings.csv";
+/// Files that a message names; of more it says how many.
+const NAMED: usize = 3;
 /// How temporary files begin and end.
 const UNFINISHED: (&str, &str) = (".phantom-gpu-", ".part");
-
-/// How a point ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// As it should.
-    Complete,
-    /// Work that carries a kernel is not modelled.
-    UnmodelledWork,
-    /// At the bound of cycles.
-    MaxCycles,
-    /// A model that has no room on the GPU.
-    DoesNotFit,
-    /// With an error.
-    Failed,
-    /// At the limit of time.
-    OutOfTime,
-    /// Before it began: it would take too much memory of the host.
-    OutOfMemory,
-}
-
-impl Status {
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Status::Complete => "complete",
-            Status::UnmodelledWork => "unmodelled_work",
-            Status::MaxCycles => "max_cycles",
-            Status::DoesNotFit => "does_not_fit",
-            Status::Failed => "failed",
-            Status::OutOfTime => "out_of_time",
-            Status::OutOfMemory => "out_of_memory",
-        }
-    }
-
-    /// Whether its numbers are those of the whole workload.
-    pub fn is_whole(self) -> bool {
-        matches!(self, Status::Complete | Status::UnmodelledWork)
-    }
-}
-
-/// A result, with a report of type `R`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stored<R> {
-    /// That of the file's name.
-    pub key: String,
-    /// How it ended.
-    pub status: Status,
-    /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// The limit that it ran into: seconds or bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<f64>,
-    /// The report without what differs from run to run; absent where there is none.
-    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
-    pub report: Option<R>,
-}
-
-/// Limits of points, of which some may have ended others before.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Seconds.
-    pub time_s: Option<f64>,
-    /// Bytes.
-    pub memory_bytes: u64,
-    /// What a limit has ended is run again whatever it was.
-    pub retry: bool,
-}
-
-impl Limits {
-    /// Whether a point that ended so is to be run again.
-    fn reopen(&self, status: Status, limit: Option<f64>) -> bool {
-        let wider = match status {
-            Status::OutOfTime => self.time_s.is_none_or(|s| limit.is_none_or(|l| s > l)),
-            Status::OutOfMemory => limit.is_none_or(|l| self.memory_bytes as f64 > l),
-            _ => return false,
-        };
-        wider || self.retry
-    }
-}
 
 /// The folder of a sweep, while this process works there.
 pub struct Store {
@@ -118,6 +39,12 @@ impl Store {
     /// # Errors
     /// A folder with another sweep or with other files; one that cannot be written.
     pub fn open(folder: &Path, manifest: &Manifest) -> Result<Self> {
+        if folder.exists() && !folder.is_dir() {
+            let shown = folder.display();
+            return Err(Error::Usage(format!(
+                "{shown}: it is no folder; name one with -o, which is made where it is missing"
+            )));
+        }
         let known = Manifest::read(folder)?;
         match &known {
             Some(known) if known.sweep != manifest.sweep => {
@@ -188,7 +115,26 @@ impl Store {
     /// Whether the result of `key` is there and need not be made again.
     pub fn has(&self, key: &str, limits: &Limits) -> bool {
         let stored = self.read_as::<serde::de::IgnoredAny>(key);
-        stored.is_some_and(|stored| !limits.reopen(stored.status, stored.limit))
+        stored.is_some_and(|stored| !limits.reopen(&stored))
+    }
+
+    /// Names the files of `keys` that are there and are not what was stored: a part of it, or something else. Nothing
+    /// where all are whole.
+    pub fn damaged<'a>(&self, keys: impl Iterator<Item = &'a str>) -> Option<String> {
+        let whole = |key: &str| self.read_as::<serde::de::IgnoredAny>(key).is_some();
+        let damaged: Vec<&str> = keys
+            .filter(|key| self.path(key).exists() && !whole(key))
+            .collect();
+        let named: Vec<String> = damaged
+            .iter()
+            .take(NAMED)
+            .map(|key| format!("{POINTS}/{key}.json"))
+            .collect();
+        let more = match damaged.len() - named.len() {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        (!damaged.is_empty()).then(|| format!("damaged: {}{more}", named.join(", ")))
     }
 
     /// The result of `key`; nothing when it is missing, or damaged, for then it is made again.
@@ -197,15 +143,13 @@ impl Store {
     }
 
     fn read_as<R: serde::de::DeserializeOwned>(&self, key: &str) -> Option<Stored<R>> {
-        let bytes = fs::read(self.path(key)).ok()?;
-        let stored: Stored<R> = serde_json::from_slice(&bytes).ok()?;
-        (stored.key == key).then_some(stored)
+        point::unseal(&fs::read(self.path(key)).ok()?, key)
     }
 
-    /// Whether a limit of time or memory has ended the point of `key`.
-    pub fn was_limited(&self, key: &str) -> bool {
+    /// Whether the result of `key` gives way to another one: it does not follow from the key alone.
+    pub fn is_provisional(&self, key: &str) -> bool {
         let stored = self.read_as::<serde::de::IgnoredAny>(key);
-        stored.is_some_and(|stored| stored.limit.is_some())
+        stored.is_some_and(|stored| stored.limit.is_some() || stored.again)
     }
 
     /// The bytes of the result of `key`, where it is there.
@@ -219,9 +163,7 @@ impl Store {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, stored: &Stored<&Report>) -> Result<()> {
-        let mut bytes = serde_json::to_vec(stored).expect("string keys");
-        bytes.push(b'\n');
-        self.write_bytes(&stored.key, &bytes)
+        self.write_bytes(&stored.key, &point::seal(stored))
     }
 
     /// Stores the bytes of a result.
@@ -256,6 +198,24 @@ impl Store {
         file.write_all(line.as_bytes()).map_err(io)
     }
 
+    /// Adds the times that `from` has and this folder has not.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn add_times(&self, from: &Store) -> Result<()> {
+        let Ok(theirs) = fs::read_to_string(from.folder.join(TIMINGS)) else {
+            return Ok(());
+        };
+        let path = self.folder.join(TIMINGS);
+        let mut all = fs::read_to_string(&path).unwrap_or_default();
+        let known: std::collections::BTreeSet<String> = all.lines().map(str::to_owned).collect();
+        for line in theirs.lines().filter(|line| !known.contains(*line)) {
+            all.push_str(line);
+            all.push('\n');
+        }
+        output::write_text(&path, &all)
+    }
+
     /// Lets `work` run while no other process does the same: of several that end at once, the last one sees all.
     ///
     /// # Errors
@@ -266,6 +226,27 @@ impl Store {
             let _ = gate.lock();
         }
         work()
+    }
+
+    /// Whether `path` is a file of the sweep in `folder`: one that is there, or has the name of one.
+    pub fn owns(folder: &Path, path: &Path) -> bool {
+        let place = |path: &Path| fs::canonicalize(path).ok();
+        let name = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
+        let above = match path.parent() {
+            Some(above) if !above.as_os_str().is_empty() => place(above),
+            _ => place(Path::new(".")),
+        };
+        let tables = [
+            super::manifest::FILE,
+            super::table::FILE,
+            super::summary::FILE,
+            "results.parquet",
+            TIMINGS,
+        ];
+        let among = |name: String| tables.contains(&name.as_str());
+        above.is_some()
+            && (above == place(&folder.join(POINTS))
+                || above == place(folder) && name(path).is_some_and(among))
     }
 
     /// The folder.

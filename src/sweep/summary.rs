@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// The file of the summary.
 pub const FILE: &str = "summary.json";
-/// Groups of values at most, for which effects are given: drawn values are put together.
+/// Groups of numbers at most, for which effects are given: neighbours are put together.
 const GROUPS_MAX: usize = 8;
 
 /// The summary of a sweep.
@@ -255,14 +255,19 @@ fn effect(
         return None;
     }
     let number = |text: &str| text.parse::<f64>().ok();
-    if by_value.iter().all(|(value, _)| number(value).is_some()) {
+    // Words have no neighbours to be put together with.
+    let numbers = by_value.iter().all(|(value, _)| number(value).is_some());
+    if numbers {
         by_value.sort_by(|a, b| {
             number(&a.0)
                 .unwrap_or(0.0)
                 .total_cmp(&number(&b.0).unwrap_or(0.0))
         });
     }
-    let size = by_value.len().div_ceil(GROUPS_MAX);
+    let size = match numbers {
+        true => by_value.len().div_ceil(GROUPS_MAX),
+        false => 1,
+    };
     let groups: Vec<Group> = by_value
         .chunks(size)
         .map(|chunk| {
@@ -338,7 +343,7 @@ fn overall(manifest: &Manifest, judged: &[Judged<'_>]) -> Option<Overall> {
 mod tests {
     use super::*;
     use crate::sweep::manifest::{Named, Point};
-    use crate::sweep::store::Status;
+    use crate::sweep::point::Status;
     use serde_json::json;
 
     /// A sweep of `l1.mshrs` whose points cost `cycles` on two workloads.
@@ -377,6 +382,7 @@ mod tests {
                     status: Status::Complete,
                     numbers: vec![Some(json!(cycles[workload]))],
                     error: String::new(),
+                    again: false,
                 });
                 manifest.points.push(Point {
                     key: String::new(),

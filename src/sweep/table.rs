@@ -2,7 +2,8 @@
 
 use super::manifest::Manifest;
 use super::metrics;
-use super::store::{Status, Store, Stored};
+use super::point::{Status, Stored};
+use super::store::Store;
 use crate::error::{Error, Result};
 use crate::output;
 use rayon::prelude::*;
@@ -30,6 +31,8 @@ pub struct Row {
     pub numbers: Vec<Option<Json>>,
     /// Why it failed.
     pub error: String,
+    /// The next run tries it again.
+    pub again: bool,
 }
 
 impl Table {
@@ -105,11 +108,20 @@ impl Table {
 
 impl Row {
     fn of(point: usize, columns: &[String], stored: Stored<Json>) -> Self {
-        let number = |column: &String| metrics::number(stored.report.as_ref()?, column);
+        // What does not fit was not run: only what is known of the model itself has a value.
+        let known = |column: &str| {
+            stored.status != Status::DoesNotFit
+                || column == "memory_bytes"
+                || column.starts_with("model.")
+        };
+        let number = |column: &String| {
+            metrics::number(stored.report.as_ref()?, column).filter(|_| known(column))
+        };
         Row {
             point,
             status: stored.status,
             numbers: columns.iter().map(number).collect(),
+            again: stored.again,
             // A cell of a table is one line.
             error: stored.error.unwrap_or_default().replace('\n', " "),
         }

@@ -29,8 +29,9 @@ const FLOPS: u64 = 1024;
 pub struct Workload {
     /// Name in the results.
     pub name: String,
-    /// What it is made of, as the sweep says.
-    pub source: String,
+    /// What reports and messages call it. A file has the workload's name: its path as it is written says nothing about
+    /// the result, which is to be the same from every place.
+    source: String,
     /// Hash of its content.
     pub hash: String,
     /// Warp instructions, roughly.
@@ -81,47 +82,47 @@ pub fn open(file: &File, at: usize, session: &Session, threads: usize) -> Result
     let written = &file.written.workload[at];
     let place = format!("workload {}", at + 1);
     only_of_models(file, &place, written)?;
-    let mut workload = match (
-        &written.trace,
-        &written.synth,
-        (&written.ptx, &written.launch),
-        &written.model,
-    ) {
-        (Some(path), None, (None, None), None) => {
-            let opened = file.beside(path);
-            kernels(path, open_trace(&opened)?, opened)
-        }
-        (None, Some(text), (None, None), None) => {
-            let kernels = session.open(&[text])?;
-            Workload {
-                content: Content::Synth,
-                ..self::kernels(text, kernels, text.clone())
+    let named = |text: &str| written.name.clone().unwrap_or_else(|| text.to_owned());
+    Ok(
+        match (
+            &written.trace,
+            &written.synth,
+            (&written.ptx, &written.launch),
+            &written.model,
+        ) {
+            (Some(path), None, (None, None), None) => {
+                let opened = file.beside(path);
+                kernels(named(path), open_trace(&opened)?, opened)
             }
-        }
-        (None, None, (Some(ptx), Some(launch)), None) => {
-            let opened = file.beside(launch);
-            let how = How {
-                race_check: false,
-                threads,
-                memory_limit: None,
-            };
-            let application = Application::load(Path::new(&opened))?;
-            let code = file.beside(ptx);
-            let (recorded, _) =
-                record_watched(Path::new(&code), &application, how, &Progress::default())?;
-            kernels(&format!("{ptx} with {launch}"), recorded, opened)
-        }
-        (None, None, (None, None), Some(name)) => model(file, &place, written, name)?,
-        _ => {
-            let what = "what is run cannot be told";
-            let remedy = "give one of trace, synth, ptx with launch, and model";
-            return Err(file.fault(place, what, remedy));
-        }
-    };
-    if let Some(name) = &written.name {
-        workload.name.clone_from(name);
-    }
-    Ok(workload)
+            (None, Some(text), (None, None), None) => {
+                let kernels = session.open(&[text])?;
+                Workload {
+                    name: named(text),
+                    content: Content::Synth,
+                    ..self::kernels(text.clone(), kernels, text.clone())
+                }
+            }
+            (None, None, (Some(ptx), Some(launch)), None) => {
+                let opened = file.beside(launch);
+                let how = How {
+                    race_check: false,
+                    threads,
+                    memory_limit: None,
+                };
+                let application = Application::load(Path::new(&opened))?;
+                let code = file.beside(ptx);
+                let (recorded, _) =
+                    record_watched(Path::new(&code), &application, how, &Progress::default())?;
+                kernels(named(&format!("{ptx} with {launch}")), recorded, opened)
+            }
+            (None, None, (None, None), Some(name)) => model(file, &place, written, name)?,
+            _ => {
+                let what = "what is run cannot be told";
+                let remedy = "give one of trace, synth, ptx with launch, and model";
+                return Err(file.fault(place, what, remedy));
+            }
+        },
+    )
 }
 
 /// Refuses keys of models for other workloads.
@@ -149,7 +150,7 @@ fn only_of_models(file: &File, place: &str, written: &file::Workload) -> Result<
 }
 
 /// Kernels that `source` names and that were read from `opened`.
-fn kernels(source: &str, mut content: trace::Workload, opened: String) -> Workload {
+fn kernels(source: String, mut content: trace::Workload, opened: String) -> Workload {
     let cost = content
         .launches()
         .map(|kernel| match kernel.totals {
@@ -160,13 +161,13 @@ fn kernels(source: &str, mut content: trace::Workload, opened: String) -> Worklo
             }
         })
         .fold(0, u64::saturating_add);
-    content.source = source.to_owned();
+    content.source.clone_from(&source);
     for note in &mut content.notes {
-        *note = note.replace(&opened, source);
+        *note = note.replace(&opened, &source);
     }
     Workload {
-        name: source.to_owned(),
-        source: source.to_owned(),
+        name: source.clone(),
+        source,
         hash: content.hash.clone(),
         cost,
         is_model: false,
@@ -252,9 +253,9 @@ fn model(file: &File, place: &str, written: &file::Workload, name: &str) -> Resu
     }
     // A file is relative to the sweep; everything else is a built-in name.
     let beside = file.beside(name);
-    let opened = match Path::new(&beside).exists() {
-        true => beside,
-        false => name.to_owned(),
+    let (opened, is_file) = match Path::new(&beside).exists() {
+        true => (beside, true),
+        false => (name.to_owned(), false),
     };
     let shape = Shape {
         batch: written.batch_size,
@@ -270,12 +271,14 @@ fn model(file: &File, place: &str, written: &file::Workload, name: &str) -> Resu
     let said = format!("{:?} {:?} {:?}", model.graph, model.shape, model.wanted);
     let flops = model.graph.flops();
     let phase = wanted.phase.name();
+    let usual = match shape.batch {
+        Some(batch) => format!("{name} {phase} {batch}"),
+        None => format!("{name} {phase}"),
+    };
+    let given = written.name.as_deref();
     Ok(Workload {
-        name: match shape.batch {
-            Some(batch) => format!("{name} {phase} {batch}"),
-            None => format!("{name} {phase}"),
-        },
-        source: name.to_owned(),
+        name: given.unwrap_or(&usual).to_owned(),
+        source: given.filter(|_| is_file).unwrap_or(name).to_owned(),
         hash: ContentHash::of(said.as_bytes()).hex(),
         cost: flops / FLOPS,
         is_model: true,

@@ -6,7 +6,7 @@ use super::pgt;
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Opens the trace that `input` names: `kernelslist.g` or its directory, a `.traceg` file in any
 /// compression, or a `.pgt` file. The content decides, not the name.
@@ -44,6 +44,21 @@ pub fn open(input: &str) -> Result<Workload> {
     } else {
         list::import_single(path)
     }
+}
+
+/// The files that [`open`] reads for `input`, as far as they can be found.
+pub fn files(input: &str) -> Vec<PathBuf> {
+    let path = Path::new(input);
+    let listed = path.join("kernelslist.g");
+    let path = match path.is_dir() {
+        true => listed,
+        false => path.to_path_buf(),
+    };
+    let kernels = match path.extension().is_some_and(|e| e == "g") {
+        true => list::files(&path),
+        false => Vec::new(),
+    };
+    [path].into_iter().chain(kernels).collect()
 }
 
 /// Whether a file that starts like this is a list of commands.

@@ -78,6 +78,23 @@ pub fn import_list(path: &Path) -> Result<Workload> {
     })
 }
 
+/// The trace files that the list at `path` names, as far as it can be read and they are there.
+pub fn files(path: &Path) -> Vec<PathBuf> {
+    let name = path.display().to_string();
+    let text = input::bytes(path, LIST_BYTES_MAX, "a list").unwrap_or_default();
+    let entries = parse_list(&name, &text).map(|(entries, _)| entries);
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let file = |entry| match entry {
+        Entry::Kernel(file) => existing(directory.join(file)),
+        Entry::Copy { .. } => None,
+    };
+    entries
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(file)
+        .collect()
+}
+
 /// Imports one trace file as a workload of its own.
 pub fn import_single(path: &Path) -> Result<Workload> {
     let started = Instant::now();
