@@ -150,6 +150,9 @@ fn text(found: &Correlation) -> String {
         "metrics that the report does not have",
         &found.unknown_metrics,
     );
+    for note in &found.notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
     text
 }
 

@@ -8,9 +8,11 @@ mod kernel_name;
 mod map;
 mod matching;
 mod ncu;
+mod number;
 mod nvidia;
 mod page;
 mod profile;
+mod sheet;
 mod stats;
 mod units;
 
@@ -90,6 +92,8 @@ pub struct Correlation {
     pub only_measured: Vec<String>,
     /// Measured metrics that the report does not have.
     pub unknown_metrics: Vec<String>,
+    /// What was left out, and why.
+    pub notes: Vec<String>,
     /// Metrics that both have.
     pub metrics: Vec<OfMetric>,
 }
@@ -126,17 +130,7 @@ pub fn correlate(simulated: &[Launch], profile: &Profile, map: &Map) -> Result<C
         }
     }
     if metrics.is_empty() {
-        let (what, remedy) = match found.matches.is_empty() {
-            true => (
-                "none of its kernels was simulated",
-                "profile the same launches, or name the pairs with --map FILE",
-            ),
-            false => (
-                "none of its metrics is in the report",
-                "profile with metrics that the report has: `phantom-gpu explain` lists Nsight's names",
-            ),
-        };
-        return Err(Error::input(&profile.file, "kernels", what, remedy));
+        return Err(nothing(simulated, profile, found.matches.is_empty()));
     }
     let known = |launches: &[Launch]| -> BTreeSet<String> {
         launches
@@ -162,11 +156,61 @@ pub fn correlate(simulated: &[Launch], profile: &Profile, map: &Map) -> Result<C
         only_simulated: names(simulated, &found.only_simulated),
         only_measured: names(&profile.launches, &found.only_measured),
         unknown_metrics: unknown.into_iter().collect(),
+        notes: profile.notes.clone(),
         metrics: metrics
             .into_iter()
             .map(|(name, pairs)| of_metric(name, pairs))
             .collect(),
     })
+}
+
+/// Why nothing can be compared, with what both sides have.
+fn nothing(simulated: &[Launch], profile: &Profile, other_kernels: bool) -> Error {
+    let kernels = |launches: &[Launch]| listed(launches.iter().map(|l| l.name.as_str()));
+    let (mut what, remedy) = match other_kernels {
+        true => (
+            format!(
+                "none of its kernels was simulated: it has {}, and the report {}",
+                kernels(&profile.launches),
+                kernels(simulated)
+            ),
+            "profile the same launches, or name the pairs with --map FILE",
+        ),
+        false => (
+            format!(
+                "none of its metrics is in the report: it has {}",
+                listed(profile.unknown_metrics.iter().map(String::as_str))
+            ),
+            "profile with metrics that the report has: `phantom-gpu explain` lists Nsight's names",
+        ),
+    };
+    for note in &profile.notes {
+        what.push_str(&format!("; {note}"));
+    }
+    Error::input(&profile.file, "kernels", what, remedy)
+}
+
+/// Names, each once and shortened, as far as a message has room for them.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const NAMES: usize = 5;
+    const LETTERS: usize = 60;
+    let mut all: Vec<&str> = Vec::new();
+    for name in names {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    let short = |name: &&str| match name.char_indices().nth(LETTERS) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => (*name).to_owned(),
+    };
+    let mut text: Vec<String> = all.iter().take(NAMES).map(short).collect();
+    match all.len() {
+        0 => text.push("none".into()),
+        n if n > NAMES => text.push(format!("{} more", n - NAMES)),
+        _ => {}
+    }
+    text.join("; ")
 }
 
 fn of_metric(name: &str, mut pairs: Vec<Pair>) -> OfMetric {
@@ -195,6 +239,22 @@ mod tests {
     }
 
     #[test]
+    fn nothing_in_common_names_both_sides() {
+        let profile = Profile {
+            file: "p.csv".into(),
+            launches: vec![launch(&"long".repeat(50), 5.0)],
+            ..Profile::default()
+        };
+        let error = correlate(&[launch("own", 5.0)], &profile, &Map::default());
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("longlong") && error.contains("the report own"),
+            "{error}"
+        );
+        assert!(error.len() < 400, "{error}");
+    }
+
+    #[test]
     fn a_mean_is_compared_with_the_mean_of_all_launches() {
         let simulated = [launch("k", 100.0), launch("j", 5.0), launch("k", 200.0)];
         let mean = Launch {
@@ -205,7 +265,7 @@ mod tests {
             file: "p".into(),
             kind: "nsys",
             launches: vec![mean],
-            unknown_metrics: BTreeSet::new(),
+            ..Profile::default()
         };
         let found = correlate(&simulated, &profile, &Map::default()).unwrap();
         assert_eq!(found.metrics[0].pairs[0].simulated, 150.0);

@@ -1,8 +1,9 @@
 //! Files of launches: what wrote them is told by their header.
 
 use super::map::Map;
-use super::{Launch, ncu, nvidia, units};
-use crate::error::{Error, Result, input};
+use super::sheet::{LeftOut, Sheet};
+use super::{Launch, ncu, nvidia};
+use crate::error::{Result, input};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,129 +19,8 @@ pub struct Profile {
     pub launches: Vec<Launch>,
     /// Metrics that no report has.
     pub unknown_metrics: BTreeSet<String>,
-}
-
-/// A table with a header, without what a tool prints around it.
-pub struct Sheet<'a> {
-    /// The file.
-    pub file: &'a str,
-    /// Names of its columns.
-    pub header: Vec<String>,
-    /// Rows, with the number of their line.
-    pub rows: Vec<(usize, Vec<String>)>,
-    /// What a user says about names.
-    pub map: &'a Map,
-}
-
-impl<'a> Sheet<'a> {
-    /// The first table of `text`: from the line that begins with one of the columns of `starts`, to the next that is no row.
-    fn read(file: &'a str, text: &str, starts: &[&str], map: &'a Map) -> Result<Option<Self>> {
-        let begins = |line: &str| {
-            let cells = cells(line);
-            starts
-                .iter()
-                .any(|start| cells.first().is_some_and(|cell| cell == start))
-        };
-        let mut lines = text
-            .lines()
-            .enumerate()
-            .skip_while(|(_, line)| !begins(line));
-        let Some((_, header)) = lines.next() else {
-            return Ok(None);
-        };
-        let header = cells(header);
-        let mut rows = Vec::new();
-        for (at, line) in lines {
-            // Tools talk in lines of their own, and end a table with an empty one.
-            if line.starts_with("==") {
-                continue;
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-            let row = cells(line);
-            if row.len() != header.len() {
-                let what = format!("{} cells in a table of {} columns", row.len(), header.len());
-                let remedy = "export the whole table again";
-                return Err(Error::input(file, format!("line {}", at + 1), what, remedy));
-            }
-            rows.push((at + 1, row));
-        }
-        Ok(Some(Sheet {
-            file,
-            header,
-            rows,
-            map,
-        }))
-    }
-
-    /// The column with one of `names`.
-    pub fn column(&self, names: &[&str]) -> Option<usize> {
-        self.header
-            .iter()
-            .position(|column| names.contains(&column.as_str()))
-    }
-
-    /// Adds what `name` in `unit` is to `launch`; a metric that no report has goes to `unknown`, and a cell without a
-    /// number is passed over.
-    ///
-    /// # Errors
-    /// A unit that is none of the metric.
-    pub fn add(
-        &self,
-        launch: &mut Launch,
-        unknown: &mut BTreeSet<String>,
-        line: usize,
-        (name, unit, text): (&str, &str, &str),
-    ) -> Result<()> {
-        let meant = self.map.metrics.get(name).map_or(name, String::as_str);
-        let Some(metric) = units::named(meant) else {
-            unknown.insert(name.to_owned());
-            return Ok(());
-        };
-        let Some(value) = units::number(text) else {
-            return Ok(());
-        };
-        let factor = units::factor(unit, metric.unit).ok_or_else(|| {
-            Error::input(
-                self.file,
-                format!("line {line}"),
-                format!(
-                    "{name}: {unit:?} is no unit of {} ({})",
-                    metric.name, metric.unit
-                ),
-                "export it with the tool's own units, or leave the metric away",
-            )
-        })?;
-        launch
-            .numbers
-            .insert(metric.name.to_owned(), value * factor);
-        Ok(())
-    }
-}
-
-/// The cells of a line; quoted ones may have commas.
-fn cells(line: &str) -> Vec<String> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(line.as_bytes());
-    let mut records = reader.records();
-    match records.next() {
-        Some(Ok(record)) => record.iter().map(str::to_owned).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// `(64, 1, 1)`, `64 1 1` and `(64 1 1)` as three numbers.
-pub fn dimensions(text: &str) -> Option<[u32; 3]> {
-    let numbers: Vec<u32> = text
-        .split(|c: char| !c.is_ascii_digit())
-        .filter(|part| !part.is_empty())
-        .map(|part| part.parse().ok())
-        .collect::<Option<_>>()?;
-    numbers.try_into().ok()
+    /// What of the file was left out, and why.
+    pub notes: Vec<String>,
 }
 
 /// Reads `file` when a profiler of NVIDIA's or Accel-Sim's correlation has written it, or when it is a report; nothing for
@@ -159,7 +39,7 @@ pub fn profile(path: &Path, map: &Map) -> Result<Option<Profile>> {
             file,
             kind: "report",
             launches,
-            unknown_metrics: BTreeSet::new(),
+            ..Profile::default()
         }));
     }
     type Read = fn(&Sheet<'_>) -> Result<Option<Profile>>;
@@ -218,7 +98,7 @@ fn accel_sim(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
         return Ok(None);
     };
     let mut launches = Vec::new();
-    let mut unknown_metrics = BTreeSet::new();
+    let mut left_out = LeftOut::default();
     for (line, row) in &sheet.rows {
         let mut parts: Vec<&str> = row[name].split("--").collect();
         if parts.len() > 2
@@ -233,15 +113,10 @@ fn accel_sim(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
             ..Launch::default()
         };
         let number = ("gpc__cycles_elapsed.max", "cycles", row[hardware].as_str());
-        sheet.add(&mut launch, &mut unknown_metrics, *line, number)?;
+        sheet.add(&mut launch, &mut left_out, *line, number)?;
         launches.push(launch);
     }
-    Ok(Some(Profile {
-        file: sheet.file.to_owned(),
-        kind: "Accel-Sim",
-        launches,
-        unknown_metrics,
-    }))
+    Ok(Some(sheet.profile("Accel-Sim", launches, left_out)))
 }
 
 /// Launches by their number in the file, in which each may have several rows.

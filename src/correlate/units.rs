@@ -150,12 +150,6 @@ fn bytes(unit: &str) -> Option<f64> {
     prefix.map(|(_, size)| *size)
 }
 
-/// A number as the tools write it: with commas between thousands, perhaps in quotes; nothing for what is none.
-pub fn number(text: &str) -> Option<f64> {
-    let plain: String = text.trim().chars().filter(|c| *c != ',').collect();
-    plain.parse().ok().filter(|n: &f64| n.is_finite())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +183,5 @@ mod tests {
         ] {
             assert_eq!(factor(unit, target), expected, "{unit} as {target}");
         }
-        assert_eq!(number("1,234,567.5"), Some(1234567.5));
-        assert_eq!(number("(!) n/a"), None);
     }
 }
