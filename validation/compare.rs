@@ -58,7 +58,7 @@ fn every_profile_is_read_and_its_errors_are_found() {
     let expected = [1.0 / 1.05 - 1.0, 1.0 / 0.9 - 1.0, 1.0 / 1.3 - 1.0];
     for (profile, metrics) in [
         ("ncu_raw.csv", 5),
-        ("ncu_details.csv", 4),
+        ("ncu_details.csv", 5),
         ("nsys_trace.csv", 1),
         ("nvprof_trace.csv", 1),
         ("accel_sim.csv", 1),

@@ -6,6 +6,9 @@ use super::{Launch, Profile, units};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Numbers of one metric that are this near each other, as a share, are one number that was rounded twice.
+const SAME: f64 = 0.01;
+
 /// A table with a header, without what a tool prints around it.
 pub struct Sheet<'a> {
     /// The file.
@@ -81,7 +84,7 @@ impl<'a> Sheet<'a> {
     /// Adds what `name` in `unit` is to `launch`; what cannot be compared goes to `left_out`.
     ///
     /// # Errors
-    /// A unit that is none of the metric, and a number with the separators of another language.
+    /// A number with the separators of another language.
     pub fn add(
         &self,
         launch: &mut Launch,
@@ -96,8 +99,17 @@ impl<'a> Sheet<'a> {
             }
             return Ok(());
         };
+        if name == meant && units::is_elsewhere(name, unit) {
+            left_out.unknown.insert(format!("{name} in {unit}"));
+            return Ok(());
+        }
+        let Some(factor) = units::factor(unit, metric.unit) else {
+            let why = format!("{unit:?} is no unit of {} ({})", metric.name, metric.unit);
+            left_out.cell(name, why, line);
+            return Ok(());
+        };
         let value = match number(text) {
-            Cell::Number(value) => value,
+            Cell::Number(value) => value * factor,
             Cell::Other(why) => {
                 left_out.cell(name, why, line);
                 return Ok(());
@@ -111,20 +123,15 @@ impl<'a> Sheet<'a> {
                 ));
             }
         };
-        let factor = units::factor(unit, metric.unit).ok_or_else(|| {
-            Error::input(
-                self.file,
-                format!("line {line}"),
-                format!(
-                    "{name}: {unit:?} is no unit of {} ({})",
-                    metric.name, metric.unit
-                ),
-                "export it with the tool's own units, or leave the metric away",
-            )
-        })?;
-        launch
-            .numbers
-            .insert(metric.name.to_owned(), value * factor);
+        let first = launch.numbers.entry(metric.name.to_owned());
+        let first = *first.or_insert(value);
+        if (first - value).abs() > SAME * first.abs() {
+            let why = format!(
+                "{} of this kernel stood there before, and was {first}",
+                metric.name
+            );
+            left_out.cell(name, why, line);
+        }
         Ok(())
     }
 }
@@ -219,6 +226,61 @@ mod tests {
                 assert!(error.contains(word), "{cell}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn one_name_in_two_sections_is_told_apart_by_its_unit() {
+        let row = |id: u32, section: &str, metric: &str, unit: &str, value: &str| {
+            format!("\"{id}\",\"k\",\"{section}\",\"{metric}\",\"{unit}\",\"{value}\"\n")
+        };
+        let text = "ID,Kernel Name,Section Name,Metric Name,Metric Unit,Metric Value\n".to_owned()
+            + &row(
+                0,
+                "GPU Speed Of Light Throughput",
+                "Memory Throughput",
+                "%",
+                "3.1",
+            )
+            + &row(
+                0,
+                "Memory Workload Analysis",
+                "Memory Throughput",
+                "Gbyte/s",
+                "21",
+            )
+            + &row(
+                0,
+                "GPU Speed Of Light Throughput",
+                "Elapsed Cycles",
+                "byte",
+                "5,059",
+            )
+            + &row(
+                0,
+                "GPU Speed Of Light Throughput",
+                "Duration",
+                "\u{3bc}s",
+                "3.67",
+            )
+            + &row(0, "Other", "Duration", "us", "9");
+        let map = Map::default();
+        let sheet = Sheet::read("p.csv", &text, &["ID"], &map).unwrap().unwrap();
+        let profile = super::super::ncu::read(&sheet).unwrap().unwrap();
+        let numbers: Vec<_> = profile.launches[0].numbers.iter().collect();
+        assert_eq!(
+            numbers,
+            [
+                (&"dram__bytes.sum.per_second".to_owned(), &21e9),
+                (&"gpu__time_duration.sum".to_owned(), &3670.0),
+            ]
+        );
+        assert!(profile.unknown_metrics.contains("Memory Throughput in %"));
+        let notes = profile.notes.join("\n");
+        assert!(
+            notes.contains("Elapsed Cycles is left out at line 4: \"byte\" is no unit"),
+            "{notes}"
+        );
+        assert!(notes.contains("Duration is left out at line 6"), "{notes}");
     }
 
     #[test]
