@@ -39,6 +39,10 @@ pub struct Launch {
     pub block: Option<[u32; 3]>,
     /// Numbers are means over all launches of this kernel.
     pub is_mean: bool,
+    /// It was cut off before its end, so that its numbers are those of a part.
+    pub partial: bool,
+    /// Compute capability of its GPU, e.g. 7.0, where the file says it.
+    pub capability: Option<String>,
     /// Numbers by Nsight Compute's names, in the units of the report.
     pub numbers: BTreeMap<String, f64>,
 }
@@ -104,33 +108,23 @@ pub struct Correlation {
 /// Nothing in common.
 pub fn correlate(simulated: &[Launch], profile: &Profile, map: &Map) -> Result<Correlation> {
     let found = matching::find(simulated, &profile.launches, map);
-    let mut metrics: BTreeMap<&str, Vec<Pair>> = BTreeMap::new();
-    for Match {
-        simulated: own,
-        measured,
-    } in &found.matches
-    {
-        for (name, measured) in &profile.launches[*measured].numbers {
-            let values: Vec<f64> = own
-                .iter()
-                .filter_map(|at| simulated[*at].numbers.get(name).copied())
-                .collect();
-            if values.is_empty() {
-                continue;
-            }
-            let value = values.iter().sum::<f64>() / values.len() as f64;
-            metrics.entry(name).or_default().push(Pair {
-                kernel: simulated[own[0]].name.clone(),
-                index: own[0],
-                simulated: value,
-                measured: *measured,
-                error: (*measured != 0.0).then(|| (value - measured) / measured.abs()),
-                outlier: false,
-            });
-        }
+    let mut notes = profile.notes.clone();
+    notes.extend(other_gpu(simulated, &profile.launches));
+    let (whole, cut) = without_cut(simulated, &profile.launches, &found.matches);
+    if !cut.is_empty() {
+        notes.push(format!(
+            "kernels that were cut off before their end are not compared: {}",
+            listed(cut.into_iter())
+        ));
     }
+    let metrics = pairs(simulated, profile, &whole);
     if metrics.is_empty() {
-        return Err(nothing(simulated, profile, found.matches.is_empty()));
+        return Err(nothing(
+            simulated,
+            profile,
+            [&found.matches, &whole],
+            &notes,
+        ));
     }
     let known = |launches: &[Launch]| -> BTreeSet<String> {
         launches
@@ -152,11 +146,11 @@ pub fn correlate(simulated: &[Launch], profile: &Profile, map: &Map) -> Result<C
         schema_version: 1,
         profile: profile.kind,
         matched_by: found.by,
-        kernels: found.matches.len(),
+        kernels: whole.len(),
         only_simulated: names(simulated, &found.only_simulated),
         only_measured: names(&profile.launches, &found.only_measured),
         unknown_metrics: unknown.into_iter().collect(),
-        notes: profile.notes.clone(),
+        notes,
         metrics: metrics
             .into_iter()
             .map(|(name, pairs)| of_metric(name, pairs))
@@ -164,11 +158,91 @@ pub fn correlate(simulated: &[Launch], profile: &Profile, map: &Map) -> Result<C
     })
 }
 
+/// `matches` without launches that were cut off, and the names of these.
+fn without_cut<'a>(
+    simulated: &'a [Launch],
+    measured: &'a [Launch],
+    matches: &[Match],
+) -> (Vec<Match>, Vec<&'a str>) {
+    let mut cut = Vec::new();
+    let mut whole = Vec::new();
+    for of in matches {
+        let (parts, own): (Vec<usize>, Vec<usize>) =
+            of.simulated.iter().partition(|at| simulated[**at].partial);
+        cut.extend(parts.iter().map(|at| simulated[*at].name.as_str()));
+        let theirs = &measured[of.measured];
+        match theirs.partial {
+            true => cut.push(&theirs.name),
+            false if own.is_empty() => {}
+            false => whole.push(Match {
+                simulated: own,
+                measured: of.measured,
+            }),
+        }
+    }
+    (whole, cut)
+}
+
+/// Pairs of numbers of `matches`, by metric.
+fn pairs<'a>(
+    simulated: &[Launch],
+    profile: &'a Profile,
+    matches: &[Match],
+) -> BTreeMap<&'a str, Vec<Pair>> {
+    let mut metrics: BTreeMap<&str, Vec<Pair>> = BTreeMap::new();
+    for of in matches {
+        for (name, measured) in &profile.launches[of.measured].numbers {
+            let own = of.simulated.iter();
+            let values: Vec<f64> = own
+                .filter_map(|at| simulated[*at].numbers.get(name).copied())
+                .collect();
+            if values.is_empty() {
+                continue;
+            }
+            let value = values.iter().sum::<f64>() / values.len() as f64;
+            metrics.entry(name).or_default().push(Pair {
+                kernel: simulated[of.simulated[0]].name.clone(),
+                index: of.simulated[0],
+                simulated: value,
+                measured: *measured,
+                error: (*measured != 0.0).then(|| (value - measured) / measured.abs()),
+                outlier: false,
+            });
+        }
+    }
+    metrics
+}
+
+/// A note where the two sides are of GPUs of other compute capabilities.
+fn other_gpu(simulated: &[Launch], measured: &[Launch]) -> Option<String> {
+    let of = |launches: &[Launch]| -> BTreeSet<String> {
+        launches
+            .iter()
+            .filter_map(|l| l.capability.clone())
+            .collect()
+    };
+    let (own, theirs) = (of(simulated), of(measured));
+    let is_other = !own.is_empty() && theirs.iter().any(|one| !own.contains(one));
+    let shown = |all: &BTreeSet<String>| all.iter().cloned().collect::<Vec<_>>().join(", ");
+    is_other.then(|| {
+        format!(
+            "the profile is of compute capability {} and the report of {}: these are two GPUs",
+            shown(&theirs),
+            shown(&own)
+        )
+    })
+}
+
 /// Why nothing can be compared, with what both sides have.
-fn nothing(simulated: &[Launch], profile: &Profile, other_kernels: bool) -> Error {
+fn nothing(
+    simulated: &[Launch],
+    profile: &Profile,
+    [matches, whole]: [&[Match]; 2],
+    notes: &[String],
+) -> Error {
     let kernels = |launches: &[Launch]| listed(launches.iter().map(|l| l.name.as_str()));
-    let (mut what, remedy) = match other_kernels {
-        true => (
+    let (mut what, remedy) = match (matches.is_empty(), whole.is_empty()) {
+        (true, _) => (
             format!(
                 "none of its kernels was simulated: it has {}, and the report {}",
                 kernels(&profile.launches),
@@ -176,7 +250,11 @@ fn nothing(simulated: &[Launch], profile: &Profile, other_kernels: bool) -> Erro
             ),
             "profile the same launches, or name the pairs with --map FILE",
         ),
-        false => (
+        (false, true) => (
+            "none of its kernels was simulated to the end".to_owned(),
+            "simulate them without a bound of cycles, or with a higher one",
+        ),
+        (false, false) => (
             format!(
                 "none of its metrics is in the report: it has {}",
                 listed(profile.unknown_metrics.iter().map(String::as_str))
@@ -184,7 +262,7 @@ fn nothing(simulated: &[Launch], profile: &Profile, other_kernels: bool) -> Erro
             "profile with metrics that the report has: `phantom-gpu explain` lists Nsight's names",
         ),
     };
-    for note in &profile.notes {
+    for note in notes {
         what.push_str(&format!("; {note}"));
     }
     Error::input(&profile.file, "kernels", what, remedy)
@@ -252,6 +330,37 @@ mod tests {
             "{error}"
         );
         assert!(error.len() < 400, "{error}");
+    }
+
+    #[test]
+    fn kernels_that_were_cut_off_are_not_compared_and_another_gpu_is_noted() {
+        let on = |name: &str, capability: &str| Launch {
+            capability: Some(capability.into()),
+            ..launch(name, 100.0)
+        };
+        let cut = Launch {
+            partial: true,
+            ..on("k", "7.0")
+        };
+        let mut profile = Profile {
+            file: "p".into(),
+            launches: vec![on("k", "8.0"), on("j", "8.0")],
+            ..Profile::default()
+        };
+        let found = correlate(&[cut.clone(), on("j", "7.0")], &profile, &Map::default()).unwrap();
+        assert_eq!((found.kernels, found.metrics[0].pairs.len()), (1, 1));
+        let notes = found.notes.join("\n");
+        assert!(
+            notes.contains("cut off before their end are not compared: k"),
+            "{notes}"
+        );
+        assert!(
+            notes.contains("capability 8.0 and the report of 7.0"),
+            "{notes}"
+        );
+        profile.launches = vec![on("k", "7.0")];
+        let error = correlate(&[cut], &profile, &Map::default()).unwrap_err();
+        assert!(error.to_string().contains("cut off"), "{error}");
     }
 
     #[test]

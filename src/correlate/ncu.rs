@@ -30,10 +30,14 @@ pub fn read(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
         return Ok(None);
     };
     let shapes = (sheet.column(&["Grid Size"]), sheet.column(&["Block Size"]));
+    let capability = sheet.column(&["CC"]);
     let start = |row: &[String]| Launch {
         name: row[name].clone(),
         grid: shapes.0.and_then(|at| dimensions(&row[at])),
         block: shapes.1.and_then(|at| dimensions(&row[at])),
+        capability: capability
+            .map(|at| row[at].clone())
+            .filter(|cc| !cc.is_empty()),
         ..Launch::default()
     };
     let mut left_out = LeftOut::default();

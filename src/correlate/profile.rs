@@ -74,6 +74,8 @@ pub fn report(path: &Path) -> Result<Option<Vec<Launch>>> {
 pub fn launches(json: &Json) -> Option<Vec<Launch>> {
     let kernels = json.get("kernels")?.as_array()?;
     let dimensions = |value: &Json| serde_json::from_value(value.clone()).ok();
+    let capability = json["config"]["gpu"]["compute_capability"].as_u64();
+    let capability = capability.map(|n| format!("{}.{}", n / 10, n % 10));
     let launch = |kernel: &Json| {
         let metrics = kernel.get("metrics")?.as_object()?;
         let numbers = metrics
@@ -84,6 +86,8 @@ pub fn launches(json: &Json) -> Option<Vec<Launch>> {
             grid: dimensions(&kernel["grid"]),
             block: dimensions(&kernel["block"]),
             is_mean: false,
+            partial: kernel["partial"] == true,
+            capability: capability.clone(),
             numbers: numbers.collect(),
         })
     };
