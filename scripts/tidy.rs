@@ -112,7 +112,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("src/cli", &["*"]),
     ("src/config", &["error", "hash", "isa", "mem"]),
     ("src/config/trial.rs", &["*"]),
-    ("src/correlate", &["error", "report"]),
+    ("src/correlate", &["config", "error", "report"]),
     (
         "src/cta_scheduler",
         &["config", "engine", "occupancy", "sm"],

@@ -105,8 +105,9 @@ pub struct Correlation {
 /// Compares the launches of a report with those of a profile.
 ///
 /// # Errors
-/// Nothing in common.
+/// Nothing in common, and names of `map` that neither side has.
 pub fn correlate(simulated: &[Launch], profile: &Profile, map: &Map) -> Result<Correlation> {
+    map.check(simulated, profile)?;
     let found = matching::find(simulated, &profile.launches, map);
     let mut notes = profile.notes.clone();
     notes.extend(other_gpu(simulated, &profile.launches));

@@ -17,6 +17,8 @@ pub struct Profile {
     pub kind: &'static str,
     /// Launches in their order.
     pub launches: Vec<Launch>,
+    /// Names of all of its metrics.
+    pub metrics: BTreeSet<String>,
     /// Metrics that no report has.
     pub unknown_metrics: BTreeSet<String>,
     /// What of the file was left out, and why.
@@ -32,15 +34,9 @@ pub fn profile(path: &Path, map: &Map) -> Result<Option<Profile>> {
     let text = input::text(path, input::MADE_MAX, "a profile (CSV or JSON)")?;
     let file = path.display().to_string();
     if text.trim_start().starts_with('{') {
-        let launches = serde_json::from_str(&text)
-            .ok()
-            .and_then(|json| launches(&json));
-        return Ok(launches.map(|launches| Profile {
-            file,
-            kind: "report",
-            launches,
-            ..Profile::default()
-        }));
+        let json = serde_json::from_str(&text).ok();
+        let launches = json.and_then(|json| launches(&json));
+        return Ok(launches.map(|launches| as_profile(file, launches, map)));
     }
     type Read = fn(&Sheet<'_>) -> Result<Option<Profile>>;
     let kinds: &[(&[&str], Read)] = &[
@@ -57,6 +53,30 @@ pub fn profile(path: &Path, map: &Map) -> Result<Option<Profile>> {
         }
     }
     Ok(None)
+}
+
+/// A report in place of a profile, with the names that `map` gives to its metrics.
+fn as_profile(file: String, mut launches: Vec<Launch>, map: &Map) -> Profile {
+    let metrics = launches
+        .iter()
+        .flat_map(|l| l.numbers.keys().cloned())
+        .collect();
+    for launch in &mut launches {
+        let renamed = map.metrics.iter();
+        let renamed: Vec<(&String, f64)> = renamed
+            .filter_map(|(from, to)| Some((to, launch.numbers.remove(from)?)))
+            .collect();
+        for (to, number) in renamed {
+            launch.numbers.insert(to.clone(), number);
+        }
+    }
+    Profile {
+        file,
+        kind: "report",
+        launches,
+        metrics,
+        ..Profile::default()
+    }
 }
 
 /// The launches of the report of `simulate` at `path`; nothing for other results.

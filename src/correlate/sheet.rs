@@ -77,6 +77,7 @@ impl<'a> Sheet<'a> {
             kind,
             launches,
             notes: left_out.notes(),
+            metrics: left_out.metrics,
             unknown_metrics: left_out.unknown,
         }
     }
@@ -92,6 +93,9 @@ impl<'a> Sheet<'a> {
         line: usize,
         (name, unit, text): (&str, &str, &str),
     ) -> Result<()> {
+        if !left_out.metrics.contains(name) {
+            left_out.metrics.insert(name.to_owned());
+        }
         let meant = self.map.metrics.get(name).map_or(name, String::as_str);
         let Some(metric) = units::named(meant) else {
             if !text.is_empty() {
@@ -136,9 +140,11 @@ impl<'a> Sheet<'a> {
     }
 }
 
-/// What a file has, and a comparison does not.
+/// The metrics of a file, and what of them a comparison does not have.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeftOut {
+    /// Names of all metrics.
+    metrics: BTreeSet<String>,
     /// Metrics that no report has.
     pub unknown: BTreeSet<String>,
     /// Cells by metric and reason: the first line, and how many there are.
