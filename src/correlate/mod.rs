@@ -118,6 +118,7 @@ pub fn correlate(simulated: &[Launch], profile: &Profile, map: &Map) -> Result<C
             listed(cut.into_iter())
         ));
     }
+    notes.extend(unpaired(simulated, &profile.launches, &found));
     let metrics = pairs(simulated, profile, &whole);
     if metrics.is_empty() {
         return Err(nothing(
@@ -182,6 +183,37 @@ fn without_cut<'a>(
         }
     }
     (whole, cut)
+}
+
+/// A note on launches without a partner whose kernel has others with one: which of them they are.
+fn unpaired(simulated: &[Launch], measured: &[Launch], found: &matching::Matches) -> Vec<String> {
+    let paired: BTreeSet<String> = found
+        .matches
+        .iter()
+        .flat_map(|of| {
+            [
+                &measured[of.measured].name,
+                &simulated[of.simulated[0]].name,
+            ]
+        })
+        .map(|name| kernel_name::bare(name))
+        .collect();
+    let of_side = |side: &str, launches: &[Launch], left: &[usize]| {
+        let again = left.iter().map(|at| (at, &launches[*at].name));
+        let again: Vec<String> = again
+            .filter(|(_, name)| paired.contains(&kernel_name::bare(name)))
+            .map(|(at, name)| format!("{at} ({name})"))
+            .collect();
+        (!again.is_empty()).then(|| {
+            format!(
+                "kernels stand on one side more often than on the other; {side} launches without a partner, from 0: {}",
+                listed(again.iter().map(String::as_str))
+            )
+        })
+    };
+    let own = of_side("simulated", simulated, &found.only_simulated);
+    let theirs = of_side("measured", measured, &found.only_measured);
+    own.into_iter().chain(theirs).collect()
 }
 
 /// Pairs of numbers of `matches`, by metric.
@@ -362,6 +394,17 @@ mod tests {
         profile.launches = vec![on("k", "7.0")];
         let error = correlate(&[cut], &profile, &Map::default()).unwrap_err();
         assert!(error.to_string().contains("cut off"), "{error}");
+    }
+
+    #[test]
+    fn repeated_kernels_without_a_partner_are_named_by_place() {
+        let simulated = ["a", "b", "a"].map(|name| launch(name, 1.0));
+        let profile = Profile {
+            launches: ["b", "a"].map(|name| launch(name, 1.0)).into(),
+            ..Profile::default()
+        };
+        let found = correlate(&simulated, &profile, &Map::default()).unwrap();
+        assert!(found.notes[0].contains("simulated launches without a partner, from 0: 0 (a)"));
     }
 
     #[test]
