@@ -8,6 +8,7 @@ use crate::microbench::correlate::{join, read, summary};
 use crate::microbench::results::Results;
 use crate::output;
 use crate::report::table::table;
+use crate::sweep::results;
 use comfy_table::CellAlignment;
 use std::path::PathBuf;
 
@@ -57,15 +58,14 @@ pub struct Args {
 /// Files that cannot be read, or have nothing in common.
 pub fn run(args: &Args) -> Result<()> {
     let tables = output::check_all(&[("--html", &args.html), ("--json", &args.json.json)])?;
-    output::spare(
-        &[
-            ("--html", args.html.as_deref()),
-            ("--json", args.json.json.as_deref()),
-        ],
-        [&*args.simulated, &*args.hardware]
-            .into_iter()
-            .chain(args.map.as_deref()),
-    )?;
+    let asked = [
+        ("--html", args.html.as_deref()),
+        ("--json", args.json.json.as_deref()),
+    ];
+    let sides = [args.simulated.as_path(), args.hardware.as_path()];
+    let inputs = sides.into_iter().chain(args.map.as_deref());
+    output::spare(&asked, inputs)?;
+    results::spare(&asked, &sides)?;
     let map = args.map.as_deref().map(Map::read).transpose()?;
     let profile = correlate::profile(&args.hardware, &map.clone().unwrap_or_default())?;
     if let (Some(launches), Some(profile)) = (correlate::report(&args.simulated)?, &profile) {

@@ -1,16 +1,13 @@
 //! Answers to questions, and results as Parquet beside the CSV.
 
 use super::columns::Columns;
-use super::{Form, Question, export, query};
+use super::{FILE, Form, Question, export, query};
 use crate::error::{Error, Result};
 use crate::output;
 use crate::sweep::manifest::Manifest;
 use crate::sweep::store::Store;
 use crate::sweep::table::Table;
 use std::io::Write;
-
-/// The file of the results.
-const FILE: &str = "results.parquet";
 
 /// Answers `question`.
 ///

@@ -16,7 +16,44 @@ mod disabled;
 #[cfg(not(feature = "studies"))]
 pub use disabled::{ask, keep};
 
-use std::path::PathBuf;
+use super::{manifest, summary, table};
+use crate::error::Result;
+use crate::output;
+use std::path::{Path, PathBuf};
+
+/// The results as Parquet.
+pub const FILE: &str = "results.parquet";
+/// Files of a sweep, in its folder.
+const OWN: &[&str] = &[
+    manifest::FILE,
+    table::FILE,
+    summary::FILE,
+    FILE,
+    "timings.csv",
+];
+/// The folder of its results.
+const POINTS: &str = "points";
+
+/// Refuses outputs, named by their options, that would take the place of a file of a sweep that is read: `inputs` are
+/// folders of sweeps, or files of them.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`] when there is one.
+pub fn spare(asked: &[(&str, Option<&Path>)], inputs: &[&Path]) -> Result<()> {
+    let above = inputs.iter().flat_map(|input| {
+        let input = std::fs::canonicalize(input).unwrap_or_default();
+        let folders = input.ancestors().take(3).map(Path::to_path_buf);
+        folders.collect::<Vec<PathBuf>>()
+    });
+    let sweeps: Vec<PathBuf> = above.filter(|f| f.join(manifest::FILE).is_file()).collect();
+    let own = sweeps
+        .iter()
+        .flat_map(|f| OWN.iter().map(|name| f.join(name)));
+    let own: Vec<PathBuf> = own.collect();
+    output::spare(asked, own.iter().map(PathBuf::as_path))?;
+    let points: Vec<PathBuf> = sweeps.iter().map(|f| f.join(POINTS)).collect();
+    output::spare_within(asked, &points)
+}
 
 /// What is asked of a sweep's results.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,4 +92,39 @@ pub enum Form {
     Latex,
     /// Columns of Apache Parquet.
     Parquet,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_a_sweep_that_is_read_are_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path(POINTS)).unwrap();
+        std::fs::write(path("manifest.json"), "{}").unwrap();
+        std::fs::write(path("points/k.json"), "{}").unwrap();
+        let other = tempfile::tempdir().unwrap();
+        for input in [
+            folder.path(),
+            &path("points/k.json"),
+            &path("manifest.json"),
+        ] {
+            let to = |file: &Path| spare(&[("--export", Some(file))], &[input]);
+            for name in OWN.iter().copied().chain([
+                "points/k.json",
+                "points/new.json",
+                "points/../results.csv",
+            ]) {
+                let error = to(&path(name)).unwrap_err().to_string();
+                assert!(
+                    error.contains("--export") && error.contains("input"),
+                    "{error}"
+                );
+            }
+            assert!(to(&path("best.csv")).is_ok());
+            assert!(to(&other.path().join("results.csv")).is_ok());
+        }
+    }
 }
