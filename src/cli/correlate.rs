@@ -4,7 +4,7 @@ use super::common::JsonFile;
 use crate::correlate::{self, Correlation, Map};
 use crate::error::{Error, Result};
 use crate::microbench::chart;
-use crate::microbench::correlate::{join, read, summary};
+use crate::microbench::correlate::{Numbers, join, read, summary};
 use crate::microbench::results::Results;
 use crate::output;
 use crate::report::table::table;
@@ -72,6 +72,7 @@ pub fn run(args: &Args) -> Result<()> {
         let found = correlate::correlate(&launches, profile, &map.unwrap_or_default())?;
         return write(args, &found, tables);
     }
+    correlate::check(&args.simulated, &args.hardware, profile.as_ref())?;
     if map.is_some() {
         return Err(Error::Usage(format!(
             "--map needs a report of simulate and a profile of its kernels: {} and {} are joined by their names",
@@ -158,12 +159,19 @@ fn text(found: &Correlation) -> String {
 
 /// Results that are joined by their names.
 fn by_name(args: &Args, tables: output::Tables) -> Result<()> {
-    let mut joined = join(&read(&args.simulated)?, &read(&args.hardware)?)?;
+    let (simulated, measured) = (read(&args.simulated)?, read(&args.hardware)?);
+    let names = |of: &Numbers| correlate::listed(of.all.iter().map(|n| n.name.as_str()));
+    let mut joined = join(&simulated, &measured)?;
     let Some(summary) = summary(&joined.pairs) else {
         let (place, what, remedy) = match joined.pairs.is_empty() {
             true => (
                 "names",
-                format!("nothing in common with {}", args.simulated.display()),
+                format!(
+                    "nothing in common with {}: it has {}, and that has {}",
+                    args.simulated.display(),
+                    names(&measured),
+                    names(&simulated)
+                ),
                 "compare files of the same benchmarks or kernels",
             ),
             false => (

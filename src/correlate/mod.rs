@@ -15,6 +15,7 @@ mod profile;
 mod sheet;
 mod stats;
 mod units;
+mod unread;
 
 pub use map::Map;
 pub use page::page;
@@ -22,6 +23,7 @@ pub use page::page;
 pub use profile::launches;
 pub use profile::{Profile, profile, report};
 pub use stats::Stats;
+pub use unread::check;
 
 use crate::error::{Error, Result};
 use matching::Match;
@@ -274,6 +276,10 @@ fn nothing(
     notes: &[String],
 ) -> Error {
     let kernels = |launches: &[Launch]| listed(launches.iter().map(|l| l.name.as_str()));
+    if profile.launches.is_empty() {
+        let remedy = "export the profile of a run that launches kernels";
+        return Error::input(&profile.file, "kernels", "there is none in it", remedy);
+    }
     let (mut what, remedy) = match (matches.is_empty(), whole.is_empty()) {
         (true, _) => (
             format!(
@@ -302,7 +308,7 @@ fn nothing(
 }
 
 /// Names, each once and shortened, as far as a message has room for them.
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+pub fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     const NAMES: usize = 5;
     const LETTERS: usize = 60;
     let mut all: Vec<&str> = Vec::new();
@@ -363,6 +369,9 @@ mod tests {
             "{error}"
         );
         assert!(error.len() < 400, "{error}");
+        let profile = Profile::default();
+        let error = correlate(&[launch("own", 5.0)], &profile, &Map::default()).unwrap_err();
+        assert!(error.to_string().contains("there is none in it"), "{error}");
     }
 
     #[test]

@@ -18,12 +18,15 @@ pub fn nsys(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
     };
     let mut left_out = LeftOut::default();
     let mut launches = Vec::new();
-    let (time, is_mean) = match (
-        sheet.column(&["Duration (ns)"]),
-        sheet.column(&["Avg (ns)"]),
-    ) {
-        (Some(time), _) => (time, false),
-        (None, Some(mean)) => (mean, true),
+    // What older versions call Average has the unit of the total.
+    let average = || {
+        let (_, unit) = sheet.with_unit("Total Time")?;
+        Some((sheet.column(&["Average"])?, unit))
+    };
+    let mean = sheet.with_unit("Avg").or_else(average);
+    let (time, unit, is_mean) = match (sheet.with_unit("Duration"), mean) {
+        (Some((time, unit)), _) => (time, unit, false),
+        (None, Some((mean, unit))) => (mean, unit, true),
         (None, None) => return Ok(None),
     };
     let three = |names: [&str; 3]| -> Option<[usize; 3]> {
@@ -48,7 +51,7 @@ pub fn nsys(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
             is_mean,
             ..Launch::default()
         };
-        sheet.add(&mut launch, &mut left_out, *line, (TIME, "ns", &row[time]))?;
+        sheet.add(&mut launch, &mut left_out, *line, (TIME, unit, &row[time]))?;
         launches.push(launch);
     }
     Ok(Some(sheet.profile("Nsight Systems", launches, left_out)))

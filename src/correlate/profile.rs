@@ -2,6 +2,7 @@
 
 use super::map::Map;
 use super::sheet::{LeftOut, Sheet};
+use super::unread::REPORT;
 use super::{Launch, ncu, nvidia};
 use crate::error::{Result, input};
 use serde_json::Value as Json;
@@ -41,7 +42,7 @@ pub fn profile(path: &Path, map: &Map) -> Result<Option<Profile>> {
     type Read = fn(&Sheet<'_>) -> Result<Option<Profile>>;
     let kinds: &[(&[&str], Read)] = &[
         (&["ID"], ncu::read),
-        (&["Start (ns)", "Time (%)"], nvidia::nsys),
+        (&["Start (", "Start(", "Time (%)", "Time(%)"], nvidia::nsys),
         (&["Start", "Device", "Type"], nvidia::nvprof),
         (&["Name"], accel_sim),
     ];
@@ -72,7 +73,7 @@ fn as_profile(file: String, mut launches: Vec<Launch>, map: &Map) -> Profile {
     }
     Profile {
         file,
-        kind: "report",
+        kind: REPORT,
         launches,
         metrics,
         ..Profile::default()
@@ -219,6 +220,19 @@ mod tests {
 
         let sum = "Time (%),Total Time (ns),Instances,Avg (ns),Med (ns),Name\n90.0,7000,2,3500.0,3500.0,k(int)\n";
         assert!(of(sum).launches[0].is_mean);
+        // Another unit that was asked for, and an older version.
+        for sum in [
+            "Time (%),Total Time (us),Instances,Avg (us),Name\n90.0,7,2,3.5,k(int)\n",
+            "Time(%),Total Time (ns),Instances,Average,Minimum,Maximum,Name\n90.0,7000,2,3500.0,1,2,k(int)\n",
+            "Start(nsec),Duration(nsec),CorrId,GrdX,GrdY,GrdZ,BlkX,BlkY,BlkZ,Name\n1,3500,2,8,1,1,64,1,1,k(int)\n",
+        ] {
+            let profile = of(sum);
+            assert_eq!(profile.kind, "Nsight Systems");
+            assert_eq!(
+                numbers(&profile.launches[0]),
+                [("gpu__time_duration.sum", 3500.0)]
+            );
+        }
 
         let nvprof = "==12== Profiling result:\n\
             \"Start\",\"Duration\",\"Grid Size\",\"Block Size\",\"Device\",\"Name\"\n\

@@ -23,12 +23,16 @@ pub struct Sheet<'a> {
 
 impl<'a> Sheet<'a> {
     /// The first table of `text`: from the line that begins with one of the columns of `starts`, to the next that is no row.
+    /// A start with an open bracket at its end is a column with whatever unit behind it.
     pub fn read(file: &'a str, text: &str, starts: &[&str], map: &'a Map) -> Result<Option<Self>> {
         let begins = |line: &str| {
             let cells = cells(line);
-            starts
-                .iter()
-                .any(|start| cells.first().is_some_and(|cell| cell == start))
+            let Some(cell) = cells.first() else {
+                return false;
+            };
+            let is =
+                |start: &&str| cell == start || (start.ends_with('(') && cell.starts_with(start));
+            starts.iter().any(is)
         };
         let mut lines = text
             .lines()
@@ -68,6 +72,14 @@ impl<'a> Sheet<'a> {
         self.header
             .iter()
             .position(|column| names.contains(&column.as_str()))
+    }
+
+    /// The column called `name` with a unit in brackets behind it, and that unit.
+    pub fn with_unit(&self, name: &str) -> Option<(usize, &str)> {
+        self.header.iter().enumerate().find_map(|(at, column)| {
+            let unit = column.strip_prefix(name)?.trim_start();
+            Some((at, unit.strip_prefix('(')?.strip_suffix(')')?))
+        })
     }
 
     /// The profile of `launches` that `kind` has written.
@@ -172,7 +184,7 @@ impl LeftOut {
 }
 
 /// The cells of a line; quoted ones may have commas.
-fn cells(line: &str) -> Vec<String> {
+pub fn cells(line: &str) -> Vec<String> {
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
