@@ -119,7 +119,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     (
         "src/diff",
-        &["error", "sweep::manifest", "sweep::store", "sweep::table"],
+        &[
+            "error",
+            "report::schema",
+            "sweep::manifest",
+            "sweep::results",
+            "sweep::store",
+            "sweep::table",
+        ],
     ),
     ("src/energy", &["config", "mem", "report", "stats"]),
     ("src/engine", &[]),

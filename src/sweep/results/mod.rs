@@ -17,7 +17,7 @@ mod disabled;
 pub use disabled::{ask, keep};
 
 use super::{manifest, summary, table};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output;
 use std::path::{Path, PathBuf};
 
@@ -34,11 +34,31 @@ const OWN: &[&str] = &[
 /// The folder of its results.
 const POINTS: &str = "points";
 
+/// Refuses the folder of a sweep without results, which would be one in which no point has run.
+///
+/// # Errors
+/// A folder of which `points` is none.
+pub fn has_points(folder: &Path) -> Result<()> {
+    let points = folder.join(POINTS);
+    let what = match points.exists() {
+        _ if points.is_dir() => return Ok(()),
+        true => "it is a file, and not the folder of a sweep's results",
+        false => "there is no folder of results beside manifest.json",
+    };
+    let remedy = "copy the folder of the sweep as a whole, or run the sweep again";
+    Err(Error::input(
+        points.display().to_string(),
+        "whole folder",
+        what,
+        remedy,
+    ))
+}
+
 /// Refuses outputs, named by their options, that would take the place of a file of a sweep that is read: `inputs` are
 /// folders of sweeps, or files of them.
 ///
 /// # Errors
-/// [`crate::error::Error::Usage`] when there is one.
+/// [`Error::Usage`] when there is one.
 pub fn spare(asked: &[(&str, Option<&Path>)], inputs: &[&Path]) -> Result<()> {
     let above = inputs.iter().flat_map(|input| {
         let input = std::fs::canonicalize(input).unwrap_or_default();
@@ -97,6 +117,22 @@ pub enum Form {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sweep_without_a_folder_of_results_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let says = || has_points(folder.path()).map_err(|e| e.to_string());
+        assert!(says().unwrap_err().contains("no folder of results"));
+        std::fs::write(folder.path().join(POINTS), "").unwrap();
+        assert!(
+            says()
+                .unwrap_err()
+                .contains("points: whole folder: it is a file")
+        );
+        std::fs::remove_file(folder.path().join(POINTS)).unwrap();
+        std::fs::create_dir(folder.path().join(POINTS)).unwrap();
+        assert_eq!(says(), Ok(()));
+    }
 
     #[test]
     fn files_of_a_sweep_that_is_read_are_not_replaced() {
