@@ -94,6 +94,15 @@ impl<'a> Sheet<'a> {
         }
     }
 
+    fn foreign(&self, line: usize, name: &str, text: &str, why: &str) -> Error {
+        Error::input(
+            self.file,
+            format!("line {line}, column {name}"),
+            format!("{text:?}: {why}"),
+            "export it once more in the C locale (LC_ALL=C), with a point before decimals",
+        )
+    }
+
     /// Adds what `name` in `unit` is to `launch`; what cannot be compared goes to `left_out`.
     ///
     /// # Errors
@@ -113,7 +122,13 @@ impl<'a> Sheet<'a> {
             if !text.is_empty() {
                 left_out.unknown.insert(name.to_owned());
             }
-            return Ok(());
+            // One comma for decimals says how to read all others, such as 3,670.
+            return match number(text) {
+                Cell::Foreign(why) if text.matches(',').count() == 1 && !text.contains('.') => {
+                    Err(self.foreign(line, name, text, why))
+                }
+                _ => Ok(()),
+            };
         };
         if name == meant && units::is_elsewhere(name, unit) {
             left_out.unknown.insert(format!("{name} in {unit}"));
@@ -130,14 +145,7 @@ impl<'a> Sheet<'a> {
                 left_out.cell(name, why, line);
                 return Ok(());
             }
-            Cell::Foreign(why) => {
-                return Err(Error::input(
-                    self.file,
-                    format!("line {line}, column {name}"),
-                    format!("{text:?}: {why}"),
-                    "export it once more in the C locale (LC_ALL=C), with a point before decimals",
-                ));
-            }
+            Cell::Foreign(why) => return Err(self.foreign(line, name, text, why)),
         };
         let first = launch.numbers.entry(metric.name.to_owned());
         let first = *first.or_insert(value);
@@ -215,7 +223,7 @@ mod tests {
     fn with(cell: &str) -> Result<Profile> {
         let text = format!(
             "\"ID\",\"Kernel Name\",\"gpu__time_duration.sum\",\"sm__unknown\"\n\"\",\"\",\"usecond\",\"\"\n\
-             \"0\",\"k\",\"{cell}\",\"3,67\"\n"
+             \"0\",\"k\",\"{cell}\",\"3,670\"\n"
         );
         let map = Map::default();
         let sheet = Sheet::read("p.csv", &text, &["ID"], &map)?.unwrap();
@@ -299,6 +307,18 @@ mod tests {
             "{notes}"
         );
         assert!(notes.contains("Duration is left out at line 6"), "{notes}");
+    }
+
+    #[test]
+    fn one_comma_for_decimals_says_how_all_are_meant() {
+        let text = "ID,Kernel Name,gpu__time_duration.sum,sm__unknown\n0,k,\"3,670\",\"0,87\"\n";
+        let map = Map::default();
+        let sheet = Sheet::read("p.csv", text, &["ID"], &map).unwrap().unwrap();
+        let error = super::super::ncu::read(&sheet).unwrap_err().to_string();
+        assert!(
+            error.contains("sm__unknown") && error.contains("C locale"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -91,6 +91,9 @@ fn fault(text: &str) -> Option<(String, String)> {
             "profile and export again".into(),
         ));
     }
+    if text.contains('\r') && !text.contains('\n') {
+        return known("its lines end with carriage returns alone");
+    }
     let talk =
         |line: &&str| line.trim().is_empty() || line.starts_with("==") || line.starts_with('#');
     let Some(header) = text.lines().find(|line| !talk(line)) else {
@@ -155,6 +158,7 @@ mod tests {
             ("\"ID\";\"Kernel Name\";\"x\"\n", "semicolons"),
             ("ID\tKernel Name\tx\n", "tabs"),
             ("ID,Foo,Metric Name\n", "without the column Kernel Name"),
+            ("ID,Kernel Name\r0,k\r", "carriage returns"),
             ("hello world\n", "begins with \"hello world\""),
             ("a,b\n1,2\n", "columns are a, b"),
         ] {
