@@ -20,11 +20,16 @@ const NAMES_SHOWN: usize = 5;
 #[command(
     after_help = "Kernels of a report are compared with those of a profile, metric by metric: ncu --csv (pages raw and details), nsys stats
 --format csv (cuda_gpu_trace, cuda_gpu_kern_sum), nvprof --csv (traces, sums of metrics), the raw CSV of Accel-Sim's
-correlation, or another report. They are matched by name, shape and order; a map says which is which where names differ:
+correlation, or another report. They are matched by name, shape and order: where a kernel was launched more often on one
+side, along the longest order that both sides have in common. A map says which is which where names differ:
   [kernels]
   \"simulated name\" = \"measured name\"
   [metrics]
   \"name in the profile\" = \"name in the report\"
+
+Names of a map that neither side has are errors. Kernels that were cut off before their end are not compared. Values that
+fit no unit of their metric, or are no numbers, are left out with a note; numbers with the separators of another language
+(3,67) are refused: export in the C locale.
 
 All other results are joined by benchmark and point, or kernels by name and occurrence.
 
