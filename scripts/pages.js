@@ -40,8 +40,10 @@
         section.querySelectorAll('th')[at].click();
         return lines(section).map(line => line[at]).filter(cell => cell !== '');
       };
-      const order = values => values.every((value, i) => i === 0 || (column.number && !isNaN(value)
-        ? Number(values[i - 1]) <= Number(value) : values[i - 1].localeCompare(value) <= 0));
+      // Numbers come first, by size, in columns of words, too.
+      const order = values => values.every((value, i) => i === 0 || (isNaN(value)
+        ? !isNaN(values[i - 1]) || values[i - 1].localeCompare(value) <= 0
+        : Number(values[i - 1]) <= Number(value)));
       const [first, second] = [sorted(), sorted()];
       const [up, down] = column.number ? [second, first] : [first, second];
       check(order(up) && order(down.slice().reverse()), name + ': not sorted by ' + column.name);

@@ -113,14 +113,21 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("src/cli", &["*"]),
     ("src/config", &["error", "hash", "isa", "mem"]),
     ("src/config/trial.rs", &["*"]),
-    ("src/correlate", &["error", "report"]),
+    ("src/correlate", &["config", "error", "report"]),
     (
         "src/cta_scheduler",
         &["config", "engine", "occupancy", "sm"],
     ),
     (
         "src/diff",
-        &["error", "sweep::manifest", "sweep::store", "sweep::table"],
+        &[
+            "error",
+            "report::schema",
+            "sweep::manifest",
+            "sweep::results",
+            "sweep::store",
+            "sweep::table",
+        ],
     ),
     ("src/energy", &["config", "mem", "report", "stats"]),
     ("src/engine", &[]),

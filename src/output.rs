@@ -220,6 +220,30 @@ pub fn spare<'a>(
     Ok(())
 }
 
+/// [`spare`] for `folders` of which everything is an input.
+///
+/// # Errors
+/// [`Error::Usage`] when an output lies in one of them.
+pub fn spare_within(asked: &[(&str, Option<&Path>)], folders: &[PathBuf]) -> Result<()> {
+    let folders: Vec<PathBuf> = folders.iter().map(|folder| identity(folder)).collect();
+    for (option, file) in asked {
+        let Some(file) = file.filter(|f| !is_standard(f)) else {
+            continue;
+        };
+        if let Some(folder) = folders
+            .iter()
+            .find(|folder| identity(file).starts_with(folder))
+        {
+            return Err(Error::Usage(format!(
+                "{option} {}: it lies in {}, all of which is an input; name a file elsewhere",
+                file.display(),
+                folder.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// `path` without links, `.` and `..`, whether the file is there or not.
 fn identity(path: &Path) -> PathBuf {
     if is_standard(path) {

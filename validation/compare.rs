@@ -58,7 +58,7 @@ fn every_profile_is_read_and_its_errors_are_found() {
     let expected = [1.0 / 1.05 - 1.0, 1.0 / 0.9 - 1.0, 1.0 / 1.3 - 1.0];
     for (profile, metrics) in [
         ("ncu_raw.csv", 5),
-        ("ncu_details.csv", 4),
+        ("ncu_details.csv", 5),
         ("nsys_trace.csv", 1),
         ("nvprof_trace.csv", 1),
         ("accel_sim.csv", 1),
@@ -124,6 +124,12 @@ fn names_that_differ_are_mapped_and_the_page_has_every_pair() {
     assert!(said.contains("3 kernels of Nsight Compute"), "{said}");
     let page = fs::read_to_string(path("c.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("gpu__time_duration.sum"));
+    fs::write(path("map.toml"), map.replace("tiny_list", "tiny_lst")).unwrap();
+    let said = says(&args, 1);
+    assert!(
+        said.contains("kernels: tiny_lst") && said.contains("mean tiny_list"),
+        "{said}"
+    );
     fs::write(path("map.toml"), "[kernel]\na = \"b\"\n").unwrap();
     assert!(says(&args, 1).contains("kernel"));
 
@@ -139,6 +145,28 @@ fn names_that_differ_are_mapped_and_the_page_has_every_pair() {
     )
     .unwrap();
     assert!(says(&["correlate", &sim, &path("none.csv")], 1).contains("none of its kernels"));
+}
+
+#[test]
+fn what_cannot_be_compared_is_said_and_never_guessed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let whole = report(folder.path(), "sim.json", &[]);
+    let profile = "validation/profiles/ncu_details.csv";
+    let said = says(&["correlate", &whole, profile], 0);
+    assert!(said.contains("Memory Throughput in %"), "{said}");
+    let text = Path::new(env!("CARGO_MANIFEST_DIR")).join(profile);
+    let text = fs::read_to_string(text).unwrap();
+    fs::write(path("comma.csv"), text.replace("\"3.67\"", "\"3,67\"")).unwrap();
+    let said = says(&["correlate", &whole, &path("comma.csv")], 1);
+    for word in ["comma.csv: line", "column Duration", "3,67", "C locale"] {
+        assert!(said.contains(word), "{said}");
+    }
+    fs::write(path("other.csv"), text.replace("\"7.0\"", "\"8.0\"")).unwrap();
+    let said = says(&["correlate", &whole, &path("other.csv")], 0);
+    assert!(said.contains("compute capability 8.0"), "{said}");
+    let swapped = says(&["correlate", profile, &whole], 1);
+    assert!(swapped.contains("report of simulate first"), "{swapped}");
 }
 
 #[test]
@@ -194,4 +222,8 @@ fn sweeps_are_compared_point_by_point() {
     assert!(said.contains("tiny on v100 l1.mshrs=32: cycles"), "{said}");
     assert!(said.contains("gpu v100"), "{said}");
     assert!(says(&["diff", &path("a"), &path("a.toml")], 2).contains("one is a folder"));
+    for own in ["a/manifest.json", "b/results.csv", "a/points/new.json"] {
+        let said = says(&["diff", &path("a"), &path("b"), "--json", &path(own)], 2);
+        assert!(said.contains("input"), "{said}");
+    }
 }

@@ -4,10 +4,11 @@ use super::common::JsonFile;
 use crate::correlate::{self, Correlation, Map};
 use crate::error::{Error, Result};
 use crate::microbench::chart;
-use crate::microbench::correlate::{join, read, summary};
+use crate::microbench::correlate::{Numbers, join, read, summary};
 use crate::microbench::results::Results;
 use crate::output;
 use crate::report::table::table;
+use crate::sweep::results;
 use comfy_table::CellAlignment;
 use std::path::PathBuf;
 
@@ -19,11 +20,16 @@ const NAMES_SHOWN: usize = 5;
 #[command(
     after_help = "Kernels of a report are compared with those of a profile, metric by metric: ncu --csv (pages raw and details), nsys stats
 --format csv (cuda_gpu_trace, cuda_gpu_kern_sum), nvprof --csv (traces, sums of metrics), the raw CSV of Accel-Sim's
-correlation, or another report. They are matched by name, shape and order; a map says which is which where names differ:
+correlation, or another report. They are matched by name, shape and order: where a kernel was launched more often on one
+side, along the longest order that both sides have in common. A map says which is which where names differ:
   [kernels]
   \"simulated name\" = \"measured name\"
   [metrics]
   \"name in the profile\" = \"name in the report\"
+
+Names of a map that neither side has are errors. Kernels that were cut off before their end are not compared. Values that
+fit no unit of their metric, or are no numbers, are left out with a note; numbers with the separators of another language
+(3,67) are refused: export in the C locale.
 
 All other results are joined by benchmark and point, or kernels by name and occurrence.
 
@@ -57,21 +63,21 @@ pub struct Args {
 /// Files that cannot be read, or have nothing in common.
 pub fn run(args: &Args) -> Result<()> {
     let tables = output::check_all(&[("--html", &args.html), ("--json", &args.json.json)])?;
-    output::spare(
-        &[
-            ("--html", args.html.as_deref()),
-            ("--json", args.json.json.as_deref()),
-        ],
-        [&*args.simulated, &*args.hardware]
-            .into_iter()
-            .chain(args.map.as_deref()),
-    )?;
+    let asked = [
+        ("--html", args.html.as_deref()),
+        ("--json", args.json.json.as_deref()),
+    ];
+    let sides = [args.simulated.as_path(), args.hardware.as_path()];
+    let inputs = sides.into_iter().chain(args.map.as_deref());
+    output::spare(&asked, inputs)?;
+    results::spare(&asked, &sides)?;
     let map = args.map.as_deref().map(Map::read).transpose()?;
     let profile = correlate::profile(&args.hardware, &map.clone().unwrap_or_default())?;
     if let (Some(launches), Some(profile)) = (correlate::report(&args.simulated)?, &profile) {
         let found = correlate::correlate(&launches, profile, &map.unwrap_or_default())?;
         return write(args, &found, tables);
     }
+    correlate::check(&args.simulated, &args.hardware, profile.as_ref())?;
     if map.is_some() {
         return Err(Error::Usage(format!(
             "--map needs a report of simulate and a profile of its kernels: {} and {} are joined by their names",
@@ -150,17 +156,27 @@ fn text(found: &Correlation) -> String {
         "metrics that the report does not have",
         &found.unknown_metrics,
     );
+    for note in &found.notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
     text
 }
 
 /// Results that are joined by their names.
 fn by_name(args: &Args, tables: output::Tables) -> Result<()> {
-    let mut joined = join(&read(&args.simulated)?, &read(&args.hardware)?)?;
+    let (simulated, measured) = (read(&args.simulated)?, read(&args.hardware)?);
+    let names = |of: &Numbers| correlate::listed(of.all.iter().map(|n| n.name.as_str()));
+    let mut joined = join(&simulated, &measured)?;
     let Some(summary) = summary(&joined.pairs) else {
         let (place, what, remedy) = match joined.pairs.is_empty() {
             true => (
                 "names",
-                format!("nothing in common with {}", args.simulated.display()),
+                format!(
+                    "nothing in common with {}: it has {}, and that has {}",
+                    args.simulated.display(),
+                    names(&measured),
+                    names(&simulated)
+                ),
                 "compare files of the same benchmarks or kernels",
             ),
             false => (

@@ -5,6 +5,7 @@ use crate::diff::{Diff, Tolerance, diff};
 use crate::error::{Error, Result};
 use crate::output;
 use crate::report::table::table;
+use crate::sweep::results;
 use comfy_table::CellAlignment;
 use serde_json::Value as Json;
 use std::path::PathBuf;
@@ -47,12 +48,11 @@ pub struct Args {
 /// What cannot be compared, and what has moved by more than is allowed.
 pub fn run(args: &Args) -> Result<()> {
     let tables = output::check_all(&[("--json", &args.json.json)])?;
-    output::spare(
-        &[("--json", args.json.json.as_deref())],
-        [&*args.a, &*args.b]
-            .into_iter()
-            .chain(args.tolerance.as_deref()),
-    )?;
+    let asked = [("--json", args.json.json.as_deref())];
+    let sides = [args.a.as_path(), args.b.as_path()];
+    let inputs = sides.into_iter().chain(args.tolerance.as_deref());
+    output::spare(&asked, inputs)?;
+    results::spare(&asked, &sides)?;
     let tolerance = args.tolerance.as_deref().map(Tolerance::read);
     let diff = diff(
         &args.a,

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::output;
-use crate::sweep::results::{Form, Question, ask};
+use crate::sweep::results::{Form, Question, ask, spare};
 use std::path::PathBuf;
 
 /// `phantom-gpu results`.
@@ -75,6 +75,8 @@ pub fn run(args: &Args) -> Result<()> {
             ));
         }
     }
+    let asked = [("--export", args.export.as_deref())];
+    spare(&asked, &[args.folder.as_path()])?;
     ask(&Question {
         folder: args.folder.clone(),
         filter: args.filter.clone(),

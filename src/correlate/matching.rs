@@ -2,6 +2,10 @@
 
 use super::kernel_name::bare;
 use super::{Launch, Map};
+use std::collections::BTreeMap;
+
+/// Cells of the table of common orders at most: 64 MiB.
+const CELLS_MAX: usize = 1 << 24;
 
 /// Simulated launches (several where a mean was measured) and a measured one.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,32 +38,126 @@ fn same_shape(a: &Launch, b: &Launch) -> bool {
     same(a.grid, b.grid) && same(a.block, b.block)
 }
 
-/// Matches by name; where not one name is common to both, by order, when both have as many launches, of the same shapes.
-pub fn find(simulated: &[Launch], measured: &[Launch], map: &Map) -> Matches {
-    let own: Vec<String> = simulated
-        .iter()
-        .map(|launch| {
+/// Which launches are of one kernel and one shape.
+struct Alike<'a> {
+    simulated: &'a [Launch],
+    measured: &'a [Launch],
+    /// Numbers of the names of both sides.
+    names: [Vec<usize>; 2],
+}
+
+impl<'a> Alike<'a> {
+    fn of(simulated: &'a [Launch], measured: &'a [Launch], map: &Map) -> Self {
+        let mut known: BTreeMap<String, usize> = BTreeMap::new();
+        let mut number = |name: String| {
+            let next = known.len();
+            *known.entry(name).or_insert(next)
+        };
+        let own = simulated.iter().map(|launch| {
             let said = map.kernels.get(&launch.name);
             let said = said.or_else(|| map.kernels.get(&bare(&launch.name)));
-            bare(said.unwrap_or(&launch.name))
-        })
+            number(bare(said.unwrap_or(&launch.name)))
+        });
+        let own = own.collect();
+        let theirs = measured.iter().map(|launch| number(bare(&launch.name)));
+        let theirs = theirs.collect();
+        Alike {
+            simulated,
+            measured,
+            names: [own, theirs],
+        }
+    }
+
+    fn is(&self, simulated: usize, measured: usize) -> bool {
+        self.names[0][simulated] == self.names[1][measured]
+            && same_shape(&self.simulated[simulated], &self.measured[measured])
+    }
+
+    /// Whether as many launches were simulated as measured that are like the measured one at `at`.
+    fn as_many(&self, at: usize) -> bool {
+        let own = (0..self.simulated.len()).filter(|n| self.is(*n, at));
+        let theirs = (0..self.measured.len()).filter(|n| {
+            self.names[1][*n] == self.names[1][at]
+                && same_shape(&self.measured[*n], &self.measured[at])
+        });
+        own.count() == theirs.count()
+    }
+
+    /// For each measured launch its partner in the longest order that both sides have in common; none at all where a
+    /// table of both would take too much memory.
+    fn in_order(&self) -> Vec<Option<usize>> {
+        let (own, theirs) = (self.simulated.len(), self.measured.len());
+        let mut partners = vec![None; theirs];
+        let wide = theirs + 1;
+        if (own + 1).saturating_mul(wide) > CELLS_MAX {
+            return partners;
+        }
+        let mut longest = vec![0u32; (own + 1) * wide];
+        for a in (0..own).rev() {
+            for b in (0..theirs).rev() {
+                longest[a * wide + b] = match self.is(a, b) {
+                    true => longest[(a + 1) * wide + b + 1] + 1,
+                    false => longest[(a + 1) * wide + b].max(longest[a * wide + b + 1]),
+                };
+            }
+        }
+        let (mut a, mut b) = (0, 0);
+        while a < own && b < theirs {
+            if self.is(a, b) {
+                partners[b] = Some(a);
+                (a, b) = (a + 1, b + 1);
+            } else if longest[(a + 1) * wide + b] >= longest[a * wide + b + 1] {
+                a += 1;
+            } else {
+                b += 1;
+            }
+        }
+        partners
+    }
+}
+
+/// Matches by name: launches of a kernel in their order, and where one side has more of them than the other, along the
+/// longest order that both sides have in common. Where not one name is common to both, by order alone, when both have as
+/// many launches, of the same shapes.
+pub fn find(simulated: &[Launch], measured: &[Launch], map: &Map) -> Matches {
+    let alike = Alike::of(simulated, measured, map);
+    if let Some(matches) = by_order(&alike, map) {
+        return Matches {
+            matches,
+            by: "order",
+            ..Matches::default()
+        };
+    }
+    // Long profiles have few kinds of launches.
+    let mut even = BTreeMap::new();
+    let mut is_even = |at: usize| {
+        let launch = &measured[at];
+        let kind = (alike.names[1][at], launch.grid, launch.block);
+        *even.entry(kind).or_insert_with(|| alike.as_many(at))
+    };
+    let uneven: Vec<bool> = (0..measured.len())
+        .map(|at| !measured[at].is_mean && !is_even(at))
         .collect();
-    let theirs: Vec<String> = measured.iter().map(|launch| bare(&launch.name)).collect();
+    let in_order = match uneven.contains(&true) {
+        true => alike.in_order(),
+        false => vec![None; measured.len()],
+    };
     let mut taken = vec![false; simulated.len()];
+    let mut partners: Vec<Vec<usize>> = vec![Vec::new(); measured.len()];
+    for at in (0..measured.len()).filter(|at| uneven[*at]) {
+        partners[at].extend(in_order[at]);
+        partners[at].iter().for_each(|n| taken[*n] = true);
+    }
     let mut found = Matches {
         by: "name",
         ..Matches::default()
     };
-    for (at, launch) in measured.iter().enumerate() {
-        let fits = |n: &usize| own[*n] == theirs[at] && same_shape(&simulated[*n], launch);
-        let free: Vec<usize> = (0..simulated.len())
-            .filter(|n| !taken[*n])
-            .filter(fits)
-            .collect();
-        let of_launch = match launch.is_mean {
-            true => free,
-            false => free.into_iter().take(1).collect(),
-        };
+    for (at, mut of_launch) in partners.into_iter().enumerate() {
+        if of_launch.is_empty() {
+            let free = (0..simulated.len()).filter(|n| !taken[*n] && alike.is(*n, at));
+            let most = if measured[at].is_mean { usize::MAX } else { 1 };
+            of_launch = free.take(most).collect();
+        }
         if of_launch.is_empty() {
             found.only_measured.push(at);
             continue;
@@ -70,25 +168,26 @@ pub fn find(simulated: &[Launch], measured: &[Launch], map: &Map) -> Matches {
             measured: at,
         });
     }
-    let none = !own.iter().any(|name| theirs.contains(name));
-    let pairs = || simulated.iter().zip(measured);
-    if none
-        && map.kernels.is_empty()
-        && simulated.len() == measured.len()
-        && pairs().all(|(a, b)| !b.is_mean && b.grid.is_some() && same_shape(a, b))
-    {
-        let pair = |at| Match {
-            simulated: vec![at],
-            measured: at,
-        };
-        return Matches {
-            matches: (0..simulated.len()).map(pair).collect(),
-            by: "order",
-            ..Matches::default()
-        };
-    }
     found.only_simulated = (0..simulated.len()).filter(|n| !taken[*n]).collect();
     found
+}
+
+/// Matches one by one, where no name says anything and every shape fits.
+fn by_order(alike: &Alike<'_>, map: &Map) -> Option<Vec<Match>> {
+    let (simulated, measured) = (alike.simulated, alike.measured);
+    let none = !alike.names[0]
+        .iter()
+        .any(|name| alike.names[1].contains(name));
+    let mut pairs = simulated.iter().zip(measured);
+    let fits = none
+        && map.kernels.is_empty()
+        && simulated.len() == measured.len()
+        && pairs.all(|(a, b)| !b.is_mean && b.grid.is_some() && same_shape(a, b));
+    let pair = |at| Match {
+        simulated: vec![at],
+        measured: at,
+    };
+    fits.then(|| (0..simulated.len()).map(pair).collect())
 }
 
 #[cfg(test)]
@@ -124,6 +223,27 @@ mod tests {
         let found = find(&own, &theirs, &Map::default());
         assert_eq!(places(&found), [(1, 0), (0, 1), (2, 2)]);
         assert_eq!(found.only_measured, [3]);
+    }
+
+    #[test]
+    fn repeated_kernels_are_matched_along_the_order_of_the_others() {
+        let launches = |names: &str| -> Vec<Launch> {
+            names
+                .chars()
+                .map(|name| launch(&name.to_string(), 8))
+                .collect()
+        };
+        let found = |own: &str, theirs: &str| {
+            let found = find(&launches(own), &launches(theirs), &Map::default());
+            (places(&found), found.only_simulated, found.only_measured)
+        };
+        let pairs = vec![(1, 0), (2, 1), (3, 2)];
+        assert_eq!(found("abac", "bac"), (pairs, vec![0], vec![]));
+        let pairs = vec![(0, 1), (1, 2), (2, 3)];
+        assert_eq!(found("bac", "abac"), (pairs, vec![], vec![0]));
+        // As many of each in another order, and one that only another order has.
+        assert_eq!(found("ab", "ba"), (vec![(1, 0), (0, 1)], vec![], vec![]));
+        assert_eq!(found("aac", "ca"), (vec![(2, 0), (0, 1)], vec![1], vec![]));
     }
 
     #[test]

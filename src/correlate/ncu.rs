@@ -1,9 +1,9 @@
 //! Nsight Compute: `ncu --csv`, pages raw (a column for each metric) and details (a row for each metric).
 
 use super::Launch;
-use super::profile::{Numbered, Profile, Sheet, dimensions};
+use super::profile::{Numbered, Profile};
+use super::sheet::{LeftOut, Sheet, dimensions};
 use crate::error::Result;
-use std::collections::BTreeSet;
 
 /// Columns that say which launch it is.
 const OF_LAUNCH: &[&str] = &[
@@ -30,13 +30,17 @@ pub fn read(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
         return Ok(None);
     };
     let shapes = (sheet.column(&["Grid Size"]), sheet.column(&["Block Size"]));
+    let capability = sheet.column(&["CC"]);
     let start = |row: &[String]| Launch {
         name: row[name].clone(),
         grid: shapes.0.and_then(|at| dimensions(&row[at])),
         block: shapes.1.and_then(|at| dimensions(&row[at])),
+        capability: capability
+            .map(|at| row[at].clone())
+            .filter(|cc| !cc.is_empty()),
         ..Launch::default()
     };
-    let mut unknown = BTreeSet::new();
+    let mut left_out = LeftOut::default();
     let mut launches = Numbered::new();
     let number = |row: &[String]| row[id].parse::<usize>().ok();
     let by_row = (
@@ -53,7 +57,7 @@ pub fn read(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
             let launch = launches.entry(at).or_insert_with(|| start(row));
             sheet.add(
                 launch,
-                &mut unknown,
+                &mut left_out,
                 *line,
                 (&row[metric], &row[unit], &row[value]),
             )?;
@@ -67,10 +71,10 @@ pub fn read(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
             };
             let launch = launches.entry(at).or_insert_with(|| start(row));
             for (column, metric) in sheet.header.iter().enumerate() {
-                if !OF_LAUNCH.contains(&metric.as_str()) && !row[column].is_empty() {
+                if !OF_LAUNCH.contains(&metric.as_str()) {
                     sheet.add(
                         launch,
-                        &mut unknown,
+                        &mut left_out,
                         *line,
                         (metric, &units[column], &row[column]),
                     )?;
@@ -78,10 +82,6 @@ pub fn read(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
             }
         }
     }
-    Ok(Some(Profile {
-        file: sheet.file.to_owned(),
-        kind: "Nsight Compute",
-        launches: launches.into_values().collect(),
-        unknown_metrics: unknown,
-    }))
+    let launches = launches.into_values().collect();
+    Ok(Some(sheet.profile("Nsight Compute", launches, left_out)))
 }

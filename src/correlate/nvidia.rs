@@ -2,25 +2,11 @@
 //! sums of metrics).
 
 use super::Launch;
-use super::profile::{Profile, Sheet, dimensions};
+use super::Profile;
+use super::sheet::{LeftOut, Sheet, dimensions};
 use crate::error::Result;
-use std::collections::BTreeSet;
 
 const TIME: &str = "gpu__time_duration.sum";
-
-fn profile(
-    sheet: &Sheet<'_>,
-    kind: &'static str,
-    launches: Vec<Launch>,
-    unknown_metrics: BTreeSet<String>,
-) -> Profile {
-    Profile {
-        file: sheet.file.to_owned(),
-        kind,
-        launches,
-        unknown_metrics,
-    }
-}
 
 /// Reads a table of Nsight Systems; nothing for other tables.
 ///
@@ -30,14 +16,17 @@ pub fn nsys(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
     let Some(name) = sheet.column(&["Name"]) else {
         return Ok(None);
     };
-    let mut unknown = BTreeSet::new();
+    let mut left_out = LeftOut::default();
     let mut launches = Vec::new();
-    let (time, is_mean) = match (
-        sheet.column(&["Duration (ns)"]),
-        sheet.column(&["Avg (ns)"]),
-    ) {
-        (Some(time), _) => (time, false),
-        (None, Some(mean)) => (mean, true),
+    // What older versions call Average has the unit of the total.
+    let average = || {
+        let (_, unit) = sheet.with_unit("Total Time")?;
+        Some((sheet.column(&["Average"])?, unit))
+    };
+    let mean = sheet.with_unit("Avg").or_else(average);
+    let (time, unit, is_mean) = match (sheet.with_unit("Duration"), mean) {
+        (Some((time, unit)), _) => (time, unit, false),
+        (None, Some((mean, unit))) => (mean, unit, true),
         (None, None) => return Ok(None),
     };
     let three = |names: [&str; 3]| -> Option<[usize; 3]> {
@@ -62,10 +51,10 @@ pub fn nsys(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
             is_mean,
             ..Launch::default()
         };
-        sheet.add(&mut launch, &mut unknown, *line, (TIME, "ns", &row[time]))?;
+        sheet.add(&mut launch, &mut left_out, *line, (TIME, unit, &row[time]))?;
         launches.push(launch);
     }
-    Ok(Some(profile(sheet, "Nsight Systems", launches, unknown)))
+    Ok(Some(sheet.profile("Nsight Systems", launches, left_out)))
 }
 
 /// Reads a table of nvprof; nothing for other tables.
@@ -108,7 +97,7 @@ pub fn nvprof(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
         "Correlation_ID",
     ];
     let mut units: Vec<String> = vec![String::new(); sheet.header.len()];
-    let mut unknown = BTreeSet::new();
+    let mut left_out = LeftOut::default();
     let mut launches = Vec::new();
     for (line, row) in &sheet.rows {
         if row[name].is_empty() {
@@ -125,21 +114,21 @@ pub fn nvprof(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
             ..Launch::default()
         };
         for (column, metric) in sheet.header.iter().enumerate() {
-            if own.contains(&metric.as_str()) || row[column].is_empty() {
+            if own.contains(&metric.as_str()) {
                 continue;
             }
             let metric = if Some(column) == time { TIME } else { metric };
             let (number, unit) = split(&row[column], &units[column]);
-            sheet.add(&mut launch, &mut unknown, *line, (metric, unit, number))?;
+            sheet.add(&mut launch, &mut left_out, *line, (metric, unit, number))?;
         }
         launches.push(launch);
     }
-    Ok(Some(profile(sheet, "nvprof", launches, unknown)))
+    Ok(Some(sheet.profile("nvprof", launches, left_out)))
 }
 
 /// What nvprof prints where nothing else is asked for: means over the launches of each kernel.
 fn summary(sheet: &Sheet<'_>, [kind, mean, name]: [usize; 3]) -> Result<Profile> {
-    let mut unknown = BTreeSet::new();
+    let mut left_out = LeftOut::default();
     let mut launches = Vec::new();
     let mut unit = String::new();
     for (line, row) in &sheet.rows {
@@ -155,10 +144,10 @@ fn summary(sheet: &Sheet<'_>, [kind, mean, name]: [usize; 3]) -> Result<Profile>
             is_mean: true,
             ..Launch::default()
         };
-        sheet.add(&mut launch, &mut unknown, *line, (TIME, &unit, &row[mean]))?;
+        sheet.add(&mut launch, &mut left_out, *line, (TIME, &unit, &row[mean]))?;
         launches.push(launch);
     }
-    Ok(profile(sheet, "nvprof", launches, unknown))
+    Ok(sheet.profile("nvprof", launches, left_out))
 }
 
 /// A number with its unit behind it, or with that of its column.
@@ -172,7 +161,7 @@ fn split<'a>(cell: &'a str, of_column: &'a str) -> (&'a str, &'a str) {
 
 /// Sums of metrics: a row for each kernel and metric, means over its launches.
 fn metrics(sheet: &Sheet<'_>, [kernel, metric, mean]: [usize; 3]) -> Result<Profile> {
-    let mut unknown = BTreeSet::new();
+    let mut left_out = LeftOut::default();
     let mut launches: Vec<Launch> = Vec::new();
     for (line, row) in &sheet.rows {
         let at = launches
@@ -189,10 +178,10 @@ fn metrics(sheet: &Sheet<'_>, [kernel, metric, mean]: [usize; 3]) -> Result<Prof
         let (number, unit) = split(&row[mean], "");
         sheet.add(
             &mut launches[at],
-            &mut unknown,
+            &mut left_out,
             *line,
             (&row[metric], unit, number),
         )?;
     }
-    Ok(profile(sheet, "nvprof", launches, unknown))
+    Ok(sheet.profile("nvprof", launches, left_out))
 }

@@ -19,6 +19,9 @@ pub fn page(title: &str, correlation: &Correlation) -> Page {
         correlation.only_simulated.len(),
         correlation.only_measured.len()
     ));
+    for note in &correlation.notes {
+        page.paragraph(note);
+    }
     let columns = [
         Column::text("metric"),
         Column::text("unit"),
@@ -53,6 +56,12 @@ pub fn page(title: &str, correlation: &Correlation) -> Page {
             ),
         );
     }
+    pairs(&mut page, correlation);
+    page
+}
+
+/// The table of all pairs.
+fn pairs(page: &mut Page, correlation: &Correlation) {
     let columns = [
         Column::text("metric"),
         Column::text("kernel"),
@@ -76,7 +85,6 @@ pub fn page(title: &str, correlation: &Correlation) -> Page {
         })
     });
     page.table("Pairs", &columns, rows.collect());
-    page
 }
 
 fn metric(of_metric: &OfMetric) -> Vec<Value> {

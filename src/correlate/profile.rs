@@ -1,8 +1,10 @@
 //! Files of launches: what wrote them is told by their header.
 
 use super::map::Map;
-use super::{Launch, ncu, nvidia, units};
-use crate::error::{Error, Result, input};
+use super::sheet::{LeftOut, Sheet};
+use super::unread::REPORT;
+use super::{Launch, ncu, nvidia};
+use crate::error::{Result, input};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,131 +18,12 @@ pub struct Profile {
     pub kind: &'static str,
     /// Launches in their order.
     pub launches: Vec<Launch>,
+    /// Names of all of its metrics.
+    pub metrics: BTreeSet<String>,
     /// Metrics that no report has.
     pub unknown_metrics: BTreeSet<String>,
-}
-
-/// A table with a header, without what a tool prints around it.
-pub struct Sheet<'a> {
-    /// The file.
-    pub file: &'a str,
-    /// Names of its columns.
-    pub header: Vec<String>,
-    /// Rows, with the number of their line.
-    pub rows: Vec<(usize, Vec<String>)>,
-    /// What a user says about names.
-    pub map: &'a Map,
-}
-
-impl<'a> Sheet<'a> {
-    /// The first table of `text`: from the line that begins with one of the columns of `starts`, to the next that is no row.
-    fn read(file: &'a str, text: &str, starts: &[&str], map: &'a Map) -> Result<Option<Self>> {
-        let begins = |line: &str| {
-            let cells = cells(line);
-            starts
-                .iter()
-                .any(|start| cells.first().is_some_and(|cell| cell == start))
-        };
-        let mut lines = text
-            .lines()
-            .enumerate()
-            .skip_while(|(_, line)| !begins(line));
-        let Some((_, header)) = lines.next() else {
-            return Ok(None);
-        };
-        let header = cells(header);
-        let mut rows = Vec::new();
-        for (at, line) in lines {
-            // Tools talk in lines of their own, and end a table with an empty one.
-            if line.starts_with("==") {
-                continue;
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-            let row = cells(line);
-            if row.len() != header.len() {
-                let what = format!("{} cells in a table of {} columns", row.len(), header.len());
-                let remedy = "export the whole table again";
-                return Err(Error::input(file, format!("line {}", at + 1), what, remedy));
-            }
-            rows.push((at + 1, row));
-        }
-        Ok(Some(Sheet {
-            file,
-            header,
-            rows,
-            map,
-        }))
-    }
-
-    /// The column with one of `names`.
-    pub fn column(&self, names: &[&str]) -> Option<usize> {
-        self.header
-            .iter()
-            .position(|column| names.contains(&column.as_str()))
-    }
-
-    /// Adds what `name` in `unit` is to `launch`; a metric that no report has goes to `unknown`, and a cell without a
-    /// number is passed over.
-    ///
-    /// # Errors
-    /// A unit that is none of the metric.
-    pub fn add(
-        &self,
-        launch: &mut Launch,
-        unknown: &mut BTreeSet<String>,
-        line: usize,
-        (name, unit, text): (&str, &str, &str),
-    ) -> Result<()> {
-        let meant = self.map.metrics.get(name).map_or(name, String::as_str);
-        let Some(metric) = units::named(meant) else {
-            unknown.insert(name.to_owned());
-            return Ok(());
-        };
-        let Some(value) = units::number(text) else {
-            return Ok(());
-        };
-        let factor = units::factor(unit, metric.unit).ok_or_else(|| {
-            Error::input(
-                self.file,
-                format!("line {line}"),
-                format!(
-                    "{name}: {unit:?} is no unit of {} ({})",
-                    metric.name, metric.unit
-                ),
-                "export it with the tool's own units, or leave the metric away",
-            )
-        })?;
-        launch
-            .numbers
-            .insert(metric.name.to_owned(), value * factor);
-        Ok(())
-    }
-}
-
-/// The cells of a line; quoted ones may have commas.
-fn cells(line: &str) -> Vec<String> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(line.as_bytes());
-    let mut records = reader.records();
-    match records.next() {
-        Some(Ok(record)) => record.iter().map(str::to_owned).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// `(64, 1, 1)`, `64 1 1` and `(64 1 1)` as three numbers.
-pub fn dimensions(text: &str) -> Option<[u32; 3]> {
-    let numbers: Vec<u32> = text
-        .split(|c: char| !c.is_ascii_digit())
-        .filter(|part| !part.is_empty())
-        .map(|part| part.parse().ok())
-        .collect::<Option<_>>()?;
-    numbers.try_into().ok()
+    /// What of the file was left out, and why.
+    pub notes: Vec<String>,
 }
 
 /// Reads `file` when a profiler of NVIDIA's or Accel-Sim's correlation has written it, or when it is a report; nothing for
@@ -152,20 +35,14 @@ pub fn profile(path: &Path, map: &Map) -> Result<Option<Profile>> {
     let text = input::text(path, input::MADE_MAX, "a profile (CSV or JSON)")?;
     let file = path.display().to_string();
     if text.trim_start().starts_with('{') {
-        let launches = serde_json::from_str(&text)
-            .ok()
-            .and_then(|json| launches(&json));
-        return Ok(launches.map(|launches| Profile {
-            file,
-            kind: "report",
-            launches,
-            unknown_metrics: BTreeSet::new(),
-        }));
+        let json = serde_json::from_str(&text).ok();
+        let launches = json.and_then(|json| launches(&json));
+        return Ok(launches.map(|launches| as_profile(file, launches, map)));
     }
     type Read = fn(&Sheet<'_>) -> Result<Option<Profile>>;
     let kinds: &[(&[&str], Read)] = &[
         (&["ID"], ncu::read),
-        (&["Start (ns)", "Time (%)"], nvidia::nsys),
+        (&["Start (", "Start(", "Time (%)", "Time(%)"], nvidia::nsys),
         (&["Start", "Device", "Type"], nvidia::nvprof),
         (&["Name"], accel_sim),
     ];
@@ -177,6 +54,30 @@ pub fn profile(path: &Path, map: &Map) -> Result<Option<Profile>> {
         }
     }
     Ok(None)
+}
+
+/// A report in place of a profile, with the names that `map` gives to its metrics.
+fn as_profile(file: String, mut launches: Vec<Launch>, map: &Map) -> Profile {
+    let metrics = launches
+        .iter()
+        .flat_map(|l| l.numbers.keys().cloned())
+        .collect();
+    for launch in &mut launches {
+        let renamed = map.metrics.iter();
+        let renamed: Vec<(&String, f64)> = renamed
+            .filter_map(|(from, to)| Some((to, launch.numbers.remove(from)?)))
+            .collect();
+        for (to, number) in renamed {
+            launch.numbers.insert(to.clone(), number);
+        }
+    }
+    Profile {
+        file,
+        kind: REPORT,
+        launches,
+        metrics,
+        ..Profile::default()
+    }
 }
 
 /// The launches of the report of `simulate` at `path`; nothing for other results.
@@ -194,6 +95,8 @@ pub fn report(path: &Path) -> Result<Option<Vec<Launch>>> {
 pub fn launches(json: &Json) -> Option<Vec<Launch>> {
     let kernels = json.get("kernels")?.as_array()?;
     let dimensions = |value: &Json| serde_json::from_value(value.clone()).ok();
+    let capability = json["config"]["gpu"]["compute_capability"].as_u64();
+    let capability = capability.map(|n| format!("{}.{}", n / 10, n % 10));
     let launch = |kernel: &Json| {
         let metrics = kernel.get("metrics")?.as_object()?;
         let numbers = metrics
@@ -204,6 +107,8 @@ pub fn launches(json: &Json) -> Option<Vec<Launch>> {
             grid: dimensions(&kernel["grid"]),
             block: dimensions(&kernel["block"]),
             is_mean: false,
+            partial: kernel["partial"] == true,
+            capability: capability.clone(),
             numbers: numbers.collect(),
         })
     };
@@ -218,7 +123,7 @@ fn accel_sim(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
         return Ok(None);
     };
     let mut launches = Vec::new();
-    let mut unknown_metrics = BTreeSet::new();
+    let mut left_out = LeftOut::default();
     for (line, row) in &sheet.rows {
         let mut parts: Vec<&str> = row[name].split("--").collect();
         if parts.len() > 2
@@ -233,15 +138,10 @@ fn accel_sim(sheet: &Sheet<'_>) -> Result<Option<Profile>> {
             ..Launch::default()
         };
         let number = ("gpc__cycles_elapsed.max", "cycles", row[hardware].as_str());
-        sheet.add(&mut launch, &mut unknown_metrics, *line, number)?;
+        sheet.add(&mut launch, &mut left_out, *line, number)?;
         launches.push(launch);
     }
-    Ok(Some(Profile {
-        file: sheet.file.to_owned(),
-        kind: "Accel-Sim",
-        launches,
-        unknown_metrics,
-    }))
+    Ok(Some(sheet.profile("Accel-Sim", launches, left_out)))
 }
 
 /// Launches by their number in the file, in which each may have several rows.
@@ -320,6 +220,19 @@ mod tests {
 
         let sum = "Time (%),Total Time (ns),Instances,Avg (ns),Med (ns),Name\n90.0,7000,2,3500.0,3500.0,k(int)\n";
         assert!(of(sum).launches[0].is_mean);
+        // Another unit that was asked for, and an older version.
+        for sum in [
+            "Time (%),Total Time (us),Instances,Avg (us),Name\n90.0,7,2,3.5,k(int)\n",
+            "Time(%),Total Time (ns),Instances,Average,Minimum,Maximum,Name\n90.0,7000,2,3500.0,1,2,k(int)\n",
+            "Start(nsec),Duration(nsec),CorrId,GrdX,GrdY,GrdZ,BlkX,BlkY,BlkZ,Name\n1,3500,2,8,1,1,64,1,1,k(int)\n",
+        ] {
+            let profile = of(sum);
+            assert_eq!(profile.kind, "Nsight Systems");
+            assert_eq!(
+                numbers(&profile.launches[0]),
+                [("gpu__time_duration.sum", 3500.0)]
+            );
+        }
 
         let nvprof = "==12== Profiling result:\n\
             \"Start\",\"Duration\",\"Grid Size\",\"Block Size\",\"Device\",\"Name\"\n\
@@ -370,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_units_and_cut_tables_are_refused_with_their_line() {
+    fn wrong_units_are_noted_and_cut_tables_refused_with_their_line() {
         let refused = |text: &str| {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), text).unwrap();
@@ -379,10 +292,12 @@ mod tests {
                 .to_string()
         };
         let head = "ID,Kernel Name,Metric Name,Metric Unit,Metric Value\n";
-        let error = refused(&format!("{head}0,k,Elapsed Cycles,byte,5\n"));
+        let profile = of(&format!("{head}0,k,Elapsed Cycles,byte,5\n"));
+        let note = &profile.notes[0];
+        assert!(profile.launches[0].numbers.is_empty());
         assert!(
-            error.contains("line 2") && error.contains("no unit"),
-            "{error}"
+            note.contains("line 2") && note.contains("no unit"),
+            "{note}"
         );
         let error = refused(&format!("{head}0,k,Elapsed\n"));
         assert!(

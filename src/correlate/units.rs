@@ -76,34 +76,57 @@ pub fn named(name: &str) -> Option<&'static Metric> {
     metric(meant.map_or(name, |(_, meant)| meant))
 }
 
-/// Sizes of prefixes, decimal as the tools have them.
-const PREFIXES: &[(&str, f64)] = &[("K", 1e3), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)];
-/// Units of time in nanoseconds.
-const TIMES: &[(&str, f64)] = &[
-    ("ns", 1.0),
-    ("nsecond", 1.0),
-    ("nanosecond", 1.0),
-    ("us", 1e3),
-    ("usecond", 1e3),
-    ("microsecond", 1e3),
-    ("ms", 1e6),
-    ("msecond", 1e6),
-    ("millisecond", 1e6),
-    ("s", 1e9),
-    ("second", 1e9),
-    ("sec", 1e9),
+/// Labels that mean something else in another unit, which no report has: the throughput of the speed-of-light section is
+/// the share of a peak.
+const ELSEWHERE: &[(&str, &str)] = &[("Memory Throughput", "%")];
+
+/// Whether the label `name` in `unit` is the metric of another section than the one that [`named`] knows.
+pub fn is_elsewhere(name: &str, unit: &str) -> bool {
+    ELSEWHERE.contains(&(name, unit.trim()))
+}
+
+/// Sizes of prefixes, decimal as the tools have them, and those of two.
+const PREFIXES: &[(&str, f64)] = &[
+    ("Ki", 1024.0),
+    ("Mi", 1_048_576.0),
+    ("Gi", 1_073_741_824.0),
+    ("Ti", 1_099_511_627_776.0),
+    ("K", 1e3),
+    ("k", 1e3),
+    ("M", 1e6),
+    ("G", 1e9),
+    ("T", 1e12),
+];
+/// How a second is spelt.
+const SECONDS: &[&str] = &["s", "sec", "second", "seconds"];
+/// Prefixes of times, in nanoseconds; both letters that look like a mu are in use.
+const OF_TIME: &[(&str, f64)] = &[
+    ("", 1e9),
+    ("m", 1e6),
+    ("milli", 1e6),
+    ("u", 1e3),
+    ("\u{b5}", 1e3),
+    ("\u{3bc}", 1e3),
+    ("micro", 1e3),
+    ("n", 1.0),
+    ("nano", 1.0),
+    ("p", 1e-3),
+    ("pico", 1e-3),
 ];
 /// What is counted, which needs no factor; the report's unit, and how the tools spell it.
 const COUNTS: &[(&str, &[&str])] = &[
     ("cycles", &["cycle", "cycles", "clk"]),
     ("sectors", &["sector", "sectors"]),
-    ("warp instructions", &["inst", "warp"]),
-    ("thread instructions", &["inst", "thread"]),
-    ("instructions/cycle", &["inst/cycle"]),
+    ("warp instructions", &["inst", "instr", "warp"]),
+    ("thread instructions", &["inst", "instr", "thread"]),
+    ("instructions/cycle", &["inst/cycle", "inst/clk"]),
     ("warps", &["warp", "warps", "warp/cycle"]),
     ("CTAs", &["block", "CTA", "cta"]),
     ("threads", &["thread", "threads", "thread/inst"]),
-    ("passes", &[]),
+    (
+        "passes",
+        &["wavefront", "wavefronts", "conflict", "conflicts"],
+    ),
     ("%", &["%", "percent"]),
 ];
 
@@ -115,15 +138,11 @@ pub fn factor(unit: &str, target: &str) -> Option<f64> {
         return Some(1.0);
     }
     match target {
-        "ns" => TIMES
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .map(|(_, ns)| *ns),
+        "ns" => nanoseconds(unit),
         "bytes" => bytes(unit),
         "bytes/s" => {
             let (amount, time) = unit.rsplit_once('/')?;
-            let per = TIMES.iter().find(|(name, _)| *name == time)?;
-            Some(bytes(amount)? * 1e9 / per.1)
+            Some(bytes(amount)? * 1e9 / nanoseconds(time)?)
         }
         _ => {
             let (_, names) = COUNTS.iter().find(|(name, _)| *name == target)?;
@@ -139,6 +158,14 @@ pub fn factor(unit: &str, target: &str) -> Option<f64> {
     }
 }
 
+fn nanoseconds(unit: &str) -> Option<f64> {
+    let of = OF_TIME.iter().find(|(prefix, _)| {
+        unit.strip_prefix(prefix)
+            .is_some_and(|rest| SECONDS.contains(&rest))
+    });
+    of.map(|(_, size)| *size)
+}
+
 fn bytes(unit: &str) -> Option<f64> {
     let is_byte = |name: &str| matches!(name, "byte" | "bytes" | "B");
     if is_byte(unit) {
@@ -148,12 +175,6 @@ fn bytes(unit: &str) -> Option<f64> {
         .iter()
         .find(|(prefix, _)| unit.strip_prefix(prefix).is_some_and(is_byte));
     prefix.map(|(_, size)| *size)
-}
-
-/// A number as the tools write it: with commas between thousands, perhaps in quotes; nothing for what is none.
-pub fn number(text: &str) -> Option<f64> {
-    let plain: String = text.trim().chars().filter(|c| *c != ',').collect();
-    plain.parse().ok().filter(|n: &f64| n.is_finite())
 }
 
 #[cfg(test)]
@@ -180,6 +201,15 @@ mod tests {
             ("Kbyte", "bytes", Some(1e3)),
             ("Gbyte/second", "bytes/s", Some(1e9)),
             ("byte/ns", "bytes/s", Some(1e9)),
+            ("\u{b5}s", "ns", Some(1e3)),
+            ("\u{3bc}s", "ns", Some(1e3)),
+            ("nsecond", "ns", Some(1.0)),
+            ("MiB", "bytes", Some(1_048_576.0)),
+            ("Kibyte", "bytes", Some(1024.0)),
+            ("GiB/s", "bytes/s", Some(1_073_741_824.0)),
+            ("Tbyte/second", "bytes/s", Some(1e12)),
+            ("Minst", "warp instructions", Some(1e6)),
+            ("ss", "ns", None),
             ("GB/s", "bytes/s", Some(1e9)),
             ("Kcycle", "cycles", Some(1e3)),
             ("inst", "warp instructions", Some(1.0)),
@@ -189,7 +219,5 @@ mod tests {
         ] {
             assert_eq!(factor(unit, target), expected, "{unit} as {target}");
         }
-        assert_eq!(number("1,234,567.5"), Some(1234567.5));
-        assert_eq!(number("(!) n/a"), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Leaf, Side};
 use crate::error::{Error, Result, input};
+use crate::report::schema::SCHEMA_VERSION;
 use serde_json::Value as Json;
 use std::path::Path;
 
@@ -11,7 +12,7 @@ const LEFT_OUT: &[&str] = &["simulation", "tool", "schema_version", "validity"];
 /// Reads a report, several of them, or any other results.
 ///
 /// # Errors
-/// A file that is no JSON.
+/// A file that is no JSON, or of a later version.
 pub fn read(path: &Path) -> Result<Side> {
     let text = input::text(path, input::MADE_MAX, "a report (JSON)")?;
     let json: Json = serde_json::from_str(&text).map_err(|e| {
@@ -22,7 +23,23 @@ pub fn read(path: &Path) -> Result<Side> {
             "give JSON that phantom-gpu has written, or two folders of sweeps",
         )
     })?;
-    Ok(of(&json))
+    let version = json["schema_version"].as_u64();
+    if let Some(version) = version.filter(|version| *version > u64::from(SCHEMA_VERSION))
+        && json.get("kernels").is_some()
+    {
+        return Err(Error::input(
+            path.display().to_string(),
+            "schema_version",
+            format!(
+                "{version} is later than {SCHEMA_VERSION}, the last one of reports that this program knows"
+            ),
+            "compare it with the phantom-gpu that has written it",
+        ));
+    }
+    Ok(Side {
+        version,
+        ..of(&json)
+    })
 }
 
 /// The leaves of `json`.

@@ -22,6 +22,8 @@ pub struct Side {
     pub found: BTreeMap<String, Leaf>,
     /// Configuration keys, and what else was given.
     pub given: BTreeMap<String, Json>,
+    /// Version of its form, where it says one.
+    pub version: Option<u64>,
 }
 
 /// A number or a word.
@@ -95,7 +97,31 @@ pub fn diff(a: &Path, b: &Path, tolerance: &Tolerance) -> Result<Diff> {
         }
     };
     let [one, two] = &sides;
+    if let (Some(own), Some(other)) = (one.version, two.version)
+        && own != other
+    {
+        return Err(Error::input(
+            b.display().to_string(),
+            "schema_version",
+            format!(
+                "{other}, and that of {} is {own}: they are of two forms",
+                a.display()
+            ),
+            "compare results that one version of phantom-gpu has written",
+        ));
+    }
     let diff = compare(one, two, tolerance);
+    let ignored = |place: &String, leaf: &Leaf| {
+        two.found.contains_key(place) && tolerance.allowed(&leaf.name).is_none()
+    };
+    if diff.compared == 0 && one.found.iter().any(|(place, leaf)| ignored(place, leaf)) {
+        return Err(Error::input(
+            &tolerance.file,
+            "whole file",
+            "it ignores every number that both sides have",
+            "name what is to be compared, with a share: cycles = 0.02",
+        ));
+    }
     if diff.compared == 0 {
         return Err(Error::input(
             b.display().to_string(),
@@ -213,6 +239,39 @@ mod tests {
         // From nothing to something is beyond every share.
         let back = compare(&b, &a, &tolerance("\"*\" = 9.0\n"));
         assert_eq!((back.beyond, back.moved[0].change), (1, None));
+    }
+
+    #[test]
+    fn what_compares_nothing_or_is_of_another_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, json: Json| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, json.to_string()).unwrap();
+            path
+        };
+        let a = file("a.json", report(100, 50, 4));
+        let tolerance = Tolerance::parse("t.toml", "\"*\" = \"ignore\"\n").unwrap();
+        let error = diff(&a, &a, &tolerance).unwrap_err().to_string();
+        assert!(
+            error.contains("t.toml") && error.contains("ignores every number"),
+            "{error}"
+        );
+        let mut newer = report(100, 50, 4);
+        newer["schema_version"] = json!(99);
+        let b = file("b.json", newer);
+        let error = diff(&a, &b, &Tolerance::default()).unwrap_err().to_string();
+        assert!(
+            error.contains("b.json") && error.contains("schema_version"),
+            "{error}"
+        );
+        // Other results have versions of their own, of which both must be one.
+        let scores = |version: u32| json!({ "schema_version": version, "score": 1.5 });
+        let (one, two) = (file("one.json", scores(1)), file("two.json", scores(2)));
+        assert!(diff(&two, &two, &Tolerance::default()).is_ok());
+        let error = diff(&one, &two, &Tolerance::default())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("two forms"), "{error}");
     }
 
     #[test]

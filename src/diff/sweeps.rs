@@ -6,6 +6,7 @@
 use super::{Leaf, Side};
 use crate::error::{Error, Result};
 use crate::sweep::manifest::{Manifest, Named};
+use crate::sweep::results::has_points;
 use crate::sweep::store::Store;
 use crate::sweep::table::{Row, Table};
 use serde_json::Value as Json;
@@ -17,12 +18,14 @@ use std::path::Path;
 /// # Errors
 /// A folder without a sweep; points of one side that have the same place.
 pub fn sides(a: &Path, b: &Path) -> Result<[Side; 2]> {
-    let read = |folder: &Path| {
-        Manifest::read(folder)?.ok_or_else(|| {
+    let read = |folder: &Path| -> Result<Manifest> {
+        let manifest = Manifest::read(folder)?.ok_or_else(|| {
             let what = "there is no manifest.json of a sweep";
             let remedy = "name folders that `phantom-gpu sweep -o` has written";
             Error::input(folder.display().to_string(), "whole folder", what, remedy)
-        })
+        })?;
+        has_points(folder)?;
+        Ok(manifest)
     };
     let (one, two) = (read(a)?, read(b)?);
     let common = |own: &Manifest, other: &Manifest| -> Vec<usize> {

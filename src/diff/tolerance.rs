@@ -8,6 +8,8 @@ use toml::{Table, Value};
 /// What is allowed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tolerance {
+    /// The file, for messages.
+    pub file: String,
     /// Names, and names that end with `*`, with the relative change that is allowed; `None`: any.
     shares: BTreeMap<String, Option<f64>>,
 }
@@ -39,7 +41,10 @@ impl Tolerance {
             });
             Error::input(file, format!("line {line}"), e.message().trim(), remedy)
         })?;
-        let mut tolerance = Tolerance::default();
+        let mut tolerance = Tolerance {
+            file: file.to_owned(),
+            ..Tolerance::default()
+        };
         flatten(&table, "", &mut |name, value| {
             let share = match value {
                 Value::String(word) if word == "ignore" => None,

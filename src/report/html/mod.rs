@@ -128,10 +128,10 @@ impl Page {
 
     /// The page.
     pub fn render(&self) -> String {
-        // In a script element only a closing tag could end the data early.
+        // In a script element `</script` ends the data early, and `<!--` with `<script` behind it ends it never.
         let data = Value::from(self.tables.clone())
             .to_string()
-            .replace("</", "<\\/");
+            .replace('<', "\\u003c");
         let title = escape(&self.title);
         format!(
             "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
@@ -172,16 +172,36 @@ mod tests {
 
     #[test]
     fn nothing_of_the_data_ends_the_page_early() {
-        let mut page = Page::new("<b>");
+        let hostile = "<!--<script>";
+        let mut page = Page::new("<b><!--<script>");
+        page.heading(hostile);
         page.paragraph("1 < 2 & \"3\"");
+        page.paragraph(hostile);
         page.table(
-            "t",
-            &[Column::text("a")],
-            vec![vec![json!("</script><script>alert(1)")]],
+            hostile,
+            &[Column::text(hostile)],
+            vec![
+                vec![json!("</script><script>alert(1)")],
+                vec![json!(hostile)],
+            ],
+        );
+        let mut drawn = Page::new("t");
+        let chart = curves(hostile, hostile, &[], Scale::Linear, Scale::Linear);
+        drawn.figure(hostile, &chart);
+        let drawn = drawn.render();
+        assert_eq!(
+            (drawn.matches("<script").count(), drawn.contains("<!--")),
+            (2, false)
         );
         let html = page.render();
         assert_eq!(html.matches("</script>").count(), 2);
-        assert!(html.contains("<title>&lt;b&gt;</title>"));
+        assert_eq!(html.matches("<script").count(), 2);
+        assert!(!html.contains("<!--"));
+        let data = html.split("id=data>").nth(1).unwrap();
+        let data = data.split("</script>").next().unwrap();
+        let data: Value = serde_json::from_str(data).unwrap();
+        assert_eq!(data[0]["rows"][1][0], hostile);
+        assert!(html.contains("<title>&lt;b&gt;&lt;!--&lt;script&gt;</title>"));
         assert!(html.contains("1 &lt; 2 &amp; &quot;3&quot;"));
         assert!(
             !html.contains("http://") && !html.contains("https://"),

@@ -9,6 +9,14 @@ theme.onclick = () => {
 document.body.prepend(theme);
 JSON.parse(document.getElementById('data').textContent).forEach((table, number) => {
   const section = document.getElementById('table' + number);
+  // A column of words may have numbers, such as values of an axis: they come first, by size.
+  const size = value => typeof value === 'number' ? value
+    : /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(value) ? Number(value) : NaN;
+  const compare = (a, b) => {
+    const [x, y] = [size(a), size(b)];
+    if (isNaN(x) || isNaN(y)) return isNaN(x) - isNaN(y) || String(a).localeCompare(String(b));
+    return x - y;
+  };
   const show = (value, column) =>
     value === null ? '' : column.number && typeof value === 'number' ? value.toFixed(column.digits) : String(value);
   let order = null, down = false, words = [];
@@ -37,7 +45,7 @@ JSON.parse(document.getElementById('data').textContent).forEach((table, number) 
       rows = rows.slice().sort((a, b) => {
         const [x, y] = [a[order], b[order]];
         if (x === null || y === null) return (x === null) - (y === null);
-        return sign * (typeof x === 'number' ? x - y : String(x).localeCompare(String(y)));
+        return sign * compare(x, y);
       });
     }
     count.textContent = rows.length + ' of ' + table.rows.length + ' rows';

@@ -2,6 +2,7 @@
 
 use crate::correlate::{self, Correlation};
 use crate::error::Result;
+use crate::output;
 use crate::report::html::{Cloud, Column, largest, scatter};
 use crate::report::record::record;
 use crate::research::{Figure, Study, Table};
@@ -129,6 +130,9 @@ impl Hardware {
         let report = serde_json::to_value(study.report).expect("plain data");
         let launches = correlate::launches(&report).unwrap_or_default();
         let found = correlate::correlate(&launches, profile, map)?;
+        for note in &found.notes {
+            output::note(format!("correlate: {note}"));
+        }
         Ok(Some(found.into()))
     }
 

@@ -1,16 +1,13 @@
 //! Answers to questions, and results as Parquet beside the CSV.
 
 use super::columns::Columns;
-use super::{Form, Question, export, query};
+use super::{FILE, Form, Question, export, has_points, query};
 use crate::error::{Error, Result};
 use crate::output;
 use crate::sweep::manifest::Manifest;
 use crate::sweep::store::Store;
 use crate::sweep::table::Table;
 use std::io::Write;
-
-/// The file of the results.
-const FILE: &str = "results.parquet";
 
 /// Answers `question`.
 ///
@@ -29,6 +26,7 @@ pub fn ask(question: &Question) -> Result<()> {
             remedy,
         ));
     };
+    has_points(folder)?;
     let table = Table::of(&manifest, &Store::at(folder));
     let answer = query::answer(&Columns::of(&manifest, &table), question)?;
     if let (Some(file), Some(form)) = (&question.export, form) {

@@ -126,7 +126,7 @@ fn json(columns: &Columns) -> Vec<u8> {
 
 fn markdown(columns: &Columns) -> String {
     let line = |cells: &[String]| {
-        let escaped: Vec<String> = cells.iter().map(|c| c.replace('|', "\\|")).collect();
+        let escaped: Vec<String> = cells.iter().map(|cell| in_markdown(cell)).collect();
         format!("| {} |\n", escaped.join(" | "))
     };
     let header: Vec<String> = names(columns).into_iter().map(str::to_owned).collect();
@@ -141,6 +141,23 @@ fn markdown(columns: &Columns) -> String {
     let mut text = line(&header) + &line(&rule);
     rows(columns).for_each(|row| text.push_str(&line(&row)));
     text
+}
+
+/// `cell` in a table of Markdown: it ends neither its cell nor its line.
+fn in_markdown(cell: &str) -> String {
+    let mut out = String::new();
+    let mut letters = cell.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '|' => out.push_str("\\|"),
+            '\\' => out.push_str("\\\\"),
+            '\r' if letters.peek() == Some(&'\n') => {}
+            '\n' | '\r' => out.push_str("<br>"),
+            '<' => out.push_str("&lt;"),
+            other => out.push(other),
+        }
+    }
+    out
 }
 
 fn latex(columns: &Columns) -> String {
@@ -180,6 +197,9 @@ fn escape(cell: &str) -> String {
             '\\' => out.push_str("\\textbackslash{}"),
             '~' => out.push_str("\\textasciitilde{}"),
             '^' => out.push_str("\\textasciicircum{}"),
+            // An empty line would end the paragraph, which a cell must not.
+            '\n' | '\r' if out.ends_with(' ') => {}
+            '\n' | '\r' => out.push(' '),
             other => out.push(other),
         }
     }
@@ -295,6 +315,28 @@ mod tests {
             (&Json::from(4819), &Json::Null)
         );
         assert!(text(Form::Table).contains("two_level"));
+    }
+
+    #[test]
+    fn words_stay_in_their_cell_of_a_table() {
+        let columns = Columns {
+            rows: 1,
+            all: vec![Column {
+                name: "a|b".into(),
+                cells: Cells::Words(vec![Some("x\\|y\r\nz\n<w> 5% #".into())]),
+            }],
+        };
+        let text = |form| String::from_utf8(bytes(&columns, form).unwrap()).unwrap();
+        assert_eq!(
+            text(Form::Markdown),
+            "| a\\|b |\n| --- |\n| x\\\\\\|y<br>z<br>&lt;w> 5% # |\n"
+        );
+        let latex = text(Form::Latex);
+        let row = latex.lines().find(|line| line.contains("y z")).unwrap();
+        assert!(
+            row.contains("x\\textbackslash{}|y z <w> 5\\% \\#"),
+            "{latex}"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::config::check::nearest;
 use crate::error::{Error, Result};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, params_from_iter};
+use std::collections::BTreeSet;
 
 /// The answer to `question` by the rows of `columns`.
 ///
@@ -19,13 +20,30 @@ pub fn answer(columns: &Columns, question: &Question) -> Result<Columns> {
         .collect();
     let connection = load(columns).map_err(|e| Error::Run(format!("the table in memory: {e}")))?;
     let sql = sql(&names, question)?;
-    ask(&connection, &sql).map_err(|e| {
+    let found = ask(&connection, &sql).map_err(|e| {
         Error::Usage(format!(
             "{}; columns are {}",
             // SQLite adds what it was asked, which the user has not written.
             e.to_string().split(" in SELECT").next().unwrap_or_default(),
             names.join(", ")
         ))
+    })?;
+    apart(&found)?;
+    Ok(found)
+}
+
+/// Refuses columns of one name, of which JSON would keep one, and Parquet's readers none.
+///
+/// # Errors
+/// The first such name.
+fn apart(found: &Columns) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    let twice = found.all.iter().find(|column| !seen.insert(&column.name));
+    twice.map_or(Ok(()), |column| {
+        Err(Error::Usage(format!(
+            "--columns: two columns are called {0}; name one of them otherwise: ... AS {0}_2",
+            column.name
+        )))
     })
 }
 
@@ -253,6 +271,18 @@ mod tests {
             ..question("", &[], &["count(*)", "max(l1.ways)"])
         };
         assert_eq!(answer(&table(), &grouped).unwrap().rows, 2);
+    }
+
+    #[test]
+    fn columns_of_one_name_are_refused() {
+        for columns in [&["l1.ways", "cycles as l1.ways"][..], &["l1.ways, l1.ways"]] {
+            let error = answer(&table(), &question("", &[], columns)).unwrap_err();
+            assert_eq!(error.exit_status(), 2);
+            assert!(
+                error.to_string().contains("two columns are called l1.ways"),
+                "{error}"
+            );
+        }
     }
 
     #[test]
