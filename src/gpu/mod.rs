@@ -450,13 +450,13 @@ impl<P: Probe + Sync, S: ChipStage> Gpu<P, S> {
     pub fn into_probe(self) -> P {
         let mut all = P::default();
         for unit in self.sms {
-            all.merge(&unit.into_inner().unwrap_or_else(|e| e.into_inner()).probe);
+            all.merge(unit.into_inner().unwrap_or_else(|e| e.into_inner()).probe);
         }
         for unit in self.gpcs {
-            all.merge(&unit.into_inner().unwrap_or_else(|e| e.into_inner()).probe);
+            all.merge(unit.into_inner().unwrap_or_else(|e| e.into_inner()).probe);
         }
         for unit in self.shards {
-            all.merge(&unit.into_inner().unwrap_or_else(|e| e.into_inner()).probe);
+            all.merge(unit.into_inner().unwrap_or_else(|e| e.into_inner()).probe);
         }
         all
     }

@@ -128,8 +128,8 @@ impl Probe for AddressLog {
         }));
     }
 
-    fn merge(&mut self, other: &Self) {
-        self.sms.extend(other.sms.iter().cloned());
+    fn merge(&mut self, other: Self) {
+        self.sms.extend(other.sms);
     }
 }
 

@@ -107,7 +107,7 @@ impl Probe for IssueLog {
         }
     }
 
-    fn merge(&mut self, other: &Self) {
-        self.issues.extend_from_slice(&other.issues);
+    fn merge(&mut self, other: Self) {
+        self.issues.extend(other.issues);
     }
 }

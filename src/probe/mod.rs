@@ -183,7 +183,7 @@ macro_rules! events {
             /// The run is about to begin. Called once, for the probe of each unit.
             fn begin(&mut self, _setup: &Setup) {}
             /// Adds what the probe of another unit saw.
-            fn merge(&mut self, _other: &Self) {}
+            fn merge(&mut self, _other: Self) {}
             /// What it has seen so far, for a checkpoint; nothing where that cannot be kept.
             fn save(&self) -> Option<Vec<u8>> {
                 None
@@ -208,9 +208,9 @@ macro_rules! events {
                 self.0.begin(setup);
                 self.1.begin(setup);
             }
-            fn merge(&mut self, other: &Self) {
-                self.0.merge(&other.0);
-                self.1.merge(&other.1);
+            fn merge(&mut self, other: Self) {
+                self.0.merge(other.0);
+                self.1.merge(other.1);
             }
             fn sections(&self, run: &Observed, out: &mut Sections) {
                 self.0.sections(run, out);
@@ -232,9 +232,9 @@ macro_rules! events {
                     self.0.get_or_insert_default().begin(setup);
                 }
             }
-            fn merge(&mut self, other: &Self) {
-                if let Some(other) = &other.0 {
-                    self.0.get_or_insert_default().merge(other);
+            fn merge(&mut self, other: Self) {
+                if let Some(other) = other.0 {
+                    self.0.get_or_insert_default().merge(*other);
                 }
             }
             fn sections(&self, run: &Observed, out: &mut Sections) {

@@ -86,7 +86,7 @@ impl Probe for Counts {
     fn cta_done(&mut self, _: Cycle, _: &CtaDone) {
         self.ctas += 1;
     }
-    fn merge(&mut self, other: &Self) {
+    fn merge(&mut self, other: Self) {
         self.issued += other.issued;
         self.lost += other.lost;
         self.entered += other.entered;
@@ -95,7 +95,7 @@ impl Probe for Counts {
         self.l1_filled += other.l1_filled;
         self.l1_evicted += other.l1_evicted;
         self.warps += other.warps;
-        self.kernels.extend(&other.kernels);
+        self.kernels.extend(other.kernels);
         self.requests += other.requests;
         self.joined += other.joined;
         self.replies += other.replies;

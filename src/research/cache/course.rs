@@ -82,8 +82,7 @@ impl Course {
     }
 
     /// Adds the course of another unit.
-    pub fn merge(&mut self, other: &Self) {
-        let mut other = other.clone();
+    pub fn merge(&mut self, mut other: Self) {
         while self.width < other.width {
             self.join_neighbours();
         }
@@ -156,7 +155,7 @@ mod tests {
                 }
                 cycles += length;
             }
-            one.merge(&two);
+            one.merge(two);
             let spans = both.spans(6000);
             prop_assert!(spans.len() <= BINS_MAX);
             prop_assert_eq!(spans.iter().map(|s| s.integral).sum::<u64>(), cycles);

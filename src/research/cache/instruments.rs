@@ -1,23 +1,27 @@
 //! The observer of L1 and of the slices of L2.
+//!
+//! What needs to know a line is noted, and followed up many accesses at a time: most of what is known of lines is not in the
+//! host's caches when they are accessed, and in a row the accesses wait for it together.
 
 use super::course::Course;
 use super::section::Cache;
-use super::sharing::Sharing;
+use super::sharing::{RecordNumber, Sharing};
 use crate::engine::Cycle;
 use crate::error::Result;
-use crate::ids::{SliceId, SmId};
+use crate::ids::SmId;
 use crate::isa::MemKind;
-use crate::mem::cache::study::distance::{Histogram, Stack};
+use crate::mem::cache::study::distance::{Octaves, Stack};
 use crate::mem::dram::DramProbe;
 use crate::mem::l1::ReservationFail;
 use crate::mem::{Line, Request, RequestKind, SectorMask};
 use crate::probe::{Instrument, L1Access, MemoryInst, Probe, Setup, Unit};
 use crate::research::stores::StoresThatStay;
 use crate::research::{Observe, Study};
-use std::collections::BTreeMap;
 
 /// Lines below which the reuse distances of a cache are exact.
 pub const DISTANCE_MAX: usize = 1 << 16;
+/// Accesses that are noted before they are followed up.
+const NOTED_MAX: usize = 256;
 
 /// Loads of a line by what they found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,10 +65,30 @@ pub struct SetCounts {
 /// What is known of the SM that is watched.
 #[derive(Debug)]
 struct OwnL1 {
+    /// Lines that were accessed, with the sectors that a load asked for.
+    noted: Vec<(Line, SectorMask)>,
     /// With each line the sectors that loads have asked for.
     touched: Stack<SectorMask>,
     in_flight: usize,
     stays: StoresThatStay,
+}
+
+/// An access of L2.
+#[derive(Clone, Copy, Debug)]
+struct L2Access {
+    line: Line,
+    /// The SM that asks, unless the line is not followed.
+    sm: Option<SmId>,
+    /// Which slice of the shard it is of.
+    slice: u16,
+}
+
+/// What is known of the shard that is watched.
+#[derive(Debug)]
+struct OwnL2 {
+    noted: Vec<L2Access>,
+    /// By slice, with each line the number of its record in [`Sharing`].
+    slices: Vec<Stack<RecordNumber>>,
 }
 
 /// Observes the L1 of an SM, or the slices of a shard, or all of them when they are merged.
@@ -80,56 +104,99 @@ pub struct Caches {
     pub l2_written: Written,
     /// Requests that waited for a register of their slice, or for room towards DRAM.
     pub l2_waits: u64,
-    pub l1_reuse: Histogram,
-    pub l2_reuse: Histogram,
+    pub l1_reuse: Octaves,
+    pub l2_reuse: Octaves,
     /// Lines whose sectors were forgotten: `new_sectors` is too high then.
     pub forgotten: u64,
     pub sharing: Sharing,
     l1: Option<OwnL1>,
-    /// By slice.
-    l2: BTreeMap<SliceId, Stack<()>>,
+    l2: Option<OwnL2>,
+}
+
+impl Caches {
+    /// A load of `sectors` of `line`, or a store to it that stays.
+    #[inline]
+    fn note(&mut self, line: Line, sectors: SectorMask) {
+        let Some(l1) = &mut self.l1 else { return };
+        l1.noted.push((line, sectors));
+        if l1.noted.len() == NOTED_MAX {
+            self.follow_up();
+        }
+    }
+
+    /// Follows up what was noted.
+    fn follow_up(&mut self) {
+        if let Some(l1) = &mut self.l1 {
+            for (line, sectors) in l1.noted.drain(..) {
+                let (distance, touched) = l1.touched.touch(line.0);
+                self.l1_reuse.add(distance);
+                let new = sectors.without(*touched);
+                *touched |= new;
+                self.loads.new_sectors += u64::from(new.count());
+            }
+        }
+        if let Some(l2) = &mut self.l2 {
+            for access in l2.noted.drain(..) {
+                let slice = &mut l2.slices[usize::from(access.slice)];
+                let forgetful = slice.forgotten() > 0;
+                let (distance, record) = slice.touch(access.line.0);
+                self.l2_reuse.add(distance);
+                if let Some(sm) = access.sm {
+                    self.sharing.asked(access.line, record, sm, forgetful);
+                }
+            }
+        }
+    }
 }
 
 impl DramProbe for Caches {}
 
 impl Probe for Caches {
     fn begin(&mut self, setup: &Setup) {
-        if let Unit::Sm(_) = setup.unit {
-            let l1 = &setup.spec.l1;
-            let sets = l1.unified_bytes / l1.line_bytes / u32::from(l1.ways);
-            self.sets = vec![SetCounts::default(); sets.max(1) as usize];
-            self.l1 = Some(OwnL1 {
-                touched: Stack::new(DISTANCE_MAX),
-                in_flight: 0,
-                stays: StoresThatStay::new(l1),
-            });
+        let spec = setup.spec;
+        match setup.unit {
+            Unit::Sm(_) => {
+                let l1 = &spec.l1;
+                let sets = l1.unified_bytes / l1.line_bytes / u32::from(l1.ways);
+                self.sets = vec![SetCounts::default(); sets.max(1) as usize];
+                self.l1 = Some(OwnL1 {
+                    noted: Vec::with_capacity(NOTED_MAX),
+                    touched: Stack::new(DISTANCE_MAX),
+                    in_flight: 0,
+                    stays: StoresThatStay::new(l1),
+                });
+            }
+            Unit::Shard(_) => {
+                let slices = usize::from(spec.l2.slices / spec.dram.channels);
+                self.sharing = Sharing::new(usize::from(spec.sms), spec.l2.partitions > 1);
+                self.l2 = Some(OwnL2 {
+                    noted: Vec::with_capacity(NOTED_MAX),
+                    slices: vec![Stack::new(DISTANCE_MAX); slices],
+                });
+            }
+            Unit::Gpc(_) => {}
         }
     }
 
     fn memory_entered(&mut self, _: Cycle, inst: &MemoryInst) {
         let store = inst.op.is_some_and(|op| op.kind == MemKind::Store);
-        let Some(l1) = self.l1.as_mut().filter(|_| store) else {
+        let Some(stays) = self.l1.as_ref().filter(|_| store).map(|l1| l1.stays) else {
             return;
         };
         for line in inst.lines {
             self.l1_written.sectors += u64::from(line.sectors.count());
             self.l1_written.full += u64::from(line.full.count());
         }
-        for line in l1.stays.lines(inst) {
-            let (distance, _) = l1.touched.touch(line.line.0);
-            self.l1_reuse.add(distance);
+        for line in stays.lines(inst) {
+            self.note(line.line, SectorMask::NONE);
         }
     }
 
     fn l1_accessed(&mut self, now: Cycle, access: &L1Access) {
+        self.note(access.line, access.sectors);
         let Some(l1) = &mut self.l1 else { return };
-        let (distance, touched) = l1.touched.touch(access.line.0);
-        self.l1_reuse.add(distance);
-        let new = access.sectors.without(*touched);
-        *touched |= new;
         let found = access.found;
         let loads = &mut self.loads;
-        loads.new_sectors += u64::from(new.count());
         loads.fetched_sectors += u64::from(found.request.count());
         loads.line_found += u64::from(found.present);
         let fetches = !found.request.is_empty();
@@ -164,37 +231,44 @@ impl Probe for Caches {
     }
 
     fn l1_emptied(&mut self, _: Cycle, _: SmId) {
+        self.follow_up();
         let Some(l1) = &mut self.l1 else { return };
         self.forgotten += l1.touched.forgotten();
         l1.touched = Stack::new(DISTANCE_MAX);
     }
 
     fn l2_accessed(&mut self, _: Cycle, request: &Request, _: SectorMask) {
-        let slice = self.l2.entry(request.slice);
-        let slice = slice.or_insert_with(|| Stack::new(DISTANCE_MAX));
-        let (distance, ()) = slice.touch(request.line.0);
-        self.l2_reuse.add(distance);
-        match request.kind {
+        let shares = match request.kind {
             RequestKind::Write => {
                 self.l2_written.sectors += u64::from(request.sectors.count());
                 self.l2_written.full += u64::from(request.full.count());
+                true
             }
-            RequestKind::Read | RequestKind::Atomic | RequestKind::Reduction => {}
-            _ => return,
+            RequestKind::Read | RequestKind::Atomic | RequestKind::Reduction => true,
+            _ => false,
+        };
+        let Some(l2) = &mut self.l2 else { return };
+        l2.noted.push(L2Access {
+            line: request.line,
+            sm: shares.then_some(request.sm),
+            slice: request.slice.0 % l2.slices.len() as u16,
+        });
+        if l2.noted.len() == NOTED_MAX {
+            self.follow_up();
         }
-        self.sharing.asked(request.line, request.sm);
     }
 
     fn l2_waits(&mut self, _: Cycle, _: &Request) {
         self.l2_waits += 1;
     }
 
-    fn merge(&mut self, other: &Self) {
+    fn merge(&mut self, mut other: Self) {
+        other.follow_up();
         self.loads.add(&other.loads);
         for (sum, more) in self.refusals.iter_mut().zip(other.refusals) {
             *sum += more;
         }
-        self.occupancy.merge(&other.occupancy);
+        self.occupancy.merge(other.occupancy);
         if self.sets.len() < other.sets.len() {
             self.sets.resize(other.sets.len(), SetCounts::default());
         }
@@ -211,7 +285,7 @@ impl Probe for Caches {
         if let Some(l1) = &other.l1 {
             self.forgotten += l1.touched.forgotten();
         }
-        self.sharing.merge(&other.sharing);
+        self.sharing.merge(other.sharing);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::course::Span;
 use super::instruments::{Caches, DISTANCE_MAX, Written};
-use crate::mem::cache::study::distance::{Histogram, Row};
+use crate::mem::cache::study::distance::{Octaves, Row};
 use crate::mem::l1::ReservationFail;
 use crate::report::record::{Field, record};
 use crate::research::{Exhibits, Section, Study};
@@ -159,17 +159,16 @@ impl Written {
     }
 }
 
-/// The rows of `histogram`, and the accesses that are in none of them.
-fn distances(histogram: &Histogram) -> (Vec<Distance>, u64) {
+/// The rows of `octaves`, and the accesses that are in none of them.
+fn distances(octaves: &Octaves) -> (Vec<Distance>, u64) {
     let distance = |row: Row| Distance {
         from: row.from,
         to: row.to,
         accesses: row.accesses,
         lru_hits: row.lru_hits,
     };
-    let rows = histogram.rows(DISTANCE_MAX).into_iter().map(distance);
-    let without = histogram.total() - histogram.lru_hits(DISTANCE_MAX);
-    (rows.collect(), without)
+    let rows = octaves.rows(DISTANCE_MAX).into_iter().map(distance);
+    (rows.collect(), octaves.beyond(DISTANCE_MAX))
 }
 
 impl Cache {

@@ -286,12 +286,12 @@ impl Probe for Divergence {
         self.refetches.fetched(line, sectors, self.kernel as u32);
     }
 
-    fn merge(&mut self, other: &Self) {
+    fn merge(&mut self, other: Self) {
         self.histogram.merge(&other.histogram);
         self.branches.add(&other.branches);
         self.requests.add(&other.requests);
-        self.losses.merge(&other.losses);
-        self.refetches.merge(&other.refetches);
+        self.losses.merge(other.losses);
+        self.refetches.merge(other.refetches);
         self.unlisted = self.unlisted.max(other.unlisted);
         for (number, kernel) in &other.kernels {
             self.kernels.entry(*number).or_default().merge(kernel);

@@ -311,12 +311,8 @@ impl Losses {
     }
 
     /// Adds those of another SM.
-    pub fn merge(&mut self, other: &Self) {
-        if !other.noted.is_empty() {
-            let mut other = other.clone();
-            other.follow_up();
-            return self.merge(&other);
-        }
+    pub fn merge(&mut self, mut other: Self) {
+        other.follow_up();
         let (sum, more) = (&mut self.totals, &other.totals);
         sum.fetched_sectors += more.fetched_sectors;
         sum.evicted_lines += more.evicted_lines;
@@ -402,7 +398,7 @@ mod tests {
             ..Found::default()
         };
         let mut all = Losses::default();
-        all.merge(&losses);
+        all.merge(losses.clone());
         let found: Vec<_> = all.found.iter().map(|(r, f)| (*r, *f)).collect();
         assert_eq!(found, [(roles(48), first), (roles(64), rest)]);
         assert_eq!(losses.totals.fetched_sectors, 8);

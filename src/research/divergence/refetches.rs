@@ -99,12 +99,8 @@ impl Refetches {
     }
 
     /// Adds those of another channel.
-    pub fn merge(&mut self, other: &Self) {
-        if !other.noted.is_empty() {
-            let mut other = other.clone();
-            other.follow_up();
-            return self.merge(&other);
-        }
+    pub fn merge(&mut self, mut other: Self) {
+        other.follow_up();
         self.sectors += other.sectors;
         self.unfollowed += other.unfollowed;
         self.again += other.again;
@@ -127,8 +123,8 @@ mod tests {
         channel.fetched(Line(1), mask(0b1111), 4);
         channel.fetched(Line(2), mask(0b1111), 4);
         let mut all = Refetches::default();
-        all.merge(&channel);
-        all.merge(&channel);
+        all.merge(channel.clone());
+        all.merge(channel);
         let pair = Pair {
             before: 1,
             again: 4,

@@ -132,7 +132,7 @@ impl Probe for DramChannels {
         self.buffer_of_tag[tag] = self.buffer_of(line) as u16;
     }
 
-    fn merge(&mut self, other: &Self) {
+    fn merge(&mut self, other: Self) {
         if let Some(channel) = other.channel {
             let requests = |b: &BankReport| b.hits + b.misses + b.conflicts;
             self.channels.push(Channel {

@@ -84,8 +84,7 @@ impl Coalescing {
     }
 
     /// Adds those of another SM.
-    pub fn merge(&mut self, other: &Self) {
-        let mut other = other.clone();
+    pub fn merge(&mut self, mut other: Self) {
         other.close();
         for (place, accesses) in &other.done {
             self.done.entry(*place).or_default().add(accesses);
@@ -147,7 +146,7 @@ mod tests {
         seen.issued(48, u32::MAX);
         enter(&mut seen, 64, Space::Shared, 0, 0);
         let mut all = Coalescing::default();
-        all.merge(&seen);
+        all.merge(seen);
         let rows: Vec<_> = all
             .rows()
             .map(|(kernel, pc, a)| (kernel, pc, a.sectors, a.efficiency()))
@@ -164,8 +163,8 @@ mod tests {
             enter(&mut seen, 16, Space::Global, 1, 0b0011);
         }
         let mut all = Coalescing::default();
-        all.merge(&seen);
-        all.merge(&seen);
+        all.merge(seen.clone());
+        all.merge(seen);
         let rows: Vec<_> = all
             .rows()
             .map(|(k, pc, a)| (k, pc, a.requests, a.lanes))

@@ -84,10 +84,10 @@ impl Probe for Memory {
         self.traffic.written(line, sectors);
     }
 
-    fn merge(&mut self, other: &Self) {
-        self.coalescing.merge(&other.coalescing);
-        self.misses.merge(&other.misses);
-        self.slices.merge(&other.slices);
+    fn merge(&mut self, other: Self) {
+        self.coalescing.merge(other.coalescing);
+        self.misses.merge(other.misses);
+        self.slices.merge(other.slices);
         self.traffic.merge(&other.traffic);
     }
 }

@@ -90,9 +90,9 @@ impl Misses {
     }
 
     /// Adds those of another SM.
-    pub fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: Self) {
         self.all += other.all;
-        self.kept.extend_from_slice(&other.kept);
+        self.kept.extend(other.kept);
         self.choose(self.bits.max(other.bits));
     }
 
@@ -163,7 +163,7 @@ mod tests {
         sms[1].missed(1, line, 500, 1, 9);
         sms[1].missed(1, Line(8), 600, 1, 9);
         let mut all = Misses::default();
-        sms.iter().for_each(|sm| all.merge(sm));
+        sms.into_iter().for_each(|sm| all.merge(sm));
         let found = all.correlation(2);
         assert_eq!((found.misses, found.sampled), (7, 7));
         let share = |n: f64| n / 7.0;
@@ -191,7 +191,7 @@ mod tests {
             }
         }
         let mut all = Misses::default();
-        sms.iter().for_each(|sm| all.merge(sm));
+        sms.into_iter().for_each(|sm| all.merge(sm));
         assert!(all.bits >= 2 && all.kept.len() <= 2 * KEPT_MAX);
         let found = all.correlation(1);
         assert_eq!(found.misses, 4 * KEPT_MAX as u64 * 17 / 16);

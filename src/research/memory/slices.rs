@@ -56,8 +56,7 @@ impl Windows {
     }
 
     /// Adds those of another unit.
-    pub fn merge(&mut self, other: &Self) {
-        let mut other = other.clone();
+    pub fn merge(&mut self, mut other: Self) {
         while self.bits < other.bits {
             self.coarsen();
         }
@@ -145,13 +144,13 @@ impl Slices {
     }
 
     /// Adds those of another GPC.
-    pub fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: Self) {
         if self.0.is_empty() {
-            self.0.clone_from(&other.0);
+            *self = other;
             return;
         }
-        for (own, other) in self.0.iter_mut().zip(&other.0) {
-            own.windows.merge(&other.windows);
+        for (own, other) in self.0.iter_mut().zip(other.0) {
+            own.windows.merge(other.windows);
         }
     }
 
@@ -197,8 +196,8 @@ mod tests {
         let mut early = Windows::new(2);
         early.add(7, 1, 5);
         let mut sum = early.clone();
-        sum.merge(&windows);
-        windows.merge(&early);
+        sum.merge(windows.clone());
+        windows.merge(early);
         assert_eq!(sum, windows);
         assert_eq!(sum.by_slice(), [500, 505]);
     }
@@ -212,7 +211,7 @@ mod tests {
             slices.routed(0, Line(line), 4);
         }
         let mut all = Slices::default();
-        all.merge(&slices);
+        all.merge(slices);
         for (hash, windows) in all.by_hash() {
             assert_eq!(
                 windows.by_slice(),

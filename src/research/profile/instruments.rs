@@ -108,7 +108,7 @@ impl Probe for Sources {
             .add(label, slots);
     }
 
-    fn merge(&mut self, other: &Self) {
+    fn merge(&mut self, other: Self) {
         for (kernel, counts) in &other.kernels {
             self.add(*kernel, counts);
         }

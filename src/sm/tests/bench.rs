@@ -23,8 +23,8 @@ impl Probe for Issues {
     fn warp_issued(&mut self, now: Cycle, _sm: SmId, warp: u8, _: u8, pc: u32, _mask: u32) {
         self.0.push((now, warp, pc));
     }
-    fn merge(&mut self, other: &Self) {
-        self.0.extend_from_slice(&other.0);
+    fn merge(&mut self, other: Self) {
+        self.0.extend(other.0);
     }
 }
 
