@@ -17,6 +17,11 @@ const FFMA: &str = "synth:ffma?grid=160&block=512&iters=4";
 /// Streams from DRAM.
 const COPY: &str = "synth:copy?bytes=8MiB";
 const ON: &str = "power.throttle=true";
+/// One part of each kernel is simulated, however wide its interval is.
+const ONE_PART: Settings = Settings {
+    ci: 0.1,
+    budget: 6_000_000,
+};
 
 fn session(gpu: &str, sets: &[&str]) -> Session {
     Session::new(gpu, sets).unwrap()
@@ -235,7 +240,7 @@ fn a_sampled_kernel_settles_at_the_clock_of_its_estimate() {
         let session = session("a100-80", sets);
         let input = "synth:gemm?m=2048&n=4096&k=2048&type=f16";
         let workload = session.open(&[input, input]).unwrap();
-        let run = session.sample(&workload, &Options::default(), Settings::default(), memo);
+        let run = session.sample(&workload, &Options::default(), ONE_PART, memo);
         run.unwrap().report
     };
     let free = sample(&[], &memo);
@@ -313,17 +318,12 @@ fn every_leaf_of_power_is_explained_and_shown() {
 /// are calibrated to, and the second what the voltage of its board is.
 #[test]
 fn large_products_settle_at_the_clocks_of_their_boards() {
-    // One part of each kernel, however wide its interval is.
-    let settings = Settings {
-        ci: 0.1,
-        ..Settings::default()
-    };
     let settled = |gpu: &str| {
         let session = session(gpu, &[ON]);
         let workload = session
             .open(&["synth:gemm?m=8192&n=8192&k=8192&type=f16"])
             .unwrap();
-        let run = session.sample(&workload, &Options::default(), settings, &Memo::default());
+        let run = session.sample(&workload, &Options::default(), ONE_PART, &Memo::default());
         let report = run.unwrap().report;
         let own = power(&report.kernels[0]).clone();
         assert!(own.throttled && !own.above_limit, "{gpu}: {own:?}");

@@ -173,6 +173,9 @@ macro_rules! events {
         /// Events of the model, each at cycle `now` of the core clock. An event that a probe does not implement
         /// costs nothing. What happens in a DRAM channel comes through [`DramProbe`], in its own clock.
         pub trait Probe: DramProbe + Default + Send {
+            /// Whether it sees anything at all.
+            const WATCHES: bool = true;
+
             $(
                 $(#[$doc])*
                 #[inline(always)]
@@ -332,6 +335,8 @@ events! {
 pub type NoProbe = NoDramProbe;
 
 impl Probe for NoDramProbe {
+    const WATCHES: bool = false;
+
     fn save(&self) -> Option<Vec<u8>> {
         Some(Vec::new())
     }

@@ -226,7 +226,11 @@ fn run_at<P: Probe + Sync>(
     clocks: Clocks,
 ) -> Result<RunResult<P>> {
     memory::check(workload, spec, options.memory_limit)?;
-    // What no product has costs nothing where a machine has none of it.
+    // What no product has costs nothing where a machine has none of it. A probe costs more than the room for components, so
+    // there one way is compiled.
+    if P::WATCHES {
+        return run_on::<P, BuildStage>(workload, spec, options, clocks);
+    }
     match spec.has_sm_components() {
         true => run_on::<P, BuildStage>(workload, spec, options, clocks),
         false => run_on::<P, OrdinaryStage>(workload, spec, options, clocks),
