@@ -9,9 +9,9 @@ theme.onclick = () => {
 document.body.prepend(theme);
 JSON.parse(document.getElementById('data').textContent).forEach((table, number) => {
   const section = document.getElementById('table' + number);
-  // A column of words may have numbers, such as values of an axis: they come first, by size.
+  // A column of words may have numbers, such as values of an axis or addresses: they come first, by size.
   const size = value => typeof value === 'number' ? value
-    : /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(value) ? Number(value) : NaN;
+    : /^(0x[0-9a-f]+|[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?)$/i.test(value) ? Number(value) : NaN;
   const compare = (a, b) => {
     const [x, y] = [size(a), size(b)];
     if (isNaN(x) || isNaN(y)) return isNaN(x) - isNaN(y) || String(a).localeCompare(String(b));
