@@ -65,19 +65,19 @@ fn layers_and_their_kernels_add_up() {
         report["kernels"].as_array().unwrap(),
     );
     let of_model = &report["model"];
-    let mut time_us = 0.0;
+    let (mut time_us, mut instructions) = (0.0, 0);
     for layer in layers {
-        let own = layer["kernels"].as_array().unwrap().iter();
-        let cycles: u64 = own
-            .map(|n| {
-                kernels[n.as_u64().unwrap() as usize]["cycles"]
-                    .as_u64()
-                    .unwrap()
-            })
-            .sum();
-        assert_eq!(layer["cycles"], cycles, "{}", layer["name"]);
+        let sum = |counter: &str| -> u64 {
+            let own = layer["kernels"].as_array().unwrap().iter();
+            own.map(|n| &kernels[n.as_u64().unwrap() as usize][counter])
+                .map(|count| count.as_u64().unwrap())
+                .sum()
+        };
+        assert_eq!(layer["cycles"], sum("cycles"), "{}", layer["name"]);
         time_us += layer["time_us"].as_f64().unwrap();
+        instructions += sum("warp_instructions");
     }
+    assert_eq!(report["totals"]["warp_instructions"], instructions);
     let number = |name: &str| of_model[name].as_f64().unwrap();
     assert!((time_us / 1e3 / number("device_ms") - 1.0).abs() < 1e-6);
     assert!((number("device_ms") + number("launch_gap_ms") - number("latency_ms")).abs() < 1e-9);

@@ -26,6 +26,8 @@ pub struct Rolled {
     pub device_s: f64,
     pub unsimulated_s: f64,
     pub ci_rel: f64,
+    /// Warp and thread instructions of all launches.
+    instructions: (u64, u64),
     pub host: Host,
 }
 
@@ -63,6 +65,7 @@ pub fn roll(
         device_s: 0.0,
         unsimulated_s: 0.0,
         ci_rel: 0.0,
+        instructions: (0, 0),
         host,
     };
     for (index, round) in order(&lowered.layers) {
@@ -78,6 +81,8 @@ pub fn roll(
                     part.new |= counts[launch.run] == 0;
                 }
                 counts[launch.run] += 1;
+                rolled.instructions.0 += run.warp_instructions;
+                rolled.instructions.1 += run.thread_instructions;
                 starts[launch.run].get_or_insert((clocks.end() * clock_hz) as u64);
             }
             if times.is_empty() {
@@ -257,16 +262,22 @@ pub fn report(
         .collect();
     let mut report = Report::new(session.config(), &workload, &result, runner.jobs);
     let cycles = (rolled.latency_s * f64::from(spec.core_clock_khz) * 1e3).round() as u64;
-    report.totals = Totals {
-        cycles: if fit.fits { cycles } else { 0 },
-        time_us: if fit.fits {
-            microseconds(cycles, spec)
-        } else {
-            0.0
+    report.set_totals(match fit.fits {
+        true => Totals {
+            cycles,
+            time_us: microseconds(cycles, spec),
+            warp_instructions: rolled.instructions.0,
+            thread_instructions: rolled.instructions.1,
+            kernels: launches,
         },
-        kernels: launches,
-        ..report.totals
-    };
+        false => Totals {
+            cycles: 0,
+            time_us: 0.0,
+            warp_instructions: 0,
+            thread_instructions: 0,
+            kernels: launches,
+        },
+    });
     let model = sums::model(case, graph, lowered, &rolled, fit, launches);
     if model.refused_share > 0.01 || !lowered.refused.is_empty() {
         report.status = Status::UnmodelledWork;

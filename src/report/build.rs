@@ -67,6 +67,16 @@ impl Report {
     }
 }
 
+impl Report {
+    /// The sums of a model, whose kernels stand in the report once for all their launches.
+    pub(crate) fn set_totals(&mut self, totals: Totals) {
+        let simulation = &mut self.simulation;
+        simulation.warp_instructions_per_s = per_s(totals.warp_instructions, simulation.wall_s);
+        simulation.cycles_per_s = per_s(totals.cycles, simulation.wall_s);
+        self.totals = totals;
+    }
+}
+
 /// The time of the run. Where kernels have clocks of their own, what is between two of them is at that of the one before.
 fn time_us<P>(result: &RunResult<P>, spec: &GpuSpec) -> f64 {
     if result.kernels.iter().all(|run| run.power.is_none()) {
@@ -109,21 +119,22 @@ fn research<P: Probe>(config: &Resolved, result: &RunResult<P>) -> probe::Sectio
 }
 
 fn simulation(workload: &Workload, totals: &Totals, wall_s: f64, threads: usize) -> Simulation {
-    let per_s = |count: u64| {
-        if wall_s > 0.0 {
-            count as f64 / wall_s
-        } else {
-            0.0
-        }
-    };
     Simulation {
         import_s: workload.import.seconds,
         text_bytes: workload.import.text_bytes,
         wall_s,
         threads,
-        warp_instructions_per_s: per_s(totals.warp_instructions),
-        cycles_per_s: per_s(totals.cycles),
+        warp_instructions_per_s: per_s(totals.warp_instructions, wall_s),
+        cycles_per_s: per_s(totals.cycles, wall_s),
         peak_rss_bytes: host::peak_rss_bytes(),
+    }
+}
+
+fn per_s(count: u64, wall_s: f64) -> f64 {
+    if wall_s > 0.0 {
+        count as f64 / wall_s
+    } else {
+        0.0
     }
 }
 
