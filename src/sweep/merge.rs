@@ -1,7 +1,7 @@
 //! Folders of one sweep become one: points are copied, and the tables are made of all of them.
 
 use super::manifest::Manifest;
-use super::store::Store;
+use super::store::{POINTS, Store};
 use super::{Outcome, finish};
 use crate::error::{Error, Result};
 use crate::output;
@@ -80,7 +80,7 @@ fn copy(key: &str, from: &Store, into: &Store) -> Result<()> {
         Some(_) if into.is_provisional(key) => into.write_bytes(key, &bytes),
         Some(_) => Err(Error::input(
             from.folder().display().to_string(),
-            format!("points/{key}.json"),
+            format!("{POINTS}/{key}.json"),
             format!("it differs from that of {}", into.folder().display()),
             "they were made by different programs: remove one of them and run it again",
         )),

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The folder of results, within that of the sweep.
-const POINTS: &str = "points";
+pub(super) const POINTS: &str = "points";
 /// Times, which are compared with nothing.
-const TIMINGS: &str = "timings.csv";
+pub(super) const TIMINGS: &str = "timings.csv";
 /// Files that a message names; of more it says how many.
 const NAMED: usize = 3;
 /// How temporary files begin and end.

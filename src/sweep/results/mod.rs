@@ -16,6 +16,7 @@ mod disabled;
 #[cfg(not(feature = "studies"))]
 pub use disabled::{ask, keep};
 
+use super::store::{POINTS, TIMINGS};
 use super::{manifest, summary, table};
 use crate::error::{Error, Result};
 use crate::output;
@@ -24,15 +25,7 @@ use std::path::{Path, PathBuf};
 /// The results as Parquet.
 pub const FILE: &str = "results.parquet";
 /// Files of a sweep, in its folder.
-const OWN: &[&str] = &[
-    manifest::FILE,
-    table::FILE,
-    summary::FILE,
-    FILE,
-    "timings.csv",
-];
-/// The folder of its results.
-const POINTS: &str = "points";
+const OWN: &[&str] = &[manifest::FILE, table::FILE, summary::FILE, FILE, TIMINGS];
 
 /// Refuses the folder of a sweep without results, which would be one in which no point has run.
 ///
