@@ -104,6 +104,7 @@ pub fn run(args: &Args) -> Result<()> {
     let workload = research::workload(&study, &session)?;
     let options = Options {
         threads: usize::from(study.study.threads.threads),
+        max_cycles: study.study.max_cycles,
         memory_limit: study.study.memory_limit,
         stop: Some(winds_up()),
         ..Options::default()

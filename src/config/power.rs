@@ -9,7 +9,7 @@ section! {
     pub struct PowerSpec {
         /// A kernel whose average power is above the limit runs at a lower core clock (feature gpu-profiling-research); else clocks stay where they are.
         pub throttle: bool = Flag,
-        /// Power that the board may take, W.
+        /// Power that the board may take, W; only for power.throttle.
         pub limit_w: u32 = Count(1, 100_000),
         /// Lowest core clock that power may force; only for power.throttle.
         pub clock_min_khz: u32 = Kilohertz(50_000, 10_000_000),

@@ -44,7 +44,7 @@ record! {
         /// L2 slices: sectors read, written and filled.
         pub l2_j: f64 = "J", by "l2_sector_pj x (l2.sector_reads + l2.sector_writes + l2.sector_atomics + l2.fills)",
         /// DRAM devices and their interface: activates, and bits that moved, those of ECC included.
-        pub dram_j: f64 = "J", by "activate_byte_pj x row bytes x dram.activates + bit_pj x 256 x (dram.reads + dram.writes + dram.ecc_reads + dram.ecc_writes)",
+        pub dram_j: f64 = "J", by "activate_byte_pj x row bytes x dram.activates + bit_pj x 256 x (dram.reads + dram.writes)",
         /// Sum of the parts.
         pub total_j: f64 = "J",
         /// Average power.
@@ -166,7 +166,9 @@ impl Energy {
         let per_s = |joules: f64| if time > 0.0 { joules / time } else { 0.0 };
         self.total_j = self.parts().iter().map(|(_, joules)| joules).sum();
         self.average_w = per_s(self.total_j);
-        self.dynamic_w = per_s(self.total_j - self.constant_j - self.static_j);
+        // Its parts are summed: a difference of the large ones may be less than nothing by rounding.
+        let by_events = &self.parts()[2..];
+        self.dynamic_w = per_s(by_events.iter().map(|(_, joules)| joules).sum());
         self
     }
 
@@ -204,8 +206,8 @@ pub fn clocked<'a>(kernel: &Kernel, spec: &'a GpuSpec) -> Cow<'a, GpuSpec> {
 fn dram(kernel: &Sections, spec: &GpuSpec, memory: &Memory) -> f64 {
     let dram = &kernel.dram.counters;
     let row_bytes = f64::from(channel_spec(&spec.dram).standard.org.row_bytes);
-    let sectors = dram.reads + dram.writes + dram.ecc_reads + dram.ecc_writes;
-    let bits = (sectors * SECTOR_BYTES * 8) as f64;
+    // Bursts of check bits are among them.
+    let bits = ((dram.reads + dram.writes) * SECTOR_BYTES * 8) as f64;
     let activates = dram.activates as f64 * row_bytes * memory.activate_byte_pj.value;
     (activates + bits * memory.bit_pj.value) * 1e-12
 }

@@ -41,6 +41,17 @@ fn parts_sum_to_the_whole_and_power_is_energy_by_time() {
     }
 }
 
+/// 0.1 + 0.2 - 0.1 - 0.2 is not nothing.
+#[test]
+fn power_of_events_is_nothing_where_there_is_no_event() {
+    let idle = Energy {
+        constant_j: 0.1,
+        static_j: 0.2,
+        ..Energy::default()
+    };
+    assert_eq!(idle.summed(1.0).dynamic_w, 0.0);
+}
+
 /// A megabyte is read and one written: 2 x 2^20 x 8 bits, and the rows that were opened.
 #[test]
 fn memory_is_paid_by_the_bit_and_by_the_row() {
@@ -52,6 +63,32 @@ fn memory_is_paid_by_the_bit_and_by_the_row() {
     let rows = (dram.activates * 1024) as f64 * table.memory.activate_byte_pj.value;
     assert!(dram.activates > 0);
     assert!(close(energy.dram_j, (bits + rows) * 1e-12));
+}
+
+/// Reads and writes of the report are all bursts, those of check bits among them.
+#[test]
+fn check_bits_are_paid_once() {
+    let (energy, kernel) = energy("t4", "synth:copy?bytes=1MiB", &[]);
+    let spec = config::load("t4", &[]).unwrap().spec;
+    let table = Coefficients::of(&spec);
+    let dram = &kernel.dram.counters;
+    assert!(dram.ecc_reads > 0 && dram.reads >= (1 << 20) / 32 + dram.ecc_reads / 2);
+    let row_bytes = u64::from(channel_spec(&spec.dram).standard.org.row_bytes);
+    let rows = (dram.activates * row_bytes) as f64 * table.memory.activate_byte_pj.value;
+    let bits = ((dram.reads + dram.writes) * 256) as f64 * table.memory.bit_pj.value;
+    assert!(close(energy.dram_j, (bits + rows) * 1e-12));
+}
+
+/// DEVIATIONS.md, E7.
+#[test]
+fn the_constant_of_boards_of_70_watts_is_too_large() {
+    let large = |gpu: &&str| {
+        let spec = config::load(gpu, &[]).unwrap().spec;
+        let constant = Coefficients::of(&spec).constant_w.value + f64::from(spec.power.board_w);
+        constant > 0.5 * f64::from(spec.power.limit_w)
+    };
+    let found: Vec<&str> = config::names().into_iter().filter(large).collect();
+    assert_eq!(found, ["t4", "gtx1650", "l4"]);
 }
 
 /// Twice the work of lanes is twice the energy of lanes; one lane of 32 pays a thirty-second.

@@ -278,6 +278,7 @@ fn what_needs_one_clock_is_refused_by_name() {
         ..Options::default()
     };
     refused(&timeline, "--timeline");
+    refused(&timeline, "--over-time");
     let roofline = session.rooflines(&workload, &Options::default());
     assert!(
         roofline

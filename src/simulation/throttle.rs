@@ -185,7 +185,7 @@ fn allowed(options: &Options) -> Result<()> {
     }
     if options.timeline.is_some() {
         return refused(
-            "--timeline and --interval: samples over time have one clock, and with power.throttle=true each kernel has its own",
+            "--timeline and --over-time: samples over time have one clock, and with power.throttle=true each kernel has its own",
         );
     }
     Ok(())

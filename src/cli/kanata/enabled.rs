@@ -11,7 +11,8 @@ use crate::trace::{Code, Workload};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-/// Runs `workload` once more, to the end of the window, and writes the log that was asked for.
+/// Runs `workload` once more, to the end of the window, and writes the log that was asked for. Where kernels settle at clocks
+/// of their own they run to their end: a clock is found by whole kernels.
 ///
 /// # Errors
 /// As [`Session::run_with`]; an SM that the machine has not; a file that cannot be written.
@@ -21,7 +22,10 @@ pub fn run(args: &Args, session: &Session, workload: &Workload, options: Options
     };
     let window = args.window;
     let mut options = options;
-    options.max_cycles = Some(window.to);
+    if !session.spec().power.throttle {
+        let most = options.max_cycles.unwrap_or(Cycle::MAX);
+        options.max_cycles = Some(window.to.min(most));
+    }
     options.instruments.issues = Some(IssueWindow {
         sm: args.sm_of(session.spec().sms)?,
         from: window.from,
@@ -101,7 +105,47 @@ fn name_of<'a>(codes: &[&'a Code], issue: &Issue) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::kanata::Window;
     use crate::stats::Label;
+
+    /// The log of `input` on a V100 with `sets`, and the clock that its kernel settled at.
+    fn log(input: &str, sets: &[&str], most: Option<Cycle>) -> (String, Option<u32>) {
+        let session = Session::new("v100", sets).unwrap();
+        let workload = session.open(&[input]).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let args = Args {
+            kanata: Some(file.path().to_owned()),
+            window: Window {
+                from: 2000,
+                to: 4000,
+            },
+            sm: 0,
+        };
+        let options = || Options {
+            max_cycles: most,
+            ..Options::default()
+        };
+        run(&args, &session, &workload, options()).unwrap();
+        let kernel = &session.run(&workload, &options()).unwrap().run.kernels[0];
+        let clock = kernel.power.as_ref().map(|power| power.clock_khz);
+        (std::fs::read_to_string(file.path()).unwrap(), clock)
+    }
+
+    #[test]
+    fn the_log_is_of_the_clock_that_the_kernel_settled_at() {
+        let input = "synth:copy?bytes=512KiB";
+        let (slow, clock) = log(input, &["power.throttle=true", "power.limit_w=80"], None);
+        let clock = format!("gpu.core_clock_khz={}", clock.unwrap());
+        assert_eq!(slow, log(input, &[&clock], None).0);
+        assert_ne!(slow, log(input, &[], None).0);
+    }
+
+    #[test]
+    fn the_log_ends_where_the_run_was_told_to_end() {
+        let input = "synth:ffma?iters=40";
+        let lines = |most| log(input, &[], most).0.lines().count();
+        assert!((1..lines(None)).contains(&lines(Some(3000))));
+    }
 
     #[test]
     fn a_row_waits_from_the_issue_before_it_and_issues_for_a_cycle() {

@@ -4,6 +4,7 @@ use super::change::{Change, TRIED};
 use super::variant::Variant;
 use crate::config::{Layers, Resolved};
 use crate::error::{Error, Result};
+use crate::power;
 use serde_json::Value as Json;
 
 /// The machine that variants differ from.
@@ -49,7 +50,7 @@ impl Base {
     /// Why there is no such machine, in a sentence.
     pub fn with(&self, more: &[String]) -> std::result::Result<Resolved, String> {
         let sets: Vec<String> = self.sets.iter().chain(more).cloned().collect();
-        self.layers.with(&sets).map_err(|error| match error {
+        let machine = self.layers.with(&sets).map_err(|error| match error {
             Error::Config { faults, .. } => {
                 let faults = faults
                     .iter()
@@ -57,7 +58,11 @@ impl Base {
                 faults.collect::<Vec<_>>().join("; ")
             }
             other => other.to_string(),
-        })
+        })?;
+        let why = "its cycles are compared with those of the base";
+        let clock = power::one_clock(&machine.spec, "a variant", why);
+        clock.map_err(|error| error.to_string())?;
+        Ok(machine)
     }
 
     /// The machines of `variant`.
@@ -158,6 +163,14 @@ mod tests {
             reason.contains("sm.warps_max = 128: allowed: 1 to 64"),
             "{reason}"
         );
+    }
+
+    /// A run at clocks of its own has fewer cycles and takes longer.
+    #[test]
+    fn a_variant_whose_kernels_have_clocks_of_their_own_is_not_compared() {
+        let base = base("v100", &[]);
+        let reason = machines(&base, "power.throttle = true\n").unwrap_err();
+        assert!(reason.contains("power.throttle"), "{reason}");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The section `research.energy`.
 
-use crate::config::GpuSpec;
 use crate::energy::{Coefficients, Energy, clocked};
 use crate::error::Result;
 use crate::mem::dram::DramProbe;
@@ -26,7 +25,7 @@ impl Instrument for Meter {
 record! {
     /// Energy of the run.
     pub struct RunEnergy {
-        /// All kernels; time between kernels is not counted.
+        /// All kernels, without the time between them; where kernels overlap, each of which counts what all did, the whole run.
         #[serde(flatten)]
         pub all: Energy,
         /// Each kernel.
@@ -70,9 +69,23 @@ record! {
     }
 }
 
+/// Of the whole run, where kernels overlap at one clock: what they share is counted once.
+fn shared(study: &Study, table: &Coefficients) -> Option<Energy> {
+    let report = study.report;
+    let first = report.kernels.first()?;
+    let clock = |kernel: &Kernel| kernel.power.as_ref().map(|power| power.clock_khz);
+    let one_clock = report.kernels.iter().all(|k| clock(k) == clock(first));
+    let overlap = report.kernels.iter().any(|k| k.overlapped);
+    (overlap && one_clock).then(|| {
+        let spec = clocked(first, study.spec());
+        Energy::counted(study.counters, report.totals.cycles, &spec, table)
+    })
+}
+
 impl RunEnergy {
-    /// Of the kernels that ran on `spec`.
-    fn of(kernels: &[Kernel], spec: &GpuSpec, table: &Coefficients) -> Self {
+    /// Of the run of `study`.
+    fn of(study: &Study, table: &Coefficients) -> Self {
+        let (spec, report) = (study.spec(), study.report);
         let of_kernel = |kernel: &Kernel| KernelEnergy {
             kernel: kernel.index,
             name: kernel.name.clone(),
@@ -80,13 +93,15 @@ impl RunEnergy {
             power: kernel.power.clone(),
             energy: Energy::of(kernel, spec, table),
         };
-        let kernels: Vec<KernelEnergy> = kernels.iter().map(of_kernel).collect();
-        let mut seconds = 0.0;
-        let mut all = Energy::default();
-        for kernel in &kernels {
-            seconds += kernel.time_us * 1e-6;
-            all = all.plus(&kernel.energy, seconds);
-        }
+        let kernels: Vec<KernelEnergy> = report.kernels.iter().map(of_kernel).collect();
+        let all = shared(study, table).unwrap_or_else(|| {
+            let mut seconds = 0.0;
+            let sum = |all: Energy, kernel: &KernelEnergy| {
+                seconds += kernel.time_us * 1e-6;
+                all.plus(&kernel.energy, seconds)
+            };
+            kernels.iter().fold(Energy::default(), sum)
+        });
         let memory = [
             ("activate_byte_pj", &table.memory.activate_byte_pj),
             ("bit_pj", &table.memory.bit_pj),
@@ -113,7 +128,7 @@ impl Observe for Meter {
 
     fn section(self, study: &Study) -> Result<RunEnergy> {
         let table = Coefficients::of(study.spec());
-        Ok(RunEnergy::of(&study.report.kernels, study.spec(), &table))
+        Ok(RunEnergy::of(study, &table))
     }
 }
 

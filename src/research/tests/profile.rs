@@ -190,3 +190,21 @@ fn memory_and_launch_are_those_of_the_kernel() {
     assert_eq!(least["ctas"], kernel.occupancy.ctas_per_sm);
     assert_eq!(least["resource"], kernel.occupancy.limit);
 }
+
+/// Two kernels that overlap count the instructions of both, each: the run has them once.
+#[test]
+fn energy_of_kernels_that_overlap_is_counted_once() {
+    let run = |input: &str| {
+        let found = study(FEATURE, "v100", input, &[]);
+        let energy = found.findings.iter().find(|f| f.name == "energy").unwrap();
+        let of = |name: &str| energy.data[name].as_f64().unwrap();
+        let joules = (of("front_end_j"), of("average_w"), of("total_j"));
+        (joules, found.report)
+    };
+    let ((alone, ..), _) = run("synth:copy?bytes=1MiB");
+    let ((both, watts, total), report) = run("synth:copy?bytes=1MiB&launches=2&streams=2");
+    assert!(report.kernels.iter().all(|k| k.overlapped));
+    assert!((both / alone - 2.0).abs() < 1e-9, "{both} {alone}");
+    let seconds = report.totals.time_us * 1e-6;
+    assert!((watts * seconds / total - 1.0).abs() < 1e-9);
+}
