@@ -79,6 +79,8 @@ pub struct Resolved {
     /// Hash of the resolved keys, hexadecimal: equal hashes, equal machines. Those of `[power]` are among them where
     /// `power.throttle`.
     pub hash: String,
+    /// A sentence for each key that was set over the files though it has no effect on this machine.
+    pub idle: Vec<String>,
 }
 
 /// Loads `gpu`, a built-in name or a file, with `--set` overrides in order.
@@ -115,7 +117,9 @@ impl Layers {
         for setting in sets {
             raw.set(setting)?;
         }
-        Ok(resolved(check::check(&raw, &self.file)?))
+        let mut config = resolved(check::check(&raw, &self.file)?);
+        config.idle = inert::idle(&config.echo, sets);
+        Ok(config)
     }
 
     /// What `value` means as a value of `key`, as the JSON echo has it; other keys are not looked at, but for the clock
@@ -157,6 +161,7 @@ fn resolved(spec: GpuSpec) -> Resolved {
         spec,
         echo,
         hash: hash.hex(),
+        idle: Vec::new(),
     }
 }
 

@@ -59,7 +59,7 @@ impl Report {
             layers: Vec::new(),
             model: None,
             research: research(config, result),
-            validity: validity::validity(workload, result, &config.spec),
+            validity: validity::validity(workload, result, config),
             simulation: simulation(workload, &totals, result.wall_s, threads),
             kernels,
             totals,

@@ -2,7 +2,7 @@
 
 use super::derive::ratio;
 use super::schema::{self, Report, Status, Validity};
-use crate::config::{DependencePolicy, GpuSpec};
+use crate::config::{DependencePolicy, GpuSpec, Resolved};
 use crate::isa::opcode::{Mnemonic, is_async_work};
 use crate::isa::{OpClass, RegFile, StaticInst};
 use crate::simulation::{KernelRun, RunResult};
@@ -33,15 +33,20 @@ const NO_TRANSLATION: &str = "address translation: no TLB, no page walks";
 /// From this share on, work that is not modelled is taken to carry the run whatever it is.
 const UNMODELLED_SHARE: f64 = 0.01;
 
+/// What the line about a key that was set in vain has.
+const IDLE: &str = " has no effect: ";
+
 /// How the line about a trace that was made for another GPU begins.
 const ANOTHER_ARCHITECTURE: &str = "code of another architecture: ";
 
 /// Of a run.
-pub fn validity<P>(workload: &Workload, result: &RunResult<P>, spec: &GpuSpec) -> Validity {
+pub fn validity<P>(workload: &Workload, result: &RunResult<P>, config: &Resolved) -> Validity {
+    let mut assumptions = assumptions(workload, result, &config.spec);
+    assumptions.extend(config.idle.iter().cloned());
     Validity {
-        unmodelled: unmodelled(workload, result, spec),
+        unmodelled: unmodelled(workload, result, &config.spec),
         unmodelled_share: unmodelled_share(result),
-        assumptions: assumptions(workload, result, spec),
+        assumptions,
     }
 }
 
@@ -71,7 +76,9 @@ pub fn warnings(report: &Report) -> Vec<String> {
         ));
     }
     let foreign = |line: &&String| line.starts_with(ANOTHER_ARCHITECTURE);
+    let idle = |line: &&String| line.contains(IDLE);
     out.extend(validity.assumptions.iter().filter(foreign).cloned());
+    out.extend(validity.assumptions.iter().filter(idle).cloned());
     out
 }
 
