@@ -41,6 +41,8 @@ pub(super) struct Emit {
     src: Vec<Operand>,
     imm: u64,
     access: Option<Access>,
+    /// Stays right behind the one before it.
+    close: bool,
 }
 
 impl Emit {
@@ -61,6 +63,7 @@ impl Emit {
             src: src.to_vec(),
             imm: 0,
             access: None,
+            close: false,
         }
     }
 
@@ -72,6 +75,14 @@ impl Emit {
     /// Appends it to `code`; returns its index.
     pub(super) fn append(&self, code: &mut KernelBuilder) -> u32 {
         code.inst_imm(&self.text, &self.dst, &self.src, self.imm)
+    }
+
+    /// Right behind the one before it.
+    pub(super) fn close(self) -> Self {
+        Emit {
+            close: true,
+            ..self
+        }
     }
 
     /// As an access to memory.
@@ -87,12 +98,12 @@ impl Emit {
 pub(super) fn weave(main: Vec<Emit>, side: Vec<Emit>) -> Vec<Emit> {
     let (mains, sides) = (main.len(), side.len());
     let mut woven = Vec::with_capacity(mains + sides);
-    let mut side = side.into_iter();
+    let mut side = side.into_iter().peekable();
     let mut put = 0;
     for (at, inst) in main.into_iter().enumerate() {
         woven.push(inst);
         let due = ((at + 1) * sides).div_ceil(mains.max(1));
-        while put < due {
+        while put < due || side.peek().is_some_and(|inst| inst.close) {
             woven.extend(side.next());
             put += 1;
         }

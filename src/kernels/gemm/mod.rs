@@ -124,6 +124,10 @@ pub struct Gemm {
     pub accumulator: Sums,
     /// Numbers of C.
     pub output: DataType,
+    /// Rows may begin at any number: A, B and C move number by number whatever their pitches are, and each copy of A
+    /// and B has a guard and an address of its own. So are Hopper's FP32 kernels (`aligna4_alignc4`, in bytes, and
+    /// `align1`, in numbers).
+    pub any_alignment: bool,
     /// A, B, C, bias, workspace; pointers to the matrices A, B, C of a batch.
     pub arrays: Arrays,
 }
@@ -176,6 +180,7 @@ impl Gemm {
             pointers: false,
             accumulator: Sums::Wide,
             output: output_of(data),
+            any_alignment: data == DataType::F32 && version >= 90,
             arrays: Arrays::default(),
         }
         .with_stages(stages, gpu)
@@ -210,11 +215,15 @@ impl Gemm {
         32 * self.warps[0] * self.warps[1] * self.slices
     }
 
-    /// Bytes that the first elements of all rows of A, of B and of C are aligned to: what one access may have.
+    /// Bytes that the first elements of all rows of A, of B and of C are known to be aligned to: what one access may
+    /// have.
     pub fn vectors(&self) -> [u64; 3] {
         let (a, b) = (self.pitches().0, self.pitches().1);
-        let c = self.shape.n * self.output.bytes();
-        [a, b, c].map(|pitch| 1 << pitch.trailing_zeros().min(4))
+        let (size, out) = (self.data.bytes(), self.output.bytes());
+        match self.any_alignment {
+            true => [size, size, out],
+            false => [a, b, self.shape.n * out].map(|pitch| 1 << pitch.trailing_zeros().min(4)),
+        }
     }
 
     /// Whether cp.async brings the tiles on a machine of compute capability `version`: it moves four bytes at least.

@@ -85,13 +85,26 @@ pub(super) struct Registers {
     pub scratch: u16,
     /// A and B on their way.
     pub staging: [u16; 2],
+    /// Of A and B, where each copy has a guard and an address of its own.
+    pub copies: Option<[Copies; 2]>,
     halves: [[u16; 2]; 2],
     pub sums: u16,
     pub end: u16,
 }
 
+/// Numbers of registers for the copies of an operand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Copies {
+    /// Addresses of the copies behind the first, in turn: pairs.
+    pub addresses: [u16; 2],
+    /// From one copy to the next in memory, a pair.
+    pub pitch: u16,
+    /// A bit for each copy, set where it lies within the matrix.
+    pub mask: u16,
+}
+
 impl Registers {
-    pub(super) fn new(fragments: Fragments, staging: [u64; 2]) -> Self {
+    pub(super) fn new(fragments: Fragments, staging: [u64; 2], any_alignment: bool) -> Self {
         let mut next = 12;
         let mut take = |count: u16| {
             let first = next;
@@ -99,6 +112,16 @@ impl Registers {
             first
         };
         let staging = staging.map(|count| take(count as u16));
+        let copies = any_alignment.then(|| {
+            [0, 1].map(|_| {
+                let first = take(7);
+                Copies {
+                    addresses: [first, first + 2],
+                    pitch: first + 4,
+                    mask: first + 6,
+                }
+            })
+        });
         let halves = [0, 1].map(|_| [take(fragments.a), take(fragments.b)]);
         let sums = take(fragments.sums);
         Registers {
@@ -108,6 +131,7 @@ impl Registers {
             counter: 10,
             scratch: 11,
             staging,
+            copies,
             halves,
             sums,
             end: next,

@@ -3,7 +3,7 @@
 use super::Gemm;
 use super::body::{Access, Emit, weave};
 use super::operand::Operand;
-use super::pipeline::{Math, Registers};
+use super::pipeline::{Copies, Math, Registers};
 use crate::config::GpuSpec;
 use crate::kernels::builder::{KernelBuilder, p, r, size_suffix};
 
@@ -14,6 +14,11 @@ enum Way {
     Async,
     /// Loads into registers, stores from there.
     Registers,
+}
+
+/// The predicate that guards copy number `load`: three in turn, beside the loop's own.
+fn guard(load: usize) -> u16 {
+    1 + (load % 3) as u16
 }
 
 /// Makes the code.
@@ -38,7 +43,7 @@ impl<'a, M: Math> Writer<'a, M> {
             Way::Registers => of.registers(),
         });
         Writer {
-            registers: Registers::new(math.fragments(), staging),
+            registers: Registers::new(math.fragments(), staging, gemm.any_alignment),
             math,
             code: KernelBuilder::new(gpu.compute_capability),
             operands,
@@ -95,25 +100,94 @@ impl<'a, M: Math> Writer<'a, M> {
             code.inst("ISETP.GE.AND", &[p(1)], &[r(0)]);
             code.inst_const("IMAD.WIDE", &[r(global)], &[r(0), r(1)], parameter);
         }
+        self.masks();
+        let code = &mut self.code;
         code.inst("IADD3", &[r(registers.counter)], &[r(0)]);
         for sum in (registers.sums..registers.end).step_by(2) {
             code.inst("CS2R", &[r(sum)], &[]);
         }
     }
 
+    /// Which copies lie within the matrices, and the way from one to the next.
+    fn masks(&mut self) {
+        let registers = self.registers;
+        let copies = registers.copies.iter().flatten();
+        for (copies, of) in copies.zip(self.operands) {
+            let (pitch, mask) = (copies.pitch, copies.mask);
+            let code = &mut self.code;
+            code.inst("IMAD.WIDE", &[r(pitch)], &[r(0), r(1)]);
+            for _ in 0..of.loads() {
+                code.inst("ISETP.LT.AND", &[p(1)], &[r(0)]);
+                code.inst("SEL", &[r(registers.scratch)], &[r(0), p(1)]);
+                code.inst("LOP3.LUT", &[r(mask)], &[r(mask), r(registers.scratch)]);
+            }
+        }
+    }
+
+    /// The mnemonic of a load of `width` bytes a lane.
+    fn load_text(&self, width: u64) -> String {
+        match (self.way, width) {
+            // L2 is told to fetch the whole line: the next tiles of depth are in it.
+            (Way::Async, 16) => "LDGSTS.E.BYPASS.LTC128B.128".to_owned(),
+            (Way::Async, _) => format!("LDGSTS.E.LTC128B{}", size_suffix(width)),
+            (Way::Registers, ..4) => format!("LDG.E.U{}", 8 * width),
+            (Way::Registers, _) => self.code.global("LDG", width),
+        }
+    }
+
+    /// What copy number `load` needs: its guard, and behind the first one an address. They stay together, for arithmetic
+    /// between two multiply-adds takes the operand that these share out of the reuse cache.
+    fn prepare(&self, copies: &Copies, operand: usize, load: usize) -> Vec<Emit> {
+        let guard = Emit::of("LOP3.LUT", &[p(guard(load))], &[r(copies.mask)]);
+        let mut all = vec![guard];
+        if load > 0 {
+            let from = self.address(copies, operand, load - 1);
+            let to = self.address(copies, operand, load);
+            all.push(Emit::new("IADD3", &[to], &[from, copies.pitch]).close());
+            let high = [from + 1, copies.pitch + 1];
+            all.push(Emit::new("IADD3.X", &[to + 1], &high).close());
+        }
+        all
+    }
+
+    /// The register pair with the address of copy number `load`.
+    fn address(&self, copies: &Copies, operand: usize, load: usize) -> u16 {
+        match load {
+            0 => self.registers.global[operand],
+            _ => copies.addresses[load % 2],
+        }
+    }
+
+    /// The copies of an operand, each with a guard and an address of its own. These are made while the copy before it
+    /// is under way.
+    fn guarded(&self, ahead: u64, operand: usize, copies: &Copies) -> Vec<Emit> {
+        let of = &self.operands[operand];
+        let (text, count) = (self.load_text(of.vector), of.loads() as usize);
+        let mut all = self.prepare(copies, operand, 0);
+        for load in 0..count {
+            if load + 1 < count {
+                all.extend(self.prepare(copies, operand, load + 1));
+            }
+            let from = self.address(copies, operand, load);
+            let sources = [r(self.registers.write[operand]), r(from), p(guard(load))];
+            all.push(Emit::of(&*text, &[], &sources).access(Access::Load {
+                ahead,
+                operand,
+                load,
+            }));
+        }
+        all
+    }
+
     fn loads(&self, ahead: u64) -> Vec<Emit> {
+        if let Some(copies) = &self.registers.copies {
+            let guarded = |operand: usize| self.guarded(ahead, operand, &copies[operand]);
+            return [0, 1].into_iter().flat_map(guarded).collect();
+        }
         let mut all = Vec::new();
         for (operand, of) in self.operands.iter().enumerate() {
             let width = of.vector;
-            let text = match (self.way, width) {
-                // L2 is told to fetch the whole line: the next tiles of depth are in it.
-                (Way::Async, 16) => "LDGSTS.E.BYPASS.LTC128B.128".to_owned(),
-                (Way::Async, _) => format!("LDGSTS.E.LTC128B{}", size_suffix(width)),
-                (Way::Registers, ..4) => {
-                    format!("LDG.E.U{}", 8 * width)
-                }
-                (Way::Registers, _) => self.code.global("LDG", width),
-            };
+            let text = self.load_text(width);
             let global = self.registers.global[operand];
             for load in 0..of.loads() as usize {
                 let to = self.registers.staging[operand] + (load as u64 * width.div_ceil(4)) as u16;
