@@ -259,6 +259,13 @@ pub enum Kind {
         /// Of which a token takes this many.
         chosen: u64,
     },
+    /// The greatest elements along a dimension, sorted, and their places.
+    Select {
+        /// Elements of that dimension.
+        of: u64,
+        /// How many are taken.
+        chosen: u64,
+    },
     /// Softmax over rows.
     Softmax,
     /// Normalisation over rows, channels or batches.

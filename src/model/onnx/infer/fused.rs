@@ -36,6 +36,12 @@ pub fn infer(call: &Call<'_>) -> Infer<Option<Made>> {
             let out = Out::new(x.dtype, x.shape.clone());
             Made::new(Kind::Norm, vec![out.clone(), out])
         }
+        // Channels in blocks, of which the last may be filled up: they are counted as the weights have them.
+        "ReorderInput" => {
+            let x = call.arg(0)?;
+            Made::one(Kind::Move, x.dtype, channels_first(call, &x.shape))
+        }
+        "ReorderOutput" => reorder(call)?,
         "Attention" | "QAttention" => packed_attention(call)?,
         "MultiHeadAttention" => multi_head(call)?,
         "GroupQueryAttention" => group_query(call)?,
@@ -65,6 +71,30 @@ fn gemm(call: &Call<'_>) -> Infer {
         "FusedGemm" => product::gemm(call, 0, 1, dtype),
         _ => product::matmul(call.arg(0)?, call.arg(1)?, false, false, dtype),
     }
+}
+
+/// `shape` with its channels second, if they are last.
+fn channels_first(call: &Call<'_>, shape: &[u64]) -> Vec<u64> {
+    let mut shape = shape.to_vec();
+    if call.int("channels_last", 0) != 0 && shape.len() > 2 {
+        let behind = &mut shape[1..];
+        behind.rotate_right(1);
+    }
+    shape
+}
+
+fn reorder(call: &Call<'_>) -> Infer {
+    let x = call.arg(0)?;
+    let mut shape = x.shape.clone();
+    if shape.len() < 2 {
+        return fault("its input has no channels");
+    }
+    shape[1] = call.positive("channels")?;
+    if call.int("channels_last", 0) != 0 {
+        let behind = &mut shape[1..];
+        behind.rotate_left(1);
+    }
+    Ok(Made::one(Kind::Move, x.dtype, shape))
 }
 
 fn skip_norm(call: &Call<'_>) -> Infer {
