@@ -40,6 +40,34 @@ fn products_in_a_row_read_one_another() {
     assert_eq!(calls[0].writes[0], calls[1].reads[0]);
 }
 
+/// Both directions of a recurrence go step by step, and more steps than anybody launches are refused.
+#[test]
+fn every_step_of_both_directions_is_a_product() {
+    let of = |steps: u64| {
+        let recurrent = Kind::Recurrent { steps };
+        let mut graph = written(&[("LSTM", recurrent, &["x", "w", "r"][..], "y", SQUARE)]);
+        let product = |op, m, batch| Product {
+            op,
+            m,
+            n: 256,
+            k: 64,
+            batch,
+            dtype: Dtype::Float32,
+        };
+        graph.nodes[0].products = vec![
+            product("recurrent_input", 8 * steps, 2),
+            product("recurrent_step", 8, 2 * steps),
+        ];
+        lower(&graph, &plan(Precision::Fp16, Runtime::Eager, Path::Fused))
+    };
+    let calls = words(&of(5).layers);
+    let products = calls.iter().filter(|word| **word == "gemm").count();
+    assert_eq!(products, 1 + 2 * 5, "{calls:?}");
+    let endless = of(1 << 40);
+    assert!(endless.layers.is_empty());
+    assert!(endless.refused[0].reason.contains("steps in a row"));
+}
+
 const SQUARE: &[u64] = &[2, 4, 64, 32];
 
 /// GELU by the error function behind a product and its bias; `more` nodes follow.

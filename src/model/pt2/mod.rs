@@ -5,6 +5,8 @@ mod ops;
 mod schema;
 mod srepr;
 mod symbols;
+#[cfg(test)]
+mod tests;
 
 use super::graph::{Graph, Kind, Node, Role, Shape, TensorId};
 use super::options::Bindings;

@@ -266,7 +266,8 @@ impl<'a> Shapes<'a> {
     fn recurrent(&self, gates: u64) -> Found {
         let x = self.input(0)?;
         let matrices = self.inputs.iter().skip(1).filter(|t| t.shape.len() == 2);
-        let of_gates = |t: &&&Tensor| t.shape[0] % gates == 0 && t.role != Role::Activation;
+        let of_gates =
+            |t: &&&Tensor| t.shape[0].is_multiple_of(gates) && t.role != Role::Activation;
         let matrices: Vec<&[u64]> = matrices.filter(of_gates).map(|t| &t.shape[..]).collect();
         let &[first, second, _] = &x.shape[..] else {
             return Err("its input should have steps, sequences and elements".into());

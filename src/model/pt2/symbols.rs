@@ -44,6 +44,19 @@ fn compound<'a>(
     }
 }
 
+/// Asks for the symbols in `open`, each with the input that has it.
+fn ask(file: &str, open: &BTreeMap<&str, &str>) -> Error {
+    let list: Vec<String> = open
+        .iter()
+        .map(|(symbol, input)| format!("{symbol} of input {input}"))
+        .collect();
+    let first = open.keys().next().copied().unwrap_or_default();
+    Error::Usage(format!(
+        "{file}: the model leaves open: {}; give numbers, such as --dim {first}=8",
+        list.join(", ")
+    ))
+}
+
 impl<'a> Symbols<'a> {
     /// Takes the symbols of the inputs from what the user says.
     ///
@@ -109,17 +122,10 @@ impl<'a> Symbols<'a> {
         }
         bindings.all_used(&names, &inputs)?;
         open.retain(|symbol, _| !values.contains_key(symbol));
-        if let Some((symbol, _)) = open.first_key_value() {
-            let list: Vec<String> = open
-                .iter()
-                .map(|(symbol, input)| format!("{symbol} of input {input}"))
-                .collect();
-            return Err(Error::Usage(format!(
-                "{file}: the model leaves open: {}; give numbers, such as --dim {symbol}=8",
-                list.join(", ")
-            )));
+        match open.is_empty() {
+            true => Ok(Symbols { values }),
+            false => Err(ask(file, &open)),
         }
-        Ok(Symbols { values })
     }
 
     /// The number of an extent.

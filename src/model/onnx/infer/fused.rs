@@ -1,6 +1,6 @@
 //! Operators that ONNX Runtime makes of several others (`com.microsoft`).
 
-use super::{Call, Infer, Made, Out, axis, conv, fault, product, volume};
+use super::{Call, Infer, Made, Out, axis, conv, extent, fault, product, volume};
 use crate::model::check::{elements, show};
 use crate::model::graph::{AttentionShape, Dtype, Kind, Product};
 
@@ -38,10 +38,12 @@ pub fn infer(call: &Call<'_>) -> Infer<Option<Made>> {
         }
         // Channels in blocks, of which the last may be filled up: they are counted as the weights have them.
         "ReorderInput" => {
-            let x = call.arg(0)?;
-            Made::one(Kind::Move, x.dtype, channels_first(call, &x.shape))
+            let x = conv::channels_second(call, call.arg(0)?);
+            Made::one(Kind::Move, x.dtype, x.shape)
         }
         "ReorderOutput" => reorder(call)?,
+        "NhwcMaxPool" => conv::pool(call)?,
+        "RelativePositionBias" => position_bias(call)?,
         "Attention" | "QAttention" => packed_attention(call)?,
         "MultiHeadAttention" => multi_head(call)?,
         "GroupQueryAttention" => group_query(call)?,
@@ -73,16 +75,6 @@ fn gemm(call: &Call<'_>) -> Infer {
     }
 }
 
-/// `shape` with its channels second, if they are last.
-fn channels_first(call: &Call<'_>, shape: &[u64]) -> Vec<u64> {
-    let mut shape = shape.to_vec();
-    if call.int("channels_last", 0) != 0 && shape.len() > 2 {
-        let behind = &mut shape[1..];
-        behind.rotate_right(1);
-    }
-    shape
-}
-
 fn reorder(call: &Call<'_>) -> Infer {
     let x = call.arg(0)?;
     let mut shape = x.shape.clone();
@@ -90,11 +82,19 @@ fn reorder(call: &Call<'_>) -> Infer {
         return fault("its input has no channels");
     }
     shape[1] = call.positive("channels")?;
-    if call.int("channels_last", 0) != 0 {
-        let behind = &mut shape[1..];
-        behind.rotate_left(1);
-    }
+    let shape = conv::channels_back(call, shape);
     Ok(Made::one(Kind::Move, x.dtype, shape))
+}
+
+/// What is added to scores by the distance of query and key.
+fn position_bias(call: &Call<'_>) -> Infer {
+    let table = call.ranked(0, 2)?;
+    let length = |index: usize| match call.values(index)?.first() {
+        Some(&n) => extent(n),
+        None => fault("a length is empty"),
+    };
+    let shape = [1, table.shape[1], length(1)?, length(2)?];
+    Ok(Made::one(Kind::Lookup, table.dtype, shape))
 }
 
 fn skip_norm(call: &Call<'_>) -> Infer {
@@ -246,7 +246,7 @@ fn group_query(call: &Call<'_>) -> Infer {
     let head_dim = width / split;
     let past = past_tokens(call, 3)?;
     let keys = match call.get(6).map(|_| call.values(6)) {
-        Some(Ok([total, ..])) => super::extent(*total)?,
+        Some(Ok([total, ..])) => extent(*total)?,
         _ => past.saturating_add(queries),
     };
     let shape = AttentionShape {

@@ -2,6 +2,7 @@
 
 use super::arrange::INDEX;
 use super::{Arg, Call, Infer, Made, Out, axis, extent, fault};
+use crate::model::check::show;
 use crate::model::graph::{Dtype, Kind, Shape};
 
 /// Why transforms have no kernels.
@@ -151,7 +152,11 @@ fn dft(call: &Call<'_>) -> Infer {
 
 /// Fourier transforms of pieces of a signal.
 fn short_time(call: &Call<'_>) -> Infer {
-    let x = call.ranked(0, 3)?;
+    let x = call.arg(0)?;
+    // Some exporters leave the last dimension away: a signal of real numbers.
+    let (&[batch, length] | &[batch, length, _]) = &x.shape[..] else {
+        return fault(format!("a signal of {}", show(&x.shape)));
+    };
     let step = match call.values(1)?.first() {
         Some(&n) if n > 0 => n as u64,
         other => return fault(format!("a step of {other:?}")),
@@ -164,14 +169,14 @@ fn short_time(call: &Call<'_>) -> Infer {
         (None, Some(window)) => super::volume(&window.shape)?,
         (None, None) => return fault("neither a window nor a frame_length is given"),
     };
-    let Some(room) = x.shape[1].checked_sub(size) else {
-        return fault(format!("pieces of {size} of a signal of {}", x.shape[1]));
+    let Some(room) = length.checked_sub(size) else {
+        return fault(format!("pieces of {size} of a signal of {length}"));
     };
     let bins = match call.int("onesided", 1) {
         0 => size,
         _ => size / 2 + 1,
     };
-    let shape = [x.shape[0], room / step + 1, bins, 2];
+    let shape = [batch, room / step + 1, bins, 2];
     Ok(Made::one(
         Kind::Unsupported(NO_FOURIER.into()),
         x.dtype,

@@ -228,6 +228,62 @@ fn a_scan_has_a_turn_for_each_slice() {
     );
 }
 
+/// ONNX Runtime puts channels last where it quantises, and weights of a recurrence below one another.
+#[test]
+fn quantised_operators_lie_as_their_runtime_wants_them() {
+    let own = |node: Message| node.text(7, "com.microsoft");
+    let scales = ["s", "z", "s", "z"];
+    let pool = ["kernel_shape", "strides"].map(|name| ints(name, &[2, 2]));
+    let last = int("channels_last", 1);
+    let parts = Parts {
+        nodes: vec![
+            own(node(
+                "QLinearAveragePool",
+                &[&["x"][..], &scales].concat(),
+                &["pooled"],
+                &[&pool[..], std::slice::from_ref(&last)].concat(),
+            )),
+            own(node(
+                "NhwcMaxPool",
+                &["pooled"],
+                &["greatest"],
+                &[ints("kernel_shape", &[2, 1])],
+            )),
+            own(node(
+                "QLinearConv",
+                &["greatest", "s", "z", "w", "s", "z", "s", "z"],
+                &["y"],
+                &[last],
+            )),
+            own(node(
+                "DynamicQuantizeLSTM",
+                &["sequence", "in", "state"],
+                &["h"],
+                &[int("hidden_size", 4)],
+            )),
+        ],
+        weights: vec![
+            weight("s", 1, &[]),
+            weight("z", 2, &[]),
+            weight("w", 2, &[16, 3, 1, 1]),
+            weight("in", 2, &[1, 5, 16]),
+            weight("state", 2, &[1, 4, 16]),
+        ],
+        inputs: vec![
+            value("x", 2, &["1", "8", "6", "3"]),
+            value("sequence", 1, &["7", "2", "5"]),
+        ],
+        outputs: vec![value("y", 2, &[]), value("h", 1, &[])],
+        functions: Vec::new(),
+    };
+    let graph = read(&parts);
+    assert_eq!(shape(&graph, "pooled"), [1, 4, 3, 3]);
+    assert_eq!(shape(&graph, "y"), [1, 3, 3, 16]);
+    assert_eq!(shape(&graph, "h"), [7, 1, 2, 4]);
+    let gates = 7 * 2 * 16 * (5 + 4);
+    assert_eq!(graph.flops(), 2 * (9 * 16 * 3 + gates));
+}
+
 #[test]
 fn the_greatest_are_selected() {
     let parts = Parts {
