@@ -107,6 +107,32 @@ fn a_folder_with_a_configuration_is_one() {
 }
 
 #[test]
+fn what_a_configuration_has_too_large_is_its_own_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = json!({"model_type": "llama", "hidden_size": 4294967264u64, "intermediate_size": 8,
+        "num_attention_heads": 32, "num_hidden_layers": 1, "vocab_size": 4294967295u64});
+    let path = file(&folder, "config.json", config.to_string().as_bytes());
+    assert!(fails(&[&path], 1).contains("embed_tokens.weight"));
+    // Tokens that are too many are the user's.
+    let usual = json!({"model_type": "llama", "hidden_size": 64, "intermediate_size": 8,
+        "num_attention_heads": 2, "num_hidden_layers": 1, "vocab_size": 10});
+    let path = file(&folder, "config.json", usual.to_string().as_bytes());
+    assert!(
+        fails(
+            &[
+                &path,
+                "--batch-size",
+                "4294967296",
+                "--seq-len",
+                "4294967296"
+            ],
+            2
+        )
+        .contains("--batch-size")
+    );
+}
+
+#[test]
 fn other_formats_are_refused_with_what_converts_them() {
     let folder = tempfile::tempdir().unwrap();
     let cases: [(&str, &[u8], &str); 10] = [
