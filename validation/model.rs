@@ -107,6 +107,32 @@ fn a_folder_with_a_configuration_is_one() {
 }
 
 #[test]
+fn what_a_configuration_has_too_large_is_its_own_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = json!({"model_type": "llama", "hidden_size": 4294967264u64, "intermediate_size": 8,
+        "num_attention_heads": 32, "num_hidden_layers": 1, "vocab_size": 4294967295u64});
+    let path = file(&folder, "config.json", config.to_string().as_bytes());
+    assert!(fails(&[&path], 1).contains("embed_tokens.weight"));
+    // Tokens that are too many are the user's.
+    let usual = json!({"model_type": "llama", "hidden_size": 64, "intermediate_size": 8,
+        "num_attention_heads": 2, "num_hidden_layers": 1, "vocab_size": 10});
+    let path = file(&folder, "config.json", usual.to_string().as_bytes());
+    assert!(
+        fails(
+            &[
+                &path,
+                "--batch-size",
+                "4294967296",
+                "--seq-len",
+                "4294967296"
+            ],
+            2
+        )
+        .contains("--batch-size")
+    );
+}
+
+#[test]
 fn other_formats_are_refused_with_what_converts_them() {
     let folder = tempfile::tempdir().unwrap();
     let cases: [(&str, &[u8], &str); 10] = [
@@ -195,10 +221,23 @@ fn an_export_of_pytorch_is_read_with_its_symbols() {
         2 * 6 * 32
     );
     assert_eq!(load(&[&name, "--batch-size", "7"])["flops"], 2 * 7 * 32);
+    // As PyTorch 2.15 writes it.
+    let newer = "Symbol('s77', positive=True, integer=True)";
+    let open = json!({"as_expr": {"expr_str": newer, "hint": {"as_int": 2}}});
+    export(&path, open, "torch.ops.aten.gelu.default");
+    assert!(fails(&[&name], 2).contains("--dim s77=8"));
+    assert_eq!(load(&[&name, "--dim", "s77=5"])["flops"], 2 * 5 * 32);
+    assert_eq!(load(&[&name, "--batch-size", "7"])["flops"], 2 * 7 * 32);
     export(&path, json!({"as_int": 3}), "torch.ops.own.thing.default");
     let unsupported = &load(&[&name])["unsupported"][0];
     assert_eq!(
         (&unsupported["node"], &unsupported["op"]),
         (&json!("act"), &json!("own.thing"))
     );
+    // It has no operations that a share could tell of, and is named all the same.
+    let gpu = ["--gpu", "a100-80", "--fidelity", "roofline"];
+    let out = phantom_gpu(&[&["benchmark", "--model", &name][..], &gpu].concat());
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{text}");
+    assert!(text.contains("act (own.thing) is not lowered"), "{text}");
 }

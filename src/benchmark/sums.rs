@@ -13,11 +13,14 @@ use std::collections::BTreeSet;
 /// How sentences begin that say for what there is no kernel, and why.
 pub const NO_KERNEL: &str = "no kernel for";
 
+/// What sentences say of a node that has no kernels.
+pub const NOT_LOWERED: &str = "is not lowered and in no number here";
+
 /// What is missing, a sentence each.
 pub fn unmodelled(lowered: &Lowered, simulated: &Simulated) -> Vec<String> {
     let refused = lowered.refused.iter().map(|refused| {
         format!(
-            "{} ({}) is not lowered and in no number here: {}",
+            "{} ({}) {NOT_LOWERED}: {}",
             refused.node, refused.op, refused.reason
         )
     });

@@ -1,7 +1,7 @@
 //! Results for people.
 
 use super::exchange::UNTIMED;
-use super::sums::NO_KERNEL;
+use super::sums::{NO_KERNEL, NOT_LOWERED};
 use crate::report::Report;
 use crate::report::schema::{Layer, Model};
 use crate::report::table::table;
@@ -149,11 +149,17 @@ fn passes(report: &Report) -> String {
 fn untimed(report: &Report) -> String {
     let all = report.validity.unmodelled.iter();
     let own = all.filter(|line| {
-        [UNTIMED, NO_KERNEL]
-            .iter()
-            .any(|begin| line.starts_with(begin))
+        let begins = [UNTIMED, NO_KERNEL];
+        begins.iter().any(|begin| line.starts_with(begin)) || line.contains(NOT_LOWERED)
     });
-    own.map(|line| format!("{line}\n")).collect()
+    let own: Vec<&String> = own.collect();
+    let shown = own.iter().take(LISTED).map(|line| format!("{line}\n"));
+    let mut out: String = shown.collect();
+    if own.len() > LISTED {
+        let more = own.len() - LISTED;
+        let _ = writeln!(out, "and {more} more, see validity.unmodelled of --json");
+    }
+    out
 }
 
 /// `name`, its begin left out where it is too long: names end with what tells them apart.

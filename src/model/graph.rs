@@ -133,14 +133,18 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// Number of elements; [`Graph::check`] has made sure that it fits.
+    /// Number of elements; [`Graph::check`] makes sure that it fits, and before that it is as many as there can be.
     pub fn elements(&self) -> u64 {
-        self.shape.iter().product()
+        self.shape
+            .iter()
+            .fold(1, |product: u64, &n| product.saturating_mul(n))
     }
 
     /// Bytes, elements of less than a byte packed.
     pub fn bytes(&self) -> u64 {
-        (self.elements() * self.dtype.bits()).div_ceil(8)
+        self.elements()
+            .saturating_mul(self.dtype.bits())
+            .div_ceil(8)
     }
 }
 
@@ -257,6 +261,13 @@ pub enum Kind {
         /// Networks.
         experts: u64,
         /// Of which a token takes this many.
+        chosen: u64,
+    },
+    /// The greatest elements along a dimension, sorted, and their places.
+    Select {
+        /// Elements of that dimension.
+        of: u64,
+        /// How many are taken.
         chosen: u64,
     },
     /// Softmax over rows.

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod diffusion;
+pub mod einsum;
 pub mod graph;
 pub mod hf;
 pub mod lower;

@@ -33,6 +33,12 @@ fn extent(text: &str) -> Option<u64> {
 /// Largest extent that can be given.
 pub const EXTENT_MAX: u64 = 1 << 32;
 
+/// Whether an exporter has numbered an extent that nobody named: `unk__795`, `s77`.
+fn is_made_up(name: &str) -> bool {
+    let number = name.strip_prefix("unk__").or(name.strip_prefix('s'));
+    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()))
+}
+
 impl Bindings {
     /// Reads `NAME=N` and `NAME=1x128` as the command line has them.
     ///
@@ -87,7 +93,8 @@ impl Bindings {
         if says(&["past", "cache", "total", "+"]) {
             return None;
         }
-        if says(&["batch"]) || lower == "n" || lower == "b" || first && name.is_empty() {
+        let nameless = name.is_empty() || is_made_up(name);
+        if says(&["batch"]) || lower == "n" || lower == "b" || first && nameless {
             return self.batch;
         }
         match says(&["seq", "length", "token"]) {
@@ -153,6 +160,21 @@ mod tests {
         for wrong in ["s", "s=", "s=0", "s=-1", "s=99999999999999"] {
             assert!(Bindings::parse(&strings(&[wrong]), &[]).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_batch_is_the_first_extent_that_nobody_named() {
+        let bindings = Bindings {
+            batch: Some(4),
+            ..Bindings::default()
+        };
+        for name in ["", "unk__795", "s77", "batch_size", "N"] {
+            assert_eq!(bindings.dim(name, true), Some(4), "{name}");
+        }
+        for name in ["s", "size", "unk__", "height"] {
+            assert_eq!(bindings.dim(name, true), None, "{name}");
+        }
+        assert_eq!(bindings.dim("s77", false), None);
     }
 
     #[test]

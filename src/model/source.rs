@@ -1,5 +1,6 @@
 //! What a user has named: a file of some format, a folder, or a model that is built in.
 
+use super::check::elements;
 use super::graph::Graph;
 use super::options::Bindings;
 use super::{hf, onnx, pt2, zoo};
@@ -79,10 +80,14 @@ pub fn open(name: &str, format: Option<Format>, bindings: &Bindings) -> Result<G
     stepped(graph, name, bindings)
 }
 
-/// Checks a graph whose extents the user gives: what is too large there is too large a number on the command line.
+/// Checks a graph whose extents the user gives: what is too large there is too large a number on the command line, unless
+/// it is a weight, whose extents are the file's.
 fn sized(graph: &Graph, name: &str) -> Result<()> {
+    let own = graph
+        .weights()
+        .any(|weight| elements(&weight.shape).is_err());
     graph.check(name).map_err(|error| match error {
-        Error::Input { place, what, .. } => Error::Usage(format!(
+        Error::Input { place, what, .. } if !own => Error::Usage(format!(
             "{name}: {place}: {what}; give a smaller --batch-size, --seq-len or --dim"
         )),
         other => other,

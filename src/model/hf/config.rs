@@ -2,12 +2,73 @@
 
 use crate::error::{Error, Result};
 use crate::model::graph::Dtype;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// Largest number that a dimension may have.
 const COUNT_MAX: u64 = 1 << 32;
 /// Most layers.
 const LAYERS_MAX: u64 = 1000;
+
+/// A value whose objects have each key once: of two, nobody could say which one is meant.
+struct Once(Value);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(OnceVisitor)
+    }
+}
+
+struct OnceVisitor;
+
+/// Values that are as they come.
+macro_rules! plain {
+    ($($visit:ident($kind:ty)),*) => { $(
+        fn $visit<E: serde::de::Error>(self, value: $kind) -> std::result::Result<Once, E> {
+            Ok(Once(value.into()))
+        }
+    )* };
+}
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Once;
+
+    plain!(
+        visit_bool(bool),
+        visit_i64(i64),
+        visit_u64(u64),
+        visit_f64(f64),
+        visit_str(&str)
+    );
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Once, E> {
+        Ok(Once(Value::Null))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Once, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Once(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Once(Value::Array(values)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Once, A::Error> {
+        let mut keys = Map::new();
+        while let Some((key, Once(value))) = map.next_entry::<String, Once>()? {
+            if keys.contains_key(&key) {
+                let what = format!("key {key} is there twice");
+                return Err(serde::de::Error::custom(what));
+            }
+            keys.insert(key, value);
+        }
+        Ok(Once(Value::Object(keys)))
+    }
+}
 
 /// A configuration, or a section of one.
 #[derive(Clone, Debug)]
@@ -23,15 +84,15 @@ impl Config {
     /// # Errors
     /// What is no JSON object.
     pub fn read(file: &str, text: &str) -> Result<Self> {
-        let parsed: Value = serde_json::from_str(text).map_err(|e| {
+        let parsed: Once = serde_json::from_str(text).map_err(|e| {
             Error::input(
                 file,
                 format!("line {}", e.line()),
-                format!("this is no JSON ({e})"),
+                format!("it cannot be read as JSON ({e})"),
                 "name the config.json of a model",
             )
         })?;
-        match parsed {
+        match parsed.0 {
             Value::Object(keys) => Ok(Config {
                 file: file.into(),
                 section: String::new(),
@@ -64,6 +125,12 @@ impl Config {
     /// The value of `key`, unless it is absent or null.
     fn get(&self, key: &str) -> Option<&Value> {
         self.keys.get(key).filter(|value| !value.is_null())
+    }
+
+    /// Whether `key` is there, and neither null, nor an empty list.
+    pub fn has(&self, key: &str) -> bool {
+        let empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+        self.get(key).is_some_and(|value| !empty(value))
     }
 
     /// A positive number that may be absent.

@@ -15,6 +15,29 @@ pub enum Norm {
     Rms,
 }
 
+impl Norm {
+    /// Rows of `x`, normalised.
+    fn build(self, b: &mut Builder, name: &str, x: TensorId) -> TensorId {
+        match self {
+            Norm::Layer => b.layer_norm(name, x),
+            Norm::Rms => b.rms_norm(name, x),
+        }
+    }
+
+    /// Every `head_dim` elements of `x`, normalised.
+    fn build_heads(self, b: &mut Builder, name: &str, x: TensorId, head_dim: u64) -> TensorId {
+        let shape = b.shape(x).to_vec();
+        let heads = shape[2] / head_dim.max(1);
+        let split = b.view(
+            &format!("{name}_heads"),
+            x,
+            [shape[0], shape[1], heads, head_dim],
+        );
+        let normed = self.build(b, name, split);
+        b.view(&format!("{name}_rows"), normed, shape)
+    }
+}
+
 /// What follows the attention.
 #[derive(Clone, Copy, Debug)]
 pub enum Feed {
@@ -59,8 +82,14 @@ pub struct Decoder {
     pub feed_bias: bool,
     /// Attention and feed-forward network both start from the layer's input, which is normalised this often.
     pub parallel: Option<u64>,
+    /// Heads of queries and keys are normalised so.
+    pub head_norm: Option<Norm>,
+    /// What attention and feed-forward network add is normalised, too.
+    pub norm_behind: bool,
     /// Feed-forward networks of which tokens choose.
     pub experts: Option<Experts>,
+    /// Elements between the matrices of a network that every token takes beside them, with a gate of its own.
+    pub shared: Option<u64>,
     /// The last matrix is the table of tokens.
     pub tied: bool,
     /// The last matrix has a bias.
@@ -108,7 +137,10 @@ impl Decoder {
             feed: Feed::Gated("Silu"),
             feed_bias: false,
             parallel: None,
+            head_norm: None,
+            norm_behind: false,
             experts: None,
+            shared: None,
             tied: config.flag("tie_word_embeddings", false)?,
             head_bias: false,
             by_input: false,
@@ -181,9 +213,14 @@ impl Decoder {
 
     /// Normalisation of rows.
     pub fn normalise(&self, b: &mut Builder, name: &str, x: TensorId) -> TensorId {
-        match self.norm {
-            Norm::Layer => b.layer_norm(name, x),
-            Norm::Rms => b.rms_norm(name, x),
+        self.norm.build(b, name, x)
+    }
+
+    /// The same behind a part, where there is one.
+    fn normalise_behind(&self, b: &mut Builder, name: &str, x: TensorId) -> TensorId {
+        match self.norm_behind {
+            true => self.normalise(b, name, x),
+            false => x,
         }
     }
 
@@ -198,16 +235,28 @@ impl Decoder {
             let fed = b.within("mlp", |b| self.feed_forward(b, normed, self.inner));
             return b.each("residual", "Add", &[attended, fed, x]);
         }
+        let attended = self.normalise_behind(b, "attention_norm", attended);
         let x = b.each("attention_residual", "Add", &[attended, x]);
         let normed = self.normalise(b, "post_attention_layernorm", x);
         let fed = b.within("mlp", |b| match self.experts {
-            Some(experts) => {
-                let choice = b.linear("gate", normed, experts.count, false);
-                b.experts(normed, choice, experts)
-            }
+            Some(experts) => self.mixture(b, normed, experts),
             None => self.feed_forward(b, normed, self.inner),
         });
+        let fed = self.normalise_behind(b, "post_feedforward_layernorm", fed);
         b.each("residual", "Add", &[fed, x])
+    }
+
+    fn mixture(&self, b: &mut Builder, x: TensorId, experts: Experts) -> TensorId {
+        let choice = b.linear("gate", x, experts.count, false);
+        let routed = b.experts(x, choice, experts);
+        let Some(inner) = self.shared else {
+            return routed;
+        };
+        let shared = b.within("shared_expert", |b| self.feed_forward(b, x, inner));
+        let gate = b.linear("shared_expert_gate", x, 1, false);
+        let gate = b.each("shared_expert_act", "Sigmoid", &[gate]);
+        let shared = b.each("shared_expert_mul", "Mul", &[shared, gate]);
+        b.each("sum", "Add", &[routed, shared])
     }
 
     fn attention(&self, b: &mut Builder, x: TensorId) -> TensorId {
@@ -236,6 +285,10 @@ impl Decoder {
                 b.linear("v_proj", x, narrow, self.qkv_bias),
             ],
         };
+        if let Some(norm) = self.head_norm {
+            q = norm.build_heads(b, "q_norm", q, head_dim);
+            k = norm.build_heads(b, "k_norm", k, head_dim);
+        }
         if self.positions.is_none() {
             q = b.each("rotary_q", "Rotary", &[q]);
             k = b.each("rotary_k", "Rotary", &[k]);

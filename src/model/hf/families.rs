@@ -22,22 +22,8 @@ pub fn llama(config: &Config, name: &str, run: Run) -> Result<Graph> {
 /// Mixtral: Llama with experts.
 pub fn mixtral(config: &Config, name: &str, run: Run) -> Result<Graph> {
     let decoder = Decoder::usual(config)?;
-    let count = config.count("num_local_experts")?;
-    let chosen = config.count("num_experts_per_tok")?;
-    if chosen > count {
-        return Err(config.wrong(
-            "num_experts_per_tok",
-            format!("a token takes {chosen} of {count} experts"),
-        ));
-    }
     let decoder = Decoder {
-        experts: Some(Experts {
-            count,
-            chosen,
-            inner: decoder.inner,
-            gated: true,
-            rule: Rule::Softmax { shared: true },
-        }),
+        experts: Some(experts(config, "num_local_experts", decoder.inner, true)?),
         ..decoder
     };
     Ok(decoder.build(name, config.dtype()?, run))
@@ -52,12 +38,65 @@ pub fn qwen2(config: &Config, name: &str, run: Run) -> Result<Graph> {
     Ok(decoder.build(name, config.dtype()?, run))
 }
 
+/// Qwen3: Llama with normalised heads.
+pub fn qwen3(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    config.count("head_dim")?;
+    let bias = config.flag("attention_bias", false)?;
+    let decoder = Decoder {
+        qkv_bias: bias,
+        out_bias: bias,
+        head_norm: Some(Norm::Rms),
+        ..Decoder::usual(config)?
+    };
+    Ok(decoder.build(name, config.dtype()?, run))
+}
+
+/// Qwen2 with experts in every layer, and one network that all tokens take.
+pub fn qwen2_moe(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    if config.maybe("decoder_sparse_step")?.unwrap_or(1) != 1 || config.has("mlp_only_layers") {
+        let what = "layers with experts between others are not read";
+        return Err(config.wrong("decoder_sparse_step", what));
+    }
+    let decoder = Decoder {
+        qkv_bias: config.flag("qkv_bias", true)?,
+        shared: Some(config.count("shared_expert_intermediate_size")?),
+        experts: Some(experts(
+            config,
+            "num_experts",
+            config.count("moe_intermediate_size")?,
+            config.flag("norm_topk_prob", false)?,
+        )?),
+        ..Decoder::usual(config)?
+    };
+    Ok(decoder.build(name, config.dtype()?, run))
+}
+
+/// Experts as many as `key` says, of which a token takes `num_experts_per_tok`.
+fn experts(config: &Config, key: &str, inner: u64, shared: bool) -> Result<Experts> {
+    let (count, chosen) = (config.count(key)?, config.count("num_experts_per_tok")?);
+    if chosen > count {
+        return Err(config.wrong(
+            "num_experts_per_tok",
+            format!("a token takes {chosen} of {count} experts"),
+        ));
+    }
+    Ok(Experts {
+        count,
+        chosen,
+        inner,
+        gated: true,
+        rule: Rule::Softmax { shared },
+    })
+}
+
 /// Gemma: Llama with heads of a size of their own, and the table of tokens at both ends.
 pub fn gemma(config: &Config, name: &str, run: Run) -> Result<Graph> {
     config.count("head_dim")?;
     let bias = config.flag("attention_bias", false)?;
     let decoder = Decoder {
         feed: Feed::Gated("Gelu"),
+        // The second Gemma.
+        norm_behind: config.text("model_type")? == Some("gemma2"),
         qkv_bias: bias,
         out_bias: bias,
         tied: config.flag("tie_word_embeddings", true)?,
@@ -68,10 +107,9 @@ pub fn gemma(config: &Config, name: &str, run: Run) -> Result<Graph> {
 
 /// Phi-1 and Phi-2: attention and feed-forward network side by side.
 pub fn phi(config: &Config, name: &str, run: Run) -> Result<Graph> {
-    if config.flag("qk_layernorm", false)? {
-        return Err(config.wrong("qk_layernorm", "normalised queries and keys are not read"));
-    }
+    let normed = config.flag("qk_layernorm", false)?;
     let decoder = Decoder {
+        head_norm: normed.then_some(Norm::Layer),
         norm: Norm::Layer,
         feed: Feed::Plain("NewGelu"),
         qkv_bias: true,
@@ -115,6 +153,10 @@ pub fn gpt_neox(config: &Config, name: &str, run: Run) -> Result<Graph> {
 pub fn gpt2(config: &Config, name: &str, run: Run) -> Result<Graph> {
     let (hidden, heads) = (config.count("n_embd")?, config.count("n_head")?);
     let head_dim = config.divided(("n_embd", hidden), ("n_head", heads))?;
+    if config.flag("add_cross_attention", false)? {
+        let what = "a decoder behind an encoder is not read";
+        return Err(config.wrong("add_cross_attention", what));
+    }
     let decoder = Decoder {
         hidden,
         layers: config.layers("n_layer")?,
@@ -137,7 +179,10 @@ pub fn gpt2(config: &Config, name: &str, run: Run) -> Result<Graph> {
         feed: Feed::Plain("NewGelu"),
         feed_bias: true,
         parallel: None,
+        head_norm: None,
+        norm_behind: false,
         experts: None,
+        shared: None,
         tied: config.flag("tie_word_embeddings", true)?,
         head_bias: false,
         by_input: true,
@@ -152,6 +197,10 @@ pub fn opt(config: &Config, name: &str, run: Run) -> Result<Graph> {
     let head_dim = config.divided(("hidden_size", hidden), ("num_attention_heads", heads))?;
     let bias = config.flag("enable_bias", true)?;
     let before = config.flag("do_layer_norm_before", true)?;
+    if !config.flag("layer_norm_elementwise_affine", true)? {
+        let what = "norms without weights are not read";
+        return Err(config.wrong("layer_norm_elementwise_affine", what));
+    }
     let removed = config.flag("_remove_final_layer_norm", false)?;
     let decoder = Decoder {
         hidden,
@@ -176,7 +225,10 @@ pub fn opt(config: &Config, name: &str, run: Run) -> Result<Graph> {
         feed: Feed::Plain("Relu"),
         feed_bias: bias,
         parallel: None,
+        head_norm: None,
+        norm_behind: false,
         experts: None,
+        shared: None,
         tied: config.flag("tie_word_embeddings", true)?,
         head_bias: false,
         by_input: false,

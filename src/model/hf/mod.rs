@@ -39,25 +39,31 @@ type Build = fn(&Config, &str, Run) -> Result<Graph>;
 /// Families by `model_type`.
 const FAMILIES: &[(&str, Build)] = &[
     ("bert", encoder::bert),
+    ("camembert", encoder::bert),
     ("clip", clip::clip),
     ("deepseek_v2", latent::deepseek),
     ("deepseek_v3", latent::deepseek),
     ("distilbert", encoder::distilbert),
     ("gemma", families::gemma),
+    ("gemma2", families::gemma),
     ("gpt2", families::gpt2),
     ("gpt_neox", families::gpt_neox),
     ("llama", families::llama),
     ("mistral", families::llama),
     ("mixtral", families::mixtral),
+    ("mt5", t5::t5),
     ("opt", families::opt),
     ("phi", families::phi),
     ("phi3", families::phi3),
     ("qwen2", families::qwen2),
+    ("qwen2_moe", families::qwen2_moe),
+    ("qwen3", families::qwen3),
     ("roberta", encoder::bert),
     ("switch_transformers", t5::t5),
     ("t5", t5::t5),
     ("vit", vit::vit),
     ("whisper", whisper::whisper),
+    ("xlm-roberta", encoder::bert),
 ];
 
 /// The model that `text`, the content of `file`, describes; it is called `name`.

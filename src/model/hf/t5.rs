@@ -19,6 +19,8 @@ struct Stack {
     /// Every such layer has experts; 0: none.
     sparse_step: u64,
     experts: u64,
+    /// The matrix that chooses has a bias.
+    router_bias: bool,
 }
 
 impl Stack {
@@ -70,6 +72,7 @@ impl Stack {
                 true => config.count("num_experts")?,
                 false => 0,
             },
+            router_bias: config.flag("router_bias", false)?,
         })
     }
 
@@ -106,7 +109,7 @@ impl Stack {
             step => layer % step == 1,
         };
         let out = if sparse {
-            let choice = b.linear("router", normed, self.experts, false);
+            let choice = b.linear("router", normed, self.experts, self.router_bias);
             let experts = Experts {
                 count: self.experts,
                 chosen: 1,

@@ -59,6 +59,55 @@ fn families_differ_where_their_definitions_do() {
     assert_eq!(change("model_type", json!("phi")) as i64, phi);
 }
 
+/// Norms of heads and of what parts add, and a network that every token takes beside its experts.
+#[test]
+fn later_families_add_norms_and_shared_networks() {
+    let of = |changes: Value| {
+        let mut config = llama();
+        for (key, value) in changes.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        read(&config, 1, 4).map(|graph| graph.parameters())
+    };
+    let usual = of(json!({})).unwrap();
+    let qwen3 = of(json!({"model_type": "qwen3", "head_dim": 2}));
+    assert_eq!(qwen3, Ok(usual + 3 * (2 + 2)));
+    let gemma2 = of(json!({"model_type": "gemma2", "head_dim": 2}));
+    assert_eq!(gemma2, Ok(usual - 80 + 3 * 2 * 8));
+    let mut mixture = json!({"model_type": "qwen2_moe", "num_experts": 5, "num_experts_per_tok": 2,
+        "moe_intermediate_size": 6, "shared_expert_intermediate_size": 10});
+    let layer = 8 * 5 + 5 * 3 * 8 * 6 + 3 * 8 * 10 + 8 + (8 + 4 + 4);
+    assert_eq!(of(mixture.clone()), Ok(usual + 3 * layer - 3 * 3 * 8 * 12));
+    mixture["mlp_only_layers"] = json!([1]);
+    assert!(of(mixture).unwrap_err().contains("decoder_sparse_step"));
+    // What would be counted wrong is refused by its key.
+    let twice = llama()
+        .to_string()
+        .replacen('{', "{\"vocab_size\": 11, ", 1);
+    let refused = super::read(&twice, "config.json", "small", &Bindings::default());
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("vocab_size is there twice")
+    );
+    let gpt2 = json!({"model_type": "gpt2", "n_embd": 8, "n_head": 2, "n_layer": 1, "vocab_size": 10,
+        "n_positions": 16, "add_cross_attention": true});
+    assert!(
+        read(&gpt2, 1, 4)
+            .unwrap_err()
+            .contains("add_cross_attention")
+    );
+    let opt = json!({"model_type": "opt", "hidden_size": 8, "ffn_dim": 12, "num_attention_heads": 2,
+        "num_hidden_layers": 1, "vocab_size": 10, "max_position_embeddings": 16,
+        "layer_norm_elementwise_affine": false});
+    assert!(
+        read(&opt, 1, 4)
+            .unwrap_err()
+            .contains("layer_norm_elementwise_affine")
+    );
+}
+
 #[test]
 fn latent_attention_and_experts_are_counted_as_by_hand() {
     let config = json!({"model_type": "deepseek_v3", "hidden_size": 8, "intermediate_size": 12,

@@ -96,7 +96,8 @@ pub fn vit(config: &Config, name: &str, run: Run) -> Result<Graph> {
     }
     let x = b.layer_norm("layernorm", x);
     let class = b.part("class_token", x, [run.batch, hidden]);
-    let pooled = b.linear("pooler", class, hidden, true);
+    let wide = config.maybe("pooler_output_size")?.unwrap_or(hidden);
+    let pooled = b.linear("pooler", class, wide, true);
     let pooled = b.each("pooler.act", "Tanh", &[pooled]);
     b.graph
         .note("the base model: without a head for a task, with the pooler");

@@ -8,6 +8,9 @@ use crate::kernels::operator::{
 };
 use crate::model::graph::{Kind, Product, Rule};
 
+/// Most steps of a recurrence that are launched one by one.
+const STEPS_MAX: u64 = 1 << 14;
+
 /// Feed-forward networks of which each token takes some; tokens are spread evenly. A framework runs one network after the
 /// other, each on the tokens that take it; elsewhere those that are taken are a batch of products.
 pub fn lower(l: &mut Lowering<'_>, node: usize, [experts, chosen]: [u64; 2]) {
@@ -252,22 +255,32 @@ pub fn recurrent(l: &mut Lowering<'_>, node: usize, steps: u64) {
     let (Some(&x), Some(&y)) = (of.inputs.first(), of.outputs.first()) else {
         return l.refuse(node, "a recurrent layer without operands");
     };
-    let weights: Vec<Place> = of.inputs[1..]
-        .iter()
-        .take(2)
-        .map(|&id| l.place(id))
-        .collect();
+    // Matrices, without the states that some frameworks give in front of them.
+    let matrices = of.inputs[1..].iter().filter(|&&id| {
+        let tensor = l.tensor(id);
+        l.is_known(id) && tensor.shape.iter().filter(|&&n| n > 1).count() > 1
+    });
+    let mut weights: Vec<usize> = matrices.copied().collect();
+    if weights.len() < 2 {
+        weights = of.inputs[1..].iter().copied().take(2).collect();
+    }
+    let weights: Vec<Place> = weights.into_iter().map(|id| l.place(id)).collect();
+    if steps > STEPS_MAX {
+        return l.refuse(node, format!("more than {STEPS_MAX} steps in a row"));
+    }
     let (x, y) = (l.place(x), l.place(y));
     let data = l.data();
     l.assume("recurrent layers: a product and an elementwise kernel for the gates in every step");
     for (product, weight) in of.products.iter().zip(weights.iter().cycle()) {
-        let stepped = product.batch == steps && steps > 1;
+        // Both directions of a layer have a product of their own in each step.
+        let stepped = product.op == "recurrent_step";
+        let launches = if stepped { product.batch } else { 1 };
         let op = GemmOp {
             batch: if stepped { 1 } else { product.batch },
             ..super::matmul::plain(l, product)
         };
         let gates = l.buffer(op.m * op.n * op.batch * data.bytes(), Content::Activation);
-        for _ in 0..if stepped { steps } else { 1 } {
+        for _ in 0..launches {
             l.call(op.clone(), vec![x, *weight], vec![gates]);
             if stepped {
                 l.each(

@@ -3,7 +3,70 @@
 use super::tests::{graph, plan, words, written};
 use super::*;
 use crate::kernels::operator::Operator;
+use crate::model::graph::{Dtype, Product};
 use Kind::{Elementwise as E, MatMul};
+
+/// Few of a row are one kernel's; more are sorted behind it, and a whole row is only sorted.
+#[test]
+fn the_greatest_of_rows_are_selected_and_sorted() {
+    let of = |chosen| {
+        let select = Kind::Select { of: 512, chosen };
+        let graph = written(&[("TopK", select, &["x"], "greatest", &[4, chosen][..])]);
+        let lowered = lower(&graph, &plan(Precision::Fp16, Runtime::Eager, Path::Fused));
+        assert!(lowered.refused.is_empty());
+        words(&lowered.layers)
+    };
+    assert_eq!(of(5), ["topk"]);
+    assert_eq!(of(100), ["topk", "copy", "copy", "copy", "copy"]);
+    assert_eq!(of(512), ["copy"; 4]);
+}
+
+/// An equation of three operands is two products, of which the second reads what the first has made.
+#[test]
+fn products_in_a_row_read_one_another() {
+    let product = |n| Product {
+        op: "matmul",
+        m: 4,
+        n,
+        k: 8,
+        batch: 2,
+        dtype: Dtype::Float16,
+    };
+    let mut graph = written(&[("Einsum", MatMul, &["a", "b", "c"][..], "y", SQUARE)]);
+    graph.nodes[0].products = vec![product(8), product(16)];
+    let lowered = lower(&graph, &plan(Precision::Fp16, Runtime::Eager, Path::Fused));
+    let calls = &lowered.layers[0].calls;
+    assert_eq!(words(&lowered.layers), ["gemm", "gemm"]);
+    assert_eq!(calls[0].writes[0], calls[1].reads[0]);
+}
+
+/// Both directions of a recurrence go step by step, and more steps than anybody launches are refused.
+#[test]
+fn every_step_of_both_directions_is_a_product() {
+    let of = |steps: u64| {
+        let recurrent = Kind::Recurrent { steps };
+        let mut graph = written(&[("LSTM", recurrent, &["x", "w", "r"][..], "y", SQUARE)]);
+        let product = |op, m, batch| Product {
+            op,
+            m,
+            n: 256,
+            k: 64,
+            batch,
+            dtype: Dtype::Float32,
+        };
+        graph.nodes[0].products = vec![
+            product("recurrent_input", 8 * steps, 2),
+            product("recurrent_step", 8, 2 * steps),
+        ];
+        lower(&graph, &plan(Precision::Fp16, Runtime::Eager, Path::Fused))
+    };
+    let calls = words(&of(5).layers);
+    let products = calls.iter().filter(|word| **word == "gemm").count();
+    assert_eq!(products, 1 + 2 * 5, "{calls:?}");
+    let endless = of(1 << 40);
+    assert!(endless.layers.is_empty());
+    assert!(endless.refused[0].reason.contains("steps in a row"));
+}
 
 const SQUARE: &[u64] = &[2, 4, 64, 32];
 

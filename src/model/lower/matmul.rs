@@ -24,6 +24,9 @@ pub fn lower(l: &mut Lowering<'_>, node: usize) {
     if [product.m, product.n, product.k, product.batch].contains(&0) {
         return;
     }
+    if of.products.len() > 1 {
+        return several(l, node);
+    }
     let own = of.inputs.get(2).copied().filter(|_| second == 1);
     let mut bias = own.filter(|&id| l.tensor(id).elements() == product.n);
     let mut result = of.outputs[0];
@@ -52,6 +55,30 @@ pub fn lower(l: &mut Lowering<'_>, node: usize) {
         ..plain(l, product)
     };
     l.call(op, reads, vec![write]);
+}
+
+/// Products of a result with the next operand, such as those of an equation with more than two.
+fn several(l: &mut Lowering<'_>, node: usize) {
+    let of = l.node(node);
+    let mut left = l.place(of.inputs[0]);
+    let last = of.products.len() - 1;
+    for (index, product) in of.products.iter().enumerate() {
+        let Some(elements) = [product.m, product.n, product.batch]
+            .iter()
+            .try_fold(1u64, |all, &n| all.checked_mul(n))
+        else {
+            return l.refuse(node, "a result between its products is too large");
+        };
+        let right = of.inputs[(index + 1).min(of.inputs.len() - 1)];
+        let right = l.place(right);
+        let write = match index == last {
+            true => l.place(of.outputs[0]),
+            false => l.temporary(elements, l.data()),
+        };
+        let op = plain(l, product);
+        l.call(op, vec![left, right], vec![write]);
+        left = write;
+    }
 }
 
 /// `product` as an operator.

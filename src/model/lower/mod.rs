@@ -239,6 +239,7 @@ fn one(lowering: &mut Lowering<'_>, node: usize) {
         Kind::Pool(window) => reduce::pool(lowering, node, window),
         Kind::Lookup => moves::lookup(lowering, node),
         Kind::Move => moves::lower(lowering, node),
+        Kind::Select { of, chosen } => reduce::select(lowering, node, [*of, *chosen]),
         Kind::Router { chosen, rule } => router::lower(lowering, node, *chosen, *rule),
         Kind::Experts { experts, chosen } => experts::lower(lowering, node, [*experts, *chosen]),
         Kind::Recurrent { steps } => experts::recurrent(lowering, node, *steps),

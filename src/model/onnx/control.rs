@@ -1,7 +1,7 @@
 //! Branches, loops and functions, as the nodes that they run.
 
 use super::import::{DEPTH_MAX, Importer, Scope};
-use super::infer::{Made, Out};
+use super::infer::{Made, Out, axis};
 use super::inputs;
 use super::proto::{Attribute, Function, Graph, Node, Values};
 use super::wire::Span;
@@ -159,6 +159,7 @@ impl<'a> Importer<'a> {
         Ok(outputs)
     }
 
+    /// One turn of a Loop, whose body is told its number and that it goes on.
     fn turn(
         &mut self,
         node: &Node<'a>,
@@ -167,30 +168,118 @@ impl<'a> Importer<'a> {
         turn: u64,
         state: &[Option<TensorId>],
     ) -> Result<Vec<TensorId>> {
-        let mut inner = Scope::within(scope);
-        inputs::initializers(self, &body.initializers, &mut inner)?;
         let scalar = |dtype, n: i64| Out {
             dtype,
             shape: Vec::new(),
             values: Some(Rc::new(Values::Ints(vec![n]))),
         };
-        for (index, input) in body.inputs.iter().enumerate() {
-            let id = match index {
-                0 => Some(self.add(
-                    input.name,
-                    scalar(Dtype::Int64, turn as i64),
-                    Role::Constant,
-                )),
-                1 => Some(self.add(input.name, scalar(Dtype::Bool, 1), Role::Constant)),
-                _ => state[index - 2],
-            };
+        let (number, going) = (scalar(Dtype::Int64, turn as i64), scalar(Dtype::Bool, 1));
+        let number = self.add(body.inputs[0].name, number, Role::Constant);
+        let going = self.add(body.inputs[1].name, going, Role::Constant);
+        let mut given = vec![number, going];
+        for (id, input) in state.iter().zip(&body.inputs[2..]) {
             match id {
-                Some(id) => inner.put(input.name, id, "the loop"),
+                Some(id) => given.push(*id),
                 None => return Err(self.at(node, format!("a value for {} is missing", input.name))),
-            };
+            }
+        }
+        self.inside(node, body, scope, &given)
+    }
+
+    /// The results of a body whose inputs are `given`.
+    fn inside(
+        &mut self,
+        node: &Node<'a>,
+        body: &Graph<'a>,
+        scope: &Scope<'a, '_>,
+        given: &[TensorId],
+    ) -> Result<Vec<TensorId>> {
+        let mut inner = Scope::within(scope);
+        inputs::initializers(self, &body.initializers, &mut inner)?;
+        for (input, &id) in body.inputs.iter().zip(given) {
+            inner.put(input.name, id, "the loop");
         }
         self.run(&body.nodes, &mut inner)?;
         self.results(node, body.outputs.iter().map(|o| o.name), &inner)
+    }
+
+    /// A Scan: a turn for each slice of its last inputs.
+    pub fn scan(
+        &mut self,
+        node: &Node<'a>,
+        inputs: &[Option<TensorId>],
+        scope: &Scope<'a, '_>,
+    ) -> Result<Vec<TensorId>> {
+        let body = self.body(node, "body")?;
+        let attribute = |name| node.attributes.iter().find(|a| a.name == name);
+        let scanned = attribute("num_scan_inputs").and_then(|a| a.int);
+        let carried = usize::try_from(scanned.unwrap_or(0))
+            .ok()
+            .and_then(|n| inputs.len().checked_sub(n));
+        let given: Option<Vec<TensorId>> = inputs.iter().copied().collect();
+        let (Some(carried), Some(given)) = (carried, given) else {
+            return Err(self.at(node, "attribute num_scan_inputs does not fit to its inputs"));
+        };
+        if body.inputs.len() != given.len()
+            || body.outputs.len() < carried
+            || carried == given.len()
+        {
+            return Err(self.at(node, "its body does not fit to its inputs"));
+        }
+        let (state, whole) = given.split_at(carried);
+        let axes = attribute("scan_input_axes").map_or(&[][..], |a| &a.ints);
+        let mut turns = None;
+        let mut at = Vec::new();
+        for (index, &id) in whole.iter().enumerate() {
+            let shape = &self.graph.tensors[id].shape;
+            let axis = axis(axes.get(index).copied().unwrap_or(0), shape.len());
+            let axis = axis.map_err(|fault| self.at(node, fault))?;
+            let n = shape[axis];
+            if *turns.get_or_insert(n) != n {
+                return Err(self.at(node, "the tensors that it goes through differ in length"));
+            }
+            at.push(axis);
+        }
+        let mut state = state.to_vec();
+        let mut collected: Vec<Vec<TensorId>> = vec![Vec::new(); body.outputs.len() - carried];
+        for turn in 0..turns.unwrap_or(0) {
+            self.visit(node)?;
+            self.spend(node, INITIALIZER_BYTES * body.initializers.len())?;
+            let prefix = self.enter(node, &format!("{turn}/"))?;
+            for (&id, &axis) in whole.iter().zip(&at) {
+                state.push(self.slice(node, id, axis));
+            }
+            let results = self.inside(node, &body, scope, &state)?;
+            self.leave(prefix);
+            state = results[..carried].to_vec();
+            for (list, &id) in collected.iter_mut().zip(&results[carried..]) {
+                list.push(id);
+            }
+        }
+        for list in collected {
+            let stacked = self.stack(node, &list)?;
+            state.push(stacked);
+        }
+        Ok(state)
+    }
+
+    /// A tensor without its dimension `axis`, as another view of the whole.
+    fn slice(&mut self, node: &Node<'_>, id: TensorId, axis: usize) -> TensorId {
+        let whole = self.operand(id);
+        let mut shape = whole.shape;
+        shape.remove(axis);
+        let out = Out {
+            dtype: whole.dtype,
+            shape,
+            values: None,
+        };
+        let made = Made {
+            kind: Kind::Free,
+            outputs: vec![out],
+            products: Vec::new(),
+            note: None,
+        };
+        self.push(node, made, vec![id])[0]
     }
 
     /// What all turns have made, one behind the other.

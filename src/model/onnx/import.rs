@@ -70,6 +70,8 @@ pub struct Importer<'a> {
     pub prefix: String,
     /// Versions of the operator sets of the nodes at hand.
     pub opsets: &'a [(&'a str, i64)],
+    /// The tensors of each sequence, which has a tensor without elements as its name.
+    pub sequences: HashMap<TensorId, Rc<[TensorId]>>,
     /// Shapes that the file states, for operators that are not known.
     pub stated: HashMap<&'a str, Out>,
     /// Outputs of ConstantOfShape that stand for weights.
@@ -96,6 +98,7 @@ pub fn import<'a>(
         depth: 0,
         prefix: String::new(),
         opsets: &model.opsets,
+        sequences: HashMap::new(),
         stated: HashMap::new(),
         filled: HashSet::new(),
         functions: functions.map(|f| ((f.domain, f.name), f)).collect(),
@@ -109,7 +112,10 @@ pub fn import<'a>(
     importer.run(&main.nodes, &mut scope)?;
     for output in &main.outputs {
         match scope.get(output.name) {
-            Some(id) => importer.graph.outputs.push(id),
+            Some(id) => match importer.sequences.remove(&id) {
+                Some(list) => importer.graph.outputs.extend(list.iter()),
+                None => importer.graph.outputs.push(id),
+            },
             None => {
                 return Err(Error::input(
                     file,
@@ -262,7 +268,11 @@ impl<'a> Importer<'a> {
         let outputs = match (node.domain, node.op) {
             ("", "If") => self.branch(node, &inputs, scope)?,
             ("", "Loop") => self.repeat(node, &inputs, scope)?,
-            _ => self.operator(node, &inputs)?,
+            ("", "Scan") => self.scan(node, &inputs, scope)?,
+            _ => match self.sequence(node, &inputs)? {
+                Some(outputs) => outputs,
+                None => self.operator(node, &inputs)?,
+            },
         };
         self.name_outputs(node, outputs, scope)
     }
@@ -332,13 +342,15 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// Adds a node and its outputs. What depends on constants alone is known before a run and costs nothing in it.
+    /// Adds a node and its outputs. What depends on constants alone is known before a run and costs nothing in it, but
+    /// for matrix products: frameworks compute those of weights alone, such as tables of relative positions, in each run.
     pub fn push(&mut self, node: &Node<'_>, made: Made, inputs: Vec<TensorId>) -> Vec<TensorId> {
         let fixed =
             |&id: &TensorId| matches!(self.graph.tensors[id].role, Role::Weight | Role::Constant);
         let random = node.op.starts_with("Random") || node.op == "Bernoulli";
         let measured = matches!(node.op, "Shape" | "Size");
-        let constant = !random && (measured || inputs.iter().all(fixed));
+        let multiplies = !made.products.is_empty();
+        let constant = !random && !multiplies && (measured || inputs.iter().all(fixed));
         let weight = |name: &&str| constant && self.filled.contains(*name);
         let role = match (constant, node.outputs.first().is_some_and(weight)) {
             (true, true) => Role::Weight,
@@ -364,10 +376,7 @@ impl<'a> Importer<'a> {
             },
             inputs,
             outputs: outputs.clone(),
-            products: match constant {
-                true => Vec::new(),
-                false => made.products,
-            },
+            products: made.products,
         });
         outputs
     }

@@ -10,6 +10,7 @@ mod import;
 mod infer;
 mod inputs;
 mod proto;
+mod sequences;
 #[cfg(test)]
 mod tests;
 mod wire;

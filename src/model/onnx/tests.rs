@@ -1,5 +1,6 @@
 //! ONNX models written by hand, byte by byte, and what is read from them.
 
+mod operators;
 mod write;
 
 use crate::model::graph::{Dtype, Kind};

@@ -3,7 +3,10 @@
 
 mod ops;
 mod schema;
+mod srepr;
 mod symbols;
+#[cfg(test)]
+mod tests;
 
 use super::graph::{Graph, Kind, Node, Role, Shape, TensorId};
 use super::options::Bindings;
@@ -219,14 +222,10 @@ impl<'a> Reader<'a> {
         }
         let fixed =
             |&id: &TensorId| matches!(self.graph.tensors[id].role, Role::Weight | Role::Constant);
-        let constant = inputs.iter().all(fixed);
-        let role = match constant {
-            true => Role::Constant,
-            false => Role::Activation,
-        };
+        let fixed = inputs.iter().all(fixed);
         let mut outputs = Vec::new();
         for name in node.outputs.iter().flat_map(Argument::tensors) {
-            let id = self.tensor(graph, name, role)?;
+            let id = self.tensor(graph, name, Role::Activation)?;
             if scope.insert(name, id).is_some() {
                 return wrong(
                     self.file,
@@ -242,13 +241,17 @@ impl<'a> Reader<'a> {
             inputs: inputs.iter().map(|&id| &self.graph.tensors[id]).collect(),
             outputs: outputs.iter().map(|&id| &self.graph.tensors[id]).collect(),
         };
-        let (kind, products) = match constant {
-            true => (Kind::Free, Vec::new()),
-            false => match ops::rule(op, &shapes) {
-                Ok(found) => found,
-                Err(what) => return wrong(self.file, &place, what),
-            },
+        let (mut kind, products) = match ops::rule(op, &shapes) {
+            Ok(found) => found,
+            Err(what) => return wrong(self.file, &place, what),
         };
+        // What depends on constants alone is known before a run, but products of them are computed in each.
+        if fixed && products.is_empty() {
+            kind = Kind::Free;
+            for &id in &outputs {
+                self.graph.tensors[id].role = Role::Constant;
+            }
+        }
         self.graph.nodes.push(Node {
             name: node.label().to_owned(),
             op: op.to_owned(),

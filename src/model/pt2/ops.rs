@@ -2,7 +2,8 @@
 
 use super::schema::Node;
 use crate::model::check::{elements, show};
-use crate::model::graph::{AttentionShape, Kind, Product, Tensor, Window};
+use crate::model::einsum;
+use crate::model::graph::{AttentionShape, Kind, Product, Role, Tensor, Window};
 
 /// A node with the tensors that it reads and makes.
 pub struct Shapes<'a> {
@@ -92,6 +93,11 @@ fn multiply(op: &str, shapes: &Shapes<'_>) -> Found {
         | "avg_pool1d"
         | "avg_pool2d"
         | "avg_pool3d" => shapes.pool(),
+        "einsum" => shapes.einsum(),
+        "lstm" => shapes.recurrent(4),
+        "gru" => shapes.recurrent(3),
+        "rnn_tanh" | "rnn_relu" => shapes.recurrent(1),
+        "topk" | "sort" | "argsort" => shapes.select(op == "topk"),
         _ if op.contains("scaled_dot_product") => shapes.attention(),
         _ => Ok((
             Kind::Unsupported(format!(
@@ -133,7 +139,8 @@ impl<'a> Shapes<'a> {
         if depth != k {
             return fits_not();
         }
-        let shared = b.shape[..behind].iter().all(|&n| n == 1);
+        // As PyTorch runs it: a matrix with dimensions in front of it is repeated.
+        let shared = behind == 0;
         let total = elements(&self.output()?.shape)?;
         let rows = total.checked_div(n).unwrap_or(0);
         let m = match shared {
@@ -253,6 +260,64 @@ impl<'a> Shapes<'a> {
         let mut window = self.window(&w.shape[2..])?;
         (window.groups, window.transposed) = (groups, transposed);
         Ok((Kind::Conv(window), vec![product]))
+    }
+
+    /// Layers of a recurrence, whose directions each have a matrix for what comes in and one for the state.
+    fn recurrent(&self, gates: u64) -> Found {
+        let x = self.input(0)?;
+        let matrices = self.inputs.iter().skip(1).filter(|t| t.shape.len() == 2);
+        let of_gates =
+            |t: &&&Tensor| t.shape[0].is_multiple_of(gates) && t.role != Role::Activation;
+        let matrices: Vec<&[u64]> = matrices.filter(of_gates).map(|t| &t.shape[..]).collect();
+        let &[first, second, _] = &x.shape[..] else {
+            return Err("its input should have steps, sequences and elements".into());
+        };
+        let (steps, batch) = match self.node.flag("batch_first") {
+            true => (second, first),
+            false => (first, second),
+        };
+        let directions = 1 + u64::from(self.node.flag("bidirectional"));
+        let product = |op, matrix: &[u64], m, batch| Product {
+            op,
+            m,
+            n: matrix[0],
+            k: matrix[1],
+            batch,
+            dtype: x.dtype,
+        };
+        let mut products = Vec::new();
+        for pair in matrices.chunks(2).step_by(directions as usize) {
+            let &[input, state] = pair else {
+                return Err("its matrices are no pairs".into());
+            };
+            let rows = elements(&[steps, batch])?;
+            products.push(product("recurrent_input", input, rows, directions));
+            let times = elements(&[steps, directions])?;
+            products.push(product("recurrent_step", state, batch, times));
+        }
+        Ok((Kind::Recurrent { steps }, products))
+    }
+
+    fn einsum(&self) -> Found {
+        let equation = self.node.text("equation").unwrap_or_default();
+        let shapes: Vec<&[u64]> = self.inputs.iter().map(|t| &t.shape[..]).collect();
+        let (_, products) = einsum::read(equation, &shapes, self.output()?.dtype)?;
+        Ok((einsum::kind(&shapes, &products), products))
+    }
+
+    /// The greatest along a dimension, or all of it in order.
+    fn select(&self, some: bool) -> Found {
+        let x = self.input(0)?;
+        let rank = x.shape.len() as i64;
+        let dim = self.node.int("dim").unwrap_or(-1);
+        let at = if dim < 0 { dim + rank } else { dim };
+        let of = usize::try_from(at).ok().and_then(|at| x.shape.get(at));
+        let of = of.copied().unwrap_or(1);
+        let chosen = match self.node.int("k") {
+            Some(k) if some => u64::try_from(k).map_err(|_| format!("the {k} greatest"))?,
+            _ => of,
+        };
+        Ok((Kind::Select { of, chosen }, Vec::new()))
     }
 
     fn pool(&self) -> Found {

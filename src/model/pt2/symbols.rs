@@ -1,6 +1,7 @@
 //! Extents that an export leaves open: symbols, and sums and products of them.
 
 use super::schema::{Module, Size};
+use super::srepr;
 use crate::error::{Error, Result};
 use crate::model::check::show;
 use crate::model::options::Bindings;
@@ -17,6 +18,43 @@ fn is_symbol(text: &str) -> bool {
     let mut letters = text.chars();
     letters.next().is_some_and(char::is_alphabetic)
         && letters.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// The symbol that `text` is, as older exports write it or newer ones.
+fn named(text: &str) -> Option<&str> {
+    srepr::symbol(text).or(is_symbol(text).then_some(text))
+}
+
+/// Takes the symbols that an extent such as `8*s0` is computed from, as far as the user names them; `open` gets the others.
+fn compound<'a>(
+    text: &'a str,
+    bindings: &Bindings,
+    values: &mut BTreeMap<&'a str, u64>,
+    names: &mut Vec<String>,
+    mut open: impl FnMut(&'a str),
+) {
+    for symbol in srepr::symbols(text) {
+        names.push(symbol.to_owned());
+        match bindings.dim(symbol, false) {
+            Some(n) => {
+                values.entry(symbol).or_insert(n);
+            }
+            None => open(symbol),
+        }
+    }
+}
+
+/// Asks for the symbols in `open`, each with the input that has it.
+fn ask(file: &str, open: &BTreeMap<&str, &str>) -> Error {
+    let list: Vec<String> = open
+        .iter()
+        .map(|(symbol, input)| format!("{symbol} of input {input}"))
+        .collect();
+    let first = open.keys().next().copied().unwrap_or_default();
+    Error::Usage(format!(
+        "{file}: the model leaves open: {}; give numbers, such as --dim {first}=8",
+        list.join(", ")
+    ))
 }
 
 impl<'a> Symbols<'a> {
@@ -58,9 +96,12 @@ impl<'a> Symbols<'a> {
                         }
                         Size::AsExpr(text) => &text.expr_str[..],
                     };
-                    if !is_symbol(symbol) {
+                    let Some(symbol) = named(symbol) else {
+                        compound(symbol, bindings, &mut values, &mut names, |symbol| {
+                            open.insert(symbol, input);
+                        });
                         continue;
-                    }
+                    };
                     names.push(symbol.to_owned());
                     // Symbols have no names that say what they are; the first extent is the batch.
                     let by_place = if i == 0 { bindings.batch } else { None };
@@ -81,17 +122,10 @@ impl<'a> Symbols<'a> {
         }
         bindings.all_used(&names, &inputs)?;
         open.retain(|symbol, _| !values.contains_key(symbol));
-        if let Some((symbol, _)) = open.first_key_value() {
-            let list: Vec<String> = open
-                .iter()
-                .map(|(symbol, input)| format!("{symbol} of input {input}"))
-                .collect();
-            return Err(Error::Usage(format!(
-                "{file}: the model leaves open: {}; give numbers, such as --dim {symbol}=8",
-                list.join(", ")
-            )));
+        match open.is_empty() {
+            true => Ok(Symbols { values }),
+            false => Err(ask(file, &open)),
         }
-        Ok(Symbols { values })
     }
 
     /// The number of an extent.
@@ -107,9 +141,14 @@ impl<'a> Symbols<'a> {
                     rest: text.expr_str.trim(),
                     depth: 0,
                 };
-                match parser.sum() {
-                    Some(n) if parser.rest.is_empty() => n,
-                    _ => return Err(format!("extent {} cannot be computed here", text.expr_str)),
+                let sum = parser.sum().filter(|_| parser.rest.is_empty());
+                let known = |name: &str| self.values.get(name).copied();
+                match sum.or_else(|| srepr::value(&text.expr_str, &known)) {
+                    Some(n) => n,
+                    None => {
+                        let shown: String = text.expr_str.chars().take(100).collect();
+                        return Err(format!("extent {shown} cannot be computed here"));
+                    }
                 }
             }
         };

@@ -26,6 +26,9 @@ pub fn infer(call: &Call<'_>) -> Infer<Option<Made>> {
     Ok(Some(made))
 }
 
+/// Most channels of a block that ONNX Runtime fills up.
+const BLOCK_MAX: u64 = 64;
+
 /// Positive integers of an attribute, all 1 where it is absent.
 fn steps(call: &Call<'_>, name: &str, rank: usize) -> Infer<Vec<u64>> {
     let Some(ints) = call.ints(name) else {
@@ -137,11 +140,38 @@ fn images(arg: &Arg) -> Infer<(u64, u64, &[u64])> {
     }
 }
 
+/// Whether the operator has channels last.
+fn is_channels_last(call: &Call<'_>) -> bool {
+    call.int("channels_last", 0) != 0 || call.node.op.starts_with("Nhwc")
+}
+
+/// Images with their channels second, where the operator has them last.
+pub fn channels_second(call: &Call<'_>, x: &Arg) -> Arg {
+    let mut x = x.clone();
+    if is_channels_last(call) && x.shape.len() > 2 {
+        x.shape[1..].rotate_right(1);
+    }
+    x
+}
+
+/// A shape with its channels second, as the operator has it.
+pub fn channels_back(call: &Call<'_>, mut shape: Shape) -> Shape {
+    if is_channels_last(call) && shape.len() > 2 {
+        shape[1..].rotate_left(1);
+    }
+    shape
+}
+
 /// A convolution of input `x` with weights of input `w`.
 pub fn convolution(call: &Call<'_>, x: usize, w: usize, result: Dtype) -> Infer {
-    let (x, w) = (call.arg(x)?, call.arg(w)?);
+    let (x, w) = (&channels_second(call, call.arg(x)?), call.arg(w)?);
     let (n, c, space) = images(x)?;
     let (out, depth, kernel) = images(w)?;
+    // ONNX Runtime fills blocks of channels up; they are counted as the weights have them.
+    let wanted = depth.saturating_mul(call.int("group", 1).max(1) as u64);
+    let room = c..c.saturating_add(BLOCK_MAX);
+    let filled = call.node.domain == "com.microsoft.nchwc" && room.contains(&wanted);
+    let c = if filled { wanted } else { c };
     let groups = groups(call, c)?;
     if depth.checked_mul(groups) != Some(c) || out % groups != 0 {
         return fault(format!(
@@ -163,6 +193,7 @@ pub fn convolution(call: &Call<'_>, x: usize, w: usize, result: Dtype) -> Infer 
     };
     let mut shape = vec![n, out];
     shape.extend(places);
+    let shape = channels_back(call, shape);
     Ok(Made::one(Kind::Conv(window), result, shape).with(vec![product]))
 }
 
@@ -211,8 +242,9 @@ fn transposed(call: &Call<'_>) -> Infer {
     Ok(Made::one(Kind::Conv(window), dtype, shape).with(vec![product]))
 }
 
-fn pool(call: &Call<'_>) -> Infer {
-    let x = call.arg(0)?;
+/// A pooling of input 0.
+pub fn pool(call: &Call<'_>) -> Infer {
+    let x = &channels_second(call, call.arg(0)?);
     let (n, c, space) = images(x)?;
     let Some(kernel) = call.ints("kernel_shape") else {
         return fault("attribute kernel_shape is missing");
@@ -223,6 +255,7 @@ fn pool(call: &Call<'_>) -> Infer {
     let round_up = call.int("ceil_mode", 0) != 0 && !same;
     let mut shape = vec![n, c];
     shape.extend(window.places(space, round_up)?);
+    let shape = channels_back(call, shape);
     let indices = Out::new(INDEX, shape.clone());
     Ok(Made::new(
         Kind::Pool(window),

@@ -17,6 +17,7 @@ const UNARY: &[&str] = &[
     "Celu",
     "Cos",
     "Cosh",
+    "CumProd",
     "CumSum",
     "Elu",
     "Erf",

@@ -1,6 +1,7 @@
 //! Values of small tensors that shapes are computed from: what a runtime would fold before it runs the model.
 
-use super::{Call, Made, arrange};
+use super::places::{concat, fold_split, gather, slice, spread, tile, transpose};
+use super::{Call, Made};
 use crate::model::check::elements;
 use crate::model::graph::Dtype;
 use crate::model::onnx::proto::{VALUES_MAX, Values};
@@ -17,11 +18,23 @@ pub fn fold(call: &Call<'_>, made: &mut Made) {
     }
     let out = &mut made.outputs[0];
     if out.values.is_none() {
-        out.values = value(call, &out.shape, out.dtype).map(Rc::new);
+        let found = value(call, &out.shape, out.dtype);
+        out.values = found.map(|values| Rc::new(rounded(values, out.dtype)));
     }
 }
 
-fn values<'c>(call: &'c Call<'_>, index: usize) -> Option<&'c Values> {
+/// 32-bit floats as a runtime has them: shapes are often computed through a quotient and rounded down.
+fn rounded(values: Values, dtype: Dtype) -> Values {
+    match (values, dtype) {
+        (Values::Floats(floats), Dtype::Float32) => {
+            Values::Floats(floats.iter().map(|&x| f64::from(x as f32)).collect())
+        }
+        (values, _) => values,
+    }
+}
+
+/// Values of an input, where they are known.
+pub fn values<'c>(call: &'c Call<'_>, index: usize) -> Option<&'c Values> {
     call.get(index)?.values.as_deref()
 }
 
@@ -32,13 +45,16 @@ fn value(call: &Call<'_>, shape: &[u64], dtype: Dtype) -> Option<Values> {
             values(call, 0)?.clone()
         }
         "Cast" => cast(values(call, 0)?, dtype),
-        "Concat" if shape.len() == 1 => concat(call)?,
+        "Concat" => concat(call, shape)?,
         "Gather" => gather(call)?,
-        "Slice" if shape.len() == 1 => slice(call)?,
+        "Slice" => slice(call, shape)?,
         "Expand" => spread(values(call, 0)?, &call.get(0)?.shape, shape)?,
         "Where" => choose(call, shape)?,
         "ReduceProd" | "ReduceSum" | "ReduceMax" | "ReduceMin" => reduce(call, shape)?,
-        "Transpose" if shape.len() < 2 => values(call, 0)?.clone(),
+        "Transpose" => transpose(call, shape)?,
+        "Tile" => tile(call, shape)?,
+        // The first operator sets have bounds as attributes.
+        "Clip" if call.opset >= 11 => clip(call)?,
         _ if call.inputs.len() == 1 => unary(op, values(call, 0)?)?,
         _ if call.inputs.len() == 2 => binary(call, shape)?,
         _ => return None,
@@ -63,99 +79,6 @@ fn cast(from: &Values, to: Dtype) -> Values {
     }
 }
 
-fn concat(call: &Call<'_>) -> Option<Values> {
-    let mut ints = Vec::new();
-    for index in 0..call.inputs.len() {
-        match values(call, index)? {
-            Values::Ints(more) => ints.extend(more),
-            Values::Floats(_) => return None,
-        }
-    }
-    Some(Values::Ints(ints))
-}
-
-/// `picked` elements of `from`.
-fn pick(from: &Values, picked: impl Iterator<Item = usize>) -> Option<Values> {
-    Some(match from {
-        Values::Ints(ints) => Values::Ints(
-            picked
-                .map(|i| ints.get(i).copied())
-                .collect::<Option<_>>()?,
-        ),
-        Values::Floats(floats) => Values::Floats(
-            picked
-                .map(|i| floats.get(i).copied())
-                .collect::<Option<_>>()?,
-        ),
-    })
-}
-
-fn gather(call: &Call<'_>) -> Option<Values> {
-    let x = call.get(0)?;
-    let rows = *x.shape.first()? as i64;
-    if call.int("axis", 0) != 0 && call.int("axis", 0) != -(x.shape.len() as i64) {
-        return None;
-    }
-    let width: usize = x.shape[1..].iter().product::<u64>() as usize;
-    let Values::Ints(indices) = values(call, 1)? else {
-        return None;
-    };
-    let row = |i: &i64| {
-        let i = if *i < 0 { i + rows } else { *i };
-        (0..rows).contains(&i).then_some(i as usize)
-    };
-    let picked: Vec<usize> = indices.iter().map(row).collect::<Option<_>>()?;
-    let all = picked
-        .iter()
-        .flat_map(|&row| row * width..(row + 1) * width);
-    pick(values(call, 0)?, all)
-}
-
-fn slice(call: &Call<'_>) -> Option<Values> {
-    let x = call.get(0)?;
-    let slices = arrange::slices(call, &x.shape).ok()?;
-    let [(0, start, step, length)] = slices[..] else {
-        return None;
-    };
-    let places = (0..length as i64).map(|i| (start + i * step) as usize);
-    pick(values(call, 0)?, places)
-}
-
-fn fold_split(call: &Call<'_>, made: &mut Made) {
-    let mut start = 0;
-    for out in &mut made.outputs {
-        let &[n] = &out.shape[..] else { return };
-        let end = start + n as usize;
-        let picked = values(call, 0).and_then(|all| pick(all, start..end));
-        out.values = picked.map(Rc::new);
-        start = end;
-    }
-}
-
-/// Where each element of a tensor of `to` lies in one of `from` that is broadcast.
-fn places(from: &[u64], to: &[u64]) -> Option<Vec<usize>> {
-    let count: u64 = to.iter().product();
-    let skip = to.len().checked_sub(from.len())?;
-    let place = |index: u64| {
-        let (mut rest, mut place, mut stride) = (index, 0, 1);
-        for at in (0..to.len()).rev() {
-            let digit = rest % to[at];
-            rest /= to[at];
-            if at >= skip {
-                let n = from[at - skip];
-                place += if n == 1 { 0 } else { digit * stride };
-                stride *= n;
-            }
-        }
-        place as usize
-    };
-    Some((0..count).map(place).collect())
-}
-
-fn spread(from: &Values, shape: &[u64], to: &[u64]) -> Option<Values> {
-    pick(from, places(shape, to)?.into_iter())
-}
-
 /// An input as integers in the shape of the output.
 fn ints(call: &Call<'_>, index: usize, shape: &[u64]) -> Option<Vec<i64>> {
     match spread(values(call, index)?, &call.get(index)?.shape, shape)? {
@@ -173,18 +96,66 @@ fn floats(call: &Call<'_>, index: usize, shape: &[u64]) -> Option<Vec<f64>> {
 
 fn choose(call: &Call<'_>, shape: &[u64]) -> Option<Values> {
     let which = ints(call, 0, shape)?;
-    let (yes, no) = (ints(call, 1, shape)?, ints(call, 2, shape)?);
-    let chosen = (0..which.len()).map(|i| if which[i] != 0 { yes[i] } else { no[i] });
-    Some(Values::Ints(chosen.collect()))
+    let each = 0..which.len();
+    Some(match values(call, 1)? {
+        Values::Ints(_) => {
+            let (yes, no) = (ints(call, 1, shape)?, ints(call, 2, shape)?);
+            let chosen = each.map(|i| if which[i] != 0 { yes[i] } else { no[i] });
+            Values::Ints(chosen.collect())
+        }
+        Values::Floats(_) => {
+            let (yes, no) = (floats(call, 1, shape)?, floats(call, 2, shape)?);
+            let chosen = each.map(|i| if which[i] != 0 { yes[i] } else { no[i] });
+            Values::Floats(chosen.collect())
+        }
+    })
+}
+
+/// Elements within bounds, of which each may be absent.
+fn clip(call: &Call<'_>) -> Option<Values> {
+    let bound = |index: usize| match call.get(index) {
+        None => Some(None),
+        Some(_) => values(call, index).map(Some),
+    };
+    let (least, most) = (bound(1)?, bound(2)?);
+    Some(match values(call, 0)? {
+        Values::Ints(ints) => {
+            let bound = |values: Option<&Values>, open| match values {
+                Some(Values::Ints(ints)) => ints.first().copied(),
+                _ => Some(open),
+            };
+            let (least, most) = (bound(least, i64::MIN)?, bound(most, i64::MAX)?);
+            Values::Ints(ints.iter().map(|&n| n.max(least).min(most)).collect())
+        }
+        Values::Floats(floats) => {
+            let bound = |values: Option<&Values>, open| match values {
+                Some(Values::Floats(floats)) => floats.first().copied(),
+                _ => Some(open),
+            };
+            let open = f64::INFINITY;
+            let (least, most) = (bound(least, -open)?, bound(most, open)?);
+            Values::Floats(floats.iter().map(|&x| x.max(least).min(most)).collect())
+        }
+    })
 }
 
 fn reduce(call: &Call<'_>, shape: &[u64]) -> Option<Values> {
-    let Values::Ints(all) = values(call, 0)? else {
-        return None;
-    };
     if shape.iter().any(|&n| n != 1) {
         return None;
     }
+    let all = match values(call, 0)? {
+        Values::Ints(ints) => ints,
+        Values::Floats(floats) => {
+            let all = floats.iter().copied();
+            let result = match call.node.op {
+                "ReduceProd" => all.product(),
+                "ReduceSum" => all.sum(),
+                "ReduceMax" => all.reduce(f64::max)?,
+                _ => all.reduce(f64::min)?,
+            };
+            return Some(Values::Floats(vec![result]));
+        }
+    };
     let result = match call.node.op {
         "ReduceProd" => all.iter().try_fold(1i64, |a, &b| a.checked_mul(b)),
         "ReduceSum" => all.iter().try_fold(0i64, |a, &b| a.checked_add(b)),
@@ -214,11 +185,27 @@ fn unary(op: &str, from: &Values) -> Option<Values> {
                 "Ceil" => f64::ceil,
                 "Round" => f64::round_ties_even,
                 "Sqrt" => f64::sqrt,
+                "Exp" => f64::exp,
+                "Log" => f64::ln,
+                "Reciprocal" => f64::recip,
                 _ => return None,
             };
             Values::Floats(floats.iter().map(|&x| f(x)).collect())
         }
     })
+}
+
+fn compare(op: &str, a: &[f64], b: &[f64]) -> Option<Values> {
+    let f: fn(f64, f64) -> bool = match op {
+        "Equal" => |a, b| a == b,
+        "Less" => |a, b| a < b,
+        "LessOrEqual" => |a, b| a <= b,
+        "Greater" => |a, b| a > b,
+        "GreaterOrEqual" => |a, b| a >= b,
+        _ => return None,
+    };
+    let all = a.iter().zip(b).map(|(&a, &b)| i64::from(f(a, b)));
+    Some(Values::Ints(all.collect()))
 }
 
 fn binary(call: &Call<'_>, shape: &[u64]) -> Option<Values> {
@@ -233,7 +220,7 @@ fn binary(call: &Call<'_>, shape: &[u64]) -> Option<Values> {
             "Pow" => f64::powf,
             "Min" => f64::min,
             "Max" => f64::max,
-            _ => return None,
+            _ => return compare(op, &a, &b),
         };
         return Some(Values::Floats(
             a.iter().zip(&b).map(|(&a, &b)| f(a, b)).collect(),

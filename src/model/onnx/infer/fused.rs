@@ -1,6 +1,6 @@
 //! Operators that ONNX Runtime makes of several others (`com.microsoft`).
 
-use super::{Call, Infer, Made, Out, axis, conv, fault, product, volume};
+use super::{Call, Infer, Made, Out, axis, conv, extent, fault, product, volume};
 use crate::model::check::{elements, show};
 use crate::model::graph::{AttentionShape, Dtype, Kind, Product};
 
@@ -36,6 +36,14 @@ pub fn infer(call: &Call<'_>) -> Infer<Option<Made>> {
             let out = Out::new(x.dtype, x.shape.clone());
             Made::new(Kind::Norm, vec![out.clone(), out])
         }
+        // Channels in blocks, of which the last may be filled up: they are counted as the weights have them.
+        "ReorderInput" => {
+            let x = conv::channels_second(call, call.arg(0)?);
+            Made::one(Kind::Move, x.dtype, x.shape)
+        }
+        "ReorderOutput" => reorder(call)?,
+        "NhwcMaxPool" => conv::pool(call)?,
+        "RelativePositionBias" => position_bias(call)?,
         "Attention" | "QAttention" => packed_attention(call)?,
         "MultiHeadAttention" => multi_head(call)?,
         "GroupQueryAttention" => group_query(call)?,
@@ -65,6 +73,28 @@ fn gemm(call: &Call<'_>) -> Infer {
         "FusedGemm" => product::gemm(call, 0, 1, dtype),
         _ => product::matmul(call.arg(0)?, call.arg(1)?, false, false, dtype),
     }
+}
+
+fn reorder(call: &Call<'_>) -> Infer {
+    let x = call.arg(0)?;
+    let mut shape = x.shape.clone();
+    if shape.len() < 2 {
+        return fault("its input has no channels");
+    }
+    shape[1] = call.positive("channels")?;
+    let shape = conv::channels_back(call, shape);
+    Ok(Made::one(Kind::Move, x.dtype, shape))
+}
+
+/// What is added to scores by the distance of query and key.
+fn position_bias(call: &Call<'_>) -> Infer {
+    let table = call.ranked(0, 2)?;
+    let length = |index: usize| match call.values(index)?.first() {
+        Some(&n) => extent(n),
+        None => fault("a length is empty"),
+    };
+    let shape = [1, table.shape[1], length(1)?, length(2)?];
+    Ok(Made::one(Kind::Lookup, table.dtype, shape))
 }
 
 fn skip_norm(call: &Call<'_>) -> Infer {
@@ -216,7 +246,7 @@ fn group_query(call: &Call<'_>) -> Infer {
     let head_dim = width / split;
     let past = past_tokens(call, 3)?;
     let keys = match call.get(6).map(|_| call.values(6)) {
-        Some(Ok([total, ..])) => super::extent(*total)?,
+        Some(Ok([total, ..])) => extent(*total)?,
         _ => past.saturating_add(queries),
     };
     let shape = AttentionShape {

@@ -32,8 +32,8 @@ pub fn infer(call: &Call<'_>) -> Infer<Option<Made>> {
             let n = volume(&x.shape)?;
             let out = |dtype| Out::new(dtype, [n]);
             assumed(
-                "the kernel library has no search for distinct elements",
-                "every element is taken as distinct",
+                Kind::Unsupported("the kernel library has no search for distinct elements".into()),
+                "Unique: every element is taken as distinct",
                 vec![out(x.dtype), out(INDEX), out(INDEX), out(INDEX)],
             )
         }
@@ -56,10 +56,10 @@ pub fn infer(call: &Call<'_>) -> Infer<Option<Made>> {
     Ok(Some(made))
 }
 
-fn assumed(reason: &str, note: &str, outputs: Vec<Out>) -> Made {
+fn assumed(kind: Kind, note: &str, outputs: Vec<Out>) -> Made {
     Made {
         note: Some(note.into()),
-        ..Made::new(Kind::Unsupported(reason.into()), outputs)
+        ..Made::new(kind, outputs)
     }
 }
 
@@ -95,7 +95,7 @@ fn non_zero(x: &Arg) -> Infer {
     let n = volume(&x.shape)?;
     let out = Out::new(INDEX, [x.shape.len() as u64, n]);
     Ok(assumed(
-        "the kernel library has no search for elements",
+        Kind::Lookup,
         "NonZero: every element is taken as not zero",
         vec![out],
     ))
@@ -113,7 +113,7 @@ fn compress(call: &Call<'_>) -> Infer {
         None => vec![volume(&x.shape)?],
     };
     Ok(assumed(
-        "the kernel library has no compaction",
+        Kind::Lookup,
         "Compress: every element is taken as kept",
         vec![Out::new(x.dtype, shape)],
     ))
@@ -128,7 +128,7 @@ fn suppression(call: &Call<'_>) -> Infer {
     let each = most.min(boxes.shape[1]);
     let n = volume(&[scores.shape[0], scores.shape[1], each])?;
     Ok(assumed(
-        "the kernel library has no suppression of boxes",
+        Kind::Unsupported("the kernel library has no suppression of boxes".into()),
         "NonMaxSuppression: as many boxes as may be kept are taken as kept",
         vec![Out::new(INDEX, [n, 3])],
     ))

@@ -8,7 +8,9 @@ mod elementwise;
 mod fold;
 mod fused;
 mod index;
+mod learning;
 mod make;
+mod places;
 mod product;
 mod quantized;
 mod recurrent;
@@ -264,7 +266,7 @@ impl<'c> Call<'c> {
         let made = match self.node.domain {
             "" => self.standard()?,
             "com.microsoft" | "com.microsoft.nchwc" => self.microsoft()?,
-            "ai.onnx.ml" => self.machine_learning()?,
+            "ai.onnx.ml" => learning::infer(self)?,
             _ => None,
         };
         let Some(mut made) = made else {
@@ -316,34 +318,10 @@ impl<'c> Call<'c> {
         // Some exporters put standard operators into this domain.
         self.standard()
     }
-
-    fn machine_learning(&self) -> Infer<Option<Made>> {
-        let made = match self.node.op {
-            "Scaler" | "Normalizer" | "Imputer" | "Binarizer" => {
-                let x = self.arg(0)?;
-                Made::one(Kind::Elementwise, Dtype::Float32, x.shape.clone())
-            }
-            "ArrayFeatureExtractor" => {
-                let (x, picked) = (self.arg(0)?, self.arg(1)?);
-                let mut shape = x.shape.clone();
-                match shape.last_mut() {
-                    Some(last) => *last = elements(&picked.shape)?,
-                    None => return fault("its input is a scalar"),
-                }
-                Made::one(
-                    Kind::Unsupported("the kernel library has no feature extractor".into()),
-                    x.dtype,
-                    shape,
-                )
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(made))
-    }
 }
 
 /// A dimension counted from either end.
-fn axis(axis: i64, rank: usize) -> Infer<usize> {
+pub fn axis(axis: i64, rank: usize) -> Infer<usize> {
     let rank = rank as i64;
     match (-rank..rank).contains(&axis) {
         true => Ok(axis.rem_euclid(rank) as usize),

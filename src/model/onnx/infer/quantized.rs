@@ -1,6 +1,6 @@
 //! Quantised operators: the standard ones (QDQ and QOperator), and those of ONNX Runtime.
 
-use super::{Call, Infer, Made, Out, conv, fault, product, volume};
+use super::{Call, Infer, Made, Out, conv, fault, product, recurrent, volume};
 use crate::model::graph::{Dtype, Kind, Product};
 use crate::model::onnx::proto;
 
@@ -59,6 +59,7 @@ pub fn infer(call: &Call<'_>) -> Infer<Option<Made>> {
             product::matmul(a, call.arg(1)?, false, false, a.dtype)?
         }
         "MatMulNBits" | "MatMulBnb4" => packed(call)?,
+        "DynamicQuantizeLSTM" => recurrent::layer(call, 4, true)?,
         _ => return unmultiplied(call),
     };
     Ok(Some(made))
@@ -83,6 +84,12 @@ fn unmultiplied(call: &Call<'_>) -> Infer<Option<Made>> {
         }
         "QLinearGlobalAveragePool" => global(call)?,
         "QLinearConcat" => concat(call)?,
+        "QLinearAveragePool" => conv::pool(call)?,
+        "QLinearWhere" => Made::one(
+            Kind::Elementwise,
+            call.arg(1)?.dtype,
+            call.broadcast([0, 1, 4])?,
+        ),
         _ => return Ok(None),
     };
     Ok(Some(made))

@@ -11,7 +11,14 @@ pub fn infer(call: &Call<'_>) -> Infer<Option<Made>> {
         "RNN" => 1,
         _ => return Ok(None),
     };
-    let dtype = call.same(&[0, 1, 2])?;
+    call.same(&[0, 1, 2])?;
+    layer(call, gates, false).map(Some)
+}
+
+/// A layer with `gates` matrices side by side; `turned`: with the rows of an input below one another, as quantised weights
+/// lie.
+pub fn layer(call: &Call<'_>, gates: u64, turned: bool) -> Infer {
+    let dtype = call.arg(0)?.dtype;
     let (x, w, r) = (call.ranked(0, 3)?, call.ranked(1, 3)?, call.ranked(2, 3)?);
     let hidden = call.positive("hidden_size")?;
     let batch_first = call.int("layout", 0) != 0;
@@ -24,7 +31,11 @@ pub fn infer(call: &Call<'_>) -> Infer<Option<Made>> {
         _ => 1,
     };
     let rows = volume(&[gates, hidden])?;
-    if w.shape != [directions, rows, x.shape[2]] || r.shape != [directions, rows, hidden] {
+    let matrix = |depth| match turned {
+        true => [directions, depth, rows],
+        false => [directions, rows, depth],
+    };
+    if w.shape != matrix(x.shape[2]) || r.shape != matrix(hidden) {
         return fault(format!(
             "weights {} and {} do not fit to input {} and {hidden} hidden values",
             show(&w.shape),
@@ -67,7 +78,5 @@ pub fn infer(call: &Call<'_>) -> Infer<Option<Made>> {
         Out::new(dtype, last),
         Out::new(dtype, last),
     ];
-    Ok(Some(
-        Made::new(Kind::Recurrent { steps }, outputs).with(products),
-    ))
+    Ok(Made::new(Kind::Recurrent { steps }, outputs).with(products))
 }

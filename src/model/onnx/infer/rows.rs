@@ -2,7 +2,11 @@
 
 use super::arrange::INDEX;
 use super::{Arg, Call, Infer, Made, Out, axis, extent, fault};
+use crate::model::check::show;
 use crate::model::graph::{Dtype, Kind, Shape};
+
+/// Why transforms have no kernels.
+const NO_FOURIER: &str = "the kernel library has no Fourier transform";
 
 pub fn infer(call: &Call<'_>) -> Infer<Option<Made>> {
     let op = call.node.op;
@@ -40,6 +44,7 @@ pub fn infer(call: &Call<'_>) -> Infer<Option<Made>> {
             Made::one(Kind::Elementwise, Dtype::Float32, [n])
         }
         "DFT" => dft(call)?,
+        "STFT" => short_time(call)?,
         _ if op.starts_with("Reduce") => {
             let x = call.arg(0)?;
             let axes = call.ints_of(1, "axes")?.filter(|axes| !axes.is_empty());
@@ -114,8 +119,8 @@ fn top_k(call: &Call<'_>) -> Infer {
     let mut shape = x.shape.clone();
     shape[at] = k;
     let outputs = vec![Out::new(x.dtype, shape.clone()), Out::new(INDEX, shape)];
-    let reason = "the kernel library has no selection of the greatest";
-    Ok(Made::new(Kind::Unsupported(reason.into()), outputs))
+    let of = x.shape[at];
+    Ok(Made::new(Kind::Select { of, chosen: k }, outputs))
 }
 
 fn dft(call: &Call<'_>) -> Infer {
@@ -138,6 +143,43 @@ fn dft(call: &Call<'_>) -> Infer {
     if call.int("onesided", 0) != 0 {
         shape[at] = shape[at] / 2 + 1;
     }
-    let reason = "the kernel library has no Fourier transform";
-    Ok(Made::one(Kind::Unsupported(reason.into()), x.dtype, shape))
+    Ok(Made::one(
+        Kind::Unsupported(NO_FOURIER.into()),
+        x.dtype,
+        shape,
+    ))
+}
+
+/// Fourier transforms of pieces of a signal.
+fn short_time(call: &Call<'_>) -> Infer {
+    let x = call.arg(0)?;
+    // Some exporters leave the last dimension away: a signal of real numbers.
+    let (&[batch, length] | &[batch, length, _]) = &x.shape[..] else {
+        return fault(format!("a signal of {}", show(&x.shape)));
+    };
+    let step = match call.values(1)?.first() {
+        Some(&n) if n > 0 => n as u64,
+        other => return fault(format!("a step of {other:?}")),
+    };
+    let size = match (call.get(3), call.get(2)) {
+        (Some(_), _) => match call.values(3)? {
+            [n, ..] => extent(*n)?,
+            [] => return fault("its frame_length is empty"),
+        },
+        (None, Some(window)) => super::volume(&window.shape)?,
+        (None, None) => return fault("neither a window nor a frame_length is given"),
+    };
+    let Some(room) = length.checked_sub(size) else {
+        return fault(format!("pieces of {size} of a signal of {length}"));
+    };
+    let bins = match call.int("onesided", 1) {
+        0 => size,
+        _ => size / 2 + 1,
+    };
+    let shape = [batch, room / step + 1, bins, 2];
+    Ok(Made::one(
+        Kind::Unsupported(NO_FOURIER.into()),
+        x.dtype,
+        shape,
+    ))
 }
