@@ -69,15 +69,14 @@ python_package() {
     bash scripts/python.sh
 }
 
-# Lints use one core, and so do mutated input and instruction counts, which a busy machine does not move: they run
-# side by side, each in a shell of its own, which ends at the first failure. What the second one printed comes when
-# both are done.
+# Instruction counts use one core, and a busy machine does not move them; so do lints and mutated input: they run side by
+# side, each in a shell of its own, which ends at the first failure. What the counts printed comes when both are done.
 lint_and_measure() {
     local log failed=0
     log=$(mktemp)
-    (bash scripts/ci.sh fuzz && bash scripts/ci.sh callgrind) > "$log" 2>&1 &
+    bash scripts/ci.sh callgrind > "$log" 2>&1 &
     local measuring=$!
-    bash scripts/ci.sh lint && bash scripts/ci.sh each_feature || failed=1
+    bash scripts/ci.sh lint && bash scripts/ci.sh each_feature && bash scripts/ci.sh fuzz || failed=1
     wait "$measuring" || failed=1
     cat "$log"
     rm -f "$log"
