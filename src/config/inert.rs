@@ -45,7 +45,8 @@ pub fn reason(key: &str) -> Option<&'static str> {
 
 /// What keys begin with that count only while another key has one value: the beginning, the other key, its value.
 const SWITCHED: &[(&str, &str, &str)] = &[
-    ("power.", "power.throttle", "true"),
+    ("power.limit_w", "power.throttle", "true"),
+    ("power.clock_", "power.throttle", "true"),
     ("tlb.", "tlb.enabled", "true"),
     ("sm.ccws.", "sm.scheduler", "ccws"),
     ("l1.stride.", "l1.prefetch", "stride"),
@@ -96,6 +97,8 @@ mod tests {
             ]
         );
         assert!(idle(&["power.throttle=false", "tlb.enabled=false", "l1.mshrs=100"]).is_empty());
+        // Energy reads these whether clocks follow power or not.
+        assert!(idle(&["power.board_w=20", "power.voltage_milli=950"]).is_empty());
         assert_eq!(
             idle(&["l1.stride.degree=2", "sm.ccws.throttle=5", "tlb.page=64KiB"]).len(),
             3

@@ -268,18 +268,7 @@ impl<'a> Importer<'a> {
         let whole = self.operand(id);
         let mut shape = whole.shape;
         shape.remove(axis);
-        let out = Out {
-            dtype: whole.dtype,
-            shape,
-            values: None,
-        };
-        let made = Made {
-            kind: Kind::Free,
-            outputs: vec![out],
-            products: Vec::new(),
-            note: None,
-        };
-        self.push(node, made, vec![id])[0]
+        self.push(node, Made::one(Kind::Free, whole.dtype, shape), vec![id])[0]
     }
 
     /// What all turns have made, one behind the other.
@@ -288,17 +277,8 @@ impl<'a> Importer<'a> {
         let mut shape = vec![parts.len() as u64];
         shape.extend(first.iter().flat_map(|part| part.shape.iter().copied()));
         elements(&shape).map_err(|what| self.at(node, what))?;
-        let out = Out {
-            dtype: first.map_or(Dtype::Float32, |part| part.dtype),
-            shape,
-            values: None,
-        };
-        let made = Made {
-            kind: Kind::Move,
-            outputs: vec![out],
-            products: Vec::new(),
-            note: None,
-        };
+        let dtype = first.map_or(Dtype::Float32, |part| part.dtype);
+        let made = Made::one(Kind::Move, dtype, shape);
         Ok(self.push(node, made, parts.to_vec())[0])
     }
 

@@ -78,7 +78,7 @@ impl Made {
         }
     }
 
-    fn one(kind: Kind, dtype: Dtype, shape: impl Into<Shape>) -> Self {
+    pub(super) fn one(kind: Kind, dtype: Dtype, shape: impl Into<Shape>) -> Self {
         Made::new(kind, vec![Out::new(dtype, shape)])
     }
 
