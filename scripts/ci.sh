@@ -6,6 +6,10 @@ cd "$(dirname "$0")/.."
 features=(architecture-research cache-research dram-research gpu-profiling-research memory-divergence-research
     memory-research micro-benchmarking studies)
 
+# Nobody debugs what is built here, and lines for a debugger are a tenth of the compiler's work. Counts of instructions do
+# not depend on them.
+export CARGO_PROFILE_RELEASE_DEBUG=false
+
 # A bare machine may lack a C compiler and make, which the compression libraries and the allocator need, and
 # valgrind, which counts instructions.
 prepare() {
@@ -51,6 +55,15 @@ each_feature() {
     done
 }
 
+# The tests with each feature alone. They take some minutes each: most of that is the compiler, which optimises little here.
+test_each_feature() {
+    local feature
+    for feature in "${features[@]}"; do
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=32 GOLDEN=once \
+            cargo test --release --features "$feature"
+    done
+}
+
 # A sweep on a real Slurm of one node, of which a shard is killed and requeued: the files of a local run.
 slurm() {
     command -v sbatch >/dev/null \
@@ -92,13 +105,14 @@ all() {
 }
 
 # The long runs, before an issue is called resolved: a thousand random pairs that must not hang, golden digests
-# in all four ways, ten minutes of mutated input, and the tests that take minutes.
+# in all four ways, ten minutes of mutated input, the tests with each feature alone, and those that take minutes.
 full() {
     all
     STRESS=1000 STRESS_SEED=2 cargo test --release --test stress
     GOLDEN=full cargo test --release --test golden
     GOLDEN=full cargo test --release --all-features --test golden
     FUZZ_SECONDS=600 cargo test --release --test fuzz_smoke
+    test_each_feature
     cargo test --release --lib -- --ignored
     zero_cost
     slurm

@@ -140,7 +140,12 @@ impl<'a> Sheet<'a> {
             return Ok(());
         };
         let value = match number(text) {
-            Cell::Number(value) => value * factor,
+            Cell::Number(value) if value >= 0.0 => value * factor,
+            Cell::Number(_) => {
+                let why = format!("{text:?} is below zero, which no metric is");
+                left_out.cell(name, why, line);
+                return Ok(());
+            }
             Cell::Other(why) => {
                 left_out.cell(name, why, line);
                 return Ok(());
@@ -252,6 +257,13 @@ mod tests {
                 assert!(error.contains(word), "{cell}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn a_metric_below_zero_is_left_out_and_said() {
+        let said = |cell| format!("{:?}", with(cell).unwrap());
+        assert!(said("-3").contains("below zero"));
+        assert!(!said("0").contains("below zero"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A run up to the end of the window whose issues are logged, and the log in Konata's format.
 
-use super::Args;
+use super::{Args, Window};
 use crate::engine::Cycle;
 use crate::error::{Error, Result};
 use crate::output;
@@ -34,9 +34,25 @@ pub fn run(args: &Args, session: &Session, workload: &Workload, options: Options
     let outcome = session.run_with::<IssueLog>(workload, &options)?;
     let codes: Vec<&Code> = workload.launches().map(|kernel| &*kernel.code).collect();
     let issues = outcome.run.probe.issues();
+    if issues.is_empty() {
+        output::note(format_args!("note: {}", empty(args, outcome.run.cycles)));
+    }
     output::write(file, |out| {
         write(&issues, &codes, window.from, out).map_err(|e| Error::io(file, e))
     })
+}
+
+/// Why a log has no instruction, of a run that took `cycles` up to the end of its window.
+fn empty(args: &Args, cycles: Cycle) -> String {
+    let Window { from, to } = args.window;
+    let why = match cycles < from {
+        true => format!("the run ends at cycle {cycles}"),
+        false => "other SMs or other cycles may have some".to_owned(),
+    };
+    let sm = args.sm;
+    format!(
+        "the log is empty, for SM {sm} issues nothing from cycle {from} to {to}: {why} (--window, --sm)"
+    )
 }
 
 /// A line of the log, with the cycle at which it stands; ties keep their order.
@@ -105,8 +121,19 @@ fn name_of<'a>(codes: &[&'a Code], issue: &Issue) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::kanata::Window;
     use crate::stats::Label;
+
+    #[test]
+    fn an_empty_log_says_why() {
+        let args = |from, to| Args {
+            kanata: None,
+            window: Window { from, to },
+            sm: 3,
+        };
+        assert!(empty(&args(2000, 3000), 1999).contains("SM 3 issues nothing"));
+        assert!(empty(&args(2000, 3000), 1999).contains("ends at cycle 1999"));
+        assert!(empty(&args(2000, 3000), 2000).contains("other SMs"));
+    }
 
     /// The log of `input` on a V100 with `sets`, and the clock that its kernel settled at.
     fn log(input: &str, sets: &[&str], most: Option<Cycle>) -> (String, Option<u32>) {
