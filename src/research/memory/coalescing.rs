@@ -1,9 +1,9 @@
 //! Coalescing by instruction: what its lanes ask for, and in how many sectors that lies.
 
+use super::by_pc::ByPc;
 use crate::isa::MemOp;
 use crate::mem::SECTOR_BYTES;
 use crate::probe::MemoryInst;
-use crate::research::by_pc::ByPc;
 use crate::sm::memory::Space;
 use std::collections::BTreeMap;
 
@@ -125,7 +125,9 @@ mod tests {
         seen.entered(&MemoryInst {
             sm: SmId(0),
             warp: 0,
+            program: 0,
             cta: 0,
+            place: pc / 16,
             pc,
             op: Some(&LOAD),
             space,

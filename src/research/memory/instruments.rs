@@ -7,10 +7,10 @@ use super::slices::Slices;
 use super::traffic::Traffic;
 use crate::engine::Cycle;
 use crate::error::Result;
-use crate::ids::{SliceId, SmId};
+use crate::ids::SliceId;
 use crate::mem::dram::DramProbe;
 use crate::mem::{Line, Request, SectorMask};
-use crate::probe::{Instrument, KernelStart, L1Access, MemoryInst, Probe, Setup, Unit};
+use crate::probe::{Instrument, KernelStart, L1Access, MemoryInst, Probe, Setup, Unit, WarpInst};
 use crate::research::{Observe, Study};
 
 /// Observes one unit, or all of them when they are merged. What a unit does not see stays empty.
@@ -53,8 +53,8 @@ impl Probe for Memory {
         self.traffic.begin_kernel();
     }
 
-    fn warp_issued(&mut self, _: Cycle, _: SmId, _: u8, _: u8, pc: u32, mask: u32) {
-        self.coalescing.issued(pc, mask);
+    fn warp_issued(&mut self, _: Cycle, inst: &WarpInst) {
+        self.coalescing.issued(inst.pc, inst.mask);
     }
 
     fn memory_entered(&mut self, _: Cycle, inst: &MemoryInst) {
