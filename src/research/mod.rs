@@ -28,6 +28,7 @@ mod observe;
 mod place;
 mod profile;
 #[cfg(any(
+    feature = "memory-research",
     feature = "memory-divergence-research",
     feature = "gpu-profiling-research"
 ))]

@@ -41,7 +41,7 @@ impl Run {
 }
 
 /// Runs of the warps of an SM.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Runs {
     /// By warp slot the one that it is within, or that was its last.
     now: Vec<Run>,
@@ -105,9 +105,11 @@ impl Runs {
         self.over.extend(self.now.iter_mut().map(std::mem::take));
     }
 
-    /// Takes those that are over; those of a warp come in its order.
+    /// Takes those that are over; those of a warp come in its order. Without an instruction are only those with which
+    /// another warp starts.
     pub fn follow_up(&mut self) -> impl Iterator<Item = Run> {
-        self.over.drain(..)
+        let says_something = |run: &Run| run.length() > 0 || run.another;
+        self.over.drain(..).filter(says_something)
     }
 }
 
@@ -139,6 +141,9 @@ impl Executed {
     /// A warp executed a run.
     #[inline]
     pub fn add(&mut self, run: &Run) {
+        if run.length() == 0 {
+            return;
+        }
         let lanes = u64::from(run.lanes());
         let first = &mut self.more[run.first as usize];
         first.warps = first.warps.wrapping_add(1);

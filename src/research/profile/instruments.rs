@@ -4,6 +4,7 @@
 use super::section::Profile;
 use crate::engine::Cycle;
 use crate::error::Result;
+use crate::ids::SmId;
 use crate::mem::dram::DramProbe;
 use crate::probe::{Instrument, KernelStart, Probe, Setup, Unit, WarpInst, WarpRun};
 use crate::research::runs::{Executed, Runs};
@@ -78,9 +79,7 @@ impl Sources {
     #[inline(never)]
     fn count_runs(&mut self) {
         for run in self.runs.follow_up() {
-            if run.length() > 0 {
-                self.running[usize::from(run.program)].executed.add(&run);
-            }
+            self.running[usize::from(run.program)].executed.add(&run);
         }
     }
 
@@ -138,6 +137,10 @@ impl Probe for Sources {
             executed: Executed::new(started.insts.len()),
             insts: started.insts.iter().map(inst).collect(),
         };
+    }
+
+    fn warp_started(&mut self, _: Cycle, _: SmId, warp: u8, program: u8) {
+        self.runs.warp_started(warp, program);
     }
 
     #[inline]
