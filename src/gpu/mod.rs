@@ -450,7 +450,9 @@ impl<P: Probe + Sync, S: ChipStage> Gpu<P, S> {
     pub fn into_probe(self) -> P {
         let mut all = P::default();
         for unit in self.sms {
-            all.merge(unit.into_inner().unwrap_or_else(|e| e.into_inner()).probe);
+            let mut unit = unit.into_inner().unwrap_or_else(|e| e.into_inner());
+            unit.sm.break_off(&mut unit.probe);
+            all.merge(unit.probe);
         }
         for unit in self.gpcs {
             all.merge(unit.into_inner().unwrap_or_else(|e| e.into_inner()).probe);

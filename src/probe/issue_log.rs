@@ -1,6 +1,6 @@
 //! The instructions that an SM issues in a window of time, one by one (feature `gpu-profiling-research`).
 
-use super::{KernelStart, Probe, Setup, Unit};
+use super::{KernelStart, Probe, Setup, Unit, WarpInst};
 use crate::engine::Cycle;
 use crate::ids::SmId;
 use crate::mem::dram::DramProbe;
@@ -75,33 +75,25 @@ impl Probe for IssueLog {
         self.kernels[program] = started.kernel;
     }
 
-    fn warp_issued(&mut self, now: Cycle, _: SmId, warp: u8, program: u8, pc: u32, mask: u32) {
+    fn warp_issued(&mut self, now: Cycle, inst: &WarpInst) {
         if self.window.is_some_and(|w| (w.from..w.to).contains(&now)) {
             self.issues.push(Issue {
                 at: now,
-                warp,
-                kernel: self.kernels[usize::from(program)],
-                pc,
-                mask,
+                warp: inst.warp,
+                kernel: self.kernels[usize::from(inst.program)],
+                pc: inst.pc,
+                mask: inst.mask,
                 lost: [(Label::Misc, 0); 2],
             });
         }
     }
 
     /// Follows the issue that it stands before.
-    fn slots_lost(
-        &mut self,
-        now: Cycle,
-        _: SmId,
-        warp: u8,
-        _: u8,
-        _: u32,
-        (label, slots): (Label, u64),
-    ) {
+    fn slots_lost(&mut self, now: Cycle, inst: &WarpInst, (label, slots): (Label, u64)) {
         let Some(issue) = self.issues.last_mut() else {
             return;
         };
-        if (issue.at, issue.warp) == (now, warp) {
+        if (issue.at, issue.warp) == (now, inst.warp) {
             let free = usize::from(issue.lost[0].1 > 0);
             issue.lost[free] = (label, slots);
         }

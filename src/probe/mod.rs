@@ -29,6 +29,40 @@ use crate::stats::Label;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
+/// A warp instruction that issues. In a recorded kernel the lanes whose guard is false are not active: a branch has the
+/// lanes that take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WarpInst {
+    /// Its SM.
+    pub sm: SmId,
+    /// Warp slot.
+    pub warp: u8,
+    /// Program.
+    pub program: u8,
+    /// Its place in the code of the kernel.
+    pub place: u32,
+    /// Program counter, bytes.
+    pub pc: u32,
+    /// Active lanes.
+    pub mask: u32,
+}
+
+/// Instructions that a warp issues from now on, one after the other as they stand in the code of the kernel, and all with
+/// the same lanes. When the next run of the warp begins, or the warp ends, each of them has issued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WarpRun {
+    /// Place of the first one in the code.
+    pub first: u32,
+    /// Place behind the last one.
+    pub end: u32,
+    /// Active lanes.
+    pub mask: u32,
+    /// Warp slot.
+    pub warp: u8,
+    /// Program.
+    pub program: u8,
+}
+
 /// A memory instruction (or shuffle) that enters the SM's memory pipe.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryInst<'a> {
@@ -36,8 +70,12 @@ pub struct MemoryInst<'a> {
     pub sm: SmId,
     /// Warp slot.
     pub warp: u8,
+    /// Program.
+    pub program: u8,
     /// Number of its CTA in the grid.
     pub cta: u64,
+    /// Its place in the code of the kernel.
+    pub place: u32,
     /// Program counter, bytes.
     pub pc: u32,
     /// What it does; nothing is known of a shuffle.
@@ -293,11 +331,17 @@ events! {
     fn kernel_started(started: &KernelStart);
     /// A warp starts, in a slot that no other one has: SM, warp slot, program.
     fn warp_started(sm: SmId, warp: u8, program: u8);
-    /// A warp instruction issued: SM, warp slot, program, pc, active lanes. In a recorded kernel those whose
-    /// guard is false are not among them: a branch has the lanes that take it.
-    fn warp_issued(sm: SmId, warp: u8, program: u8, pc: u32, mask: u32);
+    /// A warp begins a run of instructions, the first one of the warp or behind the last one of its run before.
+    fn run_begun(run: &WarpRun);
+    /// The simulation is broken off within the run of a warp slot, before the instruction at `place` issued.
+    fn run_broken_off(warp: u8, place: u32);
+    /// A warp instruction issued.
+    fn warp_issued(inst: &WarpInst);
     /// Before that the sub-core lost issue slots: why the same warp did not issue in them, and how many they are.
-    fn slots_lost(sm: SmId, warp: u8, program: u8, pc: u32, lost: (Label, u64));
+    fn slots_lost(inst: &WarpInst, lost: (Label, u64));
+    /// A memory instruction of a warp slot issued with the lanes `mask` and waits for the SM's pipe, which those of a
+    /// sub-core enter in order.
+    fn memory_queued(warp: u8, mask: u32);
     /// A memory instruction entered the SM's pipe.
     fn memory_entered(inst: &MemoryInst);
     /// L1 served a load of a line.

@@ -9,6 +9,12 @@ use crate::simulation::Options;
 struct Counts {
     issued: u64,
     lost: u64,
+    /// Instructions of runs, and the run of each warp slot.
+    in_runs: u64,
+    runs: Vec<WarpRun>,
+    queued: u64,
+    /// Accesses that entered the pipe, and those of them to global memory.
+    accesses: u64,
     entered: u64,
     l1_hits: u64,
     l1_refused: u64,
@@ -37,14 +43,29 @@ fn sectors(mask: SectorMask) -> u64 {
 }
 
 impl Probe for Counts {
-    fn warp_issued(&mut self, _: Cycle, _: SmId, _: u8, _: u8, _: u32, _: u32) {
+    fn warp_issued(&mut self, _: Cycle, _: &WarpInst) {
         self.issued += 1;
     }
-    fn slots_lost(&mut self, _: Cycle, _: SmId, _: u8, _: u8, _: u32, (_, slots): (Label, u64)) {
+    fn slots_lost(&mut self, _: Cycle, _: &WarpInst, (_, slots): (Label, u64)) {
         assert!(slots > 0, "an event without a slot");
         self.lost += slots;
     }
+    fn run_begun(&mut self, _: Cycle, run: &WarpRun) {
+        self.in_runs += u64::from(run.end - run.first);
+        let slot = usize::from(run.warp);
+        self.runs
+            .resize(self.runs.len().max(slot + 1), WarpRun::default());
+        self.runs[slot] = *run;
+    }
+    fn run_broken_off(&mut self, _: Cycle, warp: u8, place: u32) {
+        self.in_runs -= u64::from(self.runs[usize::from(warp)].end - place);
+    }
+    fn memory_queued(&mut self, _: Cycle, _: u8, mask: u32) {
+        assert_ne!(mask, 0, "an access of no lane");
+        self.queued += 1;
+    }
     fn memory_entered(&mut self, _: Cycle, inst: &MemoryInst) {
+        self.accesses += u64::from(inst.op.is_some());
         self.entered += u64::from(matches!(inst.space, Space::Global | Space::Local));
     }
     fn l1_accessed(&mut self, _: Cycle, access: &L1Access) {
@@ -89,6 +110,9 @@ impl Probe for Counts {
     fn merge(&mut self, other: Self) {
         self.issued += other.issued;
         self.lost += other.lost;
+        self.in_runs += other.in_runs;
+        self.queued += other.queued;
+        self.accesses += other.accesses;
         self.entered += other.entered;
         self.l1_hits += other.l1_hits;
         self.l1_refused += other.l1_refused;
@@ -129,6 +153,8 @@ fn events_are_as_many_as_the_counters_say() {
         let counters = &seen.run.counters;
         let (l1, l2) = (&counters.sm.l1, &counters.l2);
         assert_eq!(counts.issued, counters.sm.sm.warp_instructions);
+        assert_eq!(counts.in_runs, counts.issued);
+        assert_eq!(counts.queued, counts.accesses);
         assert_eq!(counts.entered, counters.sm.lsu.global_instructions);
         assert_eq!(counts.l1_hits, l1.sector_hits);
         assert_eq!(counts.l1_refused, l1.reservation_fails);
@@ -155,6 +181,29 @@ fn events_are_as_many_as_the_counters_say() {
         evictions += l1.evictions;
     }
     assert!(evictions > 0, "nothing fell out of any L1");
+}
+
+/// Wherever a simulation is broken off, runs have the instructions that issued, and no others.
+#[test]
+fn runs_that_are_broken_off_end_where_their_warp_is() {
+    let session = Session::new("v100", &[] as &[&str]).unwrap();
+    let workload = session.open(&["synth:gather?per=4&grid=200&span=1MiB"]);
+    let workload = workload.unwrap();
+    let mut within = 0;
+    for max_cycles in [3_000, 3_500, 4_000] {
+        let options = Options {
+            max_cycles: Some(max_cycles),
+            ..Options::default()
+        };
+        let seen = session
+            .run_with::<(Counts, NoProbe)>(&workload, &options)
+            .unwrap();
+        let counts = &seen.run.probe.0;
+        assert!(seen.run.stopped.is_some() && counts.issued > 0);
+        assert_eq!(counts.in_runs, counts.issued);
+        within += counts.queued - counts.accesses;
+    }
+    assert!(within > 0, "no access was on its way to the pipe");
 }
 
 #[test]

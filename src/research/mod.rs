@@ -27,6 +27,12 @@ mod observe;
 #[cfg(any(feature = "memory-research", feature = "memory-divergence-research"))]
 mod place;
 mod profile;
+#[cfg(any(
+    feature = "memory-research",
+    feature = "memory-divergence-research",
+    feature = "gpu-profiling-research"
+))]
+mod runs;
 #[cfg(any(feature = "cache-research", feature = "memory-divergence-research"))]
 mod stores;
 mod study;

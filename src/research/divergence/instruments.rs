@@ -1,7 +1,8 @@
 //! The observer of SMs: lanes of each instruction, requests of each access, lines that L1 loses; and of memory shards: what
 //! L2 fetches again.
 
-use super::lanes::{Branch, Histogram, Kind, Piece};
+use super::code::Code;
+use super::lanes::{Branch, Histogram, Piece};
 use super::losses::{Access, AccessId, Losses, Who};
 use super::refetches::Refetches;
 use super::requests::{OnTheWay, Requests};
@@ -11,8 +12,10 @@ use crate::error::Result;
 use crate::ids::{SliceId, SmId};
 use crate::mem::dram::DramProbe;
 use crate::mem::{Line, SectorMask};
-use crate::probe::{Instrument, KernelStart, L1Access, L1Evicted, MemoryInst, Probe, Setup, Unit};
-use crate::research::by_pc::ByPc;
+use crate::probe::{
+    Instrument, KernelStart, L1Access, L1Evicted, MemoryInst, Probe, Setup, Unit, WarpRun,
+};
+use crate::research::runs::{Executed, Runs};
 use crate::research::stores::StoresThatStay;
 use crate::research::{Observe, Study};
 use std::collections::BTreeMap;
@@ -23,22 +26,18 @@ pub const LISTED_MAX: usize = 1 << 15;
 /// What was counted of an instruction.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Inst {
-    kind: Kind,
-    /// Its number among the details, from 1; 0 for none.
-    detail: u32,
     /// Warp instructions.
     pub executed: u64,
     /// Active lanes, summed.
     pub lanes: u64,
 }
 
-/// What a branch did, or what an access asked for.
-#[derive(Clone, Copy, Debug, Default)]
+/// An instruction that entered the pipe: what it asked for.
+#[derive(Clone, Copy, Debug)]
 struct Detail {
     pc: u32,
-    /// Its number, if it was at memory.
-    access: Option<AccessId>,
-    branch: Branch,
+    /// Its number.
+    access: AccessId,
     requests: Requests,
 }
 
@@ -47,23 +46,46 @@ struct Detail {
 struct Running {
     kernel: usize,
     listed: bool,
-    insts: ByPc<Inst>,
-    /// Of the instructions that have one.
+    code: Code,
+    executed: Executed,
+    /// By place, of those that are branches.
+    branches: Vec<Branch>,
+    /// Of the instructions that entered the pipe.
     details: Vec<Detail>,
+    /// By place which of them it is, from 1; 0 for none.
+    numbers: Vec<u32>,
 }
 
 impl Running {
-    /// That of the instruction at `pc`.
-    fn detail(&mut self, pc: u32) -> &mut Detail {
-        let inst = self.insts.at(pc);
-        if inst.detail == 0 {
-            self.details.push(Detail {
-                pc,
-                ..Detail::default()
-            });
-            inst.detail = self.details.len() as u32;
+    fn new(started: &KernelStart, listed: bool) -> Self {
+        let count = started.insts.len();
+        Running {
+            kernel: started.kernel,
+            listed,
+            code: Code::new(started.insts),
+            executed: Executed::new(count),
+            branches: vec![Branch::default(); count],
+            details: Vec::new(),
+            numbers: vec![0; count],
         }
-        &mut self.details[inst.detail as usize - 1]
+    }
+
+    /// That of `inst`, which gets a number of `losses` if it has none.
+    fn detail(&mut self, inst: &MemoryInst, losses: &mut Losses) -> &mut Detail {
+        let number = &mut self.numbers[inst.place as usize];
+        if *number == 0 {
+            let access = Access {
+                kernel: self.kernel as u32,
+                pc: inst.pc,
+            };
+            self.details.push(Detail {
+                pc: inst.pc,
+                access: losses.number(access),
+                requests: Requests::default(),
+            });
+            *number = self.details.len() as u32;
+        }
+        &mut self.details[*number as usize - 1]
     }
 }
 
@@ -76,14 +98,6 @@ pub struct Kernel {
     pub branches: BTreeMap<u32, Branch>,
     /// Accesses.
     pub requests: BTreeMap<u32, Requests>,
-}
-
-/// A warp slot.
-#[derive(Clone, Debug, Default)]
-struct Warp {
-    piece: Piece,
-    on_the_way: OnTheWay,
-    program: u8,
 }
 
 /// Observes an SM or a shard, or all of them when they are merged.
@@ -106,7 +120,10 @@ pub struct Divergence {
     /// Kernels that are not listed.
     pub unlisted: usize,
     running: Vec<Running>,
-    warps: Vec<Warp>,
+    runs: Runs,
+    /// By warp slot.
+    pieces: Vec<Piece>,
+    on_the_way: OnTheWay,
     /// Instructions of the code of the kernels so far.
     insts: usize,
     stays: Option<StoresThatStay>,
@@ -121,22 +138,51 @@ impl Divergence {
         self.add(&running);
     }
 
+    /// Counts the runs that are over.
+    #[inline(never)]
+    fn follow_up(&mut self) {
+        for run in self.runs.follow_up() {
+            let piece = &mut self.pieces[usize::from(run.warp)];
+            if run.another {
+                *piece = Piece::default();
+            }
+            if run.length() == 0 {
+                continue;
+            }
+            let running = &mut self.running[usize::from(run.program)];
+            running.executed.add(&run);
+            let memory = running.code.memory_of(&run);
+            self.histogram.add(run.lanes(), run.length(), memory);
+            running.code.follow(&run, piece, &mut running.branches);
+        }
+    }
+
     fn add(&mut self, running: &Running) {
+        for branch in &running.branches {
+            self.branches.add(branch);
+        }
         for detail in &running.details {
-            self.branches.add(&detail.branch);
             self.requests.add(&detail.requests);
         }
         if !running.listed {
             return;
         }
         let kernel = self.kernels.entry(running.kernel).or_default();
-        for (pc, inst) in running.insts.iter().filter(|(_, i)| i.executed > 0) {
-            kernel.inst(pc, inst);
+        for (place, times) in (0..).zip(running.executed.times()) {
+            if times.warps > 0 {
+                let inst = Inst {
+                    executed: times.warps,
+                    lanes: times.lanes,
+                };
+                kernel.inst(running.code.pc(place), &inst);
+            }
+        }
+        for (place, branch) in (0..).zip(&running.branches) {
+            if branch.executed > 0 {
+                kernel.branch(running.code.pc(place), branch);
+            }
         }
         for detail in &running.details {
-            if detail.branch.executed > 0 {
-                kernel.branch(detail.pc, &detail.branch);
-            }
             if detail.requests != Requests::default() {
                 kernel.requests(detail.pc, &detail.requests);
             }
@@ -181,7 +227,8 @@ impl Probe for Divergence {
             self.losses = Losses::new((l1.unified_bytes / l1.line_bytes) as usize);
             self.stays = Some(StoresThatStay::new(l1));
             let slots = usize::from(setup.spec.sm.warps_max);
-            self.warps.resize_with(slots, Warp::default);
+            self.runs = Runs::new(slots);
+            self.pieces = vec![Piece::default(); slots];
         }
     }
 
@@ -191,71 +238,50 @@ impl Probe for Divergence {
         let listed = started.kernel == 0 || self.insts <= LISTED_MAX;
         self.unlisted += usize::from(!listed);
         let program = usize::from(started.program);
-        if self.warps.is_empty() {
+        if self.pieces.is_empty() {
             return; // it is no SM
         }
         if self.running.len() <= program {
             self.running.resize_with(program + 1, Running::default);
         }
+        self.runs.close(started.program);
+        self.follow_up();
         self.keep(program);
-        let running = &mut self.running[program];
-        (running.kernel, running.listed) = (started.kernel, listed);
-        for inst in started.insts {
-            running.insts.at(inst.pc).kind = Kind::of(inst);
-        }
+        self.running[program] = Running::new(started, listed);
     }
 
     fn warp_started(&mut self, _: Cycle, _: SmId, warp: u8, program: u8) {
-        let warp = &mut self.warps[usize::from(warp)];
-        (warp.piece, warp.program) = (Piece::default(), program);
-        warp.on_the_way.clear();
+        self.runs.warp_started(warp, program);
     }
 
     #[inline]
-    fn warp_issued(&mut self, _: Cycle, _: SmId, warp: u8, program: u8, pc: u32, mask: u32) {
-        let running = &mut self.running[usize::from(program)];
-        let warp = &mut self.warps[usize::from(warp)];
-        let lanes = match mask {
-            u32::MAX => 32, // by far the most
-            _ => mask.count_ones(),
-        };
-        let inst = running.insts.at(pc);
-        inst.executed += 1;
-        inst.lanes += u64::from(lanes);
-        let kind = inst.kind;
-        self.histogram.add(lanes, kind);
-        warp.on_the_way.issued(pc, lanes, kind);
-        let (before, own) = warp.piece.issued(pc, mask, kind);
-        if let Some(issued) = own {
-            running.detail(pc).branch.add(&Branch {
-                executed: 1,
-                lanes: issued.lanes.count_ones().into(),
-                splits: issued.split.into(),
-            });
-        }
-        if let Some(pc) = before {
-            running.detail(pc).branch.splits += 1;
+    fn run_begun(&mut self, _: Cycle, run: &WarpRun) {
+        if self.runs.begun(run) {
+            self.follow_up();
         }
     }
 
+    fn run_broken_off(&mut self, _: Cycle, warp: u8, place: u32) {
+        self.runs.broken_off(warp, place);
+    }
+
+    #[inline]
+    fn memory_queued(&mut self, _: Cycle, warp: u8, mask: u32) {
+        self.on_the_way.queued(warp, mask);
+    }
+
     fn memory_entered(&mut self, _: Cycle, inst: &MemoryInst) {
-        let warp = &mut self.warps[usize::from(inst.warp)];
-        let running = &mut self.running[usize::from(warp.program)];
-        let access = Access {
-            kernel: running.kernel as u32,
-            pc: inst.pc,
-        };
-        let detail = running.detail(inst.pc);
-        let number = || self.losses.number(access);
+        let running = &mut self.running[usize::from(inst.program)];
+        let detail = running.detail(inst, &mut self.losses);
         let who = Who {
-            access: *detail.access.get_or_insert_with(number),
+            access: detail.access,
             cta: inst.cta as u32,
         };
         self.last = Some(who);
         if inst.op.is_none() {
             return; // a shuffle
         }
-        let lanes = warp.on_the_way.entered(inst.pc);
+        let lanes = self.on_the_way.entered(inst.warp);
         if let Some(request) = Requests::one(inst, lanes) {
             detail.requests.add(&request);
         }
@@ -286,7 +312,9 @@ impl Probe for Divergence {
         self.refetches.fetched(line, sectors, self.kernel as u32);
     }
 
-    fn merge(&mut self, other: Self) {
+    fn merge(&mut self, mut other: Self) {
+        other.runs.close_all();
+        other.follow_up();
         self.histogram.merge(&other.histogram);
         self.branches.add(&other.branches);
         self.requests.add(&other.requests);

@@ -58,12 +58,12 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// An instruction of `kind` with `lanes` active lanes.
+    /// Instructions with `lanes` active lanes, `memory` of them at memory.
     #[inline]
-    pub fn add(&mut self, lanes: u32, kind: Kind) {
+    pub fn add(&mut self, lanes: u32, all: u64, memory: u64) {
         let bin = &mut self.0[lanes as usize];
-        bin.all += 1;
-        bin.memory += u64::from(kind == Kind::Memory);
+        bin.all += all;
+        bin.memory += memory;
     }
 
     /// Adds those of another SM.
@@ -105,14 +105,14 @@ pub struct Issued {
 }
 
 /// A branch that all of its lanes took.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Taken {
-    pc: u32,
+    place: u32,
     lanes: u32,
 }
 
 /// A warp: its piece so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// The last instruction; before the first one the highest number, behind which none stands.
     last: u32,
@@ -138,29 +138,36 @@ impl Default for Piece {
 /// Bytes from an instruction to the one behind it, at most.
 const PC_STEP_MAX: u32 = 16;
 
+/// Whether the instruction at `pc` stands behind the one at `last`.
+pub fn follows(last: u32, pc: u32) -> bool {
+    pc > last && pc - last <= PC_STEP_MAX
+}
+
+/// An instruction where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Place in the code of the kernel.
+    pub place: u32,
+    /// Program counter, bytes.
+    pub pc: u32,
+    /// What it means.
+    pub kind: Kind,
+}
+
 impl Piece {
-    /// An instruction issues with the lanes `mask`. What a branch before it turns out to have done, its pc, and what
-    /// this one does if it is a branch.
+    /// Instructions up to the one at `pc` issue, which are no more than others of the piece: with the same lanes as the
+    /// one before them, one behind the other.
     #[inline]
-    pub fn issued(&mut self, pc: u32, mask: u32, kind: Kind) -> (Option<u32>, Option<Issued>) {
-        let last = std::mem::replace(&mut self.last, pc);
-        let behind = pc > last && pc - last <= PC_STEP_MAX;
-        if behind && self.ended.is_none() && matches!(kind, Kind::Plain | Kind::Memory) {
-            // Most instructions: one more of the piece.
-            self.lanes |= mask;
-            return (None, None);
-        }
-        self.at_an_end(behind, pc, mask, kind)
+    pub fn goes_on_to(&mut self, pc: u32) {
+        self.last = pc;
     }
 
-    /// The same where the instruction begins a piece or ends one.
-    fn at_an_end(
-        &mut self,
-        behind: bool,
-        pc: u32,
-        mask: u32,
-        kind: Kind,
-    ) -> (Option<u32>, Option<Issued>) {
+    /// An instruction issues with the lanes `mask`. The place of a branch before it that turns out to have split the warp,
+    /// and what this one does if it is a branch.
+    pub fn issued(&mut self, inst: At, mask: u32) -> (Option<u32>, Option<Issued>) {
+        let At { place, pc, kind } = inst;
+        let last = std::mem::replace(&mut self.last, pc);
+        let behind = follows(last, pc);
         let mut split = None;
         match self.ended.take() {
             // The branch that ended it waits for what this piece will have.
@@ -185,7 +192,7 @@ impl Piece {
                 self.ended = Some(stay);
                 if mask != 0 && stay == 0 {
                     let lanes = mask;
-                    self.taken = Some(Taken { pc, lanes });
+                    self.taken = Some(Taken { place, lanes });
                 }
                 let issued = Issued {
                     lanes: self.lanes,
@@ -196,11 +203,11 @@ impl Piece {
         }
     }
 
-    /// The piece is complete: the pc of the branch before it, if that has split the warp.
+    /// The piece is complete: the place of the branch before it, if that has split the warp.
     fn settle(&mut self) -> Option<u32> {
         let taken = self.taken.take()?;
         let part = self.lanes != 0 && self.lanes != taken.lanes && self.lanes & !taken.lanes == 0;
-        part.then_some(taken.pc)
+        part.then_some(taken.place)
     }
 }
 
@@ -213,8 +220,9 @@ mod tests {
         let mut piece = Piece::default();
         let mut found = Vec::new();
         for &(pc, mask, kind) in row {
-            let (before, own) = piece.issued(pc, mask, kind);
-            found.extend(before);
+            let place = pc / 16;
+            let (before, own) = piece.issued(At { place, pc, kind }, mask);
+            found.extend(before.map(|place| 16 * place));
             found.extend(own.filter(|issued| issued.split).map(|_| pc));
         }
         found

@@ -1,8 +1,11 @@
 //! `memory-divergence-research`: how many lanes of a warp work, in how many sectors their accesses lie, and which lines
 //! leave a cache before they are wanted again.
 //!
-//! `lanes.rs`, `requests.rs`, `losses.rs` and `refetches.rs` each watch one thing; `history.rs` and `table.rs` keep what they remember. docs/divergence-research.md has the definitions.
+//! `lanes.rs`, `requests.rs`, `losses.rs` and `refetches.rs` each watch one thing; `code.rs`, `history.rs` and `table.rs`
+//! keep what they need to know. docs/divergence-research.md has the definitions.
 
+#[cfg(feature = "memory-divergence-research")]
+mod code;
 #[cfg(feature = "memory-divergence-research")]
 mod history;
 #[cfg(feature = "memory-divergence-research")]

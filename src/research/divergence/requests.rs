@@ -1,9 +1,9 @@
 //! Memory requests of warps: sectors of global and local memory, passes over the banks of shared memory, beside what their
 //! bytes would take at least.
 
-use super::lanes::Kind;
 use crate::mem::SECTOR_BYTES;
 use crate::probe::MemoryInst;
+use crate::sm::SUB_CORES;
 use crate::sm::memory::Space;
 use std::collections::VecDeque;
 
@@ -62,31 +62,21 @@ impl Requests {
     }
 }
 
-/// Memory instructions of a warp on their way to the pipe, which they enter in order.
+/// Lanes of memory instructions on their way to the pipe, by sub-core: those of each enter it in order.
 #[derive(Clone, Debug, Default)]
-pub struct OnTheWay(VecDeque<(u32, u32)>);
+pub struct OnTheWay([VecDeque<u8>; SUB_CORES]);
 
 impl OnTheWay {
-    /// An instruction issues with so many lanes.
+    /// An instruction of `warp` issues with the lanes `mask`.
     #[inline]
-    pub fn issued(&mut self, pc: u32, lanes: u32, kind: Kind) {
-        if kind == Kind::Memory && lanes != 0 {
-            self.0.push_back((pc, lanes));
-        }
+    pub fn queued(&mut self, warp: u8, mask: u32) {
+        self.0[usize::from(warp) % SUB_CORES].push_back(mask.count_ones() as u8);
     }
 
-    /// Another warp takes the place.
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    /// The instruction at `pc` enters: how many lanes it has.
-    pub fn entered(&mut self, pc: u32) -> u32 {
-        while let Some((issued, lanes)) = self.0.pop_front() {
-            if issued == pc {
-                return lanes;
-            }
-        }
-        0
+    /// The next one of `warp` enters: how many lanes it has.
+    #[inline]
+    pub fn entered(&mut self, warp: u8) -> u32 {
+        let next = self.0[usize::from(warp) % SUB_CORES].pop_front();
+        next.unwrap_or_default().into()
     }
 }

@@ -1,9 +1,9 @@
 //! Coalescing by instruction: what its lanes ask for, and in how many sectors that lies.
 
+use super::by_pc::ByPc;
 use crate::isa::MemOp;
 use crate::mem::SECTOR_BYTES;
 use crate::probe::MemoryInst;
-use crate::research::by_pc::ByPc;
 use crate::sm::memory::Space;
 use std::collections::BTreeMap;
 
@@ -53,10 +53,9 @@ impl Coalescing {
         self.kernel = kernel;
     }
 
-    /// A warp instruction issues.
-    #[inline]
-    pub fn issued(&mut self, pc: u32, mask: u32) {
-        self.now.at(pc).lanes += u64::from(mask.count_ones());
+    /// So many lanes executed an instruction.
+    pub fn executed(&mut self, pc: u32, lanes: u64) {
+        self.now.at(pc).lanes += lanes;
     }
 
     /// A memory instruction enters the pipe.
@@ -125,7 +124,9 @@ mod tests {
         seen.entered(&MemoryInst {
             sm: SmId(0),
             warp: 0,
+            program: 0,
             cta: 0,
+            place: pc / 16,
             pc,
             op: Some(&LOAD),
             space,
@@ -140,10 +141,10 @@ mod tests {
         let mut seen = Coalescing::default();
         // Words side by side, words a line apart, one word for all lanes; an instruction that is no access.
         for (pc, lines, sectors) in [(0, 1, 0b1111), (16, 32, 1), (32, 1, 1)] {
-            seen.issued(pc, u32::MAX);
+            seen.executed(pc, 32);
             enter(&mut seen, pc, Space::Global, lines, sectors);
         }
-        seen.issued(48, u32::MAX);
+        seen.executed(48, 32);
         enter(&mut seen, 64, Space::Shared, 0, 0);
         let mut all = Coalescing::default();
         all.merge(seen);
@@ -159,7 +160,7 @@ mod tests {
         let mut seen = Coalescing::default();
         for kernel in 0..2 {
             seen.begin_kernel(kernel);
-            seen.issued(16, 0xffff);
+            seen.executed(16, 16);
             enter(&mut seen, 16, Space::Global, 1, 0b0011);
         }
         let mut all = Coalescing::default();

@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::ids::{SliceId, SmId};
 use crate::mem::dram::DramProbe;
 use crate::mem::{Line, Request, SectorMask};
-use crate::probe::{Instrument, KernelStart, L1Access, MemoryInst, Probe, Setup, Unit};
+use crate::probe::{Instrument, KernelStart, L1Access, MemoryInst, Probe, Setup, Unit, WarpRun};
+use crate::research::runs::{Executed, Runs};
 use crate::research::{Observe, Study};
 
 /// Observes one unit, or all of them when they are merged. What a unit does not see stays empty.
@@ -24,12 +25,50 @@ pub struct Memory {
     kernels: u32,
     /// The CTA of the memory instruction that entered last.
     cta: u64,
+    runs: Runs,
+    /// What runs as each program now.
+    running: Vec<Running>,
+}
+
+/// A kernel that runs: its code, and how often it was executed.
+#[derive(Clone, Debug, Default)]
+struct Running {
+    /// By place.
+    pcs: Vec<u32>,
+    executed: Executed,
 }
 
 impl Memory {
     /// Number of the kernel that runs.
     fn kernel(&self) -> u32 {
         self.kernels.saturating_sub(1)
+    }
+
+    /// Counts the runs that are over.
+    #[inline(never)]
+    fn follow_up(&mut self) {
+        for run in self.runs.follow_up() {
+            self.running[usize::from(run.program)].executed.add(&run);
+        }
+    }
+
+    /// What ran as `program` is over.
+    fn keep(&mut self, program: usize) {
+        let running = std::mem::take(&mut self.running[program]);
+        for (pc, times) in running.pcs.iter().zip(running.executed.times()) {
+            if times.lanes > 0 {
+                self.coalescing.executed(*pc, times.lanes);
+            }
+        }
+    }
+
+    /// All that ran is over.
+    fn keep_all(&mut self) {
+        self.runs.close_all();
+        self.follow_up();
+        for program in 0..self.running.len() {
+            self.keep(program);
+        }
     }
 }
 
@@ -38,23 +77,45 @@ impl DramProbe for Memory {}
 impl Probe for Memory {
     fn begin(&mut self, setup: &Setup) {
         match setup.unit {
-            Unit::Sm(_) => {}
+            Unit::Sm(_) => self.runs = Runs::new(setup.spec.sm.warps_max.into()),
             Unit::Gpc(_) => self.slices = Slices::new(setup.spec),
             Unit::Shard(_) => self.traffic = Traffic::new(&setup.instruments.buffers),
         }
     }
 
     fn kernel_started(&mut self, _: Cycle, started: &KernelStart) {
-        if !started.alone {
-            return;
+        if started.alone {
+            self.keep_all();
+            self.kernels += 1;
+            self.coalescing.begin_kernel(self.kernels - 1);
+            self.traffic.begin_kernel();
         }
-        self.kernels += 1;
-        self.coalescing.begin_kernel(self.kernels - 1);
-        self.traffic.begin_kernel();
+        let program = usize::from(started.program);
+        if self.running.len() <= program {
+            self.running.resize_with(program + 1, Running::default);
+        }
+        self.runs.close(started.program);
+        self.follow_up();
+        self.keep(program);
+        self.running[program] = Running {
+            pcs: started.insts.iter().map(|inst| inst.pc).collect(),
+            executed: Executed::new(started.insts.len()),
+        };
     }
 
-    fn warp_issued(&mut self, _: Cycle, _: SmId, _: u8, _: u8, pc: u32, mask: u32) {
-        self.coalescing.issued(pc, mask);
+    fn warp_started(&mut self, _: Cycle, _: SmId, warp: u8, program: u8) {
+        self.runs.warp_started(warp, program);
+    }
+
+    #[inline]
+    fn run_begun(&mut self, _: Cycle, run: &WarpRun) {
+        if self.runs.begun(run) {
+            self.follow_up();
+        }
+    }
+
+    fn run_broken_off(&mut self, _: Cycle, warp: u8, place: u32) {
+        self.runs.broken_off(warp, place);
     }
 
     fn memory_entered(&mut self, _: Cycle, inst: &MemoryInst) {
@@ -84,7 +145,8 @@ impl Probe for Memory {
         self.traffic.written(line, sectors);
     }
 
-    fn merge(&mut self, other: Self) {
+    fn merge(&mut self, mut other: Self) {
+        other.keep_all();
         self.coalescing.merge(other.coalescing);
         self.misses.merge(other.misses);
         self.slices.merge(other.slices);

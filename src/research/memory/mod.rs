@@ -4,6 +4,8 @@
 //! machines. docs/memory-research.md has the definitions.
 
 #[cfg(feature = "memory-research")]
+mod by_pc;
+#[cfg(feature = "memory-research")]
 mod coalescing;
 #[cfg(feature = "memory-research")]
 mod instruments;

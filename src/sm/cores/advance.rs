@@ -1,7 +1,7 @@
 //! A warp's way through its stream: next instruction, run, chunk, and the fetch of what comes.
 
 use super::warp::Local;
-use crate::probe::Probe;
+use crate::probe::{Probe, WarpRun};
 use crate::sm::memory::miss_port::Stage;
 use crate::sm::program::{Op, flag};
 use crate::sm::{Cx, SUB_CORES, Sm};
@@ -22,7 +22,7 @@ impl<S: Stage> Sm<S> {
         warp.op += 1;
         let mut jumped = false;
         if warp.op == warp.run_end {
-            if !self.next_run(slot, cx) {
+            if !self.next_run(slot, now, cx) {
                 self.exit_warp(slot, now, cx);
                 return;
             }
@@ -60,7 +60,7 @@ impl<S: Stage> Sm<S> {
     /// The first instruction of a new warp.
     pub(in crate::sm) fn first_op<P: Probe>(&mut self, slot: usize, now: Local, cx: &mut Cx<P>) {
         let (k, index) = (slot % SUB_CORES, (slot / SUB_CORES) as u8);
-        if !self.next_run(slot, cx) {
+        if !self.next_run(slot, now, cx) {
             self.exit_warp(slot, now, cx);
             return;
         }
@@ -74,7 +74,7 @@ impl<S: Stage> Sm<S> {
 
     /// Takes the next run from the warp's stream; false at its end.
     #[inline(always)]
-    fn next_run<P: Probe>(&mut self, slot: usize, cx: &Cx<P>) -> bool {
+    fn next_run<P: Probe>(&mut self, slot: usize, now: Local, cx: &mut Cx<P>) -> bool {
         match self.cores.streams[slot].next_run() {
             Some(run) => {
                 let warp = &mut self.cores.warps[slot];
@@ -82,14 +82,22 @@ impl<S: Stage> Sm<S> {
                 warp.run_end = run.start + run.length;
                 warp.mask = run.mask;
                 warp.lanes = run.mask.count_ones() as u8;
+                let begun = WarpRun {
+                    first: warp.op,
+                    end: warp.run_end,
+                    mask: run.mask,
+                    warp: slot as u8,
+                    program: warp.program,
+                };
+                cx.probe.run_begun(self.cycle(now), &begun);
                 true
             }
-            None => self.next_chunk(slot, cx),
+            None => self.next_chunk(slot, now, cx),
         }
     }
 
     #[cold]
-    fn next_chunk<P: Probe>(&mut self, slot: usize, cx: &Cx<P>) -> bool {
+    fn next_chunk<P: Probe>(&mut self, slot: usize, now: Local, cx: &mut Cx<P>) -> bool {
         let Some(chunk) = self.cores.streams[slot].next_chunk() else {
             return false;
         };
@@ -101,6 +109,15 @@ impl<S: Stage> Sm<S> {
             self.error.get_or_insert(error);
             return false;
         }
-        self.next_run(slot, cx)
+        self.next_run(slot, now, cx)
+    }
+
+    /// Tells `probe` of warps that are within a run: the simulation is broken off.
+    pub fn break_off<P: Probe>(&self, probe: &mut P) {
+        for (slot, warp) in self.cores.warps.iter().enumerate() {
+            if warp.op < warp.run_end {
+                probe.run_broken_off(self.epoch, slot as u8, warp.op);
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::scoreboard::throttle;
 use super::warp::{Hold, Local, PENDING, raw};
-use crate::probe::Probe;
+use crate::probe::{Probe, WarpInst};
 use crate::sm::memory::miss_port::Stage;
 use crate::sm::program::{Op, OpKind, Pipe, flag};
 use crate::sm::{Cx, SUB_CORES, Sm};
@@ -162,44 +162,42 @@ impl<S: Stage> Sm<S> {
             Pipe::Fma => self.cores.counters.fma_busy_cycles += u64::from(op.interval),
             _ => {}
         }
-        cx.probe.warp_issued(
-            self.epoch + u64::from(now),
-            self.id,
-            slot as u8,
-            warp.program,
-            op.pc,
-            warp.mask,
-        );
+        let inst = WarpInst {
+            sm: self.id,
+            warp: slot as u8,
+            program: warp.program,
+            place: warp.op,
+            pc: op.pc,
+            mask: warp.mask,
+        };
+        cx.probe.warp_issued(self.cycle(now), &inst);
         let from = self.cores.subs[k].accounted;
         if now > from {
             let ready = warp.ready_at.clamp(from, now);
             let why = warp.why;
             if ready > from {
-                self.lose(slot, op, (why, ready - from), now, cx);
+                self.lose(&inst, (why, ready - from), now, cx);
             }
             if now > ready {
-                self.lose(slot, op, (throttle(op), now - ready), now, cx);
+                self.lose(&inst, (throttle(op), now - ready), now, cx);
             }
         }
         self.cores.issue.add(Label::Issued, 1);
         self.cores.subs[k].accounted = now + 1;
     }
 
-    /// Labels `slots` issue slots that were lost before `op` of warp `slot` issued at `now`.
+    /// Labels `slots` issue slots that were lost before `inst` issued at `now`.
     #[inline(always)]
     fn lose<P: Probe>(
         &mut self,
-        slot: usize,
-        op: &Op,
+        inst: &WarpInst,
         (label, slots): (Label, Local),
         now: Local,
         cx: &mut Cx<P>,
     ) {
-        let (at, slots) = (self.epoch + u64::from(now), u64::from(slots));
+        let slots = u64::from(slots);
         self.cores.issue.add(label, slots);
-        let program = self.cores.warps[slot].program;
-        cx.probe
-            .slots_lost(at, self.id, slot as u8, program, op.pc, (label, slots));
+        cx.probe.slots_lost(self.cycle(now), inst, (label, slots));
     }
 
     #[inline(always)]

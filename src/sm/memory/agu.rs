@@ -57,6 +57,9 @@ impl<S: Stage> Sm<S> {
         } else {
             let mem = cx.programs[usize::from(warp.program)].program.mems[usize::from(op.mem)];
             uniform = mem.uniform_address;
+            let mask = warp.mask;
+            cx.probe
+                .memory_queued(self.epoch + u64::from(now), slot as u8, mask);
             self.addresses(slot, &mem, &mut entry, cx);
         }
         self.begin_wait(slot, op, cx);

@@ -91,7 +91,9 @@ impl<S: Stage> Sm<S> {
         let inst = MemoryInst {
             sm: self.id,
             warp: entry.warp,
+            program: entry.program,
             cta: self.cta_of(entry.warp),
+            place: entry.op,
             pc: op.pc,
             op: mem
                 .filter(|_| entry.space != Space::Shuffle)

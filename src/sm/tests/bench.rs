@@ -2,10 +2,9 @@
 
 use crate::config::{self, GpuSpec};
 use crate::engine::Cycle;
-use crate::ids::SmId;
 use crate::isa::{CacheOp, MemKind, MemOp, MemSpace, OpClass, RegRange, StaticInst};
 use crate::mem::dram::DramProbe;
-use crate::probe::Probe;
+use crate::probe::{Probe, WarpInst};
 use crate::simulation::{self, Options};
 use crate::trace::kernel::Totals;
 use crate::trace::{
@@ -20,8 +19,8 @@ struct Issues(Vec<(Cycle, u8, u32)>);
 impl DramProbe for Issues {}
 
 impl Probe for Issues {
-    fn warp_issued(&mut self, now: Cycle, _sm: SmId, warp: u8, _: u8, pc: u32, _mask: u32) {
-        self.0.push((now, warp, pc));
+    fn warp_issued(&mut self, now: Cycle, inst: &WarpInst) {
+        self.0.push((now, inst.warp, inst.pc));
     }
     fn merge(&mut self, other: Self) {
         self.0.extend(other.0);
