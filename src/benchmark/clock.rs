@@ -70,6 +70,11 @@ impl Clocks {
         waited
     }
 
+    /// The host waits for the device.
+    pub fn wait(&mut self) {
+        self.host = self.host.max(self.device);
+    }
+
     /// When everything is done.
     pub fn end(&self) -> f64 {
         self.device.max(self.host)
@@ -93,5 +98,9 @@ mod tests {
             ahead.call(10.0, [20.0, 20.0], 1.0);
         }
         assert_eq!(ahead.end(), 10.0 + 20.0 * 20.0 + 19.0);
+        // Behind a wait the device has nothing to do until the host has called again.
+        ahead.wait();
+        assert_eq!(ahead.call(10.0, [20.0], 1.0), 9.0);
+        assert_eq!(ahead.end(), 429.0 + 30.0);
     }
 }

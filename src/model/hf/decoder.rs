@@ -1,8 +1,9 @@
 //! Decoders: transformers that predict the next token.
 
 use super::Run;
-use super::build::{Builder, Experts, Heads};
+use super::build::{Builder, Heads};
 use super::config::Config;
+use super::experts::Experts;
 use crate::error::Result;
 use crate::model::graph::{Dtype, Graph, TensorId};
 

@@ -1,9 +1,10 @@
 //! Families of decoders, each by what is different about it.
 
 use super::Run;
-use super::build::{Experts, Heads};
+use super::build::Heads;
 use super::config::Config;
 use super::decoder::{Decoder, Feed, Norm};
+use super::experts::Experts;
 use crate::error::{Error, Result};
 use crate::model::graph::{Graph, Rule};
 

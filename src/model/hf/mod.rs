@@ -5,6 +5,7 @@ mod clip;
 mod config;
 mod decoder;
 mod encoder;
+mod experts;
 mod families;
 mod latent;
 mod shards;
