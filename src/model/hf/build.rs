@@ -14,6 +14,8 @@ pub struct Builder {
     /// Matrices of linear layers lie with the weights of an input side by side (`Conv1D`), not those of a result.
     pub by_input: bool,
     prefix: String,
+    /// Weights of layers that share them, in the order in which a layer names them, and how many this one has named.
+    shared: Option<(Vec<TensorId>, usize)>,
 }
 
 /// What an attention does besides its shapes.
@@ -42,6 +44,7 @@ impl Builder {
             dtype,
             by_input: false,
             prefix: String::new(),
+            shared: None,
         }
     }
 
@@ -55,6 +58,20 @@ impl Builder {
         self.prefix.push_str(&format!("{name}."));
         let result = body(self);
         self.prefix.truncate(length);
+        result
+    }
+
+    /// Writes `body` with `weights`, in their order: none at first, then those that it has made.
+    pub fn sharing<T>(
+        &mut self,
+        weights: &mut Vec<TensorId>,
+        body: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        self.shared = Some((std::mem::take(weights), 0));
+        let result = body(self);
+        if let Some((known, _)) = self.shared.take() {
+            *weights = known;
+        }
         result
     }
 
@@ -85,9 +102,20 @@ impl Builder {
 
     /// A weight.
     pub fn weight(&mut self, name: &str, shape: impl Into<Shape>) -> TensorId {
+        if let Some((known, named)) = &mut self.shared {
+            *named += 1;
+            if let Some(&id) = known.get(*named - 1) {
+                return id;
+            }
+        }
         let name = format!("{}{name}", self.prefix);
-        self.graph
-            .tensor(name, self.dtype, shape.into(), Role::Weight)
+        let id = self
+            .graph
+            .tensor(name, self.dtype, shape.into(), Role::Weight);
+        if let Some((known, _)) = &mut self.shared {
+            known.push(id);
+        }
+        id
     }
 
     /// A node of any kind without matrix products.
