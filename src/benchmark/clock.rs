@@ -70,9 +70,11 @@ impl Clocks {
         waited
     }
 
-    /// The host waits for the device.
-    pub fn wait(&mut self) {
-        self.host = self.host.max(self.device);
+    /// What the host does behind a call: it goes on, or `waits` for the device.
+    pub fn after(&mut self, waits: bool) {
+        if waits {
+            self.host = self.host.max(self.device);
+        }
     }
 
     /// When everything is done.
@@ -99,7 +101,8 @@ mod tests {
         }
         assert_eq!(ahead.end(), 10.0 + 20.0 * 20.0 + 19.0);
         // Behind a wait the device has nothing to do until the host has called again.
-        ahead.wait();
+        ahead.after(false);
+        ahead.after(true);
         assert_eq!(ahead.call(10.0, [20.0], 1.0), 9.0);
         assert_eq!(ahead.end(), 429.0 + 30.0);
     }

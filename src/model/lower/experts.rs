@@ -18,15 +18,7 @@ const STEPS_MAX: u64 = 1 << 14;
 /// other, each on the tokens that take it; elsewhere those that are taken are a batch of products.
 pub fn lower(l: &mut Lowering<'_>, node: usize, [experts, chosen]: [u64; 2]) {
     let of = l.node(node);
-    // Between the matrices of all networks there may be biases.
-    let is_matrix = |id: &usize| l.tensor(*id).shape.len() == 3;
-    let matrices: Vec<usize> = of
-        .inputs
-        .iter()
-        .skip(2)
-        .copied()
-        .filter(is_matrix)
-        .collect();
+    let matrices = matrices(l, &of.inputs);
     let (&[x, choice, ..], &[up, down, ..], [first, second]) =
         (&of.inputs[..], &matrices[..], &of.products[..])
     else {
@@ -90,6 +82,12 @@ pub fn lower(l: &mut Lowering<'_>, node: usize, [experts, chosen]: [u64; 2]) {
             networks.together(l, chosen);
         }
     }
+}
+
+/// The matrices of all networks among the operands of a node, between which there may be biases.
+fn matrices(l: &Lowering<'_>, inputs: &[usize]) -> Vec<usize> {
+    let behind = inputs.iter().skip(2).copied();
+    behind.filter(|&id| l.tensor(id).shape.len() == 3).collect()
 }
 
 /// The networks that take some of `taken` tokens, and how many each takes.
