@@ -4,7 +4,7 @@ use super::fit::{Fit, Need, largest};
 use super::{Case, Phase, Runner};
 use crate::error::{Error, Result};
 use crate::model::graph::{Graph, Kind, Role};
-use crate::model::lower::{Lowered, Path, Precision, Runtime, lower};
+use crate::model::lower::{Lowered, Path, Precision, Runtime, Spread, lower};
 use crate::model::options::Bindings;
 use crate::model::source::{self, Format};
 use crate::report::Report;
@@ -187,6 +187,7 @@ impl Builder<'_> {
             runtime: self.run.runtime,
             attention: self.run.attention,
             phase: self.run.phase,
+            spread: Spread::Even,
         }
     }
 }

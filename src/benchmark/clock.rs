@@ -70,6 +70,13 @@ impl Clocks {
         waited
     }
 
+    /// What the host does behind a call: it goes on, or `waits` for the device.
+    pub fn after(&mut self, waits: bool) {
+        if waits {
+            self.host = self.host.max(self.device);
+        }
+    }
+
     /// When everything is done.
     pub fn end(&self) -> f64 {
         self.device.max(self.host)
@@ -93,5 +100,10 @@ mod tests {
             ahead.call(10.0, [20.0, 20.0], 1.0);
         }
         assert_eq!(ahead.end(), 10.0 + 20.0 * 20.0 + 19.0);
+        // Behind a wait the device has nothing to do until the host has called again.
+        ahead.after(false);
+        ahead.after(true);
+        assert_eq!(ahead.call(10.0, [20.0], 1.0), 9.0);
+        assert_eq!(ahead.end(), 429.0 + 30.0);
     }
 }

@@ -20,7 +20,7 @@ pub use clock::Host;
 use crate::error::{Error, Result};
 use crate::kernels::work::Roofline;
 use crate::model::graph::{Graph, Role};
-use crate::model::lower::{Lowered, Optimizer, Path, Plan, Precision, Runtime, lower};
+use crate::model::lower::{Lowered, Optimizer, Path, Plan, Precision, Runtime, Spread, lower};
 use crate::power;
 use crate::progress::Progress;
 use crate::report::Report;
@@ -90,6 +90,8 @@ pub struct Case {
     pub attention: Path,
     /// Phase.
     pub phase: Phase,
+    /// How tokens spread over experts.
+    pub spread: Spread,
 }
 
 /// How it is run.
@@ -141,6 +143,7 @@ impl Case {
                 Phase::Prefill | Phase::Train(_) => None,
                 Phase::Decode => self.tokens,
             },
+            spread: self.spread,
         }
     }
 }

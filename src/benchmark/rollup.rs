@@ -100,6 +100,7 @@ pub fn roll(
             }
             rolled.device_s += times.iter().sum::<f64>();
             part.waited_s += clocks.call(host.call_us * 1e-6, times, gap_s);
+            clocks.after(call.waits);
         }
     }
     let layers = lowered.layers.iter().zip(&parts);

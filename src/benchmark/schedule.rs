@@ -3,7 +3,8 @@
 //! What a kernel finds in L2 depends on the kernels before it and on which of its tensors they have touched. So two
 //! launches are alike when they and those before them have the same kernels, and when the same of their tensors are the
 //! same: tensors are numbered in the order in which the kernels of such a window name them, and lie where their numbers
-//! say. A model whose layers repeat has one layer of each kind to simulate.
+//! say. A model whose layers repeat has one layer of each kind to simulate. Launches of kernels that replace what L2 held
+//! before the part of them that is run ([`Sampler::alone`]) are alike whatever they follow.
 
 use super::{Depth, Runner};
 use crate::error::{Error, Result};
@@ -86,12 +87,6 @@ pub fn simulate(
         each.collect()
     });
     let mut simulated = launches(lowered, &of_call, &operators, &chosen);
-    let l2 = session.spec().l2.bytes;
-    let firsts = number_runs(&mut simulated.launches, l2);
-    runner
-        .progress
-        .total
-        .fetch_add(firsts.len() as u64, Ordering::Relaxed);
     let sampler = Sampler {
         config: session.config(),
         settings: match runner.depth {
@@ -106,29 +101,85 @@ pub fn simulate(
         memo: runner.memo,
         progress: None,
     };
-    let one = |&first: &usize| -> Result<(KernelRun, Kernel)> {
-        // What is left to L2 by the kernels before takes its time, too.
-        if runner.stop.load(Ordering::Relaxed) {
-            return Err(Error::Run("interrupted".into()));
+    let build = Build {
+        chosen: &chosen,
+        session,
+    };
+    let alone = pool.install(|| alone(&simulated.launches, &build, &sampler, runner))?;
+    let l2 = session.spec().l2.bytes;
+    let firsts = number_runs(&mut simulated.launches, l2, &|own| alone.contains_key(own));
+    let rest = |&first: &usize| -> Result<Found> {
+        if alone.contains_key(&own(&simulated.launches, first)) {
+            return Ok(None);
         }
-        let mut kernels = window(&simulated.launches, first, &chosen, session)?;
+        let mut kernels = build.window(&simulated.launches, first)?;
         let kernel = kernels.pop().expect("the launch itself");
         let before: Vec<&Kernel> = kernels.iter().collect();
         let run = sampler.run(&kernel, &before)?;
-        runner.progress.advance();
-        match run.partial {
-            true => Err(Error::Run("interrupted".into())),
-            false => Ok((run, kernel)),
-        }
+        Ok(Some((run, kernel)))
     };
-    let runs: Vec<Result<(KernelRun, Kernel)>> =
-        pool.install(|| firsts.par_iter().map(one).collect());
-    for run in runs {
-        let (run, kernel) = run?;
+    let runs = pool.install(|| in_parallel(&firsts, runner, rest))?;
+    for (first, run) in firsts.into_iter().zip(runs) {
+        let known = || alone[&own(&simulated.launches, first)].clone();
+        let (run, kernel) = run.unwrap_or_else(known);
         simulated.runs.push(run);
         simulated.kernels.push(kernel);
     }
     Ok(simulated)
+}
+
+/// A kernel and its run, or nothing.
+type Found = Option<(KernelRun, Kernel)>;
+
+/// What `one` makes of each of `launches`, in their order; the first fault of them. Kernels whose run nobody waits for end
+/// soon after the runner is stopped.
+fn in_parallel(
+    launches: &[usize],
+    runner: &Runner<'_>,
+    one: impl Fn(&usize) -> Result<Found> + Sync,
+) -> Result<Vec<Found>> {
+    let progress = runner.progress;
+    let total = launches.len() as u64;
+    progress.total.fetch_add(total, Ordering::Relaxed);
+    let interrupted = || Error::Run("interrupted".into());
+    let each = launches.par_iter().map(|launch| {
+        // What is left to L2 by the kernels before takes its time, too.
+        if runner.stop.load(Ordering::Relaxed) {
+            return Err(interrupted());
+        }
+        let found = one(launch)?;
+        progress.advance();
+        match &found {
+            Some((run, _)) if run.partial => Err(interrupted()),
+            _ => Ok(found),
+        }
+    });
+    // All are waited for, so that the fault that is told does not depend on threads.
+    let found: Vec<Result<Found>> = each.collect();
+    found.into_iter().collect()
+}
+
+/// The kernels that run alike whatever they follow, by [`own`] keys.
+fn alone(
+    launches: &[Launch],
+    build: &Build<'_>,
+    sampler: &Sampler<'_>,
+    runner: &Runner<'_>,
+) -> Result<BTreeMap<Vec<u64>, (KernelRun, Kernel)>> {
+    let mut known = BTreeSet::new();
+    let firsts: Vec<usize> = (0..launches.len())
+        .filter(|&at| known.insert(own(launches, at)))
+        .collect();
+    let found = in_parallel(&firsts, runner, |&first| {
+        // Where its window puts its tensors: banks and channels move a product by some percent.
+        let mut window = build.window(launches, first)?;
+        let kernel = window.pop().expect("the launch itself");
+        let run = sampler.alone(&kernel)?;
+        Ok(run.map(|run| (run, kernel)))
+    })?;
+    let pairs = firsts.into_iter().zip(found);
+    let pairs = pairs.filter_map(|(at, found)| Some((own(launches, at), found?)));
+    Ok(pairs.collect())
 }
 
 /// The kernels of `lowered`, each once, in the order of their first launches and at the places of those; and why the
@@ -149,12 +200,16 @@ pub fn each_once(
         })
         .collect();
     let simulated = launches(lowered, &of_call, &operators, &chosen);
+    let build = Build {
+        chosen: &chosen,
+        session,
+    };
     let mut known = BTreeSet::new();
     let mut names = Names::default();
     let mut kernels = Vec::new();
     for launch in &simulated.launches {
         if known.insert((launch.chosen, launch.number)) {
-            kernels.push(built(launch, &mut names, &chosen, session)?);
+            kernels.push(build.kernel(launch, &mut names)?);
         }
     }
     let why = |(&(layer, _), why): (&(usize, usize), &String)| {
@@ -163,21 +218,32 @@ pub fn each_once(
     Ok((kernels, simulated.missing.iter().map(why).collect()))
 }
 
-/// The kernel of `launch`, where `names` put its tensors.
-fn built(
-    launch: &Launch,
-    names: &mut Names,
-    chosen: &[Chosen],
-    session: &Session,
-) -> Result<Kernel> {
-    let places: Places = launch
-        .windows
-        .map(|place| array(names.of(place.buffer)) + place.offset);
-    let candidate = chosen[launch.chosen].candidate.as_ref();
-    let candidate = candidate.expect("launches are of operators that have kernels");
-    let mut kernel = candidate.build_at(launch.number, &places, session.spec())?;
-    kernel.layer = Some(LayerId(launch.layer as u32));
-    Ok(kernel)
+/// Builds the kernels of launches.
+struct Build<'a> {
+    chosen: &'a [Chosen],
+    session: &'a Session,
+}
+
+impl Build<'_> {
+    /// The kernel of `launch`, where `names` put its tensors.
+    fn kernel(&self, launch: &Launch, names: &mut Names) -> Result<Kernel> {
+        let places: Places = launch
+            .windows
+            .map(|place| array(names.of(place.buffer)) + place.offset);
+        let candidate = self.chosen[launch.chosen].candidate.as_ref();
+        let candidate = candidate.expect("launches are of operators that have kernels");
+        let mut kernel = candidate.build_at(launch.number, &places, self.session.spec())?;
+        kernel.layer = Some(LayerId(launch.layer as u32));
+        Ok(kernel)
+    }
+
+    /// The kernels of the window of launch `at`, itself at the end, where its numbers put their tensors.
+    fn window(&self, launches: &[Launch], at: usize) -> Result<Vec<Kernel>> {
+        let mut names = Names::default();
+        let window = window_of(launches, at, self.session.spec().l2.bytes);
+        let kernels = window.map(|index| self.kernel(&launches[index], &mut names));
+        kernels.collect()
+    }
 }
 
 /// The launches of each of so many layers.
@@ -313,29 +379,40 @@ fn window_of(launches: &[Launch], at: usize, l2: u64) -> impl Iterator<Item = us
     (0..=before).rev().map(back)
 }
 
-/// Gives equal numbers to launches that are alike, and finds the first of each.
-fn number_runs(launches: &mut [Launch], l2: u64) -> Vec<usize> {
+/// Gives equal numbers to launches that are alike, and finds the first of each. Those whose own key is `alone` are alike
+/// whatever they follow.
+fn number_runs(launches: &mut [Launch], l2: u64, alone: &dyn Fn(&Vec<u64>) -> bool) -> Vec<usize> {
     let mut known: BTreeMap<Vec<u64>, usize> = BTreeMap::new();
     let mut firsts = Vec::new();
     for at in 0..launches.len() {
-        let mut names = Names::default();
-        let mut key = Vec::new();
-        for index in window_of(launches, at, l2) {
-            let launch = &launches[index];
-            key.extend([launch.chosen as u64, launch.number as u64]);
-            key.extend(
-                launch
-                    .windows
-                    .iter()
-                    .flat_map(|place| [names.of(place.buffer), place.offset]),
-            );
-        }
+        let own = own(launches, at);
+        let key = match alone(&own) {
+            true => own,
+            false => key_of(launches, window_of(launches, at, l2)),
+        };
         launches[at].run = *known.entry(key).or_insert_with(|| {
             firsts.push(at);
             firsts.len() - 1
         });
     }
     firsts
+}
+
+/// The kernels of some launches in a row, and which of their tensors are the same.
+fn key_of(launches: &[Launch], window: impl Iterator<Item = usize>) -> Vec<u64> {
+    let mut names = Names::default();
+    let mut key = Vec::new();
+    for launch in window.map(|index| &launches[index]) {
+        key.extend([launch.chosen as u64, launch.number as u64]);
+        let windows = launch.windows.iter();
+        key.extend(windows.flat_map(|place| [names.of(place.buffer), place.offset]));
+    }
+    key
+}
+
+/// The key of the launch at `at` by itself: shorter than any with a launch before it.
+fn own(launches: &[Launch], at: usize) -> Vec<u64> {
+    key_of(launches, std::iter::once(at))
 }
 
 /// Numbers of buffers in the order in which they are named.
@@ -347,19 +424,6 @@ impl Names {
         let next = self.0.len() as u64;
         *self.0.entry(buffer).or_insert(next)
     }
-}
-
-/// The kernels of the window of launch `at`, itself at the end, where its numbers put their tensors.
-fn window(
-    launches: &[Launch],
-    at: usize,
-    chosen: &[Chosen],
-    session: &Session,
-) -> Result<Vec<Kernel>> {
-    let mut names = Names::default();
-    let window = window_of(launches, at, session.spec().l2.bytes);
-    let kernels = window.map(|index| built(&launches[index], &mut names, chosen, session));
-    kernels.collect()
 }
 
 #[cfg(test)]
@@ -391,16 +455,18 @@ mod tests {
     fn layers_that_repeat_are_simulated_once() {
         let chain = |tensor: usize| launch(tensor % 2, [tensor, tensor + 1]);
         let mut launches: Vec<Launch> = (0..40).map(chain).collect();
-        let firsts = number_runs(&mut launches, 1 << 20);
+        let firsts = number_runs(&mut launches, 1 << 20, &|_| false);
         assert!(firsts.len() <= 2 + 2 * BEFORE, "{firsts:?}");
         assert_eq!(launches[20].run, launches[22].run);
         assert_ne!(launches[20].run, launches[21].run);
         launches[21].windows[0].buffer = 3;
-        number_runs(&mut launches, 1 << 20);
+        number_runs(&mut launches, 1 << 20, &|_| false);
         assert_ne!(launches[19].run, launches[21].run);
         // What fills L2 hides what was before it.
         launches[21].windows[0].buffer = 21;
         launches.iter_mut().for_each(|launch| launch.bytes = 1e6);
-        assert_eq!(number_runs(&mut launches, 1 << 10).len(), 2 + 1);
+        assert_eq!(number_runs(&mut launches, 1 << 10, &|_| false).len(), 2 + 1);
+        // Where nothing before it matters, there is one run of each kernel on its tensors.
+        assert_eq!(number_runs(&mut launches, 1 << 20, &|_| true).len(), 2);
     }
 }

@@ -210,6 +210,8 @@ pub struct AttentionShape {
     pub value_dim: u64,
     /// Queries see only the keys before them.
     pub causal: bool,
+    /// Scores are divided by the root of the length of heads; elsewhere a bias of every head is added to them.
+    pub scaled: bool,
 }
 
 impl AttentionShape {
@@ -297,7 +299,10 @@ pub enum Rule {
     /// The greatest after a sigmoid and a bias, their weights made to sum to 1.
     Sigmoid,
     /// The greatest one after a softmax, unless its network has as many tokens as it takes (Switch Transformers).
-    Capacity,
+    Capacity {
+        /// Tokens of a sequence that a network takes.
+        tokens: u64,
+    },
 }
 
 /// An operator and what it works on.

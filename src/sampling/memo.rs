@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// Version of the files, and of how estimates are made: it rises with every change of what is cut or extrapolated.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 
 /// Estimates by key.
 #[derive(Default)]

@@ -8,6 +8,7 @@
 //!
 //! Nothing is assumed about a kernel but that its CTAs, and the iterations of its loop, are alike.
 
+mod alone;
 mod combine;
 mod course;
 mod flow;
@@ -295,45 +296,68 @@ impl Sampler<'_> {
         let spec = &self.config.spec;
         let occupancy = Occupancy::new(&kernel.header, spec)?;
         let shape = plan::Shape::of(kernel, &occupancy, spec)?;
-        let mut budget = self.settings.budget;
-        let mut note = None;
-        for attempt in 0..ATTEMPTS {
-            let plan = Plan::new(&shape, budget, attempt);
-            if plan.whole(&shape) || plan.trips == Trips::All && self.unsettled(kernel, before)? {
-                break;
-            }
-            let run = self.extrapolate(kernel, before, &shape, &plan)?;
-            if run.partial || run.provenance.ci_rel <= self.settings.ci {
-                return Ok(run);
-            }
-            // The interval of loops shrinks with the root of what is run: where that is not enough, more is run in vain.
-            // That of waves is wide where waves differ, and more of them say how.
-            let in_vain = matches!(plan.trips, Trips::Some(_))
-                && run.provenance.ci_rel > self.settings.ci * (GROWTH as f64).sqrt();
-            note = Some(run);
-            if in_vain {
-                break;
-            }
-            budget = budget.saturating_mul(GROWTH);
-        }
-        if shape.total() > WHOLE_MAX
-            && let Some(mut run) = note.take()
-        {
-            run.provenance.note = Some(format!(
-                "the interval stayed wider than {:.1} %, and the kernel is too long to be run as a whole",
-                100.0 * self.settings.ci
-            ));
-            return Ok(run);
-        }
+        let cuts = |plan: &Plan| Ok(plan.trips != Trips::All || !self.unsettled(kernel, before)?);
+        let wide = match self.from_parts(kernel, before, &shape, cuts)? {
+            Some(run) if self.will_do(&run) => return Ok(run),
+            Some(run) if shape.total() > WHOLE_MAX => return Ok(self.stays_wide(run)),
+            wide => wide,
+        };
         let part = self.measure(kernel, kernel.clone(), before, 0, None)?;
         let mut run = part.run;
-        run.provenance.note = note.map(|run| {
+        run.provenance.note = wide.map(|run| {
             format!(
                 "run as a whole: sampled, the interval was {:.1} % wide",
                 100.0 * run.provenance.ci_rel
             )
         });
         Ok(run)
+    }
+
+    /// Whether the interval of `run` is as narrow as wanted, or it was stopped.
+    fn will_do(&self, run: &KernelRun) -> bool {
+        run.partial || run.provenance.ci_rel <= self.settings.ci
+    }
+
+    /// `run` of a kernel that is too long to be run as a whole.
+    fn stays_wide(&self, mut run: KernelRun) -> KernelRun {
+        run.provenance.note = Some(format!(
+            "the interval stayed wider than {:.1} %, and the kernel is too long to be run as a whole",
+            100.0 * self.settings.ci
+        ));
+        run
+    }
+
+    /// `kernel` from parts of it: the first whose interval is narrow enough, or the last. Nothing where no part is to be
+    /// cut, or none that `cuts` agrees to.
+    fn from_parts(
+        &self,
+        kernel: &Kernel,
+        before: &[&Kernel],
+        shape: &plan::Shape,
+        cuts: impl Fn(&Plan) -> Result<bool>,
+    ) -> Result<Option<KernelRun>> {
+        let mut budget = self.settings.budget;
+        let mut wide = None;
+        for attempt in 0..ATTEMPTS {
+            let plan = Plan::new(shape, budget, attempt);
+            if plan.whole(shape) || !cuts(&plan)? {
+                break;
+            }
+            let run = self.extrapolate(kernel, before, shape, &plan)?;
+            if self.will_do(&run) {
+                return Ok(Some(run));
+            }
+            // The interval of loops shrinks with the root of what is run: where that is not enough, more is run in vain.
+            // That of waves is wide where waves differ, and more of them say how.
+            let in_vain = matches!(plan.trips, Trips::Some(_))
+                && run.provenance.ci_rel > self.settings.ci * (GROWTH as f64).sqrt();
+            wide = Some(run);
+            if in_vain {
+                break;
+            }
+            budget = budget.saturating_mul(GROWTH);
+        }
+        Ok(wide)
     }
 
     /// Whether L2 is not yet full when the kernel begins, and fills during a good part of it: then its waves differ.

@@ -69,6 +69,15 @@ fn first_of(footprint: &mut Footprint, ctas: Range<u64>, spec: &GpuSpec) -> Resu
     Ok(first)
 }
 
+/// Whether the accesses of some of `ctas` of `kernel` replace what L2 held before.
+///
+/// # Errors
+/// A trace that cannot be read.
+pub fn replaces(kernel: &Kernel, ctas: Range<u64>, spec: &GpuSpec) -> Result<bool> {
+    let start = ctas.start;
+    Ok(first_of(&mut Footprint::new(kernel, spec), ctas, spec)? > start)
+}
+
 /// Bytes that all CTAs of `kernel` ask of L2, each sector once for a CTA, by one CTA from its middle.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use crate::benchmark::{self, Case, Host, Phase, Runner};
 use crate::error::{Error, Result};
 use crate::kernels::work::Roofline;
 use crate::model::graph::Graph;
-use crate::model::lower::{Optimizer, Path, Precision, Runtime};
+use crate::model::lower::{Optimizer, Path, Precision, Runtime, Spread};
 use crate::model::options::Bindings;
 use crate::model::{hf, zoo};
 use crate::progress::Progress;
@@ -174,6 +174,9 @@ pub struct Run {
     case: Case,
 }
 
+/// The source whose published program gives models one token again and again (`torch.ones` for the identifiers).
+const REPEATED: &str = "neusight";
+
 /// Kernels of a model that a result lists.
 const LISTED: usize = 20;
 
@@ -246,6 +249,10 @@ pub fn run(row: &Row) -> std::result::Result<Run, Unfit> {
         // Transformers computed attention so before PyTorch 2 had a kernel for it, and in the runs measured here.
         attention: Path::Spelt,
         phase,
+        spread: match row.source.as_str() {
+            REPEATED => Spread::Alike,
+            _ => Spread::Even,
+        },
     };
     Ok(Run { graph, case })
 }
@@ -287,7 +294,8 @@ fn configuration(model: &str, config: &Value, tokens: u64) -> std::result::Resul
             "num_hidden_layers": layers, "vocab_size": vocabulary, "max_position_embeddings": positions
         }),
         name if name.starts_with("Switch") => json!({
-            "model_type": "switch_transformers", "d_model": hidden, "d_ff": inner, "num_heads": heads, "d_kv": 64,
+            "model_type": "switch_transformers", "d_model": hidden, "d_ff": inner, "num_heads": heads,
+            "d_kv": config.get("d_kv").and_then(Value::as_u64).unwrap_or(head_of_t5(hidden, heads)),
             "num_layers": layers, "num_decoder_layers": layers, "vocab_size": vocabulary,
             "num_sparse_encoder_layers": layers / 2, "num_sparse_decoder_layers": layers / 2,
             "num_experts": experts(model).ok_or_else(|| {
@@ -296,6 +304,14 @@ fn configuration(model: &str, config: &Value, tokens: u64) -> std::result::Resul
         }),
         other => return Err(Unfit::Skip(format!("architecture {other:?}"))),
     })
+}
+
+/// The length of a head in the family of T5: 64, and 128 in those whose heads together are longer than a token (3B, 11B).
+fn head_of_t5(hidden: u64, heads: u64) -> u64 {
+    match heads.saturating_mul(64) > hidden {
+        true => 128,
+        false => 64,
+    }
 }
 
 /// The number at the end of the name, which is how many experts a layer has.
@@ -416,4 +432,42 @@ fn launched(report: &Report) -> Vec<Launched> {
         }
     };
     kernels.into_iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row says no more than the outer dimensions of a Switch Transformer: the length of its heads is that of the T5 that
+    /// has the same, and NeuSight's program gives it one token again and again.
+    #[test]
+    fn a_switch_transformer_of_a_row_is_that_of_its_paper() {
+        let config = json!({"arch": "SwitchTransformersForConditionalGeneration", "ffn": 16384, "heads": 32,
+            "hidden": 1024, "layers": 2, "vocab": 32128});
+        let head =
+            |config: &Value| configuration("switchxl4", config, 512).unwrap()["d_kv"].clone();
+        assert_eq!(head(&config), 128);
+        let mut base = config.clone();
+        (base["hidden"], base["heads"]) = (json!(768), json!(12));
+        assert_eq!(head(&base), 64);
+        base["d_kv"] = json!(96);
+        assert_eq!(head(&base), 96);
+        let row = |source: &str| {
+            let shape = json!({"model": "switchxl4", "config": config, "batch": 1, "seq": 512, "mode": "inf"});
+            let row = Row {
+                line: 2,
+                id: "a".into(),
+                gpu: "V100-PCIE-32GB".into(),
+                op: "model".into(),
+                dtype: "fp32".into(),
+                shape: shape.as_object().unwrap().clone(),
+                latency_us: 1.0,
+                extra: Map::new(),
+                source: source.into(),
+            };
+            run(&row).unwrap().case.spread
+        };
+        assert_eq!(row("neusight"), Spread::Alike);
+        assert_eq!(row("own"), Spread::Even);
+    }
 }

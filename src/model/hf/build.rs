@@ -1,7 +1,7 @@
 //! The words that definitions of models are written in: each adds a node, and the tensors that it makes.
 
 use crate::model::graph::{
-    AttentionShape, Dtype, Graph, Kind, Node, Product, Role, Rule, Shape, TensorId, Window,
+    AttentionShape, Dtype, Graph, Kind, Node, Product, Role, Shape, TensorId, Window,
 };
 
 /// A graph that is being written.
@@ -14,6 +14,8 @@ pub struct Builder {
     /// Matrices of linear layers lie with the weights of an input side by side (`Conv1D`), not those of a result.
     pub by_input: bool,
     prefix: String,
+    /// Weights of layers that share them, in the order in which a layer names them, and how many this one has named.
+    shared: Option<(Vec<TensorId>, usize)>,
 }
 
 /// What an attention does besides its shapes.
@@ -42,6 +44,7 @@ impl Builder {
             dtype,
             by_input: false,
             prefix: String::new(),
+            shared: None,
         }
     }
 
@@ -58,18 +61,32 @@ impl Builder {
         result
     }
 
+    /// Writes `body` with `weights`, in their order: none at first, then those that it has made.
+    pub fn sharing<T>(
+        &mut self,
+        weights: &mut Vec<TensorId>,
+        body: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        self.shared = Some((std::mem::take(weights), 0));
+        let result = body(self);
+        if let Some((known, _)) = self.shared.take() {
+            *weights = known;
+        }
+        result
+    }
+
     /// Extents of a tensor.
     pub fn shape(&self, id: TensorId) -> &[u64] {
         &self.graph.tensors[id].shape
     }
 
     /// The last extent of a tensor.
-    fn width(&self, id: TensorId) -> u64 {
+    pub(super) fn width(&self, id: TensorId) -> u64 {
         self.shape(id).last().copied().unwrap_or(1)
     }
 
     /// The product of all extents but the last.
-    fn rows(&self, id: TensorId) -> u64 {
+    pub(super) fn rows(&self, id: TensorId) -> u64 {
         let shape = self.shape(id);
         shape[..shape.len().saturating_sub(1)]
             .iter()
@@ -85,9 +102,20 @@ impl Builder {
 
     /// A weight.
     pub fn weight(&mut self, name: &str, shape: impl Into<Shape>) -> TensorId {
+        if let Some((known, named)) = &mut self.shared {
+            *named += 1;
+            if let Some(&id) = known.get(*named - 1) {
+                return id;
+            }
+        }
         let name = format!("{}{name}", self.prefix);
-        self.graph
-            .tensor(name, self.dtype, shape.into(), Role::Weight)
+        let id = self
+            .graph
+            .tensor(name, self.dtype, shape.into(), Role::Weight);
+        if let Some((known, _)) = &mut self.shared {
+            known.push(id);
+        }
+        id
     }
 
     /// A node of any kind without matrix products.
@@ -102,7 +130,7 @@ impl Builder {
         self.node(name, op, kind, inputs.to_vec(), shape, Vec::new())
     }
 
-    fn node(
+    pub(super) fn node(
         &mut self,
         name: &str,
         op: &str,
@@ -293,6 +321,26 @@ impl Builder {
 
     /// softmax(Q K^T) V of batch x tokens x width operands, each head a part of the width.
     pub fn attention(&mut self, name: &str, operands: &[TensorId], heads: Heads) -> TensorId {
+        self.scores(name, operands, heads, true)
+    }
+
+    /// The same, of scores that are not divided, with a bias of every head (T5).
+    pub fn biased_attention(
+        &mut self,
+        name: &str,
+        operands: &[TensorId],
+        heads: Heads,
+    ) -> TensorId {
+        self.scores(name, operands, heads, false)
+    }
+
+    fn scores(
+        &mut self,
+        name: &str,
+        operands: &[TensorId],
+        heads: Heads,
+        scaled: bool,
+    ) -> TensorId {
         let (q, k) = (operands[0], operands[1]);
         let (batch, queries) = (self.shape(q)[0], self.shape(q)[1]);
         let shape = AttentionShape {
@@ -304,6 +352,7 @@ impl Builder {
             head_dim: heads.head_dim,
             value_dim: heads.value_dim,
             causal: heads.causal,
+            scaled,
         };
         let products = shape.products(self.dtype);
         let result = [batch, queries, heads.heads.saturating_mul(heads.value_dim)];
@@ -363,70 +412,11 @@ impl Builder {
         self.apply(name, op, Kind::Pool(window), &[x], result)
     }
 
-    /// Feed-forward networks of which each token takes those with the greatest `scores` (a number for each); `gated`: the
-    /// first matrix is double.
-    ///
-    /// The products are one for each token and network that it takes, as they are without grouping.
-    pub fn experts(&mut self, x: TensorId, scores: TensorId, experts: Experts) -> TensorId {
-        let width = self.width(x);
-        let mut shape = self.shape(scores).to_vec();
-        if let Some(last) = shape.last_mut() {
-            *last = experts.chosen;
-        }
-        let kind = Kind::Router {
-            chosen: experts.chosen,
-            rule: experts.rule,
-        };
-        let choice = self.node("choice", "Router", kind, vec![scores], shape, Vec::new());
-        // Places of 64 bits, with room for the weights.
-        self.graph.tensors[choice].dtype = Dtype::Int64;
-        let inner = self.share("expert intermediate_size", experts.inner);
-        let first = match experts.gated {
-            true => inner.saturating_mul(2),
-            false => inner,
-        };
-        let up = self.weight("experts.up", [experts.count, first, width]);
-        let down = self.weight("experts.down", [experts.count, width, inner]);
-        let batch = self.rows(x).saturating_mul(experts.chosen);
-        let product = |m, k| Product {
-            op: "experts",
-            m,
-            n: 1,
-            k,
-            batch,
-            dtype: self.dtype,
-        };
-        let products = vec![product(first, width), product(width, inner)];
-        let kind = Kind::Experts {
-            experts: experts.count,
-            chosen: experts.chosen,
-        };
-        let shape = self.shape(x).to_vec();
-        let inputs = vec![x, choice, up, down];
-        let sum = self.node("experts", "Experts", kind, inputs, shape, products);
-        self.summed(sum)
-    }
-
     /// The graph, with `outputs` as what the caller gets.
     pub fn finish(mut self, outputs: &[TensorId]) -> Graph {
         self.graph.outputs = outputs.to_vec();
         self.graph
     }
-}
-
-/// Feed-forward networks side by side.
-#[derive(Clone, Copy, Debug)]
-pub struct Experts {
-    /// Networks.
-    pub count: u64,
-    /// Of which a token takes this many.
-    pub chosen: u64,
-    /// Elements between their two matrices.
-    pub inner: u64,
-    /// A gate doubles the first matrix.
-    pub gated: bool,
-    /// How tokens choose.
-    pub rule: Rule,
 }
 
 /// Places that a window has on `space`, padded, in each dimension.

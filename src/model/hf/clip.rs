@@ -121,6 +121,7 @@ fn image(config: &Config, b: &mut Builder, run: Run, width: u64) -> Result<Tenso
         channels: config.maybe("num_channels")?.unwrap_or(3),
         hidden,
         bias: false,
+        front: 1,
     };
     let x = patches.checked(config)?.build(b, run.batch);
     let x = b.layer_norm("pre_layrnorm", x);

@@ -1,8 +1,9 @@
 //! Decoders: transformers that predict the next token.
 
 use super::Run;
-use super::build::{Builder, Experts, Heads};
+use super::build::{Builder, Heads};
 use super::config::Config;
+use super::experts::Experts;
 use crate::error::Result;
 use crate::model::graph::{Dtype, Graph, TensorId};
 
@@ -62,8 +63,12 @@ pub struct Decoder {
     pub inner: u64,
     /// Tokens that there are.
     pub vocabulary: u64,
-    /// Rows of the table of positions; none: rotary positions.
+    /// Rows of the table of positions; none: rotary positions, or distances.
     pub positions: Option<u64>,
+    /// Scores are less by the distance of query and key (ALiBi).
+    pub distances: bool,
+    /// Embedded tokens are normalised.
+    pub embedding_norm: bool,
     /// Elements of an embedded token, where they differ from `hidden`.
     pub embedded: u64,
     /// Normalisation.
@@ -128,6 +133,8 @@ impl Decoder {
             inner: config.count("intermediate_size")?,
             vocabulary: config.count("vocab_size")?,
             positions: None,
+            distances: false,
+            embedding_norm: false,
             embedded: hidden,
             norm: Norm::Rms,
             final_norm: true,
@@ -177,6 +184,9 @@ impl Decoder {
             let places = b.weight("embed_positions.weight", [rows, self.hidden]);
             let part = b.part("positions", places, [run.seq, self.hidden]);
             x = b.each("embed", "Add", &[x, part]);
+        }
+        if self.embedding_norm {
+            x = self.normalise(b, "embed_norm", x);
         }
         (table, x)
     }
@@ -289,11 +299,14 @@ impl Decoder {
             q = norm.build_heads(b, "q_norm", q, head_dim);
             k = norm.build_heads(b, "k_norm", k, head_dim);
         }
-        if self.positions.is_none() {
+        if self.positions.is_none() && !self.distances {
             q = b.each("rotary_q", "Rotary", &[q]);
             k = b.each("rotary_k", "Rotary", &[k]);
         }
-        let attended = b.attention("attention", &[q, k, v], own);
+        let attended = match self.distances {
+            true => b.biased_attention("attention", &[q, k, v], own),
+            false => b.attention("attention", &[q, k, v], own),
+        };
         b.linear_of_share("o_proj", attended, self.hidden, self.out_bias)
     }
 

@@ -96,22 +96,28 @@ pub fn function(config: &Config, key: &str, default: &'static str) -> Result<&'s
     })
 }
 
-/// BERT and RoBERTa, with the pooler.
-pub fn bert(config: &Config, name: &str, run: Run) -> Result<Graph> {
+/// A layer by the keys of BERT.
+pub fn layer_of(config: &Config, default: &'static str) -> Result<Layer> {
     let (hidden, heads) = (
         config.count("hidden_size")?,
         config.count("num_attention_heads")?,
     );
     let head_dim = config.divided(("hidden_size", hidden), ("num_attention_heads", heads))?;
-    let layer = Layer {
+    Ok(Layer {
         hidden,
         inner: config.count("intermediate_size")?,
         heads: whole(heads, head_dim),
         qkv_bias: true,
         norm_first: false,
-        function: function(config, "hidden_act", "Gelu")?,
+        function: function(config, "hidden_act", default)?,
         scaled: false,
-    };
+    })
+}
+
+/// BERT and RoBERTa, with the pooler.
+pub fn bert(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    let layer = layer_of(config, "Gelu")?;
+    let hidden = layer.hidden;
     let layers = config.layers("num_hidden_layers")?;
     let rows = positions(config, "max_position_embeddings", run.seq)?;
     let types = config.count("type_vocab_size")?;
@@ -146,7 +152,7 @@ fn words(mut b: Builder, layer: &Layer, x: TensorId, vocabulary: u64) -> Graph {
 }
 
 /// The sum of the rows for tokens, positions and types.
-fn embed(
+pub fn embed(
     b: &mut Builder,
     run: Run,
     vocabulary: u64,

@@ -1,9 +1,10 @@
 //! Families of decoders, each by what is different about it.
 
 use super::Run;
-use super::build::{Experts, Heads};
+use super::build::Heads;
 use super::config::Config;
 use super::decoder::{Decoder, Feed, Norm};
+use super::experts::Experts;
 use crate::error::{Error, Result};
 use crate::model::graph::{Graph, Rule};
 
@@ -170,6 +171,8 @@ pub fn gpt2(config: &Config, name: &str, run: Run) -> Result<Graph> {
         inner: config.maybe("n_inner")?.unwrap_or(4 * hidden),
         vocabulary: config.count("vocab_size")?,
         positions: Some(positions(config, "n_positions", run.seq)?),
+        distances: false,
+        embedding_norm: false,
         embedded: hidden,
         norm: Norm::Layer,
         final_norm: true,
@@ -216,6 +219,8 @@ pub fn opt(config: &Config, name: &str, run: Run) -> Result<Graph> {
         vocabulary: config.count("vocab_size")?,
         // Two rows are kept for what is no position.
         positions: Some(positions(config, "max_position_embeddings", run.seq)? + 2),
+        distances: false,
+        embedding_norm: false,
         embedded: config.maybe("word_embed_proj_dim")?.unwrap_or(hidden),
         norm: Norm::Layer,
         final_norm: before && !removed,

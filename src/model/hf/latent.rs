@@ -1,9 +1,10 @@
 //! DeepSeek V2 and V3: keys and values out of a narrow, shared row (multi-head latent attention), and many experts.
 
 use super::Run;
-use super::build::{Builder, Experts, Heads};
+use super::build::{Builder, Heads};
 use super::config::Config;
 use super::decoder::Decoder;
+use super::experts::Experts;
 use crate::error::Result;
 use crate::model::graph::{Graph, Rule, TensorId};
 

@@ -2,10 +2,13 @@
 
 mod build;
 mod clip;
+mod compact;
 mod config;
 mod decoder;
 mod encoder;
+mod experts;
 mod families;
+mod joined;
 mod latent;
 mod shards;
 mod t5;
@@ -38,12 +41,17 @@ type Build = fn(&Config, &str, Run) -> Result<Graph>;
 
 /// Families by `model_type`.
 const FAMILIES: &[(&str, Build)] = &[
+    ("albert", compact::albert),
     ("bert", encoder::bert),
+    ("bloom", joined::bloom),
     ("camembert", encoder::bert),
     ("clip", clip::clip),
     ("deepseek_v2", latent::deepseek),
     ("deepseek_v3", latent::deepseek),
+    ("deit", vit::deit),
     ("distilbert", encoder::distilbert),
+    ("electra", compact::electra),
+    ("falcon", joined::falcon),
     ("gemma", families::gemma),
     ("gemma2", families::gemma),
     ("gpt2", families::gpt2),

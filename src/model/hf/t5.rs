@@ -1,8 +1,9 @@
 //! T5 and Switch Transformers: an encoder and a decoder with relative positions; Switch has experts in some layers.
 
 use super::Run;
-use super::build::{Builder, Experts, Heads};
+use super::build::{Builder, Heads};
 use super::config::Config;
+use super::experts::Experts;
 use crate::error::Result;
 use crate::model::graph::{Dtype, Graph, Rule, TensorId};
 
@@ -19,6 +20,8 @@ struct Stack {
     /// Every such layer has experts; 0: none.
     sparse_step: u64,
     experts: u64,
+    /// Tokens of a sequence that an expert takes.
+    capacity: u64,
     /// The matrix that chooses has a bias.
     router_bias: bool,
 }
@@ -72,11 +75,12 @@ impl Stack {
                 true => config.count("num_experts")?,
                 false => 0,
             },
+            capacity: config.maybe("expert_capacity")?.unwrap_or(64),
             router_bias: config.flag("router_bias", false)?,
         })
     }
 
-    /// softmax(x y^T) y with a residual; `bias` is added to the scores, where there is one.
+    /// softmax(x y^T + bias) y with a residual; the bias is the positions', or the mask of the other half for every head.
     fn attend(
         &self,
         b: &mut Builder,
@@ -96,7 +100,7 @@ impl Stack {
             causal: self.heads.causal && other.is_none(),
             ..own
         };
-        let attended = b.attention("attention", &operands, heads);
+        let attended = b.biased_attention("attention", &operands, heads);
         let out = b.linear_of_share("o", attended, self.width, false);
         b.each("residual", "Add", &[out, x])
     }
@@ -115,7 +119,9 @@ impl Stack {
                 chosen: 1,
                 inner: self.inner,
                 gated: self.gated,
-                rule: Rule::Capacity,
+                rule: Rule::Capacity {
+                    tokens: self.capacity,
+                },
             };
             b.experts(normed, choice, experts)
         } else {

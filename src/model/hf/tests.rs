@@ -277,3 +277,105 @@ fn gpus_exchange_what_a_layer_adds_up() {
         assert!(refused.contains("these fit: 2, 4"), "{refused}");
     }
 }
+
+/// Dimensions of published models against their published numbers of parameters.
+#[test]
+fn published_models_have_their_published_parameters() {
+    let bloom = json!({"model_type": "bloom", "n_embed": 1024, "n_layer": 24, "num_attention_heads": 16,
+        "vocab_size": 250880});
+    let falcon = |more: Value| {
+        let mut config = json!({"model_type": "falcon", "vocab_size": 65024, "bias": false});
+        for (key, value) in more.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        config
+    };
+    let falcon_7b = falcon(
+        json!({"hidden_size": 4544, "num_attention_heads": 71, "num_hidden_layers": 32,
+        "multi_query": true, "parallel_attn": true, "new_decoder_architecture": false}),
+    );
+    let falcon_40b = falcon(
+        json!({"hidden_size": 8192, "num_attention_heads": 128, "num_hidden_layers": 60,
+        "num_kv_heads": 8, "parallel_attn": true, "new_decoder_architecture": true}),
+    );
+    let encoder = |kind: &str, embedded: u64, more: Value| {
+        let mut config = json!({"model_type": kind, "vocab_size": 30522, "embedding_size": embedded,
+            "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_hidden_layers": 12,
+            "max_position_embeddings": 512, "type_vocab_size": 2});
+        for (key, value) in more.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        config
+    };
+    let albert = encoder(
+        "albert",
+        128,
+        json!({"vocab_size": 30000, "num_hidden_groups": 1, "inner_group_num": 1}),
+    );
+    let electra = encoder("electra", 768, json!({}));
+    let deit = json!({"model_type": "deit", "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,
+        "num_hidden_layers": 12, "image_size": 224, "patch_size": 16});
+    let published = [
+        (bloom, 559_214_592),
+        (falcon_7b, 6_921_720_704),
+        (falcon_40b, 41_303_293_952),
+        (albert, 11_683_584),
+        (electra, 108_891_648),
+        // Without the two heads for a thousand classes, with the pooler.
+        (deit, 87_338_192 - 2 * (768 * 1000 + 1000) + 768 * 768 + 768),
+    ];
+    for (config, parameters) in published {
+        let graph = read(&config, 1, 16).unwrap();
+        assert_eq!(graph.parameters(), parameters, "{config}");
+    }
+}
+
+/// Layers of a group have one set of weights, and as many nodes as if each had its own.
+#[test]
+fn layers_of_albert_share_weights_by_group() {
+    let of = |kind: &str, groups: u64| {
+        let config = json!({"model_type": kind, "vocab_size": 10, "embedding_size": 4, "hidden_size": 8,
+            "intermediate_size": 16, "num_attention_heads": 2, "num_hidden_layers": 6, "max_position_embeddings": 8,
+            "type_vocab_size": 2, "num_hidden_groups": groups});
+        read(&config, 1, 4)
+    };
+    let layer = 4 * (8 * 8 + 8) + 2 * 8 * 16 + 16 + 8 + 2 * 2 * 8;
+    let counted = |groups| of("albert", groups).unwrap().parameters();
+    assert_eq!(counted(2) - counted(1), layer);
+    assert_eq!(counted(6) - counted(3), 3 * layer);
+    let flops = |kind: &str| of(kind, 1).unwrap().flops();
+    assert_eq!(flops("albert"), flops("electra") + 2 * 8 * 8);
+    let refused = of("albert", 7).unwrap_err();
+    assert!(refused.contains("num_hidden_groups"), "{refused}");
+}
+
+/// Falcon's first models have a norm for both parts, later ones one for each unless they say so; those of the web data
+/// alone have distances and no parallel parts.
+#[test]
+fn falcons_differ_in_norms_and_heads() {
+    let of = |more: Value| {
+        let mut config = json!({"model_type": "falcon", "hidden_size": 8, "num_attention_heads": 4,
+            "num_hidden_layers": 1, "vocab_size": 10});
+        for (key, value) in more.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        read(&config, 1, 4)
+    };
+    let first = of(json!({})).unwrap().parameters();
+    let later = json!({"new_decoder_architecture": true, "num_kv_heads": 2});
+    let two_norms = of(later.clone()).unwrap().parameters();
+    assert_eq!(two_norms, first + 2 * 8 + 8 * (16 - 12));
+    let mut one_norm = later;
+    one_norm["num_ln_in_parallel_attn"] = json!(1);
+    assert_eq!(of(one_norm).unwrap().parameters(), two_norms - 2 * 8);
+    let web =
+        of(json!({"alibi": true, "multi_query": false, "parallel_attn": false, "bias": true}))
+            .unwrap();
+    assert!(web.nodes.iter().all(|node| node.op != "Rotary"));
+    assert_eq!(
+        web.parameters(),
+        first + 2 * 8 + 8 * (24 - 12) + 24 + 8 + 32 + 8
+    );
+    let odd = of(json!({"new_decoder_architecture": true, "num_kv_heads": 3}));
+    assert!(odd.unwrap_err().contains("num_kv_heads"));
+}

@@ -20,6 +20,8 @@ pub struct Patches {
     pub hidden: u64,
     /// The convolution has a bias.
     pub bias: bool,
+    /// Tokens in front of the patches: for the class, and for what another model says (DeiT).
+    pub front: u64,
 }
 
 impl Patches {
@@ -34,6 +36,7 @@ impl Patches {
             channels: config.maybe("num_channels")?.unwrap_or(3),
             hidden,
             bias,
+            front: 1,
         };
         patches.checked(config)
     }
@@ -62,17 +65,28 @@ impl Patches {
         let edge = self.image / self.patch;
         let count = edge.saturating_mul(edge);
         let x = b.view("patches", x, [batch, count, self.hidden]);
-        let class = b.weight("class_embedding", [1, 1, self.hidden]);
-        let class = b.view("class", class, [1, 1, self.hidden]);
-        let classes = b.part("classes", class, [batch, 1, self.hidden]);
+        let class = b.weight("class_embedding", [1, self.front, self.hidden]);
+        let class = b.view("class", class, [1, self.front, self.hidden]);
+        let classes = b.part("classes", class, [batch, self.front, self.hidden]);
         let x = b.concat("tokens", &[classes, x], 1);
-        let places = b.weight("position_embedding", [count.saturating_add(1), self.hidden]);
+        let rows = count.saturating_add(self.front);
+        let places = b.weight("position_embedding", [rows, self.hidden]);
         b.each("embeddings", "Add", &[x, places])
     }
 }
 
 /// ViT, with the pooler.
 pub fn vit(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    transformer(config, name, run, 1)
+}
+
+/// DeiT: ViT with a token more, which learns from another model.
+pub fn deit(config: &Config, name: &str, run: Run) -> Result<Graph> {
+    transformer(config, name, run, 2)
+}
+
+/// A transformer with `front` tokens in front of those of the image.
+fn transformer(config: &Config, name: &str, run: Run, front: u64) -> Result<Graph> {
     let (hidden, heads) = (
         config.count("hidden_size")?,
         config.count("num_attention_heads")?,
@@ -88,7 +102,10 @@ pub fn vit(config: &Config, name: &str, run: Run) -> Result<Graph> {
         scaled: false,
     };
     let layers = config.layers("num_hidden_layers")?;
-    let patches = Patches::read(config, hidden, true)?;
+    let patches = Patches {
+        front,
+        ..Patches::read(config, hidden, true)?
+    };
     let mut b = Builder::sharded(name, config.dtype()?, run.shards);
     let mut x = patches.build(&mut b, run.batch);
     for index in 0..layers {

@@ -155,7 +155,8 @@ pub fn lower(l: &mut Lowering<'_>, node: usize, shape: AttentionShape) {
     if shape.head_dim != shape.value_dim {
         l.assume("heads of values count as long as those of keys, where they are shorter");
     }
-    emit(l, shape, of.inputs.len() > 3, [q, k, v, write]);
+    let biased = of.inputs.len() > 3 || !shape.scaled;
+    emit(l, shape, biased, [q, k, v, write]);
 }
 
 /// An attention that a graph spells out, as one operator.
@@ -343,6 +344,9 @@ fn scale_and_mask(
 ) -> Place {
     let data = l.data();
     let n = shape.batch * shape.heads * shape.queries * shape.keys;
+    if !shape.scaled {
+        return with_bias(l, shape, scores);
+    }
     let [scaled, masked] = [0; 2].map(|_| l.temporary(n, data));
     let mask = l.shared(
         "attention mask",
@@ -366,4 +370,22 @@ fn scale_and_mask(
     let row = Lie::rows_of(Operands::Row, cols);
     l.each(Function::Add, data, n, row, (&[scaled, mask], masked));
     masked
+}
+
+/// The bias of every head, to which the mask has been added once, in place.
+fn with_bias(l: &mut Lowering<'_>, shape: AttentionShape, scores: Place) -> Place {
+    let data = l.data();
+    let of_sequence = shape.heads * shape.queries * shape.keys;
+    let name = match shape.causal {
+        true => "bias of causal scores",
+        false => "bias of scores",
+    };
+    let bias = l.shared(name, of_sequence * data.bytes(), Content::Activation);
+    let lie = match shape.batch {
+        1 => Lie::SAME,
+        _ => Lie::rows_of(Operands::Row, of_sequence),
+    };
+    let n = shape.batch * of_sequence;
+    l.each(Function::Add, data, n, lie, (&[scores, bias], scores));
+    scores
 }

@@ -361,7 +361,16 @@ impl<'a> Lowering<'a> {
                 operator: operator.into(),
                 reads,
                 writes,
+                waits: false,
             });
+        }
+    }
+
+    /// The host waits for the last call.
+    pub fn read_by_host(&mut self) {
+        let calls = self.layer.as_mut().map(|layer| &mut layer.calls);
+        if let Some(call) = calls.and_then(|calls| calls.last_mut()) {
+            call.waits = true;
         }
     }
 

@@ -1,12 +1,15 @@
 //! Mixtures of experts, and recurrent layers.
 
 use super::context::{Lie, Lowering};
-use super::plan::Runtime;
+use super::plan::{Runtime, Spread};
 use super::{Content, Place};
 use crate::kernels::operator::{
-    DataType, EmbeddingOp, Function, GemmOp, Operands, RowFunction, RowsOp,
+    DataType, EmbeddingOp, Function, GemmOp, Operands, RowFunction, RowsOp, TOP_MAX,
 };
 use crate::model::graph::{Kind, Product, Rule};
+
+/// Most networks that are looked for: as many as the largest Switch Transformer has.
+const LOOKED_FOR: u64 = 2048;
 
 /// Most steps of a recurrence that are launched one by one.
 const STEPS_MAX: u64 = 1 << 14;
@@ -15,21 +18,38 @@ const STEPS_MAX: u64 = 1 << 14;
 /// other, each on the tokens that take it; elsewhere those that are taken are a batch of products.
 pub fn lower(l: &mut Lowering<'_>, node: usize, [experts, chosen]: [u64; 2]) {
     let of = l.node(node);
-    let (&[x, choice, up, down], [first, second]) = (&of.inputs[..], &of.products[..]) else {
+    let matrices = matrices(l, &of.inputs);
+    let (&[x, choice, ..], &[up, down, ..], [first, second]) =
+        (&of.inputs[..], &matrices[..], &of.products[..])
+    else {
         return l.refuse(node, "experts without two matrices");
     };
     let y = of.outputs[0];
     let tokens = l.tensor(x).elements() / second.m.max(1);
     let taken = tokens * chosen;
-    let active = experts.min(taken).max(1);
     let rule = l.maker(choice).and_then(|maker| match l.node(maker).kind {
         Kind::Router { rule, .. } => Some(rule),
         _ => None,
     });
+    if taken == 0 || experts == 0 {
+        return;
+    }
+    if rule.is_none() && chosen > TOP_MAX {
+        return l.refuse(
+            node,
+            format!("no kernel selects more than {TOP_MAX} of a row"),
+        );
+    }
+    let [active, rows] = spread(l, rule, x, [experts, chosen, taken]);
     let [x, choice, up, down, y] = [x, choice, up, down, y].map(|id| l.place(id));
+    // An operator that is given scores chooses by itself.
+    let choice = match rule {
+        Some(_) => choice,
+        None => super::router::choose(l, choice, [tokens, experts, chosen]),
+    };
     let mut networks = Networks {
         products: [*first, *second],
-        rows: taken.div_ceil(active),
+        rows,
         batch: active,
         tokens: tokens.max(1),
         x,
@@ -38,15 +58,20 @@ pub fn lower(l: &mut Lowering<'_>, node: usize, [experts, chosen]: [u64; 2]) {
         y,
     };
     match l.plan.runtime {
-        // The way back is written for networks that run together.
-        Runtime::Eager if l.plan.training.is_none() => {
-            l.assume(
-                "tokens are spread evenly over experts, which run one after the other; the host does not wait for how many \
-                 tokens an expert has",
-            );
+        // The way back is written for networks that run together, and so is an operator that does all.
+        Runtime::Eager if l.plan.training.is_none() && rule.is_some() => {
+            let which = match l.plan.spread {
+                Spread::Even => "tokens are spread evenly over experts",
+                Spread::Alike => "tokens are all alike and take the same experts",
+            };
+            l.assume(format!(
+                "{which}, which run one after the other; the host waits for how many tokens an expert has"
+            ));
             networks.batch = 1;
             match rule {
-                Some(Rule::Capacity) => networks.by_masks(l, active),
+                Some(Rule::Capacity { .. }) => {
+                    networks.by_masks(l, [active, experts.clamp(active, LOOKED_FOR.max(active))])
+                }
                 _ => networks.one_by_one(l, active),
             }
         }
@@ -57,6 +82,33 @@ pub fn lower(l: &mut Lowering<'_>, node: usize, [experts, chosen]: [u64; 2]) {
             networks.together(l, chosen);
         }
     }
+}
+
+/// The matrices of all networks among the operands of a node, between which there may be biases.
+fn matrices(l: &Lowering<'_>, inputs: &[usize]) -> Vec<usize> {
+    let behind = inputs.iter().skip(2).copied();
+    behind.filter(|&id| l.tensor(id).shape.len() == 3).collect()
+}
+
+/// The networks that take some of `taken` tokens, and how many each takes.
+fn spread(
+    l: &Lowering<'_>,
+    rule: Option<Rule>,
+    x: usize,
+    [experts, chosen, taken]: [u64; 3],
+) -> [u64; 2] {
+    let most = match l.plan.spread {
+        Spread::Even => experts,
+        Spread::Alike => chosen,
+    };
+    let active = most.min(taken).max(1);
+    let rows = taken.div_ceil(active);
+    // Of each sequence an expert takes no more than it has room for; the rest goes by all experts.
+    let room = match (rule, &l.tensor(x).shape[..]) {
+        (Some(Rule::Capacity { tokens }), &[sequences, ..]) => sequences.saturating_mul(tokens),
+        _ => rows,
+    };
+    [active, rows.min(room).max(1)]
 }
 
 /// Networks of one size and their tokens.
@@ -145,7 +197,8 @@ impl Networks {
         product(l, 1, inside, narrow);
     }
 
-    /// The places of a network's tokens, by a mask for each (`nonzero`): their number, then themselves.
+    /// The places of a network's tokens, by a mask for each (`nonzero`): their number, which the host waits for, then
+    /// themselves.
     fn find(&self, l: &mut Lowering<'_>) {
         let found = l.shared("tokens of an expert", self.tokens * 8, Content::Activation);
         let op = RowsOp {
@@ -155,30 +208,42 @@ impl Networks {
             ..RowsOp::usual(RowFunction::Sum)
         };
         l.call(op, vec![self.choice], vec![found]);
+        l.read_by_host();
+        self.of_mask(l, found);
+    }
+
+    /// A number for each token's place in a mask.
+    fn of_mask(&self, l: &mut Lowering<'_>, write: Place) {
         l.each(
             Function::Copy,
             DataType::F32,
             self.tokens,
             Lie::SAME,
-            (&[self.choice], found),
+            (&[self.choice], write),
         );
     }
 
     /// One network after the other: its tokens, what it makes of them, back to their places; tokens that no network takes
-    /// stay. Then all are weighted at once.
-    fn by_masks(&self, l: &mut Lowering<'_>, active: u64) {
+    /// stay. Networks that nobody takes are looked for as well. Then all are weighted at once.
+    fn by_masks(&self, l: &mut Lowering<'_>, [active, all]: [u64; 2]) {
         let data = l.data();
         let buffers = self.buffers(l);
         let [tokens, .., narrow] = buffers;
         let n = self.tokens * self.width();
         let next = l.temporary(n, data);
         l.each(Function::Copy, data, n, Lie::SAME, (&[self.x], next));
-        for expert in 0..active {
+        let mask = l.shared("mask of an expert", self.tokens * 8, Content::Activation);
+        for expert in 0..all {
+            self.of_mask(l, mask);
             self.find(l);
-            self.rows(l, self.x, tokens);
-            self.run(l, expert, buffers);
+            if expert < active {
+                self.rows(l, self.x, tokens);
+                self.run(l, expert, buffers);
+            }
             self.find(l);
-            self.rows(l, narrow, next);
+            if expert < active {
+                self.rows(l, narrow, next);
+            }
         }
         let column = Lie::rows_of(Operands::Column, self.width());
         l.each(

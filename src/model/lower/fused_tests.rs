@@ -174,6 +174,63 @@ fn a_router_of_mixtral_takes_the_greatest() {
     assert_eq!(experts, [&["copy"][..], &one.repeat(8)].concat());
 }
 
+/// Products of the experts of a Switch Transformer of four, 512 tokens in each of two sequences: rows of each.
+fn rows_of_experts(spread: Spread, more: &str) -> Vec<u64> {
+    let config = format!(
+        r#"{{"model_type": "switch_transformers", "d_model": 64, "d_ff": 128, "num_heads": 2, "d_kv": 32, "num_layers": 2,
+        "vocab_size": 100, "num_experts": 4, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1{more}}}"#
+    );
+    let bindings = crate::model::options::Bindings {
+        batch: Some(2),
+        seq: Some(512),
+        ..Default::default()
+    };
+    let switch = crate::model::hf::read(&config, "config.json", "switch", &bindings).unwrap();
+    let plan = Plan {
+        spread,
+        ..plan(Precision::Fp32, Runtime::Eager, Path::Spelt)
+    };
+    let lowered = lower(&switch, &plan);
+    let experts = lowered.layers.iter().find(|l| l.name.ends_with("experts"));
+    let calls = experts.expect("experts").calls.iter();
+    let waits = calls.clone().filter(|call| call.waits).count();
+    assert_eq!(waits, 2 * 4, "the host looks twice for the tokens of each");
+    let rows = calls.filter_map(|call| match &call.operator {
+        Operator::Gemm(op) => Some(op.m),
+        _ => None,
+    });
+    rows.collect()
+}
+
+/// Of each sequence an expert takes 64 tokens unless a configuration says another number; tokens that are all alike take
+/// the same expert.
+#[test]
+fn experts_take_no_more_than_they_have_room_for() {
+    assert_eq!(rows_of_experts(Spread::Even, ""), [128; 8]);
+    let roomy = r#", "expert_capacity": 500"#;
+    assert_eq!(rows_of_experts(Spread::Even, roomy), [256; 8]);
+    assert_eq!(rows_of_experts(Spread::Alike, ""), [128; 2]);
+    assert_eq!(rows_of_experts(Spread::Alike, roomy), [1000; 2]);
+}
+
+/// Scores of T5 are not divided, and positions and masks of all heads are added to them at once, on both sides.
+#[test]
+fn scores_of_t5_have_a_bias_and_no_scale() {
+    let t5 = graph("t5-base", 1, 64);
+    let lowered = lower(&t5, &plan(Precision::Fp32, Runtime::Eager, Path::Spelt));
+    let attentions = lowered
+        .layers
+        .iter()
+        .filter(|l| l.name.ends_with("attention.attention"));
+    let of = |layer: &Layer| words(std::slice::from_ref(layer));
+    let all: Vec<_> = attentions.map(of).collect();
+    assert_eq!(all.len(), 12 + 2 * 12);
+    let wanted = [
+        "copy", "copy", "copy", "gemm", "add", "softmax", "gemm", "copy",
+    ];
+    assert!(all.iter().all(|words| *words == wanted), "{all:?}");
+}
+
 /// Switch Transformers number the tokens of each expert by a running sum, and find them by masks, twice.
 #[test]
 fn a_router_of_switch_counts_what_experts_take() {
@@ -201,9 +258,11 @@ fn a_router_of_switch_counts_what_experts_take() {
         layer(&switch, "choice", Runtime::Compile).len(),
         router.len() - 1
     );
+    // A mask of truth values, their number, their places.
     let found = ["sum", "copy"];
     let one = [
-        &found[..],
+        &["copy"][..],
+        &found,
         &["embedding", "gemm", "relu", "gemm"],
         &found,
         &["embedding"],

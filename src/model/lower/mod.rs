@@ -25,7 +25,7 @@ mod router;
 mod tests;
 mod train;
 
-pub use plan::{Optimizer, Path, Plan, Precision, Runtime};
+pub use plan::{Optimizer, Path, Plan, Precision, Runtime, Spread};
 
 use super::graph::{Graph, Kind};
 use crate::kernels::operator::Operator;
@@ -81,6 +81,8 @@ pub struct Call {
     pub reads: Vec<Place>,
     /// What it writes.
     pub writes: Vec<Place>,
+    /// The host reads what it finds before it goes on.
+    pub waits: bool,
 }
 
 /// What a layer is part of.

@@ -211,6 +211,7 @@ fn attention(l: &Lowering<'_>, index: usize) -> Option<(usize, Attention)> {
         head_dim: first.k,
         value_dim: second.n,
         causal: false,
+        scaled: true,
     };
     let found = Attention {
         shape,

@@ -175,6 +175,18 @@ pub struct Plan {
     pub training: Option<Optimizer>,
     /// Tokens in the cache of keys and values, of which this run adds the last: one step of decoding.
     pub cached: Option<u64>,
+    /// How tokens spread over experts.
+    pub spread: Spread,
+}
+
+/// How tokens spread over the networks that they choose from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spread {
+    /// Evenly.
+    #[default]
+    Even,
+    /// All alike: measured on sequences of one token again and again, all of which take the same networks.
+    Alike,
 }
 
 impl Plan {

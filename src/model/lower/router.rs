@@ -33,7 +33,7 @@ pub fn lower(l: &mut Lowering<'_>, node: usize, chosen: u64, rule: Rule) {
         chosen,
     };
     match rule {
-        Rule::Capacity => router.capacity(l, [scores, y], sequences),
+        Rule::Capacity { .. } => router.capacity(l, [scores, y], sequences),
         Rule::Softmax { shared } => {
             let weights = router.weights(l, scores);
             router.greatest(l, [weights, weights, y], shared);
@@ -43,6 +43,19 @@ pub fn lower(l: &mut Lowering<'_>, node: usize, chosen: u64, rule: Rule) {
             router.sigmoid(l, scores, y);
         }
     }
+}
+
+/// The weights of the networks that each token takes, for its `scores` of all, and their places.
+pub fn choose(l: &mut Lowering<'_>, scores: Place, [tokens, experts, chosen]: [u64; 3]) -> Place {
+    let router = Router {
+        tokens,
+        experts,
+        chosen,
+    };
+    let y = l.buffer(tokens * chosen * 8, super::Content::Activation);
+    let weights = router.weights(l, scores);
+    router.greatest(l, [weights, weights, y], true);
+    y
 }
 
 /// How many there are.

@@ -21,6 +21,7 @@ pub(super) fn plan(precision: Precision, runtime: Runtime, attention: Path) -> P
         attention,
         training: None,
         cached: None,
+        spread: Spread::Even,
     }
 }
 

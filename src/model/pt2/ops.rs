@@ -354,6 +354,7 @@ impl<'a> Shapes<'a> {
             head_dim,
             value_dim,
             causal: self.node.flag("is_causal"),
+            scaled: true,
         };
         Ok((Kind::Attention(shape), shape.products(q.dtype)))
     }

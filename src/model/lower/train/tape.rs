@@ -158,6 +158,7 @@ impl<'a> Tape<'a> {
                 operator: operator.into(),
                 reads,
                 writes: vec![write],
+                waits: false,
             });
         }
     }

@@ -23,6 +23,7 @@ fn plan(precision: Precision, runtime: Runtime, optimizer: Optimizer) -> Plan {
         attention: Path::Fused,
         training: Some(optimizer),
         cached: None,
+        spread: Spread::Even,
     }
 }
 

@@ -61,6 +61,7 @@ fn attention(call: &Call<'_>) -> Infer {
         head_dim,
         value_dim,
         causal: call.int("is_causal", 0) != 0,
+        scaled: true,
     };
     let result: Shape = match q.shape.len() {
         4 => vec![batch, q_heads, queries, value_dim],

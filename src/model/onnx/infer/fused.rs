@@ -47,6 +47,7 @@ pub fn infer(call: &Call<'_>) -> Infer<Option<Made>> {
         "Attention" | "QAttention" => packed_attention(call)?,
         "MultiHeadAttention" => multi_head(call)?,
         "GroupQueryAttention" => group_query(call)?,
+        "MoE" => experts(call)?,
         _ => return Ok(None),
     };
     Ok(Some(made))
@@ -155,6 +156,7 @@ fn packed_attention(call: &Call<'_>) -> Infer {
         head_dim: sizes[0] / heads,
         value_dim: sizes[2] / heads,
         causal: call.int("unidirectional", 0) != 0,
+        scaled: true,
     };
     let mut products = vec![Product {
         op: "matmul",
@@ -210,6 +212,7 @@ fn multi_head(call: &Call<'_>) -> Infer {
         head_dim,
         value_dim,
         causal: call.int("unidirectional", 0) != 0,
+        scaled: true,
     };
     let outputs = vec![
         Out::new(q.dtype, [batch, queries, volume(&[heads, value_dim])?]),
@@ -258,6 +261,7 @@ fn group_query(call: &Call<'_>) -> Infer {
         head_dim,
         value_dim: head_dim,
         causal: true,
+        scaled: true,
     };
     let cache = Out::new(q.dtype, [batch, kv_heads, shape.keys.max(past), head_dim]);
     let outputs = vec![
@@ -266,4 +270,54 @@ fn group_query(call: &Call<'_>) -> Infer {
         cache,
     ];
     Ok(Made::new(Kind::Attention(shape), outputs).with(shape.products(q.dtype)))
+}
+
+/// Feed-forward networks, of which each token takes those with the greatest of its scores. Their matrices lie either way.
+fn experts(call: &Call<'_>) -> Infer {
+    let (x, scores) = (call.arg(0)?, call.ranked(1, 2)?);
+    let (up, down) = (call.ranked(2, 3)?, call.ranked(4, 3)?);
+    let width = x.shape.last().copied().unwrap_or(0);
+    let tokens = volume(&x.shape)?.checked_div(width).unwrap_or(0);
+    let count = scores.shape[1];
+    let inside = |matrices: &[u64]| match *matrices {
+        [n, a, b] if n == count && b == width => Some(a),
+        [n, a, b] if n == count && a == width => Some(b),
+        _ => None,
+    };
+    let gated = call.text("activation_type") == Some("swiglu") || call.get(6).is_some();
+    let (first, inner) = match (inside(&up.shape), inside(&down.shape)) {
+        (Some(one), Some(inner)) if one == inner && gated => (one.saturating_mul(2), inner),
+        (Some(both), Some(inner)) if both == inner || gated && both == 2 * inner => (both, inner),
+        _ => {
+            return fault(format!(
+                "matrices {} and {} do not fit to {count} experts and tokens of {width}",
+                show(&up.shape),
+                show(&down.shape)
+            ));
+        }
+    };
+    let chosen = match call.int("k", 1) {
+        k if k >= 1 && k as u64 <= count => k as u64,
+        k => return fault(format!("attribute k = {k}: there are {count} experts")),
+    };
+    if scores.shape[0] != tokens {
+        return fault(format!(
+            "{} rows of scores for {tokens} tokens",
+            scores.shape[0]
+        ));
+    }
+    let product = |m, k| Product {
+        op: "experts",
+        m,
+        n: 1,
+        k,
+        batch: tokens.saturating_mul(chosen),
+        dtype: x.dtype,
+    };
+    let kind = Kind::Experts {
+        experts: count,
+        chosen,
+    };
+    let made = Made::one(kind, x.dtype, x.shape.clone());
+    Ok(made.with(vec![product(first, width), product(width, inner)]))
 }

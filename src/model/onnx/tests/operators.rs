@@ -298,3 +298,33 @@ fn the_greatest_are_selected() {
     assert_eq!(graph.nodes[0].kind, kind);
     assert_eq!(shape(&graph, "places"), [3, 5]);
 }
+
+/// Experts of ONNX Runtime: scores go in, and the operator chooses by itself.
+#[test]
+fn experts_of_onnx_runtime_choose_by_themselves() {
+    let moe = |k: i64, down: &[i64]| Parts {
+        nodes: vec![
+            node(
+                "MoE",
+                &["x", "scores", "up", "", "down"],
+                &["y"],
+                &[int("k", k)],
+            )
+            .text(7, "com.microsoft"),
+        ],
+        weights: vec![weight("up", 1, &[4, 8, 32]), weight("down", 1, down)],
+        inputs: vec![
+            value("x", 1, &["2", "6", "8"]),
+            value("scores", 1, &["12", "4"]),
+        ],
+        outputs: vec![value("y", 1, &["2", "6", "8"])],
+        functions: Vec::new(),
+    };
+    let graph = read(&moe(2, &[4, 32, 8]));
+    assert_eq!(shape(&graph, "y"), [2, 6, 8]);
+    assert_eq!(graph.flops(), 2 * 12 * 2 * (8 * 32 + 32 * 8));
+    let refused = moe(5, &[4, 32, 8]).refused(&Bindings::default());
+    assert!(refused.contains("k = 5"), "{refused}");
+    let refused = moe(2, &[4, 16, 8]).refused(&Bindings::default());
+    assert!(refused.contains("do not fit"), "{refused}");
+}
