@@ -40,7 +40,7 @@ impl Sampler<'_> {
         contents.push(ALONE.to_owned());
         let key = memo::key(self.config, &self.settings, &contents);
         let run = self.memo.get_or_run(&key, kernel, spec, || {
-            let run = self.from_parts(kernel, &[kernel], &shape, replaces)?;
+            let run = self.by_parts(kernel, &[kernel], &shape, replaces)?;
             Ok(run.expect("the first part is one that replaces"))
         })?;
         Ok(match self.will_do(&run) {

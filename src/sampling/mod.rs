@@ -297,7 +297,7 @@ impl Sampler<'_> {
         let occupancy = Occupancy::new(&kernel.header, spec)?;
         let shape = plan::Shape::of(kernel, &occupancy, spec)?;
         let cuts = |plan: &Plan| Ok(plan.trips != Trips::All || !self.unsettled(kernel, before)?);
-        let wide = match self.from_parts(kernel, before, &shape, cuts)? {
+        let wide = match self.by_parts(kernel, before, &shape, cuts)? {
             Some(run) if self.will_do(&run) => return Ok(run),
             Some(run) if shape.total() > WHOLE_MAX => return Ok(self.stays_wide(run)),
             wide => wide,
@@ -329,7 +329,7 @@ impl Sampler<'_> {
 
     /// `kernel` from parts of it: the first whose interval is narrow enough, or the last. Nothing where no part is to be
     /// cut, or none that `cuts` agrees to.
-    fn from_parts(
+    fn by_parts(
         &self,
         kernel: &Kernel,
         before: &[&Kernel],
