@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 features=(architecture-research cache-research dram-research gpu-profiling-research memory-divergence-research
     memory-research micro-benchmarking studies)
 
-# Nobody debugs what is built here, and lines for a debugger are a tenth of the compiler's work. Counts of instructions do
-# not depend on them.
+# Nobody debugs what is built here, and lines for a debugger take the compiler time. Counts of instructions do not depend on
+# them.
 export CARGO_PROFILE_RELEASE_DEBUG=false
 
 # A bare machine may lack a C compiler and make, which the compression libraries and the allocator need, and
