@@ -5,6 +5,7 @@ use super::build::Heads;
 use super::config::Config;
 use super::decoder::{Decoder, Feed, Norm};
 use super::experts::Experts;
+use super::joined::joined;
 use crate::error::{Error, Result};
 use crate::model::graph::{Graph, Rule};
 
@@ -152,43 +153,18 @@ pub fn gpt_neox(config: &Config, name: &str, run: Run) -> Result<Graph> {
 
 /// GPT-2, whose keys have names of their own.
 pub fn gpt2(config: &Config, name: &str, run: Run) -> Result<Graph> {
-    let (hidden, heads) = (config.count("n_embd")?, config.count("n_head")?);
-    let head_dim = config.divided(("n_embd", hidden), ("n_head", heads))?;
+    let hidden = ("n_embd", config.count("n_embd")?);
+    let heads = ("n_head", config.count("n_head")?);
     if config.flag("add_cross_attention", false)? {
         let what = "a decoder behind an encoder is not read";
         return Err(config.wrong("add_cross_attention", what));
     }
+    let joined = joined(config, [hidden, heads, heads], config.layers("n_layer")?)?;
     let decoder = Decoder {
-        hidden,
-        layers: config.layers("n_layer")?,
-        heads: Heads {
-            heads,
-            kv_heads: heads,
-            head_dim,
-            value_dim: head_dim,
-            causal: true,
-        },
-        inner: config.maybe("n_inner")?.unwrap_or(4 * hidden),
-        vocabulary: config.count("vocab_size")?,
+        inner: config.maybe("n_inner")?.unwrap_or(joined.inner),
         positions: Some(positions(config, "n_positions", run.seq)?),
-        distances: false,
-        embedding_norm: false,
-        embedded: hidden,
-        norm: Norm::Layer,
-        final_norm: true,
-        one_qkv: true,
-        qkv_bias: true,
-        out_bias: true,
-        feed: Feed::Plain("NewGelu"),
-        feed_bias: true,
-        parallel: None,
-        head_norm: None,
-        norm_behind: false,
-        experts: None,
-        shared: None,
-        tied: config.flag("tie_word_embeddings", true)?,
-        head_bias: false,
         by_input: true,
+        ..joined
     };
     Ok(decoder.build(name, config.dtype()?, run))
 }

@@ -1,4 +1,4 @@
-//! Bloom and Falcon: decoders whose queries, keys and values come out of one matrix.
+//! Decoders whose queries, keys and values come out of one matrix: GPT-2 (`families.rs`), Bloom and Falcon.
 
 use super::Run;
 use super::build::Heads;
@@ -8,8 +8,8 @@ use super::encoder::function;
 use crate::error::Result;
 use crate::model::graph::Graph;
 
-/// What both have, with `layers` layers of `heads` heads over `hidden` elements.
-fn joined(
+/// What all of them have, with `layers` layers of `heads` heads over `hidden` elements.
+pub fn joined(
     config: &Config,
     [hidden, heads, kv_heads]: [(&str, u64); 3],
     layers: u64,
