@@ -109,12 +109,29 @@ pub struct Totals {
     pub again: Found,
 }
 
-/// A line of which something has not come yet.
+/// A line that is there, or of which something has not come yet.
 #[derive(Clone, Copy, Debug, Default)]
-struct Coming {
-    /// Who asked first.
-    who: Who,
+struct Held {
+    /// Who brought it in, if it is there.
+    owner: Who,
+    here: bool,
+    /// Who asked first for what has not come yet.
+    asker: Who,
     left: SectorMask,
+}
+
+impl Held {
+    fn owner(&self) -> Option<Who> {
+        self.here.then_some(self.owner)
+    }
+
+    /// `who` brings it in, unless it is there.
+    fn bring(&mut self, who: Who) {
+        if !self.here {
+            self.owner = who;
+            self.here = true;
+        }
+    }
 }
 
 /// What happened to a line.
@@ -126,15 +143,17 @@ enum Event {
         who: Who,
         sectors: SectorMask,
     },
-    /// Sectors arrived.
+    /// Sectors arrived, and drove nothing out.
     Filled(SectorMask),
     /// `who` stored to it, so that it stays, and wrote the sectors `full` in every byte.
     Stored { who: Who, full: SectorMask },
-    /// It fell out with the sectors `valid` for line `by`.
+    /// It fell out with the sectors `valid` for line `by`, of which the sectors `filled` arrived: none where a store
+    /// drove it out.
     Evicted {
         at: Cycle,
         by: Line,
         valid: SectorMask,
+        filled: SectorMask,
     },
 }
 
@@ -144,9 +163,7 @@ const _: () = assert!(size_of::<(Line, Event)>() == 32);
 #[derive(Clone, Debug, Default)]
 pub struct Losses {
     noted: Vec<(Line, Event)>,
-    coming: Table<(Line, Coming)>,
-    /// Who brought in a line that is there.
-    owners: Table<(Line, Who)>,
+    held: Table<(Line, Held)>,
     history: History,
     /// By number.
     accesses: Vec<Access>,
@@ -160,14 +177,14 @@ pub struct Losses {
     pub others: Found,
 }
 
-const _: () = assert!(size_of::<(Line, Coming)>() <= 24 && size_of::<(Line, Who)>() == 16);
+const _: () = assert!(size_of::<(Line, Held)>() == 32);
 
 impl Losses {
     /// Of a cache of `lines` lines.
     pub fn new(lines: usize) -> Self {
         Losses {
             noted: Vec::with_capacity(NOTED_MAX),
-            owners: Table::with_room(lines),
+            held: Table::with_room(lines),
             history: History::new(REMEMBERED * lines),
             ..Losses::default()
         }
@@ -192,9 +209,19 @@ impl Losses {
         for (line, event) in noted.drain(..) {
             match event {
                 Event::Asked { at, who, sectors } => self.asked(at, line, sectors, who),
-                Event::Filled(sectors) => self.came(line, sectors),
+                Event::Filled(sectors) => {
+                    self.came(line, sectors);
+                }
                 Event::Stored { who, full } => self.written(line, full, who),
-                Event::Evicted { at, by, valid } => self.left(at, line, valid, by),
+                Event::Evicted {
+                    at,
+                    by,
+                    valid,
+                    filled,
+                } => {
+                    let by = self.came(by, filled);
+                    self.left(at, line, valid, by);
+                }
             }
         }
         self.noted = noted;
@@ -203,8 +230,7 @@ impl Losses {
     /// The cache is emptied.
     pub fn emptied(&mut self) {
         self.follow_up();
-        self.coming.clear();
-        self.owners.clear();
+        self.held.clear();
         self.history.clear();
     }
 
@@ -233,17 +259,31 @@ impl Losses {
     #[inline]
     pub fn evicted(&mut self, at: Cycle, evicted: &L1Evicted) {
         let L1Evicted { line, valid, by } = *evicted;
-        self.note(line, Event::Evicted { at, by, valid });
+        // A line that arrives drives another one out at once: one event for both.
+        let filled = match self.noted.last() {
+            Some(&(arrived, Event::Filled(sectors))) if arrived == by => {
+                self.noted.pop();
+                sectors
+            }
+            _ => SectorMask::NONE,
+        };
+        let event = Event::Evicted {
+            at,
+            by,
+            valid,
+            filled,
+        };
+        self.note(line, event);
     }
 
     /// `who` has `sectors` of `line` fetched: those that were here are fetched again.
     fn asked(&mut self, now: Cycle, line: Line, sectors: SectorMask, who: Who) {
         self.totals.fetched_sectors += u64::from(sectors.count());
-        let new = Coming {
-            who,
-            left: SectorMask::NONE,
-        };
-        self.coming.or_insert((line, new)).1.left |= sectors;
+        let (_, held) = self.held.or_insert((line, Held::default()));
+        if held.left.is_empty() {
+            held.asker = who;
+        }
+        held.left |= sectors;
         let Some(lost) = self.history.get_mut(line) else {
             return;
         };
@@ -272,32 +312,28 @@ impl Losses {
         find(&mut self.own, &mut self.others, roles, &found);
     }
 
-    fn came(&mut self, line: Line, sectors: SectorMask) {
-        let Some((_, coming)) = self.coming.get_mut(line) else {
-            return;
-        };
-        let who = coming.who;
-        coming.left = coming.left.without(sectors);
-        if coming.left.is_empty() {
-            self.coming.remove(line);
+    /// `sectors` of `line` arrive. Who brought it in, if it is there then.
+    fn came(&mut self, line: Line, sectors: SectorMask) -> Option<Who> {
+        let (_, held) = self.held.get_mut(line)?;
+        if !sectors.is_empty() && !held.left.is_empty() {
+            held.left = held.left.without(sectors);
+            held.bring(held.asker);
         }
-        self.owners.or_insert((line, who));
+        held.owner()
     }
 
     fn written(&mut self, line: Line, full: SectorMask, who: Who) {
-        self.owners.or_insert((line, who));
+        self.held.or_insert((line, Held::default())).1.bring(who);
         if let Some(lost) = self.history.get_mut(line) {
             lost.sectors = lost.sectors.without(full);
         }
     }
 
-    fn left(&mut self, now: Cycle, line: Line, valid: SectorMask, by: Line) {
+    /// `line` falls out; `by` brought in the one that takes its place.
+    fn left(&mut self, now: Cycle, line: Line, valid: SectorMask, by: Option<Who>) {
         self.totals.evicted_lines += 1;
-        let owner = self.owners.remove(line);
-        let by = self.owners.get(by);
-        let (Some((_, owner)), Some((_, by))) = (owner, by) else {
-            return;
-        };
+        let Some(owner) = self.gone(line) else { return };
+        let Some(by) = by else { return };
         if valid.is_empty() {
             return;
         }
@@ -308,6 +344,17 @@ impl Losses {
             ..Lost::new(line, valid, now)
         });
         self.totals.forgotten_lines += u64::from(forgets);
+    }
+
+    /// `line` is there no more; what it waits for may still come. Who had brought it in.
+    fn gone(&mut self, line: Line) -> Option<Who> {
+        let (_, held) = self.held.get_mut(line)?;
+        let owner = held.owner();
+        held.here = false;
+        if held.left.is_empty() {
+            self.held.remove(line);
+        }
+        owner
     }
 
     /// Adds those of another SM.
@@ -365,7 +412,8 @@ mod tests {
     }
 
     fn evict(losses: &mut Losses, now: Cycle, line: u64, valid: u8, by: u64) {
-        losses.left(now, Line(line), mask(valid), Line(by));
+        let by = losses.came(Line(by), SectorMask::NONE);
+        losses.left(now, Line(line), mask(valid), by);
     }
 
     #[test]
@@ -404,6 +452,61 @@ mod tests {
         assert_eq!(losses.totals.fetched_sectors, 8);
         assert_eq!(losses.totals.again.sectors, 3);
         assert_eq!(losses.totals.again.lines, 1);
+    }
+
+    /// The line that arrives and the one that it drives out, in one event, are what they are in two.
+    #[test]
+    fn an_arrival_that_drives_a_line_out_is_one_event() {
+        let found = |apart: bool| {
+            let mut losses = Losses::new(8);
+            let access = |pc| Access { kernel: 0, pc };
+            let ids = [1, 2, 3].map(|pc| losses.number(access(pc)));
+            let who = |which: usize| Who {
+                access: ids[which],
+                cta: which as u32,
+            };
+            losses.asked(0, Line(1), mask(0b1111), who(0));
+            losses.filled(Line(1), mask(0b1111));
+            losses.asked(5, Line(2), mask(0b0011), who(1));
+            losses.filled(Line(2), mask(0b0001));
+            if apart {
+                losses.follow_up();
+            }
+            losses.evicted(
+                9,
+                &L1Evicted {
+                    line: Line(1),
+                    valid: mask(0b1111),
+                    by: Line(2),
+                },
+            );
+            assert_eq!(losses.noted.len(), if apart { 1 } else { 3 });
+            losses.follow_up();
+            // The line is gone before the rest of it has come: it is the one's who asked for the rest.
+            losses.asked(10, Line(2), mask(0b0100), who(2));
+            losses.left(11, Line(2), mask(0b0001), Some(who(0)));
+            losses.came(Line(2), mask(0b0110));
+            losses.left(12, Line(2), mask(0b0110), Some(who(0)));
+            losses.asked(20, Line(1), mask(0b0001), who(2));
+            losses.asked(20, Line(2), mask(0b0010), who(2));
+            let mut all = Losses::default();
+            all.merge(losses);
+            all.found
+        };
+        let roles = |lost, by| Roles {
+            lost: Access {
+                kernel: 0,
+                pc: lost,
+            },
+            by: Access { kernel: 0, pc: by },
+            again: Access { kernel: 0, pc: 3 },
+        };
+        let one = found(false);
+        assert_eq!(one, found(true));
+        assert_eq!(
+            one.keys().copied().collect::<Vec<_>>(),
+            [roles(1, 2), roles(2, 1)]
+        );
     }
 
     #[test]

@@ -11,6 +11,21 @@ use crate::mem::{Line, SectorMask};
 use crate::probe::{Buffer, Instrument, Probe, Setup, Unit};
 use crate::research::{Observe, Study};
 
+/// Requests that are noted before their intervals are added up. Those of a channel need the ends of all its banks' intervals,
+/// which the other channels have driven out of the host's caches: many requests share what it takes to bring them back.
+const NOTED_MAX: usize = 256;
+
+/// A request that was in the channel.
+#[derive(Clone, Copy, Debug)]
+struct Interval {
+    /// CK.
+    from: u64,
+    to: u64,
+    bank: u8,
+    /// The buffer that it read.
+    read: Option<u16>,
+}
+
 /// Observes a channel, or all of them when they are merged.
 #[derive(Debug, Default)]
 pub struct DramChannels {
@@ -19,6 +34,7 @@ pub struct DramChannels {
     channel: Option<ChannelId>,
     /// Banks of a group of the own channel; 0 where all are merged.
     banks_per_group: u32,
+    noted: Vec<Interval>,
     /// Of the own channel.
     parallelism: Option<Parallelism>,
     /// Of the channels that were merged.
@@ -74,6 +90,27 @@ impl DramChannels {
         let found = self.places.iter().position(holds);
         found.unwrap_or(self.places.len())
     }
+
+    /// Adds up the intervals that were noted.
+    #[inline(never)]
+    fn follow_up(&mut self) {
+        let fresh = || Parallelism::new(self.banks_per_group);
+        for Interval {
+            from,
+            to,
+            bank,
+            read,
+        } in self.noted.drain(..)
+        {
+            let own = self.parallelism.get_or_insert_with(fresh);
+            own.interval(bank, from, to);
+            if let Some(buffer) = read {
+                let buffer = &mut self.buffers[usize::from(buffer)];
+                let own = buffer.parallelism.get_or_insert_with(fresh);
+                own.interval(bank, from, to);
+            }
+        }
+    }
 }
 
 impl DramProbe for DramChannels {
@@ -87,18 +124,23 @@ impl DramProbe for DramChannels {
 
     fn request_served(&mut self, served: &Served) {
         self.seen.request_served(served);
-        let fresh = || Parallelism::new(self.banks_per_group);
-        let own = self.parallelism.get_or_insert_with(fresh);
-        own.interval(served.bank, served.accepted, served.done);
-        if served.kind == Kind::Write {
-            return;
+        let mut read = None;
+        if served.kind == Kind::Read {
+            let number = self.buffer_of_tag[served.tag as usize];
+            let buffer = &mut self.buffers[usize::from(number)];
+            buffer.reads[served.outcome as usize] += 1;
+            buffer.latency_sum += served.done - served.accepted;
+            read = Some(number);
         }
-        let number = usize::from(self.buffer_of_tag[served.tag as usize]);
-        let buffer = &mut self.buffers[number];
-        buffer.reads[served.outcome as usize] += 1;
-        buffer.latency_sum += served.done - served.accepted;
-        let own = buffer.parallelism.get_or_insert_with(fresh);
-        own.interval(served.bank, served.accepted, served.done);
+        if self.noted.len() == NOTED_MAX {
+            self.follow_up();
+        }
+        self.noted.push(Interval {
+            from: served.accepted,
+            to: served.done,
+            bank: served.bank,
+            read,
+        });
     }
 }
 
@@ -132,7 +174,8 @@ impl Probe for DramChannels {
         self.buffer_of_tag[tag] = self.buffer_of(line) as u16;
     }
 
-    fn merge(&mut self, other: Self) {
+    fn merge(&mut self, mut other: Self) {
+        other.follow_up();
         if let Some(channel) = other.channel {
             let requests = |b: &BankReport| b.hits + b.misses + b.conflicts;
             self.channels.push(Channel {
