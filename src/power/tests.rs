@@ -177,6 +177,18 @@ fn kernels_of_several_streams_have_one_clock() {
     let first = power(&report.kernels[0]);
     assert!(first.throttled && first.average_w <= 90.0);
     assert_eq!(power(&report.kernels[1]), first);
+    let several = |report: &Report| {
+        let said = &report.validity.assumptions;
+        said.iter().any(|line| line.contains("several clocks"))
+    };
+    assert!(!several(&report));
+    // Pairs that follow each other have clocks of their own: what each pair shares is counted twice in sums, as the report
+    // says.
+    let pairs = "synth:copy?bytes=256KiB&launches=4&streams=2";
+    let report = run(&[pairs], &[ON, "power.limit_w=90"]);
+    assert_ne!(power(&report.kernels[0]), power(&report.kernels[2]));
+    assert!(several(&report));
+    assert!(!several(&run(&[COPY, FFMA], &[ON, "power.limit_w=90"])));
 }
 
 fn without_host(report: &Report) -> Json {

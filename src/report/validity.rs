@@ -257,6 +257,17 @@ fn assumptions<P>(workload: &Workload, result: &RunResult<P>, spec: &GpuSpec) ->
     }
     if any(|k| k.overlapped) {
         say("kernels that overlap share counters: each reports all that was counted while it ran");
+        let mut clocks = result
+            .kernels
+            .iter()
+            .map(|k| k.power.as_ref().map(|p| p.clock_khz));
+        let first = clocks.next();
+        if clocks.any(|clock| Some(clock) != first) {
+            say(
+                "kernels ran at several clocks, some of them overlapping: the energy of the run is the sum of the kernels', \
+                 which counts what overlapping ones share for each of them",
+            );
+        }
     }
     if spec.fetch.perfect {
         say("the instruction caches are perfect");
