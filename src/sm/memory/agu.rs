@@ -4,7 +4,7 @@ use super::{NO_FLIGHT, Space};
 use crate::isa::{MemKind, MemOp, MemSpace};
 use crate::probe::Probe;
 use crate::sm::cores::warp::{Local, PENDING, Queued, raw};
-use crate::sm::memory::banks::{Banks, Passes, bank_passes};
+use crate::sm::memory::banks::{Banks, Passes, Service, bank_passes};
 use crate::sm::memory::coalesce::{
     LINES_MAX, Lines, atomic_weight, coalesce, is_atomic, local_lines,
 };
@@ -127,15 +127,16 @@ impl<S: Stage> Sm<S> {
         };
         let atomic = is_atomic(mem);
         entry.space = space_of(mem, base, header);
+        let service = match (mem.kind, entry.space) {
+            _ if atomic => Service::Atomic,
+            (MemKind::Load, Space::Shared) => Service::SharedLoad,
+            _ => Service::Other,
+        };
         let width = u64::from(mem.width_bytes);
         let patterns = &launched.program.patterns;
         if let Some(pattern) = pattern {
             let info = patterns.info(pattern);
-            let passes = if atomic {
-                info.atomic_passes
-            } else {
-                info.passes
-            };
+            let passes = info.passes(service);
             match entry.space {
                 Space::Global if !atomic && patterns.lines_at(pattern, base, &mut entry.lines) => {
                     return set_passes(entry, passes);
@@ -154,7 +155,7 @@ impl<S: Stage> Sm<S> {
         let lanes = &list[..count];
         if entry.space == Space::Shared {
             let banks = Banks::new(&cx.spec.smem);
-            set_passes(entry, bank_passes(lanes, warp.mask, width, banks, atomic));
+            set_passes(entry, bank_passes(lanes, warp.mask, width, banks, service));
             return;
         }
         if entry.space == Space::Local {
@@ -163,7 +164,7 @@ impl<S: Stage> Sm<S> {
         coalesce(lanes, width, &mut entry.lines);
         if mem.kind == MemKind::Load {
             let banks = Banks::new(&cx.spec.smem);
-            set_passes(entry, bank_passes(lanes, warp.mask, width, banks, false));
+            set_passes(entry, bank_passes(lanes, warp.mask, width, banks, service));
         }
         if atomic {
             for (weight, line) in entry.atomic_weight.iter_mut().zip(entry.lines.as_slice()) {

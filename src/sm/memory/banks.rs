@@ -39,13 +39,47 @@ impl Banks {
     }
 }
 
+/// What the banks do for lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Loads of shared memory.
+    SharedLoad,
+    /// Stores, and loads of global memory.
+    Other,
+    /// Each lane on its own.
+    Atomic,
+}
+
+/// Whether every active lane has the address of lane `lane ^ other`, where that one is active too.
+fn paired(addresses: &[u64], mask: u32, other: u32) -> bool {
+    let of = |lane: u32| addresses[(mask & ((1 << lane) - 1)).count_ones() as usize];
+    let active = |lane: u32| mask >> lane & 1 == 1;
+    (0..32)
+        .filter(|&lane| active(lane) && active(lane ^ other))
+        .all(|lane| of(lane) == of(lane ^ other))
+}
+
 /// Bank passes of a shared-memory access of `addresses` (active lanes of `mask`, in lane order).
 ///
 /// Lanes go in phases of as many as fill all banks once: with 32 banks of 4 bytes, lanes of 8 bytes in two
 /// half-warp phases, of 16 bytes in four quarter-warp phases. Within a phase each bank serves one distinct word a
 /// pass (broadcast is free), and atomics serve each lane.
-pub fn bank_passes(addresses: &[u64], mask: u32, width: u64, banks: Banks, atomic: bool) -> Passes {
-    let lanes_per_phase = banks.lanes_per_phase(width);
+///
+/// A phase of a load has twice as many lanes where all neighbours (lane ^ 1, or all lanes and lane ^ 2) have the same
+/// address: what is returned then goes to two lanes at once. Source: NVIDIA developer forum, topic 77228.
+pub fn bank_passes(
+    addresses: &[u64],
+    mask: u32,
+    width: u64,
+    banks: Banks,
+    service: Service,
+) -> Passes {
+    let atomic = service == Service::Atomic;
+    let mut lanes_per_phase = banks.lanes_per_phase(width);
+    let pairs = || paired(addresses, mask, 1) || paired(addresses, mask, 2);
+    if service == Service::SharedLoad && lanes_per_phase < 32 && pairs() {
+        lanes_per_phase *= 2;
+    }
     let words_per_lane = width.div_ceil(banks.word_bytes);
     let mut result = Passes {
         passes: 0,
@@ -96,7 +130,7 @@ mod tests {
     #[test]
     fn n_way_conflicts_take_n_passes() {
         for ways in [1u64, 2, 4, 8, 16, 32] {
-            let p = bank_passes(&lanes(|l| 4 * ways * l), u32::MAX, 4, BANKS, false);
+            let p = bank_passes(&lanes(|l| 4 * ways * l), u32::MAX, 4, BANKS, Service::Other);
             assert_eq!(
                 p,
                 Passes {
@@ -110,18 +144,18 @@ mod tests {
     #[test]
     fn broadcast_is_one_pass_but_an_atomic_serialises() {
         assert_eq!(
-            bank_passes(&lanes(|_| 64), u32::MAX, 4, BANKS, false).passes,
+            bank_passes(&lanes(|_| 64), u32::MAX, 4, BANKS, Service::Other).passes,
             1
         );
         assert_eq!(
-            bank_passes(&lanes(|_| 64), u32::MAX, 4, BANKS, true).passes,
+            bank_passes(&lanes(|_| 64), u32::MAX, 4, BANKS, Service::Atomic).passes,
             32
         );
     }
 
     #[test]
     fn wide_lanes_go_in_phases() {
-        let p = bank_passes(&lanes(|l| 16 * l), u32::MAX, 16, BANKS, false);
+        let p = bank_passes(&lanes(|l| 16 * l), u32::MAX, 16, BANKS, Service::Other);
         assert_eq!(
             p,
             Passes {
@@ -129,7 +163,7 @@ mod tests {
                 least: 4
             }
         );
-        let p = bank_passes(&lanes(|l| 8 * l), u32::MAX, 8, BANKS, false);
+        let p = bank_passes(&lanes(|l| 8 * l), u32::MAX, 8, BANKS, Service::Other);
         assert_eq!(
             p,
             Passes {
@@ -137,7 +171,7 @@ mod tests {
                 least: 2
             }
         );
-        let p = bank_passes(&[0], 1, 16, BANKS, false);
+        let p = bank_passes(&[0], 1, 16, BANKS, Service::Other);
         assert_eq!(
             p,
             Passes {
@@ -145,6 +179,28 @@ mod tests {
                 least: 1
             }
         );
+    }
+
+    /// The forum's two cases: neighbours in pairs, and four chunks in turn.
+    #[test]
+    fn pairs_of_one_address_are_served_together() {
+        let passes = |width, at: fn(u64) -> u64, service| {
+            bank_passes(&lanes(at), u32::MAX, width, BANKS, service).passes
+        };
+        let load = Service::SharedLoad;
+        assert_eq!(passes(16, |l| l / 2 * 16, load), 2);
+        assert_eq!(passes(16, |l| (l & 1 | l >> 1 & !1) * 16, load), 2);
+        assert_eq!(passes(16, |l| l / 4 * 16, load), 2);
+        assert_eq!(passes(16, |_| 64, load), 2);
+        assert_eq!(passes(8, |l| l / 2 * 8, load), 1);
+        assert_eq!(passes(16, |l| l % 4 * 16, load), 4);
+        assert_eq!(passes(16, |l| l / 2 * 16, Service::Other), 4);
+        // One word a lane fills the banks as it is, and a bank that pairs meet in serves them in turn.
+        assert_eq!(passes(4, |l| l / 2 * 4, load), 1);
+        assert_eq!(passes(16, |l| l / 2 * 128, load), 16);
+        // The lane without a neighbour does not count.
+        let half = [0, 16, 16, 32];
+        assert_eq!(bank_passes(&half, 0b1_1101, 16, BANKS, load).passes, 1);
     }
 
     #[test]
@@ -155,10 +211,22 @@ mod tests {
         };
         // Stride of two words: two lanes meet in a 4-byte bank, none in an 8-byte one.
         let two = lanes(|l| 8 * l);
-        assert_eq!(bank_passes(&two, u32::MAX, 4, BANKS, false).passes, 2);
-        assert_eq!(bank_passes(&two, u32::MAX, 4, wide, false).passes, 1);
+        assert_eq!(
+            bank_passes(&two, u32::MAX, 4, BANKS, Service::Other).passes,
+            2
+        );
+        assert_eq!(
+            bank_passes(&two, u32::MAX, 4, wide, Service::Other).passes,
+            1
+        );
         // 32 lanes of 8 bytes fill 32 banks of 8 bytes once, but those of 4 bytes twice.
-        assert_eq!(bank_passes(&two, u32::MAX, 8, wide, false).least, 1);
-        assert_eq!(bank_passes(&two, u32::MAX, 8, BANKS, false).least, 2);
+        assert_eq!(
+            bank_passes(&two, u32::MAX, 8, wide, Service::Other).least,
+            1
+        );
+        assert_eq!(
+            bank_passes(&two, u32::MAX, 8, BANKS, Service::Other).least,
+            2
+        );
     }
 }

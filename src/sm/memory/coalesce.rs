@@ -3,7 +3,7 @@
 //! Patterns of a kernel are analysed once per kernel ([`PatternInfo`]); only lane shapes that are not
 //! patterns, and bases with an alignment that was not prepared, take the general path.
 
-use super::banks::{Banks, Passes, bank_passes};
+use super::banks::{Banks, Passes, Service, bank_passes};
 use crate::isa::{MemKind, MemOp};
 use crate::mem::space::Window;
 use crate::mem::{LINE_BYTES, Line, SECTOR_BYTES, SECTORS_PER_LINE, SectorMask};
@@ -149,11 +149,25 @@ const ALIGNMENTS: usize = 4;
 /// Everything about a pattern that does not depend on its base.
 #[derive(Clone, Debug)]
 pub struct PatternInfo {
-    /// Passes over the shared-memory banks, for word-aligned bases.
-    pub passes: Passes,
-    /// Passes of a shared-memory atomic.
-    pub atomic_passes: Passes,
+    /// Passes over the banks of a store, or of a load of global memory, for word-aligned bases.
+    passes: Passes,
+    /// Of a load of shared memory.
+    load_passes: Passes,
+    /// Of a shared-memory atomic.
+    atomic_passes: Passes,
     prepared: [(u32, u8); ALIGNMENTS],
+}
+
+impl PatternInfo {
+    /// Passes over the banks.
+    #[inline(always)]
+    pub fn passes(&self, service: Service) -> Passes {
+        match service {
+            Service::SharedLoad => self.load_passes,
+            Service::Other => self.passes,
+            Service::Atomic => self.atomic_passes,
+        }
+    }
 }
 
 /// The analysed patterns of a kernel.
@@ -195,9 +209,11 @@ impl PatternSet {
             );
         }
         place(pattern, ORIGIN, &mut addresses);
+        let passes = |service| bank_passes(&addresses, pattern.mask, width, banks, service);
         self.infos.push(PatternInfo {
-            passes: bank_passes(&addresses, pattern.mask, width, banks, false),
-            atomic_passes: bank_passes(&addresses, pattern.mask, width, banks, true),
+            passes: passes(Service::Other),
+            load_passes: passes(Service::SharedLoad),
+            atomic_passes: passes(Service::Atomic),
             prepared,
         });
     }
