@@ -37,7 +37,10 @@ impl Gemm {
     /// Bytes of a store of results.
     pub(super) fn result_vector(&self) -> u64 {
         let pitch = self.shape.n * self.result_bytes();
-        1 << pitch.trailing_zeros().min(4)
+        match self.any_alignment {
+            true => self.result_bytes(),
+            false => 1 << pitch.trailing_zeros().min(4),
+        }
     }
 
     /// Name of the kernel.
@@ -87,7 +90,7 @@ impl Gemm {
             let what = "8-bit matrices need the depth side by side: nt";
             return Err(Fault::field("layout", layout, what));
         }
-        if narrow && self.vectors()[..2].iter().any(|&bytes| bytes < 4) {
+        if narrow && self.vectors().iter().any(|&bytes| bytes < 4) {
             let what = "8-bit matrices need a depth that is a multiple of 4";
             return Err(Fault::field("k", self.shape.k, what));
         }

@@ -124,9 +124,10 @@ pub struct Gemm {
     pub accumulator: Sums,
     /// Numbers of C.
     pub output: DataType,
-    /// Rows may begin at any number: A, B and C move number by number whatever their pitches are, and each copy of A
-    /// and B has a guard and an address of its own. So are Hopper's FP32 kernels (`aligna4_alignc4`, in bytes, and
-    /// `align1`, in numbers).
+    /// Rows may begin at any number: A, B and C move number by number whatever their pitches are, and each load of A
+    /// and B has a guard and an address of its own. So are the FP32 kernels of Hopper (`aligna4_alignc4`, in bytes, and
+    /// `align1`, in numbers) and of Ampere (`ampere_sgemm_128x32_nn`: five loads of global memory, five stores to shared
+    /// memory and sixteen reads of it a warp and eight steps, 16 stores of results, by counters of an A4000).
     pub any_alignment: bool,
     /// A, B, C, bias, workspace; pointers to the matrices A, B, C of a batch.
     pub arrays: Arrays,
@@ -152,7 +153,6 @@ impl Gemm {
         let version = gpu.compute_capability;
         let (depth, warps, stages) = match data {
             DataType::F32 if version >= 90 => (8, [2, 2], 3),
-            DataType::F32 if version >= 80 => (8, [4, 2], 3),
             DataType::F32 => (8, [4, 2], 2),
             // 64 bytes of depth.
             _ if version >= 80 => (64 / data.bytes() as u32, [2, 2], 5),
@@ -180,7 +180,7 @@ impl Gemm {
             pointers: false,
             accumulator: Sums::Wide,
             output: output_of(data),
-            any_alignment: data == DataType::F32 && version >= 90,
+            any_alignment: data == DataType::F32 && version >= 80,
             arrays: Arrays::default(),
         }
         .with_stages(stages, gpu)
@@ -201,7 +201,7 @@ impl Gemm {
 
     /// With more warps where a tile comes in pieces of two bytes: each is a register on its way.
     pub fn spread_over_threads(mut self) -> Self {
-        let [a, b, _] = self.vectors();
+        let [a, b] = self.vectors();
         let part = |gemm: &Self, edge: usize| [gemm.tile.m, gemm.tile.n][edge] / gemm.warps[edge];
         if self.data != DataType::F32 && a.min(b) < 4 && part(&self, 0) * part(&self, 1) > 2048 {
             let edge = if part(&self, 0) > 32 { 0 } else { 1 };
@@ -215,20 +215,23 @@ impl Gemm {
         32 * self.warps[0] * self.warps[1] * self.slices
     }
 
-    /// Bytes that the first elements of all rows of A, of B and of C are known to be aligned to: what one access may
+    /// Bytes that the first elements of all rows of A and of B are known to be aligned to: what one access may
     /// have.
-    pub fn vectors(&self) -> [u64; 3] {
+    pub fn vectors(&self) -> [u64; 2] {
         let (a, b) = (self.pitches().0, self.pitches().1);
-        let (size, out) = (self.data.bytes(), self.output.bytes());
+        let size = self.data.bytes();
         match self.any_alignment {
-            true => [size, size, out],
-            false => [a, b, self.shape.n * out].map(|pitch| 1 << pitch.trailing_zeros().min(4)),
+            true => [size; 2],
+            false => [a, b].map(|pitch| 1 << pitch.trailing_zeros().min(4)),
         }
     }
 
     /// Whether cp.async brings the tiles on a machine of compute capability `version`: it moves four bytes at least.
+    /// FP32 kernels of two stages are those that libraries have had since Volta, with registers between.
     pub fn asynchronous(&self, version: u16) -> bool {
-        version >= 80 && self.vectors()[..2].iter().all(|&bytes| bytes >= 4)
+        version >= 80
+            && (self.data != DataType::F32 || self.stages > 2)
+            && self.vectors().iter().all(|&bytes| bytes >= 4)
     }
 
     /// Bytes from row to row (or column to column) of A and B in memory.

@@ -2,8 +2,8 @@
 //!
 //! While a step's fragments are multiplied, those of the next are read into the other half of their registers. In the
 //! last step of an iteration these come from the next tile, behind the one barrier of the iteration. From Ampere on
-//! cp.async brings tiles `stages - 1` iterations ahead; before, and where rows are aligned to less than a cp.async
-//! moves, registers hold the tile after the next one, and put it into the free half of shared memory.
+//! cp.async brings tiles `stages - 1` iterations ahead; before, in FP32 kernels of two stages, and where rows are aligned to
+//! less than a cp.async moves, registers hold the tile after the next one, and put it into the free half of shared memory.
 
 use super::body::{Access, Body, Emit};
 use super::epilogue::Finish;
@@ -40,6 +40,11 @@ pub(super) trait Math {
     fn fragments(&self) -> Fragments;
     /// Reads of a step's fragments into half `buffer` of their registers.
     fn reads(&self, code: &KernelBuilder, registers: &Registers, buffer: usize) -> Vec<Emit>;
+    /// Passes of a step's reads: one for each register, if no lanes share it.
+    fn passes(&self) -> f64 {
+        let Fragments { a, b, .. } = self.fragments();
+        f64::from(a + b)
+    }
     /// The lanes of these reads, from the start of a stage.
     fn read_lanes(
         &self,
@@ -67,7 +72,11 @@ pub(super) trait Math {
     fn registers_besides(&self) -> u16;
     /// Registers of a thread.
     fn registers_of(&self, registers: &Registers) -> u16 {
-        (registers.end + self.registers_besides()).next_multiple_of(8)
+        let besides = match registers.complete {
+            true => 0,
+            false => self.registers_besides(),
+        };
+        (registers.end + besides).next_multiple_of(8)
     }
     /// Name of the kernel.
     fn label(&self) -> &'static str;
@@ -85,26 +94,68 @@ pub(super) struct Registers {
     pub scratch: u16,
     /// A and B on their way.
     pub staging: [u16; 2],
-    /// Of A and B, where each copy has a guard and an address of its own.
+    /// Of A and B, where each load has a guard and an address of its own.
     pub copies: Option<[Copies; 2]>,
     halves: [[u16; 2]; 2],
     pub sums: u16,
     pub end: u16,
+    /// The kernel has no others: how many it has is known.
+    pub complete: bool,
 }
 
-/// Numbers of registers for the copies of an operand.
+/// Numbers of registers for the loads of an operand.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Copies {
-    /// Addresses of the copies behind the first, in turn: pairs.
+    /// Addresses of the loads behind the first, in turn: pairs.
     pub addresses: [u16; 2],
-    /// From one copy to the next in memory, a pair.
-    pub pitch: u16,
-    /// A bit for each copy, set where it lies within the matrix.
+    /// From one load to the next in memory, a pair; nothing where a parameter of the kernel is multiplied for each.
+    pub pitch: Option<u16>,
+    /// A bit for each load, set where it lies within the matrix.
     pub mask: u16,
 }
 
+/// Of no lasting use: in the loop, the mask of loads whose addresses are multiplied.
+const SCRATCH: u16 = 11;
+
+/// How loads find their addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Addresses {
+    /// One for all, with offsets.
+    One,
+    /// Each load adds the pitch to the address of the one before it.
+    Added,
+    /// Each load adds a multiple of the pitch to the first one's address, as ptxas 12.9 has it for sm_80 where registers
+    /// are few: `ampere_sgemm` kernels have 14 beside sums, fragments and the numbers on their way (122 for 128x64, 82
+    /// and 86 for 64x32 and 32x32 with a sliced depth).
+    Multiplied,
+}
+
+impl Addresses {
+    fn copies(self, mut take: impl FnMut(u16) -> u16) -> Option<[Copies; 2]> {
+        match self {
+            Addresses::One => None,
+            Addresses::Added => Some([0, 1].map(|_| {
+                let first = take(7);
+                Copies {
+                    addresses: [first, first + 2],
+                    pitch: Some(first + 4),
+                    mask: first + 6,
+                }
+            })),
+            Addresses::Multiplied => {
+                let copies = Copies {
+                    addresses: [0, take(2)],
+                    pitch: None,
+                    mask: SCRATCH,
+                };
+                Some([copies; 2])
+            }
+        }
+    }
+}
+
 impl Registers {
-    pub(super) fn new(fragments: Fragments, staging: [u64; 2], any_alignment: bool) -> Self {
+    pub(super) fn new(fragments: Fragments, staging: [u64; 2], addresses: Addresses) -> Self {
         let mut next = 12;
         let mut take = |count: u16| {
             let first = next;
@@ -112,16 +163,7 @@ impl Registers {
             first
         };
         let staging = staging.map(|count| take(count as u16));
-        let copies = any_alignment.then(|| {
-            [0, 1].map(|_| {
-                let first = take(7);
-                Copies {
-                    addresses: [first, first + 2],
-                    pitch: first + 4,
-                    mask: first + 6,
-                }
-            })
-        });
+        let copies = addresses.copies(&mut take);
         let halves = [0, 1].map(|_| [take(fragments.a), take(fragments.b)]);
         let sums = take(fragments.sums);
         Registers {
@@ -129,12 +171,13 @@ impl Registers {
             write: [6, 7],
             read: [8, 9],
             counter: 10,
-            scratch: 11,
+            scratch: SCRATCH,
             staging,
             copies,
             halves,
             sums,
             end: next,
+            complete: addresses == Addresses::Multiplied,
         }
     }
 
@@ -255,7 +298,7 @@ impl WarpGenerator for Product {
 /// The two operands.
 pub(super) fn operands(gemm: &Gemm, math: &impl Math) -> [Operand; 2] {
     let along = gemm.along();
-    let [a, b, _] = gemm.vectors();
+    let [a, b] = gemm.vectors();
     let of = |number: usize| Operand {
         array: [array::A, array::B][number],
         along: along[number],

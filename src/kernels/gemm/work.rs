@@ -58,17 +58,19 @@ impl Gemm {
             .map(|of| of.loads() * of.piece_bytes() * of.pieces())
             .sum();
         let bytes = |of: &Operand| of.tile.min(of.edge) * of.depth * of.element;
-        // A read of a register takes a pass, if no lanes share it.
-        let fragments = math.fragments();
-        let read = f64::from(fragments.a + fragments.b);
-        let sums = f64::from(fragments.sums);
+        // Loads into registers come through the same banks.
+        let loaded = match self.asynchronous(gpu.compute_capability) {
+            true => 0,
+            false => operands.iter().map(|of| of.loads() * of.vector).sum(),
+        };
+        let sums = f64::from(math.fragments().sums);
         Work {
             registers: u32::from(math.registers_of(&registers)),
             smem_bytes: writer.stage_bytes() * writer.stages(),
             warps: self.threads() / 32,
             instructions: writer.iteration().len() as f64 + 1.0,
             math: arithmetic.len() as f64 * steps * interval,
-            passes: read * steps + stores as f64 * 32.0 / 128.0,
+            passes: math.passes() * steps + (stores + loaded) as f64 * 32.0 / 128.0,
             bytes: operands.iter().map(bytes).sum::<u64>() as f64,
             ahead: writer.ahead() as f64,
             finish: sums * 2.5 + 40.0,

@@ -3,7 +3,7 @@
 use super::Gemm;
 use super::body::{Access, Emit, weave};
 use super::operand::Operand;
-use super::pipeline::{Copies, Math, Registers};
+use super::pipeline::{Addresses, Copies, Math, Registers};
 use crate::config::GpuSpec;
 use crate::kernels::builder::{KernelBuilder, p, r, size_suffix};
 
@@ -16,7 +16,14 @@ enum Way {
     Registers,
 }
 
-/// The predicate that guards copy number `load`: three in turn, beside the loop's own.
+/// Each right behind the one before it.
+fn together(emits: impl IntoIterator<Item = Emit>) -> Vec<Emit> {
+    let emits = emits.into_iter().enumerate();
+    let close = |(number, emit): (usize, Emit)| if number > 0 { emit.close() } else { emit };
+    emits.map(close).collect()
+}
+
+/// The predicate that guards load number `load`: three in turn, beside the loop's own.
 fn guard(load: usize) -> u16 {
     1 + (load % 3) as u16
 }
@@ -42,8 +49,13 @@ impl<'a, M: Math> Writer<'a, M> {
             Way::Async => 0,
             Way::Registers => of.registers(),
         });
+        let addresses = match (gemm.any_alignment, way) {
+            (false, _) => Addresses::One,
+            (true, Way::Async) => Addresses::Added,
+            (true, Way::Registers) => Addresses::Multiplied,
+        };
         Writer {
-            registers: Registers::new(math.fragments(), staging, gemm.any_alignment),
+            registers: Registers::new(math.fragments(), staging, addresses),
             math,
             code: KernelBuilder::new(gpu.compute_capability),
             operands,
@@ -108,18 +120,20 @@ impl<'a, M: Math> Writer<'a, M> {
         }
     }
 
-    /// Which copies lie within the matrices, and the way from one to the next.
+    /// Which loads lie within the matrices, and the way from one to the next.
     fn masks(&mut self) {
         let registers = self.registers;
         let copies = registers.copies.iter().flatten();
         for (copies, of) in copies.zip(self.operands) {
-            let (pitch, mask) = (copies.pitch, copies.mask);
+            let mask = copies.mask;
             let code = &mut self.code;
-            code.inst("IMAD.WIDE", &[r(pitch)], &[r(0), r(1)]);
+            if let Some(pitch) = copies.pitch {
+                code.inst("IMAD.WIDE", &[r(pitch)], &[r(0), r(1)]);
+            }
             for _ in 0..of.loads() {
                 code.inst("ISETP.LT.AND", &[p(1)], &[r(0)]);
-                code.inst("SEL", &[r(registers.scratch)], &[r(0), p(1)]);
-                code.inst("LOP3.LUT", &[r(mask)], &[r(mask), r(registers.scratch)]);
+                code.inst("SEL", &[r(1)], &[r(0), p(1)]);
+                code.inst("LOP3.LUT", &[r(mask)], &[r(mask), r(1)]);
             }
         }
     }
@@ -135,22 +149,33 @@ impl<'a, M: Math> Writer<'a, M> {
         }
     }
 
-    /// What copy number `load` needs: its guard, and behind the first one an address. They stay together, for arithmetic
+    /// What load number `load` needs: its guard, and behind the first one an address. They stay together, for arithmetic
     /// between two multiply-adds takes the operand that these share out of the reuse cache.
     fn prepare(&self, copies: &Copies, operand: usize, load: usize) -> Vec<Emit> {
-        let guard = Emit::of("LOP3.LUT", &[p(guard(load))], &[r(copies.mask)]);
-        let mut all = vec![guard];
-        if load > 0 {
-            let from = self.address(copies, operand, load - 1);
-            let to = self.address(copies, operand, load);
-            all.push(Emit::new("IADD3", &[to], &[from, copies.pitch]).close());
-            let high = [from + 1, copies.pitch + 1];
-            all.push(Emit::new("IADD3.X", &[to + 1], &high).close());
+        let mut all = vec![Emit::of("LOP3.LUT", &[p(guard(load))], &[r(copies.mask)])];
+        if self.way == Way::Registers {
+            // What is beyond the matrix is zero.
+            let to = self.registers.staging[operand] + load as u16;
+            all.push(Emit::new("MOV", &[to], &[]));
         }
-        all
+        let to = self.address(copies, operand, load);
+        match copies.pitch {
+            _ if load == 0 => {}
+            Some(pitch) => {
+                let from = self.address(copies, operand, load - 1);
+                all.push(Emit::new("IADD3", &[to], &[from, pitch]));
+                all.push(Emit::new("IADD3.X", &[to + 1], &[from + 1, pitch + 1]));
+            }
+            None => {
+                let from = self.address(copies, operand, 0);
+                all.push(Emit::new("MOV", &[to + 1], &[]));
+                all.push(Emit::new("IMAD.WIDE", &[to], &[to + 1, from]));
+            }
+        }
+        together(all)
     }
 
-    /// The register pair with the address of copy number `load`.
+    /// The register pair with the address of load number `load`.
     fn address(&self, copies: &Copies, operand: usize, load: usize) -> u16 {
         match load {
             0 => self.registers.global[operand],
@@ -158,8 +183,8 @@ impl<'a, M: Math> Writer<'a, M> {
         }
     }
 
-    /// The copies of an operand, each with a guard and an address of its own. These are made while the copy before it
-    /// is under way.
+    /// The loads of an operand, each with a guard and an address of its own. These are made before the load in front of
+    /// it.
     fn guarded(&self, ahead: u64, operand: usize, copies: &Copies) -> Vec<Emit> {
         let of = &self.operands[operand];
         let (text, count) = (self.load_text(of.vector), of.loads() as usize);
@@ -168,9 +193,18 @@ impl<'a, M: Math> Writer<'a, M> {
             if load + 1 < count {
                 all.extend(self.prepare(copies, operand, load + 1));
             }
-            let from = self.address(copies, operand, load);
-            let sources = [r(self.registers.write[operand]), r(from), p(guard(load))];
-            all.push(Emit::of(&*text, &[], &sources).access(Access::Load {
+            let (from, guard) = (r(self.address(copies, operand, load)), p(guard(load)));
+            let emit = match self.way {
+                Way::Async => {
+                    let to = r(self.registers.write[operand]);
+                    Emit::of(&*text, &[], &[to, from, guard])
+                }
+                Way::Registers => {
+                    let to = r(self.registers.staging[operand] + load as u16);
+                    Emit::of(&*text, &[to], &[from, guard])
+                }
+            };
+            all.push(emit.access(Access::Load {
                 ahead,
                 operand,
                 load,
@@ -298,22 +332,26 @@ impl<'a, M: Math> Writer<'a, M> {
         all
     }
 
-    /// Global addresses, places in shared memory.
+    /// Global addresses, places in shared memory. Beside guarded loads each kind stays together: see `prepare`. Both
+    /// low halves of the addresses come first, for the carries take a latency to the high ones.
     fn advance(&self) -> Vec<Emit> {
         let registers = &self.registers;
-        let mut all = Vec::new();
-        for global in registers.global {
-            all.push(Emit::new("IADD3", &[global], &[global]));
-            all.push(Emit::new("IADD3.X", &[global + 1], &[global + 1]));
+        let text = match self.stages {
+            2 => "LOP3.LUT",
+            _ => "IADD3",
+        };
+        let of = |text: &str, register: u16| Emit::new(text, &[register], &[register]);
+        let [a, b] = registers.global;
+        let places = registers.write.iter().chain(&registers.read);
+        let places = places.map(|&place| of(text, place));
+        if registers.copies.is_none() {
+            let each = [a, b].map(|low| [of("IADD3", low), of("IADD3.X", low + 1)]);
+            return each.into_iter().flatten().chain(places).collect();
         }
-        for place in registers.write.iter().chain(&registers.read) {
-            let text = if self.stages == 2 {
-                "LOP3.LUT"
-            } else {
-                "IADD3"
-            };
-            all.push(Emit::new(text, &[*place], &[*place]));
-        }
+        let halves = [of("IADD3", a), of("IADD3", b)];
+        let carried = [a, b].map(|low| of("IADD3.X", low + 1));
+        let mut all = together(halves.into_iter().chain(carried));
+        all.extend(together(places));
         all
     }
 

@@ -1,5 +1,6 @@
 //! Tests of the matrix products: footprints, conflicts, and instruction mixes worked out by hand.
 
+mod ampere;
 mod multiply_adds;
 
 use super::*;

@@ -68,9 +68,9 @@ fn swizzle(columns: u64) -> u32 {
 
 /// `volta_sgemm_128x64`, `ampere_sgemm_32x32_sliced1x4`.
 pub(super) fn sgemm(n: u32, m: u32, slices: u32, gpu: &GpuSpec) -> Choice {
-    let (prefix, stages) = match gpu.compute_capability {
-        80.. => ("ampere", 3),
-        _ => ("volta", 2),
+    let (prefix, sliced_depth) = match gpu.compute_capability {
+        80.. => ("ampere", 32),
+        _ => ("volta", 16),
     };
     let warps = match (n, m, slices) {
         (32, 32, 4) => [1, 1],
@@ -88,11 +88,11 @@ pub(super) fn sgemm(n: u32, m: u32, slices: u32, gpu: &GpuSpec) -> Choice {
         tile: Tile {
             m,
             n,
-            k: if slices > 1 { 16 } else { 8 },
+            k: if slices > 1 { sliced_depth } else { 8 },
         },
         warps,
         slices,
-        stages,
+        stages: 2,
         raster: Raster::Columns,
         swizzled: false,
     }

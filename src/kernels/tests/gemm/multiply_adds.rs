@@ -32,9 +32,6 @@ fn copies_of_any_alignment_have_guards_and_addresses() {
             }
         }
     }
-    // A kernel for rows that are aligned copies in vectors.
-    let mix = mix(&product("sgemm?", "m=256&n=256&k=256", "a100-80"));
-    assert_eq!((mix["LDGSTS"], mix.get("LOP3")), (2, None));
 }
 
 /// Where an SM issues an FFMA a cycle and sub-core, two ports for registers have to give three operands of each: a
