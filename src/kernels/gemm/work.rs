@@ -1,10 +1,12 @@
 //! What a product asks of an SM, for those who choose between products.
 
+use super::body::Emit;
 use super::operand::Operand;
 use super::pipeline::{Math, Registers, operands};
 use super::writer::Writer;
 use super::{Gemm, array, simt, tensor};
 use crate::config::GpuSpec;
+use crate::isa::StaticInst;
 use crate::kernels::builder::KernelBuilder;
 use crate::kernels::operator::DataType;
 use crate::sm::latency;
@@ -45,13 +47,7 @@ impl Gemm {
         let operands = operands(self, math);
         let writer = Writer::new(self, math, &operands, gpu);
         let registers: Registers = writer.registers();
-        let arithmetic = math.math(&registers, 0);
-        let mut code = KernelBuilder::new(gpu.compute_capability);
-        arithmetic[0].append(&mut code);
-        let code = code.finish();
-        let inst = &code.insts[0];
-        let text = &code.mnemonics[usize::from(inst.mnemonic)];
-        let interval = f64::from(latency::timing(inst, text, gpu).interval);
+        let iteration = writer.iteration();
         let steps = math.steps() as f64;
         let stores: u64 = operands
             .iter()
@@ -68,8 +64,8 @@ impl Gemm {
             registers: u32::from(math.registers_of(&registers)),
             smem_bytes: writer.stage_bytes() * writer.stages(),
             warps: self.threads() / 32,
-            instructions: writer.iteration().len() as f64 + 1.0,
-            math: arithmetic.len() as f64 * steps * interval,
+            instructions: iteration.len() as f64 + 1.0,
+            math: arithmetic_cycles(math.math(&registers, 0).remove(0), &iteration, gpu),
             passes: math.passes() * steps + (stores + loaded) as f64 * 32.0 / 128.0,
             bytes: operands.iter().map(bytes).sum::<u64>() as f64,
             ahead: writer.ahead() as f64,
@@ -88,4 +84,22 @@ impl Gemm {
         all[array::C] = of(self.shape.m, self.shape.n, self.output.bytes());
         all
     }
+}
+
+/// Cycles that `iteration` holds the pipe of `arithmetic`: its own, and those of addresses that are multiplied there too.
+fn arithmetic_cycles(arithmetic: Emit, iteration: &[Emit], gpu: &GpuSpec) -> f64 {
+    let mut code = KernelBuilder::new(gpu.compute_capability);
+    arithmetic.append(&mut code);
+    for emit in iteration {
+        emit.append(&mut code);
+    }
+    let code = code.finish();
+    let timing = |inst: &StaticInst| {
+        let text = &code.mnemonics[usize::from(inst.mnemonic)];
+        latency::timing(inst, text, gpu)
+    };
+    let pipe = timing(&code.insts[0]).pipe;
+    let all = code.insts[1..].iter().map(timing);
+    let on_pipe = all.filter(|of| of.pipe == pipe);
+    on_pipe.map(|of| f64::from(of.interval)).sum()
 }
