@@ -29,8 +29,13 @@ impl<M: Math> Writer<'_, M> {
         };
         let kept = self.free;
         let (words, rows) = (width.div_ceil(4) as u16, self.math.unit_rows());
-        // Reads go ahead of stores as far as registers do.
-        let batch = accesses.min(4);
+        // Reads go ahead of stores as far as registers do: as many numbers one by one as in vectors, if the loop leaves
+        // registers for them.
+        let idle = u64::from(self.registers.sums - self.free) / (1 + u64::from(self.adds()));
+        let batch = match self.gemm.any_alignment {
+            true => (idle / 4 * 4).clamp(4, 16).min(accesses),
+            false => accesses.min(4),
+        };
         let first = self.take(batch as u16 * words);
         let previous = match self.adds() {
             true => self.take(batch as u16 * words),
