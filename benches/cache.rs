@@ -6,7 +6,7 @@ use phantom_gpu::internals::mem::cache::Access;
 use phantom_gpu::internals::mem::l1::L1;
 use phantom_gpu::internals::mem::l2::{Action, Slice};
 use phantom_gpu::internals::mem::{Line, ReplyTo, Request, RequestKind, SectorMask};
-use phantom_gpu::internals::sm::memory::banks::{Banks, bank_passes};
+use phantom_gpu::internals::sm::memory::banks::{Banks, Service, bank_passes};
 use phantom_gpu::internals::sm::memory::coalesce::{Lines, coalesce};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -44,7 +44,7 @@ fn coalescer(c: &mut Criterion) {
             });
         });
         group.bench_function(format!("{name}/banks"), |b| {
-            b.iter(|| bank_passes(addresses, u32::MAX, 4, banks, false).passes);
+            b.iter(|| bank_passes(addresses, u32::MAX, 4, banks, Service::Other).passes);
         });
     }
     group.finish();
