@@ -32,6 +32,12 @@ fn copies_of_any_alignment_have_guards_and_addresses() {
             }
         }
     }
+    // Kernels for rows that are aligned copy in vectors, with one address and no guards: 128 rows of 64 bytes of either
+    // operand are four copies of 16 bytes for 128 threads, 128 rows of 32 bytes one for 256.
+    let mix = |of: &str, gpu: &str| mix(&product(of, "m=256&n=256&k=256", gpu));
+    let halves = mix("hgemm?", "a100-80");
+    assert_eq!((halves["LDGSTS"], halves.get("LOP3")), (8, None));
+    assert_eq!(mix("sgemm?", "v100")["LDG"], 2);
 }
 
 /// Where an SM issues an FFMA a cycle and sub-core, two ports for registers have to give three operands of each: a
