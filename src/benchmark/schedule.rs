@@ -42,6 +42,8 @@ pub struct Launch {
     windows: [Place; Arrays::MOST],
     /// Bytes that it moves at least.
     bytes: f64,
+    /// Operations of its operator.
+    operations: f64,
     /// Index of its run in [`Simulated::runs`].
     pub run: usize,
 }
@@ -118,7 +120,7 @@ pub fn simulate(
         let run = sampler.run(&kernel, &before)?;
         Ok(Some((run, kernel)))
     };
-    let runs = pool.install(|| in_parallel(&firsts, runner, rest))?;
+    let runs = pool.install(|| in_parallel(&simulated.launches, &firsts, runner, rest))?;
     for (first, run) in firsts.into_iter().zip(runs) {
         let known = || alone[&own(&simulated.launches, first)].clone();
         let (run, kernel) = run.unwrap_or_else(known);
@@ -131,32 +133,38 @@ pub fn simulate(
 /// A kernel and its run, or nothing.
 type Found = Option<(KernelRun, Kernel)>;
 
-/// What `one` makes of each of `launches`, in their order; the first fault of them. Kernels whose run nobody waits for end
+/// What `one` makes of each of `firsts`, in their order; the first fault of them. Kernels whose run nobody waits for end
 /// soon after the runner is stopped.
 fn in_parallel(
-    launches: &[usize],
+    launches: &[Launch],
+    firsts: &[usize],
     runner: &Runner<'_>,
     one: impl Fn(&usize) -> Result<Found> + Sync,
 ) -> Result<Vec<Found>> {
     let progress = runner.progress;
-    let total = launches.len() as u64;
+    let total = firsts.len() as u64;
     progress.total.fetch_add(total, Ordering::Relaxed);
     let interrupted = || Error::Run("interrupted".into());
-    let each = launches.par_iter().map(|launch| {
+    // Those with most to do first: none of them is begun when other threads have nothing left.
+    let mut order: Vec<usize> = (0..firsts.len()).collect();
+    let operations = |at: &usize| launches[firsts[*at]].operations;
+    order.sort_by(|a, b| operations(b).total_cmp(&operations(a)));
+    let each = order.par_iter().with_max_len(1).map(|&at| {
         // What is left to L2 by the kernels before takes its time, too.
         if runner.stop.load(Ordering::Relaxed) {
-            return Err(interrupted());
+            return (at, Err(interrupted()));
         }
-        let found = one(launch)?;
+        let found = one(&firsts[at]);
         progress.advance();
-        match &found {
-            Some((run, _)) if run.partial => Err(interrupted()),
-            _ => Ok(found),
+        match found {
+            Ok(Some((run, _))) if run.partial => (at, Err(interrupted())),
+            found => (at, found),
         }
     });
     // All are waited for, so that the fault that is told does not depend on threads.
-    let found: Vec<Result<Found>> = each.collect();
-    found.into_iter().collect()
+    let mut found: Vec<(usize, Result<Found>)> = each.collect();
+    found.sort_unstable_by_key(|(at, _)| *at);
+    found.into_iter().map(|(_, found)| found).collect()
 }
 
 /// The kernels that run alike whatever they follow, by [`own`] keys.
@@ -170,7 +178,7 @@ fn alone(
     let firsts: Vec<usize> = (0..launches.len())
         .filter(|&at| known.insert(own(launches, at)))
         .collect();
-    let found = in_parallel(&firsts, runner, |&first| {
+    let found = in_parallel(launches, &firsts, runner, |&first| {
         // Where its window puts its tensors: banks and channels move a product by some percent.
         let mut window = build.window(launches, first)?;
         let kernel = window.pop().expect("the launch itself");
@@ -336,6 +344,7 @@ fn launches(
                 number: kernel,
                 windows,
                 bytes: operators[number].work().bytes / kernels as f64,
+                operations: operators[number].work().flops,
                 run: 0,
             }));
         }
@@ -445,6 +454,7 @@ mod tests {
             number: 0,
             windows,
             bytes: 1.0,
+            operations: 1.0,
             run: 0,
         }
     }
