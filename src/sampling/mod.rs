@@ -67,8 +67,8 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             ci: 0.02,
-            budget: 16_000_000,
-            patience: 60_000_000,
+            budget: 12_000_000,
+            patience: 32_000_000,
         }
     }
 }

@@ -186,6 +186,8 @@ const LOOP_WAVES: u64 = 2;
 const GRID_WAVES: u64 = 5;
 /// From this many waves on, at most a tenth of the CTAs is run.
 const MANY_WAVES: u64 = 20;
+/// Share of the budget that a kernel of so many waves takes at most to be run as a whole: a tenth of it says enough.
+const MANY_WHOLE: f64 = 0.4;
 /// Tenths of the CTAs of so many waves that are run at each attempt.
 const TENTHS: [u64; 2] = [1, 4];
 
@@ -198,11 +200,15 @@ impl Plan {
             trips: Trips::All,
             begin: 0,
         };
-        if shape.total_work() <= budget {
-            return all;
-        }
         let rest = shape.ctas % shape.wave;
         let whole_waves = shape.ctas / shape.wave;
+        let little = match whole_waves >= MANY_WAVES {
+            true => (budget as f64 * MANY_WHOLE) as u64,
+            false => budget,
+        };
+        if shape.total_work() <= little {
+            return all;
+        }
         let of_waves = |waves: u64| (waves.min(whole_waves) * shape.wave + rest).min(shape.ctas);
         // The first wave ends, and others follow while L2 fills and a little longer.
         let begin = match shape.fills {

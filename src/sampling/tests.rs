@@ -29,6 +29,15 @@ fn little_work_is_run_as_a_whole() {
 }
 
 #[test]
+fn of_many_waves_a_part_is_run_where_few_would_be_run_as_a_whole() {
+    let (few, many) = (shape(1599, 80, 1), shape(1600, 80, 1));
+    assert!(Plan::new(&few, 1_600_000, 0).whole(&few));
+    assert_eq!(Plan::new(&many, 1_600_000, 0).ctas, 160);
+    assert_eq!(Plan::new(&many, 3_900_000, 0).ctas, 160);
+    assert!(Plan::new(&many, 4_100_000, 0).whole(&many));
+}
+
+#[test]
 fn of_many_waves_at_most_a_tenth_is_run() {
     for ctas in [1600, 1659, 1999, 8000, 100_001] {
         let shape = shape(ctas, 80, 1);
