@@ -12,7 +12,11 @@ fn sampled(session: &Session, input: &str, budget: u64, threads: usize) -> Sampl
         threads,
         ..Options::default()
     };
-    let settings = Settings { ci: 0.05, budget };
+    let settings = Settings {
+        ci: 0.05,
+        budget,
+        patience: 0,
+    };
     session
         .sample(&workload, &options, settings, &Memo::default())
         .unwrap()

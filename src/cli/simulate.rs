@@ -212,7 +212,11 @@ fn settings(args: &Args) -> Result<Settings> {
                 .into(),
         ));
     }
-    args.sampling.settings(args.fidelity)
+    let ci = args.sampling.settings(args.fidelity)?.ci;
+    Ok(Settings {
+        ci,
+        ..Settings::patient()
+    })
 }
 
 /// Writes everything that was asked for.

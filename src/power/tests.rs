@@ -21,6 +21,7 @@ const ON: &str = "power.throttle=true";
 const ONE_PART: Settings = Settings {
     ci: 0.1,
     budget: 6_000_000,
+    patience: 0,
 };
 
 fn session(gpu: &str, sets: &[&str]) -> Session {

@@ -4,9 +4,8 @@
 //! that was there, it makes no difference what that was, and one sample stands for all launches of the kernel on the same
 //! tensors, whatever they follow.
 
-use super::{Plan, Sampler, WHOLE_MAX, memo, plan};
+use super::{Plan, Sampler, memo};
 use crate::error::Result;
-use crate::occupancy::Occupancy;
 use crate::power;
 use crate::simulation::{self, KernelRun};
 use crate::trace::Kernel;
@@ -26,15 +25,14 @@ impl Sampler<'_> {
         if power::governor(spec).is_some() {
             return Ok(None);
         }
-        let occupancy = Occupancy::new(&kernel.header, spec)?;
-        let shape = plan::Shape::of(kernel, &occupancy, spec)?;
+        let shape = self.shape(kernel, &[kernel])?;
         let replaces = |plan: &Plan| {
             let left_out = 0..shape.ctas - plan.ctas;
             simulation::replaces(kernel, left_out, spec)
         };
-        let first = Plan::new(&shape, self.settings.budget, 0);
-        if first.whole(&shape) || !replaces(&first)? {
-            return Ok(None);
+        match self.plans(&shape).first() {
+            Some(first) if replaces(first)? => {}
+            _ => return Ok(None),
         }
         let mut contents = memo::contents(&[kernel])?;
         contents.push(ALONE.to_owned());
@@ -45,7 +43,7 @@ impl Sampler<'_> {
         })?;
         Ok(match self.will_do(&run) {
             true => Some(run),
-            false if shape.total() > WHOLE_MAX => Some(self.stays_wide(run)),
+            false if shape.total_work() > self.settings.patience => Some(self.stays_wide(run)),
             false => None,
         })
     }
@@ -67,7 +65,8 @@ mod tests {
             config: session.config(),
             settings: Settings {
                 ci: 0.05,
-                budget: 300_000,
+                budget: 3_000_000,
+                ..Settings::default()
             },
             stop: None,
             memory_limit: None,

@@ -3,7 +3,7 @@
 use super::course::{Course, Steady};
 use super::flow::Flow;
 use super::plan::{Plan, Shape, Trips};
-use super::waves::{Mean, spread_time, wave_time};
+use super::waves::{Mean, wave_time};
 use crate::config::GpuSpec;
 use crate::simulation::{KernelRun, Provenance, ProvenanceKind};
 use crate::stats::{ChipCounters, LEVEL, Label};
@@ -15,16 +15,18 @@ pub struct Measured {
     pub run: KernelRun,
     /// When its CTAs ended, in order of time.
     pub ends: Vec<u64>,
+    /// When the last of them began.
+    pub last_start: u64,
     /// How far SMs had come at what time, when loops were cut.
     pub course: Course,
 }
 
-/// The whole kernel from its part's run.
+/// The whole kernel from its part's run, and from that of its first CTAs where they were run, too.
 pub fn whole(
     kernel: &Kernel,
     shape: &Shape,
     plan: &Plan,
-    part: &Measured,
+    (part, begin): (&Measured, Option<&Measured>),
     spec: &GpuSpec,
 ) -> KernelRun {
     let run = &part.run;
@@ -36,7 +38,11 @@ pub fn whole(
     let (longer, of_loops) = match plan.trips {
         Trips::All => {
             let wave = wave_of(shape, part);
-            let (value, half) = (waves * wave.value, waves * wave.half);
+            let start = begin.map_or(Mean::default(), |begin| {
+                later(begin, part, shape.wave as usize, wave)
+            });
+            let value = waves * wave.value + start.value;
+            let half = (waves * wave.half).hypot(start.half);
             (Mean { value, half }, 0.0)
         }
         Trips::Some(trips) => {
@@ -77,8 +83,29 @@ pub fn whole(
 
 /// Cycles of a wave that was left out.
 pub fn wave_of(shape: &Shape, part: &Measured) -> Mean {
-    let wave = shape.wave as usize;
-    wave_time(&part.ends, wave).unwrap_or_else(|| spread_time(&part.ends, wave))
+    wave_time(&part.ends, shape.wave as usize, part.last_start)
+}
+
+/// Cycles by which CTAs that begin as the kernel does, on an L2 that fills, are behind those of the part when as many have
+/// ended and others take their places. They are as far behind as they were half a wave before, or still drift, and a wave
+/// takes `wave` in the end.
+fn later(begin: &Measured, part: &Measured, wave: usize, in_the_end: Mean) -> Mean {
+    let full = |of: &Measured| of.ends.partition_point(|end| *end <= of.last_start);
+    let full = full(begin).min(full(part));
+    let behind = |from: usize, to: usize| {
+        let pairs = begin.ends[from..to].iter().zip(&part.ends[from..to]);
+        pairs
+            .map(|(begin, part)| *begin as f64 - *part as f64)
+            .sum::<f64>()
+            / (to - from).max(1) as f64
+    };
+    let (middle, first) = (full.saturating_sub(wave / 2), full.saturating_sub(wave));
+    let value = behind(middle, full);
+    let drift = (value - behind(first, middle)).abs() * 2.0;
+    Mean {
+        value,
+        half: drift.max(in_the_end.half),
+    }
 }
 
 /// The counters of the whole kernel: the part's, `time` times as long or with `work` times the work, and for the cycles

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// Version of the files, and of how estimates are made: it rises with every change of what is cut or extrapolated.
-const VERSION: u32 = 7;
+const VERSION: u32 = 8;
 
 /// Estimates by key.
 #[derive(Default)]
@@ -206,6 +206,7 @@ pub fn key(config: &Resolved, settings: &Settings, contents: &[String]) -> Strin
     hash.bytes(config.hash.as_bytes());
     hash.word(settings.ci.to_bits());
     hash.word(settings.budget);
+    hash.word(settings.patience);
     contents
         .iter()
         .for_each(|content| hash.bytes(content.as_bytes()));

@@ -11,6 +11,7 @@
 mod alone;
 mod combine;
 mod course;
+mod estimate;
 mod flow;
 mod fluid;
 mod memo;
@@ -30,12 +31,10 @@ use crate::occupancy::Occupancy;
 use crate::power;
 use crate::probe::NoProbe;
 use crate::simulation::{
-    self, KernelRun, Options, Provenance, ProvenanceKind, RunResult, Stopped, Timeline, Warm,
+    KernelRun, Options, Provenance, ProvenanceKind, RunResult, Stopped, Timeline,
 };
 use crate::stats::{ChipCounters, Label, UnitCounters};
-use crate::trace::{Command, Kernel, Part, PartIterations, Workload};
-use combine::Measured;
-use course::Course;
+use crate::trace::{Command, Kernel, Workload};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -46,30 +45,36 @@ use std::time::Instant;
 pub struct Settings {
     /// The widest relative half width of the confidence interval (95 %) that is extrapolated with.
     pub ci: f64,
-    /// Warp instructions to simulate for a kernel: with fewer it is run as a whole, with more a part is cut out that has
-    /// about so many.
+    /// Work to simulate for a kernel, warp instructions and four for each sector that they ask of L2: with less it is run
+    /// as a whole, with more a part is cut out that has about so much.
     pub budget: u64,
+    /// Work up to which a larger part, or the whole kernel, is rather run than extrapolated with too wide an interval.
+    pub patience: u64,
+}
+
+impl Settings {
+    /// For a kernel whose time is worth a minute: where a part says too little, up to that is simulated.
+    pub fn patient() -> Self {
+        Settings {
+            budget: 40_000_000,
+            patience: 300_000_000,
+            ..Settings::default()
+        }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Settings {
             ci: 0.02,
-            budget: 6_000_000,
+            budget: 12_000_000,
+            patience: 32_000_000,
         }
     }
 }
 
-/// Warp instructions of a kernel up to which it is rather run as a whole than extrapolated with too wide an interval.
-const WHOLE_MAX: u64 = 60_000_000;
-/// By how much the budget grows when the interval is too wide.
-const GROWTH: u64 = 4;
-/// Times the bytes of L2 that a kernel moves when the time in which L2 fills no longer counts.
-const SETTLED: f64 = 16.0;
 /// Kernels whose accesses are looked at before a kernel is run: more than L2 remembers, unless they are tiny.
 const BEFORE: usize = 6;
-/// Times that it grows.
-const ATTEMPTS: u32 = 2;
 
 /// Estimates the kernels of `workload`, one after the other, as the result of a run.
 ///
@@ -291,171 +296,4 @@ impl Sampler<'_> {
         };
         Ok((0..kernels.len()).map(run_of).collect())
     }
-
-    fn estimate(&self, kernel: &Kernel, before: &[&Kernel]) -> Result<KernelRun> {
-        let spec = &self.config.spec;
-        let occupancy = Occupancy::new(&kernel.header, spec)?;
-        let shape = plan::Shape::of(kernel, &occupancy, spec)?;
-        let cuts = |plan: &Plan| Ok(plan.trips != Trips::All || !self.unsettled(kernel, before)?);
-        let wide = match self.by_parts(kernel, before, &shape, cuts)? {
-            Some(run) if self.will_do(&run) => return Ok(run),
-            Some(run) if shape.total() > WHOLE_MAX => return Ok(self.stays_wide(run)),
-            wide => wide,
-        };
-        let part = self.measure(kernel, kernel.clone(), before, 0, None)?;
-        let mut run = part.run;
-        run.provenance.note = wide.map(|run| {
-            format!(
-                "run as a whole: sampled, the interval was {:.1} % wide",
-                100.0 * run.provenance.ci_rel
-            )
-        });
-        Ok(run)
-    }
-
-    /// Whether the interval of `run` is as narrow as wanted, or it was stopped.
-    fn will_do(&self, run: &KernelRun) -> bool {
-        run.partial || run.provenance.ci_rel <= self.settings.ci
-    }
-
-    /// `run` of a kernel that is too long to be run as a whole.
-    fn stays_wide(&self, mut run: KernelRun) -> KernelRun {
-        run.provenance.note = Some(format!(
-            "the interval stayed wider than {:.1} %, and the kernel is too long to be run as a whole",
-            100.0 * self.settings.ci
-        ));
-        run
-    }
-
-    /// `kernel` from parts of it: the first whose interval is narrow enough, or the last. Nothing where no part is to be
-    /// cut, or none that `cuts` agrees to.
-    fn by_parts(
-        &self,
-        kernel: &Kernel,
-        before: &[&Kernel],
-        shape: &plan::Shape,
-        cuts: impl Fn(&Plan) -> Result<bool>,
-    ) -> Result<Option<KernelRun>> {
-        let mut budget = self.settings.budget;
-        let mut wide = None;
-        for attempt in 0..ATTEMPTS {
-            let plan = Plan::new(shape, budget, attempt);
-            if plan.whole(shape) || !cuts(&plan)? {
-                break;
-            }
-            let run = self.extrapolate(kernel, before, shape, &plan)?;
-            if self.will_do(&run) {
-                return Ok(Some(run));
-            }
-            // The interval of loops shrinks with the root of what is run: where that is not enough, more is run in vain.
-            // That of waves is wide where waves differ, and more of them say how.
-            let in_vain = matches!(plan.trips, Trips::Some(_))
-                && run.provenance.ci_rel > self.settings.ci * (GROWTH as f64).sqrt();
-            wide = Some(run);
-            if in_vain {
-                break;
-            }
-            budget = budget.saturating_mul(GROWTH);
-        }
-        Ok(wide)
-    }
-
-    /// Whether L2 is not yet full when the kernel begins, and fills during a good part of it: then its waves differ.
-    fn unsettled(&self, kernel: &Kernel, before: &[&Kernel]) -> Result<bool> {
-        let spec = &self.config.spec;
-        let l2 = spec.l2.bytes as f64;
-        let mut held = 0.0;
-        for kernel in before {
-            held += simulation::traffic(kernel, spec)?;
-        }
-        Ok(held < l2 && simulation::traffic(kernel, spec)? < SETTLED * l2)
-    }
-
-    fn extrapolate(
-        &self,
-        kernel: &Kernel,
-        before: &[&Kernel],
-        shape: &plan::Shape,
-        plan: &Plan,
-    ) -> Result<KernelRun> {
-        let spec = &self.config.spec;
-        let first_cta = shape.ctas - plan.ctas;
-        let every = match plan.trips {
-            Trips::All => None,
-            Trips::Some(_) => Some(sample_interval(plan.instructions(shape), spec)),
-        };
-        let cut = |iterations| {
-            let part = Part {
-                first_cta,
-                iterations,
-            };
-            self.measure(
-                kernel,
-                kernel.part(part, plan.ctas),
-                before,
-                first_cta,
-                every,
-            )
-        };
-        let part = match plan.trips {
-            Trips::All => cut(PartIterations::All)?,
-            Trips::Some(run) => cut(PartIterations::Some {
-                run,
-                most: shape.trips,
-                wave: shape.wave,
-            })?,
-        };
-        Ok(combine::whole(kernel, shape, plan, &part, spec))
-    }
-
-    /// Simulates `part` of `kernel`, whose first CTA is number `first_cta`, with a sample of how far SMs have come `every`
-    /// so many cycles.
-    fn measure(
-        &self,
-        kernel: &Kernel,
-        part: Kernel,
-        before: &[&Kernel],
-        first_cta: u64,
-        every: Option<u64>,
-    ) -> Result<Measured> {
-        let mut warm: Vec<Warm<'_>> = before
-            .iter()
-            .map(|kernel| Warm {
-                kernel,
-                ctas: 0..kernel.header.cta_count(),
-            })
-            .collect();
-        warm.push(Warm {
-            kernel,
-            ctas: 0..first_cta,
-        });
-        let workload = Workload {
-            commands: vec![Command::Launch(Box::new(part))],
-            ..Workload::default()
-        };
-        let options = Options {
-            stop: self.stop,
-            memory_limit: self.memory_limit,
-            warm,
-            cta_times: true,
-            timeline: every,
-            ..Options::default()
-        };
-        let mut result = simulation::run::<NoProbe>(&workload, &self.config.spec, &options)?;
-        let run = result.kernels.remove(0);
-        let timeline = result.timeline;
-        let mut ends: Vec<u64> = timeline.ctas.iter().map(|cta| cta.span.1).collect();
-        ends.sort_unstable();
-        let sms = usize::from(self.config.spec.sms);
-        let course = Course::new(&timeline.ctas, timeline.samples, sms);
-        Ok(Measured { run, ends, course })
-    }
-}
-
-/// Samples that a run of one instruction a cycle and SM is cut into.
-const SAMPLES: u64 = 500;
-
-/// Cycles between two samples of a run of so many warp instructions.
-fn sample_interval(instructions: u64, spec: &GpuSpec) -> u64 {
-    (instructions / u64::from(spec.sms.max(1)) / SAMPLES).max(16)
 }

@@ -1,8 +1,11 @@
 //! Which part of a kernel is run.
 
+use super::{flow, waves};
 use crate::config::GpuSpec;
 use crate::error::Result;
+use crate::mem::SECTOR_BYTES;
 use crate::occupancy::Occupancy;
+use crate::simulation;
 use crate::trace::{CtaEncoder, Kernel, Part, PartIterations, WarpStream};
 
 /// A kernel as far as sampling needs to know it.
@@ -12,6 +15,8 @@ pub struct Shape {
     pub ctas: u64,
     /// CTAs that run at once.
     pub wave: u64,
+    /// How many of them on one SM.
+    pub holds: u64,
     /// Iterations of the main loop of the CTA that has most.
     pub trips: u64,
     /// Iterations of all CTAs together.
@@ -20,17 +25,24 @@ pub struct Shape {
     pub fixed: u64,
     /// Warp instructions of an iteration, all warps of the CTA together.
     pub each: u64,
+    /// Sectors that a CTA asks of L2, each counted once.
+    pub sectors: u64,
+    /// CTAs that ask for as much as L2 holds, where nothing that ran before has filled it; otherwise 0.
+    pub fills: u64,
 }
 
 /// CTAs that are asked for their iterations; of more, as many at equal distances.
 const ASKED: u64 = 4096;
+/// Warp instructions that are simulated in the time of a sector that passes L2: of 12 kernels from products in FP32 to
+/// copies, on five machines, the time of a full run is this sum within a third.
+const SECTOR_WORK: f64 = 4.0;
 
 impl Shape {
-    /// Of `kernel`.
+    /// Of `kernel`, before which `held` bytes were asked of L2.
     ///
     /// # Errors
     /// A trace that cannot be read.
-    pub fn of(kernel: &Kernel, occupancy: &Occupancy, spec: &GpuSpec) -> Result<Self> {
+    pub fn of(kernel: &Kernel, occupancy: &Occupancy, spec: &GpuSpec, held: f64) -> Result<Self> {
         let ctas = kernel.header.cta_count();
         let (mut most, mut longest, mut sum, mut asked) = (1, 0, 0u128, 0u128);
         for cta in (0..ctas).step_by(ctas.div_ceil(ASKED).max(1) as usize) {
@@ -51,14 +63,28 @@ impl Shape {
                 (one.saturating_sub(each), each)
             }
         };
+        let bytes = simulation::traffic(kernel, spec)? / ctas.max(1) as f64;
+        let l2 = spec.l2.bytes as f64;
+        let fills = match held < l2 {
+            true => ((l2 / bytes.max(1.0)).ceil() as u64).clamp(1, ctas),
+            false => 0,
+        };
         Ok(Shape {
             ctas,
             wave: (u64::from(occupancy.ctas_per_sm) * u64::from(spec.sms)).max(1),
+            holds: u64::from(occupancy.ctas_per_sm).max(1),
             trips: most,
             trips_total,
             fixed,
             each,
+            sectors: bytes as u64 / SECTOR_BYTES,
+            fills,
         })
+    }
+
+    /// Whether its loops are long enough to be cut.
+    pub fn looped(&self) -> bool {
+        self.trips >= 2 * RUN_MIN
     }
 
     /// Warp instructions of the kernel.
@@ -66,6 +92,19 @@ impl Shape {
         let looped = u128::from(self.trips_total) * u128::from(self.each);
         let all = u128::from(self.ctas) * u128::from(self.fixed) + looped;
         u64::try_from(all).unwrap_or(u64::MAX)
+    }
+
+    /// What it takes to simulate the kernel: see [`Shape::work`].
+    pub fn total_work(&self) -> u64 {
+        self.work(self.ctas, self.trips)
+    }
+
+    /// What it takes to simulate `ctas` CTAs with `trips` iterations of the longest, as warp instructions of the kind
+    /// that asks nothing of memory.
+    fn work(&self, ctas: u64, trips: u64) -> u64 {
+        let looped = trips as f64 / self.trips as f64;
+        let sectors = ctas as f64 * self.sectors as f64 * looped;
+        self.some(ctas, trips) + (sectors * SECTOR_WORK) as u64
     }
 
     /// Warp instructions of `ctas` CTAs with `trips` iterations of the longest.
@@ -128,59 +167,94 @@ pub struct Plan {
     pub ctas: u64,
     /// Iterations of each.
     pub trips: Trips,
+    /// Of its first CTAs, how many are run too: how a kernel begins while L2 fills, its last ones do not show.
+    pub begin: u64,
 }
 
 /// Iterations that are run at least: in the second half of them a pipeline of some stages has filled, and enough are left
 /// to read a rate off.
 const RUN_MIN: u64 = 20;
-/// Waves that are run of a kernel without a loop that could be cut: one to settle, two to compare.
+/// Waves that are run of a kernel that is cut into waves: one to settle, two to compare.
 const WAVES: u64 = 3;
+/// Waves that say as much as more would, at each attempt.
+const WAVES_MAX: [u64; 2] = [12, 36];
+/// Whole waves from which on loops stay whole where that is affordable, and waves are cut away.
+const LOOPS_WHOLE: u64 = 6;
 /// Whole waves that are run of a kernel whose loops are cut: where CTAs of the second end says how long a wave is.
 const LOOP_WAVES: u64 = 2;
+/// Up to so many whole waves all CTAs keep their place where that is affordable: which SM gets one more at the end decides.
+const GRID_WAVES: u64 = 5;
 /// From this many waves on, at most a tenth of the CTAs is run.
 const MANY_WAVES: u64 = 20;
+/// Share of the budget that a kernel of so many waves takes at most to be run as a whole: a tenth of it says enough.
+const MANY_WHOLE: f64 = 0.4;
+/// Tenths of the CTAs of so many waves that are run at each attempt.
+const TENTHS: [u64; 2] = [1, 4];
 
 impl Plan {
-    /// For about `budget` warp instructions. The first attempt of a kernel of many waves runs a tenth of its CTAs at
-    /// most, later ones more.
-    pub fn new(shape: &Shape, budget: u64, attempt: u32) -> Self {
+    /// For about `budget` of work. The first attempt of a kernel of many waves runs a tenth of its CTAs at most, the
+    /// second more.
+    pub fn new(shape: &Shape, budget: u64, attempt: usize) -> Self {
         let all = Plan {
             ctas: shape.ctas,
             trips: Trips::All,
+            begin: 0,
         };
-        if shape.total() <= budget {
-            return all;
-        }
         let rest = shape.ctas % shape.wave;
         let whole_waves = shape.ctas / shape.wave;
-        let of_waves = |waves: u64| (waves.min(whole_waves) * shape.wave + rest).min(shape.ctas);
-        // A loop that is long enough is cut first: it says most for its instructions.
-        if shape.trips >= 2 * RUN_MIN {
-            let ctas = of_waves(LOOP_WAVES);
-            let affordable = budget * RUN_MIN / shape.some(ctas, RUN_MIN).max(1);
-            let run = affordable.clamp(RUN_MIN, shape.trips / 2);
-            return Plan {
-                ctas,
-                trips: Trips::Some(run),
-            };
+        let little = match whole_waves >= MANY_WAVES {
+            true => (budget as f64 * MANY_WHOLE) as u64,
+            false => budget,
+        };
+        if shape.total_work() <= little {
+            return all;
         }
-        let wave = shape.some(shape.wave, shape.trips).max(1);
-        let affordable = (budget / wave).max(WAVES);
+        let of_waves = |waves: u64| (waves.min(whole_waves) * shape.wave + rest).min(shape.ctas);
+        // The first wave ends, and others follow while L2 fills and a little longer.
+        let begin = match shape.fills {
+            0 => 0,
+            fills => (shape.wave + fills + fills / 2).min(shape.ctas),
+        };
+        let affordable = budget.saturating_sub(shape.work(begin, shape.trips))
+            / shape.work(shape.wave, shape.trips).max(1);
+        if shape.looped() && (whole_waves < LOOPS_WHOLE || affordable < WAVES) {
+            return Plan::of_loops(shape, budget, of_waves);
+        }
         let most = match whole_waves >= MANY_WAVES {
             // The tenth includes the incomplete wave.
-            true => ((shape.ctas * (1 + u64::from(attempt)) / 10).saturating_sub(rest)
+            true => ((shape.ctas * TENTHS[attempt.min(1)] / 10).saturating_sub(rest + begin)
                 / shape.wave)
                 .max(1),
             false => u64::MAX,
         };
-        let waves = affordable.min(most);
+        let enough = WAVES_MAX[attempt.min(1)];
+        let waves = affordable.clamp(WAVES, enough).min(most);
         // Cutting away a wave or two is not worth an interval.
-        if whole_waves <= waves + 2 {
+        if whole_waves <= waves + begin.div_ceil(shape.wave) + 2 {
             return all;
         }
+        let ctas = of_waves(waves);
         Plan {
-            ctas: of_waves(waves),
+            ctas,
             trips: Trips::All,
+            begin: begin.min(ctas),
+        }
+    }
+
+    /// With loops that are cut: a loop that is long enough says most for its work.
+    fn of_loops(shape: &Shape, budget: u64, of_waves: impl Fn(u64) -> u64) -> Self {
+        let grid =
+            shape.ctas / shape.wave <= GRID_WAVES && shape.work(shape.ctas, RUN_MIN) <= budget;
+        let ctas = match grid {
+            true => shape.ctas,
+            false => of_waves(LOOP_WAVES),
+        };
+        let one = shape.work(ctas, RUN_MIN) / RUN_MIN;
+        let run = (budget / one.max(1)).clamp(RUN_MIN, shape.trips / 2);
+        Plan {
+            ctas,
+            trips: Trips::Some(run),
+            begin: 0,
         }
     }
 
@@ -189,10 +263,37 @@ impl Plan {
         self.ctas == shape.ctas && self.trips == Trips::All
     }
 
+    /// What it takes to simulate: see [`Shape::work`].
+    pub fn work(&self, shape: &Shape) -> u64 {
+        match self.trips {
+            Trips::All => shape.work(self.ctas + self.begin, shape.trips),
+            Trips::Some(run) => shape.work(self.ctas, run),
+        }
+    }
+
+    /// Relative half width that the interval will have at least.
+    pub fn least(&self, shape: &Shape) -> f64 {
+        match self.trips {
+            Trips::All => {
+                let left_out = 1.0 - self.ctas as f64 / shape.ctas as f64;
+                left_out * waves::least(self.ctas as f64 / shape.wave as f64)
+            }
+            Trips::Some(run) => {
+                let share = run as f64 / shape.trips as f64;
+                let looped = shape.trips_total as f64 * shape.each as f64;
+                let of_loops = looped / (looped + (shape.ctas * shape.fixed) as f64).max(1.0);
+                // The CTAs that an SM gets on the average, of which the last one or its place is not known.
+                let of_sm = (self.ctas * shape.holds) as f64 / shape.wave as f64;
+                let last = flow::places(shape.holds) / of_sm;
+                (1.0 - share) * of_loops * flow::unseen(share).hypot(last)
+            }
+        }
+    }
+
     /// Warp instructions that are run.
     pub fn instructions(&self, shape: &Shape) -> u64 {
         match self.trips {
-            Trips::All => shape.some(self.ctas, shape.trips),
+            Trips::All => shape.some(self.ctas + self.begin, shape.trips),
             Trips::Some(run) => shape.some(self.ctas, run),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::course::Course;
 use super::plan::Shape;
-use super::waves::{spread_time, wave_time};
+use super::waves::wave_time;
 use super::*;
 use crate::simulation::{CtaSpan, Sample};
 use crate::stats::UnitCounts;
@@ -11,10 +11,13 @@ fn shape(ctas: u64, wave: u64, trips: u64) -> Shape {
     Shape {
         ctas,
         wave,
+        holds: 1,
         trips,
         trips_total: ctas * trips,
         fixed: 1000,
         each: if trips == 1 { 0 } else { 100 },
+        sectors: 0,
+        fills: 0,
     }
 }
 
@@ -23,6 +26,15 @@ fn little_work_is_run_as_a_whole() {
     let small = shape(100, 80, 1);
     assert!(Plan::new(&small, 100_000, 0).whole(&small));
     assert!(!Plan::new(&shape(10_000, 80, 1), 100_000, 0).whole(&shape(10_000, 80, 1)));
+}
+
+#[test]
+fn of_many_waves_a_part_is_run_where_few_would_be_run_as_a_whole() {
+    let (few, many) = (shape(1599, 80, 1), shape(1600, 80, 1));
+    assert!(Plan::new(&few, 1_600_000, 0).whole(&few));
+    assert_eq!(Plan::new(&many, 1_600_000, 0).ctas, 160);
+    assert_eq!(Plan::new(&many, 3_900_000, 0).ctas, 160);
+    assert!(Plan::new(&many, 4_100_000, 0).whole(&many));
 }
 
 #[test]
@@ -57,12 +69,121 @@ fn long_loops_are_cut_and_short_ones_are_not() {
 fn waves_are_timed_whether_ctas_end_together_or_one_by_one() {
     // Waves of 100 that end together, 1000 cycles apart, and the same spread evenly.
     let together: Vec<u64> = (0..300).map(|k| 500 + k / 100 * 1000).collect();
-    assert_eq!(wave_time(&together, 100).unwrap().value, 1000.0);
+    assert_eq!(wave_time(&together, 100, 1500).value, 1000.0);
     let spread: Vec<u64> = (0..300).map(|k| 500 + k * 10).collect();
-    let mean = wave_time(&spread, 100).unwrap();
-    assert_eq!((mean.value, mean.half), (1000.0, 10.0));
-    assert_eq!(wave_time(&spread[..150], 100), None);
-    assert_eq!(spread_time(&spread[..150], 100).value, 1000.0);
+    let mean = wave_time(&spread, 100, spread[199]);
+    assert_eq!((mean.value, mean.half), (1000.0, 15.0));
+    // Of a wave and a half nothing says that it is steady; of half a wave, there is a rate at least.
+    let few = wave_time(&spread[..150], 100, spread[49]);
+    assert_eq!((few.value, few.half), (1000.0, 250.0));
+    assert_eq!(wave_time(&spread[..50], 100, 0).value, 1000.0);
+}
+
+/// Ends of waves of 100 CTAs, spread evenly over each, of these lengths.
+fn ends(waves: &[u64]) -> Vec<u64> {
+    let mut now = 0;
+    let mut ends = Vec::new();
+    for length in waves {
+        ends.extend((1..=100).map(|k| now + length * k / 100));
+        now += length;
+    }
+    ends
+}
+
+#[test]
+fn waves_that_settle_are_followed_and_those_that_drift_say_so() {
+    // Early waves are quicker, then all are alike; the last one drains in half the time, which is no wave's.
+    let settling = ends(&[600, 800, 1000, 1000, 1000, 1000, 1000, 500]);
+    let settled = wave_time(&settling, 100, settling[699]);
+    assert_eq!(settled.value, 1000.0);
+    assert!((30.0..45.0).contains(&settled.half), "{settled:?}");
+    let drifting = ends(&[600, 700, 800, 900, 1000, 1100, 1200]);
+    let drift = wave_time(&drifting, 100, drifting[599]);
+    assert!(drift.value > 950.0 && drift.value < 1050.0, "{drift:?}");
+    assert!(drift.half > 0.07 * drift.value, "{drift:?}");
+    let steady = ends(&[1000; 6]);
+    let steady = wave_time(&steady, 100, steady[499]);
+    assert_eq!((steady.value, steady.half), (1000.0, 15.0));
+}
+
+#[test]
+fn sectors_cost_as_much_as_instructions() {
+    let small = shape(900, 80, 1);
+    assert!(Plan::new(&small, 1_000_000, 0).whole(&small));
+    // 900 CTAs of 1000 instructions and of 250 sectors, each as much work as four of them.
+    let moves = Shape {
+        sectors: 250,
+        ..small
+    };
+    assert_eq!(moves.total_work(), 2 * small.total_work());
+    let plan = Plan::new(&moves, 1_000_000, 0);
+    assert!(!plan.whole(&moves));
+    assert_eq!(plan.work(&moves), 2 * plan.instructions(&moves));
+}
+
+#[test]
+fn the_beginning_on_a_cold_cache_is_part_of_the_tenth() {
+    for ctas in [8000, 8039, 100_001] {
+        let warm = shape(ctas, 80, 1);
+        let cold = Shape { fills: 100, ..warm };
+        // A wave that ends, and CTAs that ask for half as much again as L2 holds.
+        let plan = Plan::new(&cold, 500_000, 0);
+        assert_eq!((plan.begin, Plan::new(&warm, 500_000, 0).begin), (230, 0));
+        assert!(plan.instructions(&cold) * 10 <= cold.total());
+        assert_eq!(plan.instructions(&cold), (plan.ctas + 230) * 1000);
+    }
+}
+
+#[test]
+fn loops_stay_whole_where_some_waves_of_them_are_affordable() {
+    // 800 CTAs of 101 000 instructions, ten waves.
+    let loops = shape(800, 80, 1000);
+    let wave = 80 * 101_000;
+    let plan = Plan::new(&loops, 3 * wave, 0);
+    assert_eq!((plan.trips, plan.ctas), (Trips::All, 240));
+    let Trips::Some(run) = Plan::new(&loops, 3 * wave - 1, 0).trips else {
+        panic!("two waves say too little");
+    };
+    assert!((20..=500).contains(&run));
+    // Of five waves there is nothing to cut away.
+    let few = shape(400, 80, 1000);
+    assert!(matches!(Plan::new(&few, 3 * wave, 0).trips, Trips::Some(_)));
+    assert_eq!(
+        Plan::new(&few, 3 * wave, 0).ctas,
+        400,
+        "all keep their place"
+    );
+    assert_eq!(Plan::new(&few, 400 * 2000, 0).ctas, 160);
+}
+
+#[test]
+fn the_less_is_run_the_less_is_known() {
+    let loops = shape(160, 80, 1000);
+    let of = |shape: &Shape, run| {
+        let plan = Plan {
+            ctas: shape.ctas,
+            trips: Trips::Some(run),
+            begin: 0,
+        };
+        plan.least(shape)
+    };
+    let least = |run| of(&loops, run);
+    assert!((least(500) - 0.015).abs() < 0.001, "{}", least(500));
+    assert!((least(100) - 0.048).abs() < 0.001, "{}", least(100));
+    // An SM that gets eight CTAs, four at once, may get a ninth; with one at once it does not.
+    let four = Shape { holds: 4, ..loops };
+    assert!((of(&four, 500) - 0.063).abs() < 0.002, "{}", of(&four, 500));
+    // Three waves say how long one is, two do not.
+    let waves = |ctas| {
+        let plan = Plan {
+            ctas,
+            trips: Trips::All,
+            begin: 0,
+        };
+        plan.least(&shape(2400, 80, 1))
+    };
+    assert!((waves(240) - 0.0135).abs() < 1e-9);
+    assert!((waves(160) - 0.25 * 2240.0 / 2400.0).abs() < 1e-9);
 }
 
 /// A run on two SMs of a machine of 10 instructions a cycle and SM, sampled every 10 cycles.
