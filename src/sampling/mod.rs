@@ -53,7 +53,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// For a kernel whose time is worth a minute: where a part says too little, up to that is simulated.
+    /// For a kernel whose time is worth half a minute of simulation, where a part says too little.
     pub fn patient() -> Self {
         Settings {
             budget: 40_000_000,

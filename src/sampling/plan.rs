@@ -3,7 +3,6 @@
 use super::{flow, waves};
 use crate::config::GpuSpec;
 use crate::error::Result;
-use crate::mem::SECTOR_BYTES;
 use crate::occupancy::Occupancy;
 use crate::simulation;
 use crate::trace::{CtaEncoder, Kernel, Part, PartIterations, WarpStream};
@@ -25,17 +24,17 @@ pub struct Shape {
     pub fixed: u64,
     /// Warp instructions of an iteration, all warps of the CTA together.
     pub each: u64,
-    /// Sectors that a CTA asks of L2, each counted once.
-    pub sectors: u64,
+    /// Bytes that a CTA asks of L2, each sector counted once.
+    pub asked: u64,
     /// CTAs that ask for as much as L2 holds, where nothing that ran before has filled it; otherwise 0.
     pub fills: u64,
 }
 
 /// CTAs that are asked for their iterations; of more, as many at equal distances.
 const ASKED: u64 = 4096;
-/// Warp instructions that are simulated in the time of a sector that passes L2: of 12 kernels from products in FP32 to
-/// copies, on five machines, the time of a full run is this sum within a third.
-const SECTOR_WORK: f64 = 4.0;
+/// Warp instructions that are simulated in the time of a byte that passes L2, four for a sector: of 12 kernels from products
+/// in FP32 to copies, on five machines, the time of a full run is this sum within a third.
+const BYTE_WORK: f64 = 0.125;
 
 impl Shape {
     /// Of `kernel`, before which `held` bytes were asked of L2.
@@ -77,7 +76,7 @@ impl Shape {
             trips_total,
             fixed,
             each,
-            sectors: bytes as u64 / SECTOR_BYTES,
+            asked: bytes as u64,
             fills,
         })
     }
@@ -103,8 +102,8 @@ impl Shape {
     /// that asks nothing of memory.
     fn work(&self, ctas: u64, trips: u64) -> u64 {
         let looped = trips as f64 / self.trips as f64;
-        let sectors = ctas as f64 * self.sectors as f64 * looped;
-        self.some(ctas, trips) + (sectors * SECTOR_WORK) as u64
+        let asked = ctas as f64 * self.asked as f64 * looped;
+        self.some(ctas, trips) + (asked * BYTE_WORK) as u64
     }
 
     /// Warp instructions of `ctas` CTAs with `trips` iterations of the longest.

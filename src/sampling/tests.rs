@@ -16,7 +16,7 @@ fn shape(ctas: u64, wave: u64, trips: u64) -> Shape {
         trips_total: ctas * trips,
         fixed: 1000,
         each: if trips == 1 { 0 } else { 100 },
-        sectors: 0,
+        asked: 0,
         fills: 0,
     }
 }
@@ -112,7 +112,7 @@ fn sectors_cost_as_much_as_instructions() {
     assert!(Plan::new(&small, 1_000_000, 0).whole(&small));
     // 900 CTAs of 1000 instructions and of 250 sectors, each as much work as four of them.
     let moves = Shape {
-        sectors: 250,
+        asked: 8000,
         ..small
     };
     assert_eq!(moves.total_work(), 2 * small.total_work());
