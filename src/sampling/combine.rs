@@ -5,7 +5,7 @@ use super::flow::Flow;
 use super::plan::{Plan, Shape, Trips};
 use super::waves::{Mean, wave_time};
 use crate::config::GpuSpec;
-use crate::simulation::{KernelRun, Provenance, ProvenanceKind};
+use crate::simulation::{self, KernelRun, Provenance, ProvenanceKind};
 use crate::stats::{ChipCounters, LEVEL, Label};
 use crate::trace::Kernel;
 
@@ -21,14 +21,50 @@ pub struct Measured {
     pub course: Course,
 }
 
-/// The whole kernel from its part's run, and from that of its first CTAs where they were run, too.
+/// What was run of a kernel.
+pub struct Runs {
+    /// The part.
+    pub part: Measured,
+    /// Its first CTAs, where L2 fills meanwhile.
+    pub begin: Option<Measured>,
+    /// The part on an L2 without what others have left there, where the kernel itself replaces that only later.
+    pub settled: Option<Measured>,
+}
+
+impl Runs {
+    /// The run that later iterations of loops are like.
+    fn later(&self) -> &Measured {
+        self.settled.as_ref().unwrap_or(&self.part)
+    }
+
+    /// Cycles by which the whole kernel is longer than what its settled run says, for what others have left in L2: as many
+    /// for a sector that is replaced as in the part. Of that no more is left than L2 holds, and perhaps nothing.
+    fn left_by_others(&self, shape: &Shape, plan: &Plan, spec: &GpuSpec) -> Mean {
+        let Some(settled) = &self.settled else {
+            return Mean::default();
+        };
+        let cycles = |of: &Measured| (of.run.end - of.run.start) as f64;
+        let more = cycles(&self.part) - cycles(settled);
+        let filled = simulation::filled(&self.part.run).max(1.0);
+        let most = plan.instructions(shape) as f64 / shape.total().max(1) as f64;
+        let turns = (spec.l2.bytes as f64 / filled).min(1.0 / most.max(f64::MIN_POSITIVE));
+        let half = more * (turns - 1.0).max(0.0) / 2.0;
+        Mean {
+            value: half,
+            half: half.abs(),
+        }
+    }
+}
+
+/// The whole kernel from what was run of it.
 pub fn whole(
     kernel: &Kernel,
     shape: &Shape,
     plan: &Plan,
-    (part, begin): (&Measured, Option<&Measured>),
+    runs: &Runs,
     spec: &GpuSpec,
 ) -> KernelRun {
+    let Runs { part, begin, .. } = runs;
     let run = &part.run;
     let work = work_ratio(kernel, shape, plan);
     let cycles = (run.end - run.start) as f64;
@@ -38,7 +74,7 @@ pub fn whole(
     let (longer, of_loops) = match plan.trips {
         Trips::All => {
             let wave = wave_of(shape, part);
-            let start = begin.map_or(Mean::default(), |begin| {
+            let start = begin.as_ref().map_or(Mean::default(), |begin| {
                 later(begin, part, shape.wave as usize, wave)
             });
             let value = waves * wave.value + start.value;
@@ -47,19 +83,23 @@ pub fn whole(
         }
         Trips::Some(trips) => {
             let share = trips as f64 / shape.trips as f64;
-            Flow {
+            let flow = Flow {
                 kernel,
                 shape,
                 plan,
-                part,
+                part: runs.later(),
                 share,
-            }
-            .longer(waves)
+            };
+            let (longer, of_loops) = flow.longer(waves);
+            let others = runs.left_by_others(shape, plan, spec);
+            let value = longer.value + others.value;
+            let half = longer.half.hypot(others.half);
+            (Mean { value, half }, of_loops)
         }
     };
     let total = (cycles + longer.value).max(1.0);
     let time = (total - of_loops) / cycles.max(1.0);
-    let mut counters = extrapolated(shape, part, work, (time, of_loops));
+    let mut counters = extrapolated(shape, runs, work, (time, of_loops));
     let cycles = total.round() as u64;
     close(&mut counters, cycles, spec);
     let simulated = plan.instructions(shape) as f64 / shape.total().max(1) as f64;
@@ -110,18 +150,13 @@ fn later(begin: &Measured, part: &Measured, wave: usize, in_the_end: Mean) -> Me
 
 /// The counters of the whole kernel: the part's, `time` times as long or with `work` times the work, and for the cycles
 /// and instructions that longer loops add to that, what counted in the middle of the loops.
-fn extrapolated(
-    shape: &Shape,
-    part: &Measured,
-    work: f64,
-    (time, longer): (f64, f64),
-) -> ChipCounters {
-    let counters = &part.run.counters;
+fn extrapolated(shape: &Shape, runs: &Runs, work: f64, (time, longer): (f64, f64)) -> ChipCounters {
+    let counters = &runs.part.run.counters;
     let issued = |counters: &ChipCounters| counters.sm.sm.warp_instructions as f64;
     let left_out = (shape.total() as f64 - issued(counters) * work).max(0.0);
-    let Steady { cycles, gained } = part.course.steady(shape.each).unwrap_or_else(|| {
+    let Steady { cycles, gained } = runs.later().course.steady(shape.each).unwrap_or_else(|| {
         // No time without starts and ends: the whole part stands for its loops.
-        let cycles = (part.run.end - part.run.start) as f64;
+        let cycles = (runs.part.run.end - runs.part.run.start) as f64;
         let gained = *counters;
         Steady { cycles, gained }
     });

@@ -1,6 +1,6 @@
 //! One kernel: which parts of it are run, and whether what they say will do.
 
-use super::combine::{self, Measured};
+use super::combine::{self, Measured, Runs};
 use super::course::Course;
 use super::plan::Shape;
 use super::{Plan, Sampler, Settings, Trips};
@@ -17,6 +17,10 @@ const WORTH: f64 = 0.5;
 const PART: f64 = 0.25;
 /// Times the bytes of L2 that a kernel moves when the time in which L2 fills no longer counts.
 const SETTLED: f64 = 16.0;
+/// Sectors that L2 writes back for one that it gets, from which on what others have left there counts.
+const WRITTEN_BACK: f64 = 0.05;
+/// Times the bytes of L2 that a kernel fetches when what others have left there is gone for most of its time.
+const TURNS: f64 = 2.0;
 
 impl Sampler<'_> {
     /// The run of `kernel` behind `before`, from parts of it where they say enough.
@@ -140,27 +144,24 @@ impl Sampler<'_> {
             Trips::All => None,
             Trips::Some(_) => Some(sample_interval(plan.instructions(shape), spec)),
         };
-        let cut = |iterations| {
+        let iterations = match plan.trips {
+            Trips::All => PartIterations::All,
+            Trips::Some(run) => PartIterations::Some {
+                run,
+                most: shape.trips,
+                wave: shape.wave,
+            },
+        };
+        let cut = |before| {
+            let iterations = iterations.clone();
             let part = Part {
                 first_cta,
                 iterations,
             };
-            self.measure(
-                kernel,
-                kernel.part(part, plan.ctas),
-                before,
-                first_cta,
-                every,
-            )
+            let part = kernel.part(part, plan.ctas);
+            self.measure(kernel, part, before, first_cta, every)
         };
-        let part = match plan.trips {
-            Trips::All => cut(PartIterations::All)?,
-            Trips::Some(run) => cut(PartIterations::Some {
-                run,
-                most: shape.trips,
-                wave: shape.wave,
-            })?,
-        };
+        let part = cut(before)?;
         let begin = match plan.begin {
             0 => None,
             ctas => {
@@ -171,13 +172,27 @@ impl Sampler<'_> {
                 Some(self.measure(kernel, kernel.part(first, ctas), before, 0, None)?)
             }
         };
-        Ok(combine::whole(
-            kernel,
-            shape,
-            plan,
-            (&part, begin.as_ref()),
-            spec,
-        ))
+        let alone = before.is_empty() || plan.trips == Trips::All;
+        let settled = match !alone && self.settles_later(shape, plan, &part) {
+            true => Some(cut(&[])?),
+            false => None,
+        };
+        let runs = Runs {
+            part,
+            begin,
+            settled,
+        };
+        Ok(combine::whole(kernel, shape, plan, &runs, spec))
+    }
+
+    /// Whether a part of a kernel replaces in L2 what others have written there, and the whole goes on for long when that is
+    /// done: then the part is slower than what follows.
+    fn settles_later(&self, shape: &Shape, plan: &Plan, part: &Measured) -> bool {
+        let l2 = &part.run.counters.l2;
+        let filled = simulation::filled(&part.run);
+        let whole = filled * shape.total() as f64 / plan.instructions(shape).max(1) as f64;
+        l2.writebacks as f64 >= WRITTEN_BACK * l2.fills as f64
+            && whole >= TURNS * self.config.spec.l2.bytes as f64
     }
 
     /// Simulates `part` of `kernel`, whose first CTA is number `first_cta`, with a sample of how far SMs have come `every`

@@ -15,16 +15,12 @@ const JITTER: f64 = 0.5;
 const DRIFT: f64 = 0.75;
 /// Relative half width of the interval of the time of an iteration, where next to none of a loop is run.
 const UNSEEN: f64 = 0.06;
-/// What is added to it where less than half is run, in proportion to what is missing of a half.
-const FEW: f64 = 0.25;
 /// Relative half width that no interval of the time of iterations is narrower than, of whose loop `share` is run. Caches
 /// and rows of DRAM change along a loop, and CTAs part from each other: of 12 products whose full runs are known, on seven
 /// machines, estimates with a sixth of the loop were off by 2 to 4 % where the last SM had as many CTAs, with a third by 1
 /// to 6, with half by 0.1 to 1.
-/// With less than half it may be much more: 472 x 12288 x 8192 of halves on A100, whose weights come from DRAM, is off by 23
-/// to 28 % with 9 to 14 % of the loop, by 22 with a sixth, by 11 with a quarter, and by 1 with half.
 pub fn unseen(share: f64) -> f64 {
-    UNSEEN * (1.0 - share) + FEW * (1.0 - 2.0 * share).max(0.0)
+    UNSEEN * (1.0 - share)
 }
 
 /// CTAs by which an SM of `holds` may end with more or fewer than in the part. One that holds one gets the next when it is
@@ -73,7 +69,13 @@ impl Flow<'_> {
             let full_rate = fluid.rates.last().copied().unwrap_or(1.0);
             self.makespan(fluid, 1.0) - self.makespan(fluid, self.share) + iterations / full_rate
         };
-        let of_loops = at_rates(&fluid);
+        // SMs differ for good, or were only ahead or behind for as long as the part took: half way, either way.
+        let all_alike = Fluid {
+            speeds: vec![1.0; fluid.speeds.len()],
+            ..fluid.clone()
+        };
+        let (differ, alike) = (at_rates(&fluid), at_rates(&all_alike));
+        let of_loops = (differ + alike) / 2.0;
         let with = |rates| {
             at_rates(&Fluid {
                 rates,
@@ -89,7 +91,11 @@ impl Flow<'_> {
         let full_rate = fluid.rates.last().copied().unwrap_or(1.0);
         let last = places(self.shape.holds) * mean_trips * (1.0 - self.share) / full_rate;
         let half = (drift.abs() * DRIFT).max(of_loops * unseen(self.share));
-        let half = half.hypot(jitter).hypot(last).hypot(waves * wave.half);
+        let half = half
+            .hypot((differ - alike) / 2.0)
+            .hypot(jitter)
+            .hypot(last)
+            .hypot(waves * wave.half);
         let value = of_loops + waves * wave.value;
         (Mean { value, half }, of_loops)
     }

@@ -4,6 +4,7 @@ use super::course::Course;
 use super::plan::Shape;
 use super::waves::wave_time;
 use super::*;
+use crate::session::{self, Session};
 use crate::simulation::{CtaSpan, Sample};
 use crate::stats::UnitCounts;
 
@@ -169,7 +170,7 @@ fn the_less_is_run_the_less_is_known() {
     };
     let least = |run| of(&loops, run);
     assert!((least(500) - 0.015).abs() < 0.001, "{}", least(500));
-    assert!((least(100) - 0.226).abs() < 0.001, "{}", least(100));
+    assert!((least(100) - 0.048).abs() < 0.001, "{}", least(100));
     // An SM that gets eight CTAs, four at once, may get a ninth; with one at once it does not.
     let four = Shape { holds: 4, ..loops };
     assert!((of(&four, 500) - 0.063).abs() < 0.002, "{}", of(&four, 500));
@@ -264,4 +265,37 @@ fn an_sm_is_slower_as_far_as_both_halves_of_the_time_say_so() {
         _ => at.min(525) * 12 + at.clamp(525, 1000).saturating_sub(525) * 8,
     });
     assert_eq!(by_turns.speeds(), [1.0, 1.0]);
+}
+
+/// What others have written is in L2 when a product begins, and goes out to DRAM while its first iterations run. A part of a
+/// tenth of the loop sees little else; the whole is mostly behind it.
+#[test]
+fn dirty_lines_of_others_slow_the_part_and_not_the_whole() {
+    let session = Session::new("t4", &["gpu.sms=8"]).unwrap();
+    let others = "synth:elementwise?n=4194304&fn=copy&type=f32";
+    let product = "synth:gemm?m=128&n=1024&k=16384&type=f16&layout=nt";
+    let workload = session.open(&[others, product]).unwrap();
+    let settings = Settings {
+        ci: 0.3,
+        budget: 1_000_000,
+        patience: 0,
+    };
+    let memo = Memo::default();
+    let sampled = session
+        .sample(&workload, &session::Options::default(), settings, &memo)
+        .unwrap()
+        .report;
+    let full = session
+        .run(&workload, &session::Options::default())
+        .unwrap()
+        .report;
+    let (part, whole) = (&sampled.kernels[1], &full.kernels[1]);
+    assert!(
+        part.provenance.simulated_fraction < 0.15,
+        "{:?}",
+        part.provenance
+    );
+    // Without what settles later it is 8 % too slow.
+    let off = part.cycles as f64 / whole.cycles as f64 - 1.0;
+    assert!(off.abs() < 0.02, "{off}");
 }

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 use throttle::{Clocks, Power};
 pub use timeline::{CtaSpan, Sample, Timeline};
-pub use warm::{replaces, traffic};
+pub use warm::{filled, replaces, traffic};
 
 mod checkpoint;
 mod host;

@@ -1,5 +1,6 @@
 //! What CTAs that are not run leave in L2.
 
+use super::KernelRun;
 use crate::config::GpuSpec;
 use crate::error::Result;
 use crate::gpu::{ChipStage, Gpu};
@@ -86,4 +87,9 @@ pub fn traffic(kernel: &Kernel, spec: &GpuSpec) -> Result<f64> {
     let ctas = kernel.header.cta_count();
     let of_cta = asked(&mut Footprint::new(kernel, spec), ctas / 2)?;
     Ok(of_cta as f64 * ctas as f64)
+}
+
+/// Bytes that L2 took in while `run` ran, from DRAM or its other partition: each replaced another.
+pub fn filled(run: &KernelRun) -> f64 {
+    (run.counters.l2.fills * SECTOR_BYTES) as f64
 }
