@@ -25,7 +25,7 @@ use std::sync::atomic::Ordering;
 /// Kernels before a kernel that it is simulated behind, at most; they leave more than L2 holds, unless they are tiny.
 const BEFORE: usize = 6;
 /// Times the bytes of L2 that kernels have to move before what was there earlier counts no more.
-const TIMES_OF_L2: f64 = 3.0;
+const TIMES_OF_L2: f64 = 1.5;
 
 /// One launch of a kernel.
 #[derive(Clone, Debug)]
