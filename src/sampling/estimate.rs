@@ -19,6 +19,8 @@ const PART: f64 = 0.25;
 const SETTLED: f64 = 16.0;
 /// Sectors that L2 writes back for one that it gets, from which on what others have left there counts.
 const WRITTEN_BACK: f64 = 0.05;
+/// Share of the time in which DRAM's buses carry data, from which on it counts.
+const DRAM_BUSY: f64 = 0.2;
 /// Times the bytes of L2 that a kernel fetches when what others have left there is gone for most of its time.
 const TURNS: f64 = 2.0;
 
@@ -186,12 +188,14 @@ impl Sampler<'_> {
     }
 
     /// Whether a part of a kernel replaces in L2 what others have written there, and the whole goes on for long when that is
-    /// done: then the part is slower than what follows.
+    /// done: then the part is slower than what follows. Where DRAM has time to spare, it is not.
     fn settles_later(&self, shape: &Shape, plan: &Plan, part: &Measured) -> bool {
         let l2 = &part.run.counters.l2;
+        let dram = &part.run.counters.dram;
         let filled = simulation::filled(&part.run);
         let whole = filled * shape.total() as f64 / plan.instructions(shape).max(1) as f64;
-        l2.writebacks as f64 >= WRITTEN_BACK * l2.fills as f64
+        dram.bus.data as f64 >= DRAM_BUSY * dram.cycles as f64
+            && l2.writebacks as f64 >= WRITTEN_BACK * l2.fills as f64
             && whole >= TURNS * self.config.spec.l2.bytes as f64
     }
 
