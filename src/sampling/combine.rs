@@ -3,7 +3,7 @@
 use super::course::{Course, Steady};
 use super::flow::Flow;
 use super::plan::{Plan, Shape, Trips};
-use super::waves::{Mean, wave_time};
+use super::waves::{Mean, least_of_whole, wave_time};
 use crate::config::GpuSpec;
 use crate::simulation::{self, KernelRun, Provenance, ProvenanceKind};
 use crate::stats::{ChipCounters, LEVEL, Label};
@@ -79,6 +79,8 @@ pub fn whole(
             });
             let value = waves * wave.value + start.value;
             let half = (waves * wave.half).hypot(start.half);
+            let share = plan.ctas as f64 / shape.ctas as f64;
+            let half = half.max((cycles + value) * least_of_whole(share));
             (Mean { value, half }, 0.0)
         }
         Trips::Some(trips) => {

@@ -274,8 +274,9 @@ impl Plan {
     pub fn least(&self, shape: &Shape) -> f64 {
         match self.trips {
             Trips::All => {
-                let left_out = 1.0 - self.ctas as f64 / shape.ctas as f64;
-                left_out * waves::least(self.ctas as f64 / shape.wave as f64)
+                let share = self.ctas as f64 / shape.ctas as f64;
+                let of_waves = waves::least(self.ctas as f64 / shape.wave as f64);
+                waves::least_of_whole(share).max((1.0 - share) * of_waves)
             }
             Trips::Some(run) => {
                 let share = run as f64 / shape.trips as f64;
