@@ -23,7 +23,7 @@ const SEEN_MIN: f64 = 0.5;
 const UNSEEN: f64 = 0.25;
 
 /// Relative half width that no interval of a kernel is narrower than, of which half of the CTAs or less are run: of 28 kernels
-/// on 18 GPUs that were sampled so, 25 were off by less. Waves go on parting for longer than a part is.
+/// on 13 GPUs that were sampled so, 25 were off by less. Waves go on parting for longer than a part is.
 const WHOLE: f64 = 0.019;
 
 /// Relative half width that the interval of a kernel has at least, of whose CTAs `share` are run.
