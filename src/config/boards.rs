@@ -17,6 +17,9 @@ pub struct Board {
     pub gpu: String,
     /// What datasets call it.
     pub datasets: Vec<String>,
+    /// The sources of rows that it stands for, where it is one author's; otherwise those that no other board names.
+    #[serde(default)]
+    pub sources: Vec<String>,
     /// Keys that differ from the GPU's.
     #[serde(default)]
     pub set: BTreeMap<String, String>,
@@ -66,12 +69,16 @@ fn plain(name: &str) -> String {
     letters.collect::<String>().to_ascii_lowercase()
 }
 
-/// The board that datasets call `name`, among `boards`.
-pub fn of_dataset<'a>(boards: &'a [Board], name: &str) -> Option<&'a Board> {
+/// The board that datasets call `name` in rows of `source`, among `boards`.
+pub fn of_dataset<'a>(boards: &'a [Board], name: &str, source: &str) -> Option<&'a Board> {
     let wanted = plain(name);
-    boards.iter().find(|board| {
+    let called = |board: &Board| {
         board.datasets.iter().any(|d| plain(d) == wanted) || plain(&board.name) == wanted
-    })
+    };
+    let own = |board: &Board| board.sources.iter().any(|known| known == source);
+    let of_source = boards.iter().find(|board| own(board) && called(board));
+    let mut others = boards.iter().filter(|board| board.sources.is_empty());
+    of_source.or_else(|| others.find(|board| called(board)))
 }
 
 #[cfg(test)]
@@ -81,28 +88,40 @@ mod tests {
     #[test]
     fn every_board_is_a_machine_and_no_name_means_two() {
         let boards = boards().unwrap();
-        let mut seen: Vec<String> = Vec::new();
+        let mut seen: Vec<[String; 2]> = Vec::new();
         for board in &boards {
             board
                 .load(&[])
                 .unwrap_or_else(|e| panic!("{}: {e}", board.name));
+            let sources = match board.sources.is_empty() {
+                true => [String::new()].to_vec(),
+                false => board.sources.clone(),
+            };
             for name in &board.datasets {
-                assert!(!seen.contains(&plain(name)), "{name}");
-                seen.push(plain(name));
+                for source in &sources {
+                    let means = [plain(name), source.clone()];
+                    assert!(!seen.contains(&means), "{means:?}");
+                    seen.push(means);
+                }
             }
         }
-        let found = of_dataset(&boards, "A100-80GB").unwrap();
+        let found = of_dataset(&boards, "A100-80GB", "vidur/mlp").unwrap();
         assert_eq!(
             (found.name.as_str(), found.gpu.as_str()),
             ("a100-sxm4-80gb", "a100-80")
         );
-        assert!(of_dataset(&boards, "P100-PCIE-16GB").is_none());
+        assert!(of_dataset(&boards, "P100-PCIE-16GB", "").is_none());
     }
 
     #[test]
     fn a_board_has_the_clock_of_its_measurements() {
         let boards = boards().unwrap();
-        let titan = of_dataset(&boards, "TITAN-V").unwrap().load(&[]).unwrap();
-        assert_eq!(titan.spec.core_clock_khz, 1_335_000);
+        let clock = |name: &str, source: &str| {
+            let board = of_dataset(&boards, name, source).unwrap();
+            board.load(&[]).unwrap().spec.core_clock_khz
+        };
+        assert_eq!(clock("TITAN-V", ""), 1_335_000);
+        assert_eq!(clock("A100-80GB", "gpu_travel"), 1_200_000);
+        assert_eq!(clock("A100-80GB", "another"), 1_410_000);
     }
 }

@@ -29,7 +29,7 @@ const GPUS: &[BuiltIn] = files!("gpus":
 
 /// Boards, on which measurements were made: a GPU, and what is different about it.
 pub(super) const BOARDS: &[BuiltIn] = files!("boards":
-    "a10" "a100-pcie-40gb" "a100-pcie-80gb" "a100-sxm4-40gb" "a100-sxm4-80gb" "a40" "a6000" "b200" "gtx1650" "gv100" "h100-pcie-80gb" "h100-sxm5-80gb" "h200" "l4" "l40s" "rtx-pro-6000" "rtx2060" "rtx2080ti" "rtx3060" "rtx3060ti" "rtx3070" "rtx3070ti" "rtx3080" "rtx3090" "rtx4070" "rtx4090" "rtx5090" "t4" "titan-v" "v100-pcie-32gb" "v100-sxm2-16gb");
+    "a10" "a100-pcie-40gb" "a100-pcie-80gb" "a100-sxm4-40gb" "a100-sxm4-80gb" "a100-sxm4-80gb-travel" "a40" "a6000" "b200" "gtx1650" "gv100" "h100-pcie-80gb" "h100-sxm5-80gb" "h200" "l4" "l40s" "rtx-pro-6000" "rtx2060" "rtx2080ti" "rtx3060" "rtx3060ti" "rtx3070" "rtx3070ti" "rtx3080" "rtx3090" "rtx4070" "rtx4090" "rtx5090" "t4" "titan-v" "v100-pcie-32gb" "v100-sxm2-16gb");
 
 /// Variants of any machine, for `research --variants`: keys that differ from it.
 pub const VARIANTS: &[BuiltIn] = files!("variants":

@@ -198,7 +198,7 @@ fn tasks<'a>(
 ) -> Result<Vec<Task<'a>>> {
     let mut tasks = Vec::new();
     for row in &job.rows {
-        let Some(board) = of_dataset(boards, &row.gpu) else {
+        let Some(board) = of_dataset(boards, &row.gpu, &row.source) else {
             if NOT_MODELLED.iter().any(|name| row.gpu.starts_with(name)) {
                 let reason = format!("{} is not modelled", row.gpu);
                 *skipped.entry(reason).or_default() += 1;

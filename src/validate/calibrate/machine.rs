@@ -72,7 +72,7 @@ impl Asked {
 
     /// Whether `row` was measured on it.
     pub fn is_of(&self, row: &Row) -> bool {
-        let board = of_dataset(&self.boards, &row.gpu);
+        let board = of_dataset(&self.boards, &row.gpu, &row.source);
         match &self.means {
             Means::Board(place) => board == Some(&self.boards[*place]),
             Means::Gpu(gpu) => board.is_some_and(|board| board.gpu == *gpu),
@@ -98,7 +98,7 @@ impl Asked {
             Means::File(_) => None,
             Means::Board(place) => Some(&self.boards[*place]),
             Means::Gpu(_) => {
-                let found = rows.filter_map(|row| of_dataset(&self.boards, &row.gpu));
+                let found = rows.filter_map(|row| of_dataset(&self.boards, &row.gpu, &row.source));
                 let names: BTreeSet<&str> = found.map(|board| &board.name[..]).collect();
                 if names.len() > 1 {
                     let names: Vec<&str> = names.into_iter().collect();
@@ -113,9 +113,8 @@ impl Asked {
                         "name one of them with --gpu",
                     ));
                 }
-                names
-                    .first()
-                    .and_then(|name| of_dataset(&self.boards, name))
+                let first = names.first();
+                first.and_then(|name| self.boards.iter().find(|board| board.name == *name))
             }
         };
         Ok(Machine {
