@@ -429,6 +429,8 @@ names! {
         Auto = "auto",
         /// Products, scaling, softmax, product.
         Math = "math",
+        /// The same on views of one packed tensor, which `torch.matmul` copies before it multiplies them.
+        Eager = "eager",
         /// What PyTorch 2.1 has: FlashAttention 1 behind copies into its layout.
         Sdpa21 = "sdpa21",
         /// FlashAttention 1.
@@ -448,7 +450,8 @@ impl AttentionKind {
     /// The kind that datasets call `name`.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
-            "eager" | "math" => AttentionKind::Math,
+            "eager" => AttentionKind::Eager,
+            "math" => AttentionKind::Math,
             "flash_attn_v1" => AttentionKind::Flash1,
             "flash_attn_v2" => AttentionKind::Flash2,
             "mem_efficient" | "xformers" => AttentionKind::Efficient,

@@ -23,11 +23,13 @@ pub fn unseen(share: f64) -> f64 {
     UNSEEN * (1.0 - share)
 }
 
-/// CTAs by which an SM of `holds` may end with more or fewer than in the part. One that holds one gets the next when it is
-/// done, in the part as in the whole; of several, one may be done just before or behind those of another SM.
-pub fn places(holds: u64) -> f64 {
-    match holds {
+/// CTAs by which an SM may end with more or fewer than in the part. Of a grid that runs at once every SM has its own from
+/// the beginning. Of more, one that holds one gets the next when it is done, in the part as in the whole; of several, one
+/// may be done just before or behind those of another SM.
+pub fn places(shape: &Shape) -> f64 {
+    match shape.holds {
         0 | 1 => 0.0,
+        _ if shape.ctas <= shape.wave => 0.0,
         _ => 1.0,
     }
 }
@@ -89,7 +91,7 @@ impl Flow<'_> {
             false => Mean::default(),
         };
         let full_rate = fluid.rates.last().copied().unwrap_or(1.0);
-        let last = places(self.shape.holds) * mean_trips * (1.0 - self.share) / full_rate;
+        let last = places(self.shape) * mean_trips * (1.0 - self.share) / full_rate;
         let half = (drift.abs() * DRIFT).max(of_loops * unseen(self.share));
         let half = half
             .hypot((differ - alike) / 2.0)

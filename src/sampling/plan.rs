@@ -284,7 +284,7 @@ impl Plan {
                 let of_loops = looped / (looped + (shape.ctas * shape.fixed) as f64).max(1.0);
                 // The CTAs that an SM gets on the average, of which the last one or its place is not known.
                 let of_sm = (self.ctas * shape.holds) as f64 / shape.wave as f64;
-                let last = flow::places(shape.holds) / of_sm;
+                let last = flow::places(shape) / of_sm;
                 (1.0 - share) * of_loops * flow::unseen(share).hypot(last)
             }
         }

@@ -1,6 +1,8 @@
 //! Attention: one kernel by the rules of FlashAttention, or products with softmax between them.
 
-use super::{Candidate, Launch, gemm, rows};
+mod math;
+
+use super::{Candidate, rows};
 use crate::config::GpuSpec;
 use crate::kernels::attention::backward::Backward;
 use crate::kernels::attention::backward::rows::{ConvertQueries, DotRows};
@@ -10,10 +12,7 @@ use crate::kernels::attention::flash::Flash;
 use crate::kernels::attention::flash1::Flash1;
 use crate::kernels::attention::paged::reduce::PagedReduce;
 use crate::kernels::attention::paged::{PARTITION, Paged};
-use crate::kernels::operator::{
-    AttentionKind, AttentionOp, DataType, ElementwiseOp, Function, GemmOp, Layout, RowFunction,
-    RowsOp, Style,
-};
+use crate::kernels::operator::{AttentionKind, AttentionOp, DataType};
 use crate::kernels::rows::pointwise::OUTPUT;
 use crate::kernels::{Arrays, Fault};
 
@@ -41,20 +40,21 @@ pub(super) fn candidates(op: &AttentionOp, gpu: &GpuSpec) -> Result<Vec<Candidat
         return Ok(vec![backward(op)?]);
     }
     match op.kind {
-        AttentionKind::Math => Ok(vec![math(op, gpu)?]),
+        AttentionKind::Math => Ok(vec![math::plain(op, gpu)?]),
+        AttentionKind::Eager => Ok(vec![math::eager(op, gpu)?]),
         AttentionKind::Flash2 => Ok(vec![flash(op, gpu)?]),
         AttentionKind::Sdpa21 => Ok(vec![packed_flash1(op)?]),
         AttentionKind::Flash1 => Ok(vec![flash1(op)?]),
         AttentionKind::SplitKv => Ok(vec![split(op, gpu)?]),
         AttentionKind::Auto if fused(op, gpu) => {
             // The matrix of all queries and keys may be more than there can be; the fused kernel never makes it.
-            let others = math(op, gpu).ok();
+            let others = math::plain(op, gpu).ok();
             Ok([Some(split(op, gpu)?), others]
                 .into_iter()
                 .flatten()
                 .collect())
         }
-        AttentionKind::Auto => Ok(vec![math(op, gpu)?]),
+        AttentionKind::Auto => Ok(vec![math::plain(op, gpu)?]),
         AttentionKind::Efficient => Ok(vec![efficient(op)]),
         AttentionKind::Paged => Ok(vec![paged(op)?]),
     }
@@ -235,7 +235,7 @@ fn flash(op: &AttentionOp, gpu: &GpuSpec) -> Result<Candidate, Fault> {
     })
 }
 
-/// A CTA for each head of a sequence.
+/// A CTA for each head of a sequence, or several.
 fn flash1(op: &AttentionOp) -> Result<Candidate, Fault> {
     let shape = shape(op);
     if shape.kv_heads != op.heads {
@@ -254,9 +254,10 @@ fn flash1(op: &AttentionOp) -> Result<Candidate, Fault> {
         head_dim: op.head_dim,
         causal: op.causal,
         data: op.data,
+        shares: 0,
     };
     let reason = format!(
-        "a CTA a head, {} keys at a time, 16 queries a step",
+        "{} keys at a time, 16 queries a step; as many CTAs to a head as fill the machine",
         kernel.part()
     );
     Ok(Candidate {
@@ -343,56 +344,4 @@ fn split_count(ctas: u64, sms: u64, key_blocks: u64) -> u64 {
     eligible()
         .find(|&splits| efficiency(splits) >= 0.85 * best)
         .unwrap_or(1)
-}
-
-/// Products in batches, scaling and softmax between them.
-fn math(op: &AttentionOp, gpu: &GpuSpec) -> Result<Candidate, Fault> {
-    let Shape { keys, .. } = shape(op);
-    let batch = op.batch * op.heads;
-    let product = |n: u64, k: u64, layout: Layout| GemmOp {
-        m: op.queries,
-        n,
-        k,
-        batch,
-        data: op.data,
-        layout,
-        ..GemmOp::usual()
-    };
-    let scores = op.queries * keys * batch;
-    let elementwise = |function: Function| ElementwiseOp {
-        n: scores,
-        function,
-        data: op.data,
-        cols: keys,
-        style: Style::Torch21,
-        ..ElementwiseOp::usual()
-    };
-    let softmax = RowsOp {
-        rows: op.queries * batch,
-        cols: keys,
-        data: op.data,
-        ..RowsOp::usual(RowFunction::Softmax)
-    };
-    let mut steps = vec![
-        gemm::candidates(&product(keys, op.head_dim, Layout::Nt), gpu)?,
-        rows::elementwise(&elementwise(Function::DivScalar), gpu)?,
-    ];
-    if op.causal == 1 {
-        steps.push(rows::elementwise(&elementwise(Function::Mask), gpu)?);
-    }
-    steps.push(rows::rows(&softmax, gpu)?);
-    steps.push(gemm::candidates(
-        &product(op.head_dim, keys, Layout::Nn),
-        gpu,
-    )?);
-    let best = |mut all: Vec<Candidate>| {
-        all.sort_by(|a, b| a.estimate.total_cmp(&b.estimate));
-        all.swap_remove(0).launches
-    };
-    let launches: Vec<Launch> = steps.into_iter().flat_map(best).collect();
-    Ok(Candidate {
-        name: "math".into(),
-        launches,
-        estimate: 2.0,
-    })
 }

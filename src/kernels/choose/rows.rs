@@ -272,6 +272,30 @@ fn strided(op: &ElementwiseOp, strides: Strides) -> Result<Vec<Candidate>, Fault
     Ok(only("strided", launches.collect()))
 }
 
+/// A copy of a view of a packed tensor, (sequence, one of three, head, token, element), with `transposed` heads.
+pub(super) fn unpacked(
+    arrays: Arrays,
+    [heads, rows, cols]: [u64; 3],
+    batch: u64,
+    data: DataType,
+    transposed: bool,
+) -> Launch {
+    let kernel = Strided {
+        arrays,
+        n: batch * heads * rows * cols,
+        cols,
+        rows,
+        heads,
+        function: Function::Copy,
+        data,
+        strides: match transposed {
+            true => Strides::PackedTransposed,
+            false => Strides::Packed,
+        },
+    };
+    launch(kernel, "a view that no strided product takes: copied first")
+}
+
 /// `x.transpose(1, 2).contiguous()` of a tensor of heads.
 pub(super) fn heads_behind_tokens(
     arrays: Arrays,

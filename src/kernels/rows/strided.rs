@@ -28,6 +28,10 @@ names! {
         Half = "half",
         /// The first one has its heads in front of its tokens, the result behind: of `heads` heads and `rows` tokens.
         Heads = "heads",
+        /// The first one is a third of each sequence's piece of a packed tensor.
+        Packed = "packed",
+        /// The same, each of its heads read across its rows, which have `rows` elements.
+        PackedTransposed = "packed_transposed",
     }
 }
 
@@ -68,6 +72,19 @@ impl Strided {
                 (n / cols / rows, [cols * rows, cols * rows]),
             ],
             Strides::Half => vec![(cols, [1, 1]), (of_rows, [2 * cols, cols])],
+            Strides::Packed => {
+                let piece = cols * rows * heads;
+                vec![(piece, [1, 1]), (n / piece, [3 * piece, piece])]
+            }
+            Strides::PackedTransposed => vec![
+                (cols, [rows, 1]),
+                (rows, [1, cols]),
+                (heads, [cols * rows, cols * rows]),
+                (
+                    n / cols / rows / heads,
+                    [3 * cols * rows * heads, cols * rows * heads],
+                ),
+            ],
             Strides::Heads => vec![
                 (cols, [1, 1]),
                 (heads, [rows * cols, cols]),
@@ -89,7 +106,9 @@ impl Strided {
         let period = match self.strides {
             Strides::Row | Strides::Column | Strides::Half => self.cols,
             Strides::Transposed => self.cols * self.rows,
-            Strides::Heads => self.cols * self.rows * self.heads,
+            Strides::Heads | Strides::Packed | Strides::PackedTransposed => {
+                self.cols * self.rows * self.heads
+            }
         };
         if !self.n.is_multiple_of(period) {
             return Err(Fault::field(

@@ -115,10 +115,16 @@ fn attention_in_shared_memory_does_not_conflict() {
 #[test]
 fn cut_attention_has_whole_iterations() {
     for (spec, first) in [
-        ("b=1&h=2&sq=256&sk=1024&d=64&impl=flash2&type=f16", 3),
-        ("b=1&h=2&sq=128&sk=512&d=64&impl=flash1&type=f16", 5),
+        (
+            "attention?b=1&h=2&sq=256&sk=1024&d=64&impl=flash2&type=f16",
+            3,
+        ),
+        (
+            "flash1_kernel?b=1&h=2&sq=128&sk=512&d=64&shares=1&type=f16",
+            5,
+        ),
     ] {
-        let made = kernels(&format!("synth:attention?{spec}"), "a100-80");
+        let made = kernels(&format!("synth:{spec}"), "a100-80");
         let total = made[0].ctas.iterations(0);
         assert!(total > first + 2);
         let run = |iterations: PartIterations| {
@@ -202,4 +208,71 @@ fn the_math_path_has_softmax_between_products() {
         "{names:?}"
     );
     assert!(names[3].contains("softmax"), "{names:?}");
+}
+
+/// Rows are those of the launch rule: at three CTAs an SM 324 run at once, and ten shares of 96 heads fill three waves by
+/// 98.8 %, 27 fill eight whole ones, and the fewest of 95 % of that are ten.
+#[test]
+fn flash_attention_1_shares_heads_and_keeps_its_tensors_in_registers() {
+    let made = kernels(
+        "synth:attention?b=8&h=12&sq=1024&d=32&impl=flash1&type=f16",
+        "a100-80",
+    );
+    assert_eq!(made[0].header.grid, [8, 12, 10]);
+    // 64 steps, the first four shares have seven of them, in each of four parts of the keys.
+    let trips: Vec<_> = [0, 3 * 96, 4 * 96, 9 * 96]
+        .iter()
+        .map(|&cta| made[0].ctas.iterations(cta))
+        .collect();
+    assert_eq!(trips, [28, 28, 24, 24]);
+
+    let spec = "synth:flash1_kernel?b=1&h=1&sq=32&sk=512&d=64&shares=1&type=f16";
+    let one = &kernels(spec, "a100-80")[0];
+    assert_eq!(one.header.smem_bytes, 4096 + 256 * 64 * 2);
+    let mix = mix(one, 0);
+    let of = |base: &str| mix.get(base).copied().unwrap_or(0);
+    // Four warps, two parts of 256 keys, two steps: products of 16 x 64 x 64 and of 16 x 64 x 64 in pieces of 16 x 8 x 16.
+    assert_eq!(of("HMMA"), 4 * 2 * 2 * 2 * 32);
+    // A part's keys and values once, 16 pieces each; four of queries a step.
+    assert_eq!(of("LDSM"), 4 * 2 * (32 + 2 * 4));
+    // 32 scores; of two rounds of rows the part before, the logarithm and the reciprocal.
+    assert_eq!(of("MUFU"), 4 * 2 * 2 * (32 + 2 * 3));
+    // Two a step, five where a part begins.
+    assert_eq!(of("BAR"), 4 * 2 * (5 + 2 * 2));
+}
+
+/// The results of a part of the keys are read by the next one, and only the last one's are narrow.
+#[test]
+fn flash_attention_1_carries_its_results_from_part_to_part() {
+    let made = kernels(
+        "synth:flash1_kernel?b=2&h=3&sq=40&sk=700&d=64&shares=2&type=f16",
+        "a100-80",
+    );
+    let touched = touch(&made);
+    let rows = 2 * 3 * 40;
+    assert_all(&touched.written[3], 3, rows * 64 * 2, 1, "results");
+    assert_all(&touched.written[5], 5, rows * 64 * 4, 2, "results so far");
+    assert_all(&touched.read[5], 5, rows * 64 * 4, 2, "results so far");
+    // Logarithms are kept by each of three parts, and read by all four warps and four lanes a row in the two later ones.
+    assert_all(&touched.written[4], 4, rows * 4, 3, "logarithms");
+    assert_all(&touched.read[4], 4, rows * 4, 2 * 4 * 4, "logarithms");
+}
+
+/// What `torch.matmul` makes of views of a packed tensor: each is copied, keys across, before it is multiplied.
+#[test]
+fn eager_attention_copies_its_views_first() {
+    let spec = "synth:attention?b=2&h=3&sq=64&d=32&type=f16&impl=eager";
+    let made = kernels(spec, "a100-80");
+    assert_eq!(made.len(), 7);
+    let of_packed = 2 * 3 * 64 * 32 * 2;
+    for (copy, operand) in [(0, 0), (1, 1), (2, 2)] {
+        let touched = touch(&made[copy..=copy]);
+        assert_all(&touched.written[operand], operand, of_packed, 1, spec);
+        // The second sequence's piece lies behind all three of the first's.
+        let read = &touched.read[6];
+        assert_eq!(read.len() as u64, of_packed);
+        assert_eq!(read.values().max(), Some(&1));
+        let reach = read.keys().next_back().unwrap() + 1 - array(6);
+        assert_eq!(reach, of_packed / 2 * 4);
+    }
 }

@@ -1,6 +1,6 @@
 //! The instructions of the kernel.
 
-use super::{FIRST, Flash1, WARPS};
+use super::{Flash1, QUERIES_AT, WARPS};
 use crate::kernels::builder::KernelBuilder;
 use crate::kernels::operator::DataType;
 use crate::kernels::rows::script::{Block, list};
@@ -22,46 +22,62 @@ impl Writer<'_> {
         list(self.code, text, names);
     }
 
-    pub(super) fn barrier(&mut self) {
+    fn barrier(&mut self) {
         self.list(self.code.barrier_text(), &[]);
     }
 
+    /// Keys and values by way of the same shared memory into registers, where they stay, and the queries of the first step.
     pub(super) fn part(&mut self) {
         let shape = self.kernel.shape();
-        let count = self.kernel.key_tile().copy_count(WARPS) as u16;
+        let tile = self.kernel.key_tile().copy_count(WARPS) as u16;
+        let queries = self.kernel.query_copies() as u16;
         let load = self.code.global("LDG", 16);
-        let fragments = [
-            ("LDSM.16.M88.4", shape.keys_at()),
-            ("LDSM.16.MT88.4", shape.values_at()),
-        ];
-        for (fragment, first) in fragments {
-            for n in 0..count {
-                let text = format!("IADD3 r14 = r16; ISETP.GE.AND p0 = r14; {load} d = r16 p0");
-                self.list(&text, &[("d", shape.scores_at() + 4 * (n % 8))]);
-            }
-            self.barrier();
-            for n in 0..count {
-                self.list("STS.128 r12 d", &[("d", shape.scores_at() + 4 * (n % 8))]);
-            }
-            self.barrier();
-            for n in 0..shape.keys * shape.head {
-                self.list(&format!("{fragment} d = r13"), &[("d", first + 4 * n)]);
-            }
+        let fetched = |tensor: u16, n: u16| match tensor {
+            0 => shape.keys_at() + 4 * n,
+            _ => shape.scores_at() + 4 * n,
+        };
+        for n in 0..tile {
+            let text = format!("IADD3 r14 = r16; ISETP.GE.AND p0 = r14; {load} d = r16 p0");
+            self.list(&text, &[("d", fetched(0, n))]);
         }
-        let copies = self
-            .kernel
-            .query_tile()
-            .copy_count(self.kernel.query_warps()) as u16;
-        for n in 0..copies {
-            self.list(&format!("{load} d = r18 p6"), &[("d", 8 + 4 * n)]);
+        for n in 0..queries {
+            self.list(&format!("{load} d = r18 p6"), &[("d", 4 + 4 * n)]);
         }
-        for n in 0..copies {
-            self.list("STS.128 r12 d p6", &[("d", 8 + 4 * n)]);
+        for n in 0..tile {
+            let text = format!("IADD3 r14 = r16; ISETP.GE.AND p0 = r14; {load} d = r16 p0");
+            self.list(&text, &[("d", fetched(1, n))]);
         }
+        if self.kernel.parts() > 1 {
+            let load = self.code.global("LDG", 4);
+            self.list(&format!("{load} r20 = r18; {load} r21 = r18"), &[]);
+        }
+        self.barrier();
+        for n in 0..queries {
+            self.list("STS.128 r12 d p6", &[("d", 4 + 4 * n)]);
+        }
+        for n in 0..tile {
+            self.list("STS.128 r12 d", &[("d", fetched(1, n))]);
+        }
+        self.barrier();
+        for n in 0..shape.keys * shape.head {
+            self.list(
+                "LDSM.16.MT88.4 d = r13",
+                &[("d", shape.values_at() + 4 * n)],
+            );
+        }
+        self.barrier();
+        for n in 0..tile {
+            self.list("STS.128 r12 d", &[("d", fetched(0, n))]);
+        }
+        self.barrier();
+        for n in 0..shape.keys * shape.head {
+            self.list("LDSM.16.M88.4 d = r13", &[("d", shape.keys_at() + 4 * n)]);
+        }
+        // Partial results go where keys were.
         self.barrier();
     }
 
-    pub(super) fn multiply(&mut self, sum: u16, first: u16, second: u16, clear: bool) {
+    fn multiply(&mut self, sum: u16, first: u16, second: u16, clear: bool) {
         let text = match self.kernel.data {
             DataType::Bf16 => "HMMA.16816.F32.BF16",
             _ => "HMMA.16816.F32",
@@ -79,18 +95,22 @@ impl Writer<'_> {
         }
     }
 
-    /// Scores of 16 queries with the warp's keys, masked.
+    /// Scores of 16 queries with the warp's keys, masked; what the end of the step and the next one need is on its way.
     pub(super) fn scores(&mut self) {
         let shape = self.kernel.shape();
         let load = self.code.global("LDG", 16);
-        for _ in 0..self
-            .kernel
-            .query_tile()
-            .copy_count(self.kernel.query_warps())
-        {
-            self.list(&format!("{load} r8 = r18 p6"), &[]);
+        let fragment = |step: u16| [("a", QUERIES_AT + step % 2 * 4)];
+        self.list("LDSM.16.M88.4 a = r12", &fragment(0));
+        for step in 0..shape.head {
+            if step + 1 < shape.head {
+                self.list("LDSM.16.M88.4 a = r12", &fragment(step + 1));
+            }
+            for n in 0..2 * shape.keys {
+                let key = shape.keys_at() + (step * shape.keys + n / 2) * 4 + n % 2 * 2;
+                let query = QUERIES_AT + step % 2 * 4;
+                self.multiply(shape.scores_at() + 4 * n, query, key, step == 0);
+            }
         }
-        // The results so far, long before they are needed.
         if self.kernel.parts() > 1 {
             for round in 0..self.kernel.rounds() as u16 {
                 self.list(
@@ -99,58 +119,84 @@ impl Writer<'_> {
                 );
             }
         }
-        for step in 0..shape.head {
-            let query = FIRST + step % 2 * 4;
-            self.list("LDSM.16.M88.4 a = r12", &[("a", query)]);
-            for n in 0..2 * shape.keys {
-                let key = shape.keys_at() + (step * shape.keys + n / 2) * 4 + n % 2 * 2;
-                self.multiply(shape.scores_at() + 4 * n, query, key, step == 0);
-            }
+        for n in 0..self.kernel.query_copies() as u16 {
+            self.list(&format!("{load} d = r18 p6"), &[("d", 4 + 4 * n)]);
         }
-        for n in 0..8 * shape.keys {
-            self.list(
-                "ISETP.GE.AND p0 = r14; FSEL x = x p0",
-                &[("x", shape.scores_at() + n)],
-            );
+        self.mask();
+    }
+
+    /// Scores of keys that there are not, or that a query does not see. A column's two rows share a comparison with the
+    /// number of keys; with the diagonal each has its own.
+    fn mask(&mut self) {
+        let shape = self.kernel.shape();
+        for n in 0..2 * shape.keys {
+            let rows = if self.kernel.causal == 1 { 2 } else { 1 };
+            let compared = |row: u16, column: u16| 1 + (row % rows) * 2 + column;
+            for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                if row < rows {
+                    self.list("ISETP.GE.AND p = r14", &[("p", compared(row, column))]);
+                }
+            }
+            for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let names = [
+                    ("x", shape.scores_at() + 4 * n + 2 * row + column),
+                    ("p", compared(row, column)),
+                ];
+                self.list("FSEL x = x p", &names);
+            }
         }
     }
 
-    /// Combines each of two rows' values over the warp and, through shared memory, over all warps.
-    pub(super) fn combine(&mut self, text: &str, first: u16) {
+    /// Combines each of two rows' scores over the lanes that share them.
+    fn combine(&mut self, text: &str, first: u16) {
         let shape = self.kernel.shape();
         for n in 0..8 * shape.keys {
             let names = [("a", first + n % 4 / 2), ("x", shape.scores_at() + n)];
             self.list(&format!("{text} a = a x"), &names);
         }
+        self.over_lanes(text, first, [12, 2]);
+    }
+
+    /// Combines `count` numbers from register `first` on over four lanes, those of others in registers from `others` on.
+    fn over_lanes(&mut self, text: &str, first: u16, [others, count]: [u16; 2]) {
+        let names = |n: u16| [("a", first + n), ("t", others + n)];
         for _ in 0..2 {
-            for row in 0..2 {
-                let names = [("a", first + row), ("t", 8 + row)];
-                self.list(&format!("SHFL.BFLY t = a; {text} a = a t"), &names);
+            for n in 0..count {
+                self.list("SHFL.BFLY t = a", &names(n));
             }
-        }
-        for row in 0..2 {
-            self.list("STS r15 a", &[("a", first + row)]);
-        }
-        self.barrier();
-        for row in 0..2 {
-            self.list("LDS.128 t = r15", &[("t", 8 + 4 * row)]);
-            for warp in 0..4 {
-                let names = [("a", first + row), ("t", 8 + 4 * row + warp)];
-                self.list(&format!("{text} a = a t"), &names);
+            for n in 0..count {
+                self.list(&format!("{text} a = a t"), &names(n));
             }
         }
     }
 
+    /// Weights of the warp's keys; the maximum is that of all warps, the sum the warp's own.
     pub(super) fn softmax(&mut self) {
         let shape = self.kernel.shape();
-        self.combine("FMNMX", 4);
+        let later = self.kernel.parts() > 1;
+        if later {
+            // The logarithm so far is the first maximum; it is needed again by other lanes.
+            self.list(
+                "STS r15 r20; STS r15 r21; FMUL r0 = r20; FMUL r1 = r21",
+                &[],
+            );
+            let load = self.code.global("LDG", 4);
+            self.list(&format!("{load} r20 = r18; {load} r21 = r18"), &[]);
+        }
+        self.combine("FMNMX", 0);
+        self.list("STS r15 r0; STS r15 r1", &[]);
+        self.barrier();
+        self.list("LDS r0 = r15; LDS r1 = r15", &[]);
+        self.over_lanes("FMNMX", 0, [12, 2]);
+        self.list("FMUL r0 = r0; FMUL r1 = r1", &[]);
         for text in ["FFMA x = x c3 m", "MUFU.EX2 x = x"] {
             for n in 0..8 * shape.keys {
-                let names = [("x", shape.scores_at() + n), ("m", 4 + n % 4 / 2)];
+                let names = [("x", shape.scores_at() + n), ("m", n % 4 / 2)];
                 self.list(text, &names);
             }
         }
-        self.combine("FADD", 6);
+        self.combine("FADD", 2);
+        self.list("STS r15 r2; STS r15 r3", &[]);
         let pack = match (self.kernel.data, self.code.sm_version()) {
             (_, ..80) => "PRMT",
             (DataType::Bf16, _) => "F2FP.BF16.PACK_AB",
@@ -162,6 +208,9 @@ impl Writer<'_> {
                 ("x", shape.scores_at() + 2 * n),
             ];
             self.list(&format!("{pack} d = x"), &names);
+        }
+        for n in 0..self.kernel.query_copies() as u16 {
+            self.list("STS.128 r12 d p6", &[("d", 4 + 4 * n)]);
         }
     }
 
@@ -175,13 +224,70 @@ impl Writer<'_> {
                 self.multiply(shape.results_at() + 4 * n, weights, value, step == 0);
             }
         }
+        let rounds = self.kernel.rounds() as u16;
+        // Lanes have other rows from here on: the maxima again.
+        self.rows_of("FMNMX", 0);
+        for n in 0..rounds {
+            self.list("FMUL m = m", &[("m", self.stat_at(0, n))]);
+        }
+        if self.kernel.parts() > 1 {
+            for n in 0..rounds {
+                self.list("LDS l = r15", &[("l", self.stat_at(2, n))]);
+            }
+        }
         for n in 0..4 * shape.head {
             self.list("STS.64 r15 o", &[("o", shape.results_at() + 2 * n)]);
         }
         self.barrier();
+        self.rows_of("FADD", 1);
+        self.sums(rounds);
+        self.outputs(rounds);
+        self.list(
+            "IADD3 r17 = r17; IADD3 r18 = r18; IADD3.X r19 = r19; ISETP.GE.AND p0 = r17; BRA p0",
+            &[],
+        );
+    }
+
+    /// Where a round's maximum (0), sum (1), logarithm so far (2) and what other lanes have (3) are: scores and their
+    /// weights are no longer needed.
+    fn stat_at(&self, stat: u16, round: u16) -> u16 {
+        self.kernel.shape().scores_at() + 4 * stat + round
+    }
+
+    /// A number of all warps for the row that a lane has in each round.
+    fn rows_of(&mut self, text: &str, stat: u16) {
+        let rounds = self.kernel.rounds() as u16;
+        for n in 0..rounds {
+            self.list("LDS m = r15", &[("m", self.stat_at(stat, n))]);
+        }
+        self.over_lanes(text, self.stat_at(stat, 0), [self.stat_at(3, 0), rounds]);
+    }
+
+    /// The sums with those so far, and their logarithms.
+    fn sums(&mut self, rounds: u16) {
+        for n in 0..rounds {
+            let names =
+                [("m", 0), ("s", 1), ("l", 2)].map(|(name, of)| (name, self.stat_at(of, n)));
+            if self.kernel.parts() > 1 {
+                let text = "FADD l = l m; FMUL l = l; MUFU.EX2 l = l; FADD s = s l";
+                self.list(text, &names);
+            }
+            let store = self.code.global("STG", 4);
+            let text = format!(
+                "FSETP p1 = s; MUFU.LG2 r12 = s; FFMA r12 = r12 m; FSEL r12 = r12 p1; \
+                MUFU.RCP m = s; FSEL m = m p1; {store} r18 r12"
+            );
+            self.list(&text, &names);
+        }
+    }
+
+    /// Adds up what the warps have, with the results so far, and stores them, wide or as they are in the end.
+    fn outputs(&mut self, rounds: u16) {
+        let shape = self.kernel.shape();
+        let later = self.kernel.parts() > 1;
         let store = self.code.global("STG", 16);
         let narrow = self.code.global("STG", 8);
-        for round in 0..self.kernel.rounds() {
+        for round in 0..rounds {
             let first = shape.results_at();
             for warp in 0..WARPS as u16 {
                 self.list("LDS.128 o = r15", &[("o", first + 4 * warp)]);
@@ -192,36 +298,25 @@ impl Writer<'_> {
                     &[("o", first + n % 4), ("x", first + 4 + n)],
                 );
             }
-            self.list("MUFU.RCP r8 = r6; LOP3.LUT r9 = r6", &[]);
-            if self.kernel.parts() > 1 {
-                for n in 0..4 {
-                    let before = shape.end() + 4 * round as u16 + n;
-                    self.list("FFMA o = x r7 o", &[("o", first + n), ("x", before)]);
-                }
-                self.list(&format!("{store} r16 o"), &[("o", first)]);
-            }
             for n in 0..4 {
-                self.list("FMUL o = o r8", &[("o", first + n)]);
+                let mut names = vec![("o", first + n), ("i", self.stat_at(0, round))];
+                if later {
+                    names.push(("x", shape.end() + 4 * round + n));
+                    names.push(("l", self.stat_at(2, round)));
+                    self.list("FFMA o = x l o", &names);
+                }
+                self.list("FMUL o = o i", &names);
+            }
+            if later {
+                self.list(&format!("{store} r16 o"), &[("o", first)]);
             }
             narrow_pair(self.code, self.kernel.data, first);
             self.list(&format!("{narrow} r18 o"), &[("o", first)]);
         }
-        for _ in 0..self
-            .kernel
-            .query_tile()
-            .copy_count(self.kernel.query_warps())
-        {
-            self.list("STS.128 r12 r8 p6", &[]);
-        }
-        self.barrier();
-        self.list(
-            "IADD3 r3 = r3; IADD3 r18 = r18; IADD3.X r19 = r19; ISETP.GE.AND p0 = r3; BRA p0",
-            &[],
-        );
     }
 }
 
 /// Four results as stored.
-pub(super) fn narrow_pair(code: &mut KernelBuilder, data: DataType, first: u16) {
+fn narrow_pair(code: &mut KernelBuilder, data: DataType, first: u16) {
     crate::kernels::rows::chains::narrow(code, data, 4, first, first);
 }
