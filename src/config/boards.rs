@@ -17,7 +17,8 @@ pub struct Board {
     pub gpu: String,
     /// What datasets call it.
     pub datasets: Vec<String>,
-    /// The sources of rows that it stands for, where it is one author's; otherwise those that no other board names.
+    /// What the sources of the rows that it stands for contain, where it is one author's; otherwise it stands for those of
+    /// no other board.
     #[serde(default)]
     pub sources: Vec<String>,
     /// Keys that differ from the GPU's.
@@ -75,7 +76,8 @@ pub fn of_dataset<'a>(boards: &'a [Board], name: &str, source: &str) -> Option<&
     let called = |board: &Board| {
         board.datasets.iter().any(|d| plain(d) == wanted) || plain(&board.name) == wanted
     };
-    let own = |board: &Board| board.sources.iter().any(|known| known == source);
+    let source = source.to_ascii_lowercase();
+    let own = |board: &Board| board.sources.iter().any(|known| source.contains(known));
     let of_source = boards.iter().find(|board| own(board) && called(board));
     let mut others = boards.iter().filter(|board| board.sources.is_empty());
     of_source.or_else(|| others.find(|board| called(board)))
@@ -121,7 +123,7 @@ mod tests {
             board.load(&[]).unwrap().spec.core_clock_khz
         };
         assert_eq!(clock("TITAN-V", ""), 1_335_000);
-        assert_eq!(clock("A100-80GB", "gpu_travel"), 1_200_000);
+        assert_eq!(clock("A100-80GB", "liangan1/GPU_travel@07d0469"), 1_200_000);
         assert_eq!(clock("A100-80GB", "another"), 1_410_000);
     }
 }

@@ -5,16 +5,21 @@ use crate::config::GpuSpec;
 use crate::error::Result;
 use crate::gpu::{ChipStage, Gpu};
 use crate::mem::{LINE_BYTES, SECTOR_BYTES, SectorMask};
+use crate::occupancy::Occupancy;
 use crate::probe::Probe;
 use crate::sm::{Footprint, LineAccess};
-use crate::trace::Kernel;
+use crate::trace::{Kernel, Part, PartIterations};
 use std::ops::Range;
 
 /// Accesses are taken over until they have asked for this many times the bytes of L2: what came before them has been
 /// replaced, but for lines that are used again and again, and those are among the last as well.
 const TIMES_OF_L2: u64 = 3;
 
-/// Takes over the accesses of the last of `ctas` of `kernel`. No time passes, nothing is counted. Serial.
+/// Lines written that wait for the end of their wave, at most.
+const HELD_MAX: usize = 1 << 20;
+
+/// Takes over the accesses of the last of `ctas` of `kernel`, and what their last wave writes behind its loops. No time
+/// passes, nothing is counted. Serial.
 ///
 /// # Errors
 /// A trace that cannot be read.
@@ -27,10 +32,58 @@ pub fn warm<P: Probe + Sync, S: ChipStage>(
     let mut footprint = Footprint::new(kernel, spec);
     let first = first_of(&mut footprint, ctas.clone(), spec)?;
     let sms = u64::from(spec.sms);
+    let occupancy = Occupancy::new(&kernel.header, spec)?;
+    let wave = sms * u64::from(occupancy.ctas_per_sm.max(1));
+    // CTAs are dealt to SMs in turn, as far as is known without running them.
+    let sm_of = |cta: u64| (cta % sms) as usize;
+    let mut written = Vec::new();
+    let last_wave = ctas.end.saturating_sub(wave).max(ctas.start);
+    ends_of(kernel, last_wave..first, spec, |cta, line| {
+        written.push((sm_of(cta), line));
+    })?;
     for cta in first..ctas.end {
-        // CTAs are dealt to SMs in turn, as far as is known without running them.
-        let sm = (cta % sms) as usize;
-        footprint.visit(cta, |line, write| gpu.touch(sm, line, write))?;
+        let sm = sm_of(cta);
+        footprint.visit(cta, |line, write| match write {
+            true => written.push((sm, line)),
+            false => gpu.touch(sm, line, false),
+        })?;
+        // CTAs of a wave run together, and most write when they end: behind all that the wave has read.
+        if (cta + 1).is_multiple_of(wave) || cta + 1 == ctas.end || written.len() > HELD_MAX {
+            for (sm, line) in written.drain(..) {
+                gpu.touch(sm, line, true);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Shows what `ctas` of `kernel` write behind their main loops, if they have some.
+fn ends_of(
+    kernel: &Kernel,
+    ctas: Range<u64>,
+    spec: &GpuSpec,
+    mut show: impl FnMut(u64, LineAccess),
+) -> Result<()> {
+    let most = kernel.ctas.iterations(ctas.start);
+    if ctas.is_empty() || most < 2 {
+        return Ok(());
+    }
+    let part = Part {
+        first_cta: ctas.start,
+        iterations: PartIterations::Some {
+            run: 1,
+            most,
+            wave: 1,
+        },
+    };
+    let cut = kernel.part(part, ctas.end - ctas.start);
+    let mut footprint = Footprint::new(&cut, spec);
+    for cta in ctas.clone() {
+        footprint.visit(cta - ctas.start, |line, write| {
+            if write {
+                show(cta, line);
+            }
+        })?;
     }
     Ok(())
 }
