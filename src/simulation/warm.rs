@@ -9,13 +9,14 @@ use crate::occupancy::Occupancy;
 use crate::probe::Probe;
 use crate::sm::{Footprint, LineAccess};
 use crate::trace::{Kernel, Part, PartIterations};
+use std::collections::VecDeque;
 use std::ops::Range;
 
 /// Accesses are taken over until they have asked for this many times the bytes of L2: what came before them has been
 /// replaced, but for lines that are used again and again, and those are among the last as well.
 const TIMES_OF_L2: u64 = 3;
 
-/// Lines written that wait for the end of their wave, at most.
+/// Lines written that wait for the end of their CTA, at most.
 const HELD_MAX: usize = 1 << 20;
 
 /// Takes over the accesses of the last of `ctas` of `kernel`, and what their last wave writes behind its loops. No time
@@ -36,24 +37,24 @@ pub fn warm<P: Probe + Sync, S: ChipStage>(
     let wave = sms * u64::from(occupancy.ctas_per_sm.max(1));
     // CTAs are dealt to SMs in turn, as far as is known without running them.
     let sm_of = |cta: u64| (cta % sms) as usize;
-    let mut written = Vec::new();
     let last_wave = ctas.end.saturating_sub(wave).max(ctas.start);
+    let mut written = VecDeque::new();
     ends_of(kernel, last_wave..first, spec, |cta, line| {
-        written.push((sm_of(cta), line));
+        written.push_back((cta, line));
     })?;
+    let write = |(cta, line)| gpu.touch(sm_of(cta), line, true);
     for cta in first..ctas.end {
-        let sm = sm_of(cta);
-        footprint.visit(cta, |line, write| match write {
-            true => written.push((sm, line)),
-            false => gpu.touch(sm, line, false),
+        footprint.visit(cta, |line, stores| match stores {
+            true => written.push_back((cta, line)),
+            false => gpu.touch(sm_of(cta), line, false),
         })?;
-        // CTAs of a wave run together, and most write when they end: behind all that the wave has read.
-        if (cta + 1).is_multiple_of(wave) || cta + 1 == ctas.end || written.len() > HELD_MAX {
-            for (sm, line) in written.drain(..) {
-                gpu.touch(sm, line, true);
-            }
+        // Most CTAs write when they end: as the one that takes their place begins, a wave later.
+        let due = |(of, _): &(u64, LineAccess)| of + wave <= cta;
+        while written.front().is_some_and(due) || written.len() > HELD_MAX {
+            written.pop_front().into_iter().for_each(write);
         }
     }
+    written.into_iter().for_each(write);
     Ok(())
 }
 
