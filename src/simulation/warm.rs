@@ -37,6 +37,10 @@ pub fn warm<P: Probe + Sync, S: ChipStage>(
     let wave = sms * u64::from(occupancy.ctas_per_sm.max(1));
     // CTAs are dealt to SMs in turn, as far as is known without running them.
     let sm_of = |cta: u64| (cta % sms) as usize;
+    // A CTA that goes through phases, by a loop or a barrier, writes in the last: as the one that takes its place begins, a wave
+    // later. Any other is over as soon as it has read.
+    let phases = kernel.ctas.iterations(ctas.start) > 1 || kernel.code.has_barriers();
+    let behind = if phases { wave } else { 0 };
     let last_wave = ctas.end.saturating_sub(wave).max(ctas.start);
     let mut written = VecDeque::new();
     ends_of(kernel, last_wave..first, spec, |cta, line| {
@@ -48,8 +52,7 @@ pub fn warm<P: Probe + Sync, S: ChipStage>(
             true => written.push_back((cta, line)),
             false => gpu.touch(sm_of(cta), line, false),
         })?;
-        // Most CTAs write when they end: as the one that takes their place begins, a wave later.
-        let due = |(of, _): &(u64, LineAccess)| of + wave <= cta;
+        let due = |(of, _): &(u64, LineAccess)| of + behind <= cta;
         while written.front().is_some_and(due) || written.len() > HELD_MAX {
             written.pop_front().into_iter().for_each(write);
         }

@@ -6,7 +6,7 @@ use super::source::Source;
 use super::stream::{CtaEncoder, EncodedCta, WarpStream};
 use crate::error::Result;
 use crate::ids::LayerId;
-use crate::isa::StaticInst;
+use crate::isa::{OpClass, StaticInst};
 use bincode::{Decode, Encode};
 use std::ops::Range;
 use std::sync::Arc;
@@ -71,6 +71,13 @@ pub struct Code {
     pub patterns: Vec<LanePattern>,
     /// Mnemonics that the opcode table does not know, with their dynamic counts.
     pub unknown: Vec<(String, u64)>,
+}
+
+impl Code {
+    /// Whether warps wait for each other at barriers.
+    pub fn has_barriers(&self) -> bool {
+        self.insts.iter().any(|inst| inst.class == OpClass::Barrier)
+    }
 }
 
 /// Makes the stream of any CTA of a synthetic kernel on demand. Pure: the same CTA gives the same
