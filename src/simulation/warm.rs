@@ -37,8 +37,8 @@ pub fn warm<P: Probe + Sync, S: ChipStage>(
     let wave = sms * u64::from(occupancy.ctas_per_sm.max(1));
     // CTAs are dealt to SMs in turn, as far as is known without running them.
     let sm_of = |cta: u64| (cta % sms) as usize;
-    // A CTA that goes through phases, by a loop or a barrier, writes in the last: as the one that takes its place begins, a wave
-    // later. Any other is over as soon as it has read.
+    // A CTA that goes through phases, by a loop or a barrier, writes in the last: as the one that takes its place begins,
+    // a wave later. Any other is over as soon as it has read.
     let phases = kernel.ctas.iterations(ctas.start) > 1 || kernel.code.has_barriers();
     let behind = if phases { wave } else { 0 };
     let last_wave = ctas.end.saturating_sub(wave).max(ctas.start);

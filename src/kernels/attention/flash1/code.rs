@@ -26,53 +26,39 @@ impl Writer<'_> {
         self.list(self.code.barrier_text(), &[]);
     }
 
+    /// The lines of `text` `count` times, each with `d` four registers further, the first at `first`.
+    fn each(&mut self, text: &str, first: u16, count: u16) {
+        for n in 0..count {
+            self.list(text, &[("d", first + 4 * n)]);
+        }
+    }
+
     /// Keys and values by way of the same shared memory into registers, where they stay, and the queries of the first step.
     pub(super) fn part(&mut self) {
         let shape = self.kernel.shape();
         let tile = self.kernel.key_tile().copy_count(WARPS) as u16;
         let queries = self.kernel.query_copies() as u16;
         let load = self.code.global("LDG", 16);
-        let fetched = |tensor: u16, n: u16| match tensor {
-            0 => shape.keys_at() + 4 * n,
-            _ => shape.scores_at() + 4 * n,
-        };
-        for n in 0..tile {
-            let text = format!("IADD3 r14 = r16; ISETP.GE.AND p0 = r14; {load} d = r16 p0");
-            self.list(&text, &[("d", fetched(0, n))]);
-        }
-        for n in 0..queries {
-            self.list(&format!("{load} d = r18 p6"), &[("d", 4 + 4 * n)]);
-        }
-        for n in 0..tile {
-            let text = format!("IADD3 r14 = r16; ISETP.GE.AND p0 = r14; {load} d = r16 p0");
-            self.list(&text, &[("d", fetched(1, n))]);
-        }
+        let guarded = format!("IADD3 r14 = r16; ISETP.GE.AND p0 = r14; {load} d = r16 p0");
+        // Where keys stay in the end, and where scores and results will be.
+        let (keys_at, values_at) = (shape.keys_at(), shape.scores_at());
+        self.each(&guarded, keys_at, tile);
+        self.each(&format!("{load} d = r18 p6"), 4, queries);
+        self.each(&guarded, values_at, tile);
         if self.kernel.parts() > 1 {
             let load = self.code.global("LDG", 4);
             self.list(&format!("{load} r20 = r18; {load} r21 = r18"), &[]);
         }
         self.barrier();
-        for n in 0..queries {
-            self.list("STS.128 r12 d p6", &[("d", 4 + 4 * n)]);
-        }
-        for n in 0..tile {
-            self.list("STS.128 r12 d", &[("d", fetched(1, n))]);
-        }
+        let fragments = shape.keys * shape.head;
+        self.each("STS.128 r12 d p6", 4, queries);
+        self.each("STS.128 r12 d", values_at, tile);
         self.barrier();
-        for n in 0..shape.keys * shape.head {
-            self.list(
-                "LDSM.16.MT88.4 d = r13",
-                &[("d", shape.values_at() + 4 * n)],
-            );
-        }
+        self.each("LDSM.16.MT88.4 d = r13", shape.values_at(), fragments);
         self.barrier();
-        for n in 0..tile {
-            self.list("STS.128 r12 d", &[("d", fetched(0, n))]);
-        }
+        self.each("STS.128 r12 d", keys_at, tile);
         self.barrier();
-        for n in 0..shape.keys * shape.head {
-            self.list("LDSM.16.M88.4 d = r13", &[("d", shape.keys_at() + 4 * n)]);
-        }
+        self.each("LDSM.16.M88.4 d = r13", keys_at, fragments);
         // Partial results go where keys were.
         self.barrier();
     }
@@ -112,16 +98,11 @@ impl Writer<'_> {
             }
         }
         if self.kernel.parts() > 1 {
-            for round in 0..self.kernel.rounds() as u16 {
-                self.list(
-                    &format!("{load} x = r16"),
-                    &[("x", shape.end() + 4 * round)],
-                );
-            }
+            let rounds = self.kernel.rounds() as u16;
+            self.each(&format!("{load} d = r16"), shape.end(), rounds);
         }
-        for n in 0..self.kernel.query_copies() as u16 {
-            self.list(&format!("{load} d = r18 p6"), &[("d", 4 + 4 * n)]);
-        }
+        let queries = self.kernel.query_copies() as u16;
+        self.each(&format!("{load} d = r18 p6"), 4, queries);
         self.mask();
     }
 
@@ -209,9 +190,7 @@ impl Writer<'_> {
             ];
             self.list(&format!("{pack} d = x"), &names);
         }
-        for n in 0..self.kernel.query_copies() as u16 {
-            self.list("STS.128 r12 d p6", &[("d", 4 + 4 * n)]);
-        }
+        self.each("STS.128 r12 d p6", 4, self.kernel.query_copies() as u16);
     }
 
     /// The warp's part of the results, then all warps' in shared memory added, with the results so far.

@@ -331,13 +331,10 @@ impl Flash1 {
         (round * WARPS + warp) * self.warp_rows()
     }
 
-    /// Steps of `share` in the parts before `part`.
-    fn before(&self, part: u64, share: u64) -> u64 {
-        let of = |part: u64| {
-            let left = self.steps().saturating_sub(self.first_step(part, share));
-            left.div_ceil(self.shares)
-        };
-        (0..part).map(of).sum()
+    /// Steps of `share` in part `part`.
+    fn steps_in(&self, part: u64, share: u64) -> u64 {
+        let left = self.steps().saturating_sub(self.first_step(part, share));
+        left.div_ceil(self.shares)
     }
 }
 

@@ -224,15 +224,18 @@ impl FlashWarps {
 impl WarpGenerator for FlashWarps {
     fn iterations(&self, cta: u64) -> u64 {
         let [_, _, share] = self.kernel.place(cta);
-        self.kernel.before(self.kernel.parts(), share)
+        let parts = 0..self.kernel.parts();
+        parts.map(|part| self.kernel.steps_in(part, share)).sum()
     }
 
     fn warp(&self, cta: u64, warp: u32, iterations: Range<u64>, out: &mut CtaEncoder) {
         let kernel = &self.kernel;
         let [_, _, share] = kernel.place(cta);
         self.prologue.emit_plain(FULL, out);
+        let mut after = 0;
         for part in 0..kernel.parts() {
-            let (before, after) = (kernel.before(part, share), kernel.before(part + 1, share));
+            let before = after;
+            after += kernel.steps_in(part, share);
             let range = iterations.start.clamp(before, after)..iterations.end.clamp(before, after);
             if range.is_empty() {
                 continue;
